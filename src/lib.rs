@@ -1,0 +1,28 @@
+//! NixOS disk images: from the attributes of a derivation to the file a machine boots.
+//!
+//! The data flows one way, and the modules are listed in its order: attributes become a
+//! [`spec::Spec`], the closure and what is installed become a [`tree::Tree`], trees and a partition
+//! table become an [`image::Image`], and the image is written to a file. `docs/architecture.md`
+//! describes the way on one page.
+
+pub mod escape;
+pub mod process;
+pub mod progress;
+
+mod sys;
+
+pub mod spec;
+
+pub mod store;
+
+pub mod tree;
+
+pub mod layout;
+
+pub mod fs;
+
+pub mod image;
+
+pub mod output;
+
+pub mod build;

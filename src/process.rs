@@ -1,0 +1,219 @@
+//! Child processes: started so that they die with us, and with errors that say what they said.
+
+use std::ffi::OsStr;
+use std::io::{self, Read, Write};
+use std::process::{Command, ExitStatus, Stdio};
+use std::thread;
+
+use anyhow::{Context, Result, bail};
+
+use crate::{escape, sys};
+
+/// How much of what a child says is kept for an error, in bytes.
+const TAIL: usize = 2048;
+
+/// Runs `command` to its end with nothing on its standard input, and returns what it wrote to
+/// standard output. Its standard error is kept for the error message.
+///
+/// # Errors
+/// If it can't be started or its status is not 0: with its command line, its status and the end
+/// of its standard error.
+pub fn output(command: &mut Command) -> Result<Vec<u8>> {
+    let (status, stdout, tail) = run(command, false)?;
+    check(command, status, &tail)?;
+    Ok(stdout)
+}
+
+/// As [`output`], with `input` on the child's standard input.
+///
+/// # Errors
+/// As [`output`]. A child that ends without having read everything is judged by its status.
+pub fn output_with_input(command: &mut Command, input: &[u8]) -> Result<Vec<u8>> {
+    let mut file = tempfile::tempfile().context("making a temporary file for a child's input")?;
+    file.write_all(input)
+        .and_then(|()| io::Seek::rewind(&mut file))
+        .context("writing a child's input to a temporary file")?;
+    let (status, stdout, tail) = run_with(command, Stdio::from(file), false)?;
+    check(command, status, &tail)?;
+    Ok(stdout)
+}
+
+/// Runs `command` to its end with nothing on its standard input; what it says on either stream
+/// goes to our standard error, that is to the build's log, as it comes.
+///
+/// # Errors
+/// As [`output`], with the end of both streams.
+pub fn logged(command: &mut Command) -> Result<()> {
+    let (status, _, tail) = run(command, true)?;
+    check(command, status, &tail)
+}
+
+fn run(command: &mut Command, echo: bool) -> Result<(ExitStatus, Vec<u8>, Vec<u8>)> {
+    run_with(command, Stdio::null(), echo)
+}
+
+fn run_with(
+    command: &mut Command,
+    stdin: Stdio,
+    echo: bool,
+) -> Result<(ExitStatus, Vec<u8>, Vec<u8>)> {
+    command
+        .stdin(stdin)
+        .stderr(Stdio::piped())
+        // In a Nix build the log is a terminal, and a pager would wait for ever.
+        .env("PAGER", "cat");
+    let mut merged = None;
+    if echo {
+        // One pipe for both streams keeps their order.
+        let (reader, writer) = io::pipe().context("making a pipe for a child's output")?;
+        command.stdout(writer.try_clone().context("duplicating a pipe")?);
+        command.stderr(writer);
+        merged = Some(reader);
+    } else {
+        command.stdout(Stdio::piped());
+    }
+    let mut child = sys::die_with_parent(command)
+        .spawn()
+        .with_context(|| format!("starting {}", escape::bytes(&line(command))))?;
+    if let Some(mut reader) = merged {
+        // Our copies of the writing end live in `command`: without this the pipe never ends.
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        let tail = read_tail(&mut reader, true);
+        let status = child.wait().context("waiting for a child")?;
+        return Ok((status, Vec::new(), tail));
+    }
+    let stderr = child.stderr.take();
+    let reader = thread::spawn(move || match stderr {
+        Some(mut stream) => read_tail(&mut stream, false),
+        None => Vec::new(),
+    });
+    let mut stdout = Vec::new();
+    if let Some(mut stream) = child.stdout.take() {
+        stream
+            .read_to_end(&mut stdout)
+            .with_context(|| format!("reading from {}", escape::bytes(&line(command))))?;
+    }
+    let status = child.wait().context("waiting for a child")?;
+    let tail = reader.join().unwrap_or_default();
+    Ok((status, stdout, tail))
+}
+
+/// Reads `stream` to its end and returns its last [`TAIL`] bytes.
+fn read_tail(stream: &mut impl Read, echo: bool) -> Vec<u8> {
+    let mut tail = Vec::new();
+    let mut buffer = [0; 8192];
+    loop {
+        match stream.read(&mut buffer) {
+            Ok(0) => return tail,
+            Ok(n) => {
+                if echo {
+                    // A log that can't be written to is no reason to stop the build.
+                    let _ = io::stderr().write_all(&buffer[..n]);
+                }
+                tail.extend_from_slice(&buffer[..n]);
+                let surplus = tail.len().saturating_sub(TAIL);
+                tail.drain(..surplus);
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(_) => return tail,
+        }
+    }
+}
+
+fn check(command: &Command, status: ExitStatus, tail: &[u8]) -> Result<()> {
+    if status.success() {
+        return Ok(());
+    }
+    let said: Vec<String> = tail
+        .trim_ascii()
+        .split(|&byte| byte == b'\n')
+        .map(|line| format!("  {}", escape::bytes(line.trim_ascii_end())))
+        .collect();
+    let said = if tail.trim_ascii().is_empty() {
+        "it said nothing".to_owned()
+    } else {
+        format!("it said last:\n{}", said.join("\n"))
+    };
+    bail!(
+        "{} failed with {status}; {said}",
+        escape::bytes(&line(command))
+    )
+}
+
+/// The command line, words with blanks or quotes in single quotes.
+fn line(command: &Command) -> Vec<u8> {
+    let quote = |word: &OsStr| {
+        let word = word.as_encoded_bytes();
+        let plain =
+            |b: &u8| b.is_ascii_alphanumeric() || b"-_./=:,+@%^*?".contains(b) || *b >= 0x80;
+        if !word.is_empty() && word.iter().all(plain) {
+            return word.to_vec();
+        }
+        let mut quoted = vec![b'\''];
+        for &byte in word {
+            match byte {
+                b'\'' => quoted.extend_from_slice(b"'\\''"),
+                byte => quoted.push(byte),
+            }
+        }
+        quoted.push(b'\'');
+        quoted
+    };
+    let mut words = vec![quote(command.get_program())];
+    words.extend(command.get_args().map(quote));
+    words.join(&b' ')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sh(script: &str) -> Command {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]);
+        command
+    }
+
+    #[test]
+    fn standard_output_is_returned() {
+        assert_eq!(output(&mut sh("echo a; echo b >&2")).unwrap(), b"a\n");
+        let mut cat = Command::new("cat");
+        assert_eq!(output_with_input(&mut cat, b"in").unwrap(), b"in");
+    }
+
+    #[test]
+    fn a_failure_has_command_line_status_and_tail() {
+        let error = output(&mut sh("echo gone >&2; printf '\\377\\033' >&2; exit 3")).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "sh -c 'echo gone >&2; printf '\\\\''\\\\377\\\\033'\\\\'' >&2; exit 3' failed with exit status: 3; \
+             it said last:\n  gone\n  \\xff\\u{1b}"
+        );
+    }
+
+    #[test]
+    fn ten_megabytes_of_complaint_neither_block_nor_stay() {
+        let error = output(&mut sh(
+            "head -c 10000000 /dev/zero | tr '\\0' x >&2; echo >&2; echo end >&2; exit 1",
+        ))
+        .unwrap_err()
+        .to_string();
+        assert!(error.ends_with("x\n  end"), "{error}");
+        assert!(error.len() < 3000);
+    }
+
+    #[test]
+    fn both_streams_of_a_logged_child_are_in_the_error() {
+        let error = logged(&mut sh("echo one; echo two >&2; exit 1")).unwrap_err();
+        assert!(error.to_string().ends_with("  one\n  two"), "{error}");
+    }
+
+    #[test]
+    fn a_missing_program_is_named() {
+        let error = output(&mut Command::new("/nonexistent/x y")).unwrap_err();
+        assert_eq!(
+            format!("{error:#}"),
+            "starting '/nonexistent/x y': No such file or directory (os error 2)"
+        );
+    }
+}

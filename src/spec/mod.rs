@@ -1,0 +1,282 @@
+//! A [`Spec`]: what the caller asked for, fully checked. After it, no code looks at the raw
+//! attributes again.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use uuid::Uuid;
+
+/// The whole order.
+#[derive(Debug, Clone)]
+pub struct Spec {
+    /// `$out`.
+    pub out: PathBuf,
+    /// What the file in `$out` is.
+    pub output: Output,
+    /// How the disk is divided.
+    pub table: PartitionTable,
+    /// Where the boot partition ends, in bytes; a whole number of MiB.
+    pub boot_end: u64,
+    /// The size of the disk.
+    pub size: DiskSize,
+    /// The root file system.
+    pub root: RootFileSystem,
+    /// Identifiers and times that do not change from build to build.
+    pub identity: Identity,
+    /// What is on the root file system.
+    pub system: System,
+    /// Every path of the closure, as `exportReferencesGraph` gives it.
+    pub closure: Vec<PathInfo>,
+    /// The programs we run.
+    pub tools: Tools,
+}
+
+/// What the caller gets.
+#[derive(Debug, Clone)]
+pub struct Output {
+    /// The format and the file name's extension.
+    pub format: Format,
+    /// The file name without its extension.
+    pub base_name: String,
+    /// Shell code that runs when the image is in `$out`.
+    pub post_vm: String,
+}
+
+/// The format of the image file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Format {
+    /// The disk, byte for byte; sparse.
+    Raw,
+    /// QEMU's, plain.
+    Qcow2,
+    /// QEMU's, every cluster compressed with zlib.
+    Qcow2Compressed,
+    /// VirtualBox's.
+    Vdi,
+    /// Virtual PC's and Azure's, named `.vhd`.
+    Vpc,
+    /// Another that `qemu-img convert -O` knows; its name is the extension.
+    Other(String),
+}
+
+/// nixpkgs' `partitionTableType`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PartitionTable {
+    /// No table: the disk is the root file system.
+    None,
+    /// MBR, one partition.
+    Legacy,
+    /// MBR, a FAT boot partition and root.
+    LegacyBoot,
+    /// GPT, a BIOS boot partition and root.
+    LegacyGpt,
+    /// GPT, an ESP and root.
+    Efi,
+    /// GPT, an ESP, an XBOOTLDR partition and root.
+    EfiXbootldr,
+    /// GPT, an ESP, a BIOS boot partition and root.
+    Hybrid,
+}
+
+/// The size of the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DiskSize {
+    /// As large as it must be, with this many bytes left to users.
+    Auto {
+        /// Bytes.
+        additional_space: u64,
+    },
+    /// Exactly this many MiB.
+    Fixed {
+        /// MiB.
+        mebibytes: u64,
+    },
+}
+
+/// The root file system's own properties.
+#[derive(Debug, Clone)]
+pub struct RootFileSystem {
+    /// nixpkgs' `fsType`; only "ext4" gets as far as a [`Spec`].
+    pub kind: FileSystemKind,
+    /// Volume label, at most 16 bytes.
+    pub label: String,
+}
+
+/// Kinds of root file systems we can make.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FileSystemKind {
+    /// ext4.
+    Ext4,
+}
+
+/// What names the disk and its parts.
+///
+/// With `deterministic = false` the parser draws these at random, so that planning stays a pure
+/// function either way.
+#[derive(Debug, Clone)]
+pub struct Identity {
+    /// Whether two builds must be equal.
+    pub deterministic: bool,
+    /// GPT disk GUID; the MBR disk signature is its first four bytes.
+    pub disk: Uuid,
+    /// GPT partition GUID of the root partition.
+    pub root_partition: Uuid,
+    /// GPT partition GUIDs of the partitions before it: first, second.
+    pub other_partitions: [Uuid; 2],
+    /// UUID of the root file system.
+    pub root_file_system: Uuid,
+    /// FAT volume IDs: of the ESP or BOOT, and of XBOOTLDR.
+    pub fat_volumes: [u32; 2],
+    /// Seconds since 1970: the time of everything that has no time of its own.
+    pub time: i64,
+}
+
+/// What goes onto the root file system.
+#[derive(Debug, Clone)]
+pub enum System {
+    /// nixpkgs' `onlyNixStore`: the paths of the closure at the top, nothing else.
+    StoreOnly,
+    /// An installed NixOS.
+    Installed(Installation),
+}
+
+/// An installed NixOS.
+#[derive(Debug, Clone)]
+pub struct Installation {
+    /// `config.system.build.toplevel`.
+    pub toplevel: StorePath,
+    /// The channel, where one is copied.
+    pub channel: Option<StorePath>,
+    /// What to graft in, in the caller's order.
+    pub contents: Vec<Graft>,
+    /// What becomes `/etc/nixos/configuration.nix`.
+    pub config_file: Option<PathBuf>,
+}
+
+/// One entry of `contents`.
+#[derive(Debug, Clone)]
+pub struct Graft {
+    /// A path, or a shell pattern where it has a `*` in it.
+    pub source: OsString,
+    /// Where it goes: names below the root, without `.`, `..` or empty ones. Empty: the root.
+    pub target: Vec<OsString>,
+    /// rsync's `--chmod`, checked.
+    pub mode: Option<crate::tree::Chmod>,
+    /// Who owns it and everything below it; `None`: root.
+    pub owner: Option<Owner>,
+}
+
+/// Numeric owner and group. (Names need the guest, which knows the image's passwd.)
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Owner {
+    /// User ID.
+    pub uid: u32,
+    /// Group ID.
+    pub gid: u32,
+}
+
+/// A store path: `/nix/store/<hash>-<name>`, nothing below it, no trailing slash.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct StorePath(String);
+
+/// What `exportReferencesGraph` says of one path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PathInfo {
+    /// The path.
+    pub path: StorePath,
+    /// SHA-256 of its NAR.
+    pub nar_hash: [u8; 32],
+    /// Length of its NAR in bytes.
+    pub nar_size: u64,
+    /// What it refers to, sorted; itself perhaps among them.
+    pub references: Vec<StorePath>,
+    /// How it is content-addressed, if it is: Nix's own notation.
+    pub content_address: Option<String>,
+}
+
+/// The programs we run and the environment they get.
+#[derive(Debug, Clone)]
+pub struct Tools {
+    /// bash, for `postVM`.
+    pub bash: PathBuf,
+    /// `mkfs.fat` of dosfstools.
+    pub mkfs_fat: PathBuf,
+    /// `mcopy` and `mmd` are found here.
+    pub mtools: PathBuf,
+    /// `nix-store` of the caller's Nix.
+    pub nix_store: PathBuf,
+    /// `config.system.build.nixos-install`'s program; absent for [`System::StoreOnly`].
+    pub nixos_install: Option<PathBuf>,
+    /// `qemu-img`.
+    pub qemu_img: PathBuf,
+    /// `PATH` of `nixos-install` and `postVM`: directories.
+    pub path: Vec<PathBuf>,
+    /// The attribute `env`: environment variables for `postVM`, which Nix does not export with
+    /// structured attributes.
+    pub environment: BTreeMap<String, String>,
+}
+
+impl StorePath {
+    /// The whole path.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The last name of it: `<hash>-<name>`.
+    pub fn base_name(&self) -> &str {
+        self.0.rsplit('/').next().unwrap_or(&self.0)
+    }
+}
+
+impl std::fmt::Display for StorePath {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl PartitionTable {
+    /// The caller's word for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            PartitionTable::None => "none",
+            PartitionTable::Legacy => "legacy",
+            PartitionTable::LegacyBoot => "legacy+boot",
+            PartitionTable::LegacyGpt => "legacy+gpt",
+            PartitionTable::Efi => "efi",
+            PartitionTable::EfiXbootldr => "efixbootldr",
+            PartitionTable::Hybrid => "hybrid",
+        }
+    }
+}
+
+impl Format {
+    /// The extension of the image's file name.
+    pub fn extension(&self) -> &str {
+        match self {
+            Format::Raw => "img",
+            Format::Qcow2 | Format::Qcow2Compressed => "qcow2",
+            Format::Vdi => "vdi",
+            Format::Vpc => "vhd",
+            Format::Other(name) => name,
+        }
+    }
+
+    /// What `qemu-img -O` calls it, and Hydra's product line.
+    pub fn qemu_name(&self) -> &str {
+        match self {
+            Format::Raw => "raw",
+            Format::Qcow2 | Format::Qcow2Compressed => "qcow2",
+            Format::Vdi => "vdi",
+            Format::Vpc => "vpc",
+            Format::Other(name) => name,
+        }
+    }
+}
+
+impl Output {
+    /// The image's file name.
+    pub fn file_name(&self) -> String {
+        format!("{}.{}", self.base_name, self.format.extension())
+    }
+}

@@ -1,0 +1,1 @@
+//! The closure, and the small root that `nixos-install` leaves.

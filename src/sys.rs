@@ -1,0 +1,27 @@
+//! System calls that no crate wraps safely. The only module with `unsafe`.
+#![allow(unsafe_code)]
+
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+use nix::sys::prctl;
+use nix::sys::signal::Signal;
+
+/// Makes the kernel kill the child that `command` starts when the thread that started it ends,
+/// however it ends (`PR_SET_PDEATHSIG`, prctl(2)). Start it on the main thread, or on one that
+/// waits for it.
+pub fn die_with_parent(command: &mut Command) -> &mut Command {
+    let parent = nix::unistd::getpid();
+    // SAFETY: between fork and exec only async-signal-safe calls are made: prctl(2) and
+    // getppid(2), and neither allocates.
+    unsafe {
+        command.pre_exec(move || {
+            prctl::set_pdeathsig(Signal::SIGKILL)?;
+            // The parent may be gone since before the call above.
+            if nix::unistd::getppid() != parent {
+                return Err(nix::errno::Errno::ESRCH.into());
+            }
+            Ok(())
+        })
+    }
+}

@@ -1,0 +1,176 @@
+//! What one inode is: metadata, kind, and for a file the place of its bytes.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::Directory;
+
+/// Seconds and nanoseconds since 1970-01-01 UTC; `nanoseconds` is below 10^9.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Timestamp {
+    /// Whole seconds, negative before 1970.
+    pub seconds: i64,
+    /// The rest, 0 to 999,999,999.
+    pub nanoseconds: u32,
+}
+
+impl Timestamp {
+    /// What Nix gives every file of its store, and what a deterministic image has for all times
+    /// that nobody chose: one second after 1970-01-01.
+    pub const STORE: Timestamp = Timestamp {
+        seconds: 1,
+        nanoseconds: 0,
+    };
+}
+
+/// An extended attribute, with its full name (`user.mime_type`, `security.capability`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Xattr {
+    /// The name with its prefix, without a NUL.
+    pub name: Box<[u8]>,
+    /// The value as `getxattr(2)` gives it.
+    pub value: Box<[u8]>,
+}
+
+/// Everything about an inode but its kind and its bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Metadata {
+    /// Permission bits, set-user-ID, set-group-ID and sticky: 0 to 0o7777.
+    pub mode: u16,
+    /// Owner.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+    /// Time of the last change of the bytes; the image's other times are made from it.
+    pub mtime: Timestamp,
+    /// Extended attributes, sorted by name.
+    pub xattrs: Vec<Xattr>,
+}
+
+impl Metadata {
+    /// `root:root`, [`Timestamp::STORE`], no attributes, and `mode` (0 to 0o7777).
+    pub fn new(mode: u16) -> Metadata {
+        Metadata {
+            mode: mode & 0o7777,
+            uid: 0,
+            gid: 0,
+            mtime: Timestamp::STORE,
+            xattrs: Vec::new(),
+        }
+    }
+}
+
+/// Numbers of a device special file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Device {
+    /// Major number.
+    pub major: u32,
+    /// Minor number.
+    pub minor: u32,
+}
+
+/// What an inode is.
+#[derive(Debug, Clone)]
+pub enum Kind {
+    /// A directory and its entries.
+    Directory(Directory),
+    /// A regular file.
+    File(Content),
+    /// A symbolic link and its target: any bytes but NUL.
+    Symlink(Box<[u8]>),
+    /// A named pipe.
+    Fifo,
+    /// A socket's name.
+    Socket,
+    /// A character device.
+    CharacterDevice(Device),
+    /// A block device.
+    BlockDevice(Device),
+}
+
+/// One inode of a [`super::Tree`].
+#[derive(Debug, Clone)]
+pub struct Inode {
+    /// Mode, owner, time, attributes.
+    pub metadata: Metadata,
+    /// What it is.
+    pub kind: Kind,
+}
+
+/// Where a regular file's bytes are.
+#[derive(Debug, Clone)]
+pub struct Content {
+    /// Length in bytes, holes included.
+    pub size: u64,
+    /// Where to read from.
+    pub source: Source,
+    /// The parts that are not holes, in order, apart, within `size`; `None` where there is no hole.
+    pub data: Option<Box<[DataRange]>>,
+}
+
+/// A part of a file, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DataRange {
+    /// First byte.
+    pub offset: u64,
+    /// Number of bytes, never 0.
+    pub length: u64,
+}
+
+/// Where bytes come from.
+#[derive(Debug, Clone)]
+pub enum Source {
+    /// A file on this machine.
+    File(SourceFile),
+    /// Bytes in memory.
+    Bytes(Arc<[u8]>),
+}
+
+/// The path of a file: its directory, shared by all files of it, and its name.
+#[derive(Debug, Clone)]
+pub struct SourceFile {
+    directory: Arc<Path>,
+    name: Box<OsStr>,
+}
+
+impl SourceFile {
+    /// The file `name` in `directory`.
+    pub fn new(directory: Arc<Path>, name: &OsStr) -> SourceFile {
+        SourceFile {
+            directory,
+            name: name.into(),
+        }
+    }
+
+    /// The whole path.
+    pub fn path(&self) -> PathBuf {
+        self.directory.join(&*self.name)
+    }
+}
+
+impl Content {
+    /// A file whose bytes are in memory.
+    pub fn bytes(bytes: Vec<u8>) -> Content {
+        Content {
+            // usize to u64: lossless on every target Rust has.
+            size: bytes.len() as u64,
+            source: Source::Bytes(bytes.into()),
+            data: None,
+        }
+    }
+
+    /// The parts that are not holes, in order.
+    pub fn data_ranges(&self) -> impl Iterator<Item = DataRange> + '_ {
+        let whole = match &self.data {
+            None if self.size > 0 => Some(DataRange {
+                offset: 0,
+                length: self.size,
+            }),
+            _ => None,
+        };
+        whole
+            .into_iter()
+            .chain(self.data.iter().flat_map(|ranges| ranges.iter().copied()))
+    }
+}

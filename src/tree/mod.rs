@@ -1,0 +1,216 @@
+//! A [`Tree`]: every file one file system will hold, and where the bytes of each one are.
+//!
+//! Nothing is copied to make a tree: a regular file names the file its bytes come from. Inodes and
+//! names are apart, as on disk, so a hard link is one inode under two names.
+
+mod chmod;
+mod directory;
+mod inode;
+
+pub use chmod::Chmod;
+pub use directory::Directory;
+pub use inode::{
+    Content, DataRange, Device, Inode, Kind, Metadata, Source, SourceFile, Timestamp, Xattr,
+};
+
+/// The number of an inode within its [`Tree`]; it says nothing about numbers on disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct InodeId(u32);
+
+impl InodeId {
+    /// The root directory of every tree.
+    pub const ROOT: InodeId = InodeId(0);
+
+    /// The position in [`Tree::inodes`].
+    pub fn index(self) -> usize {
+        // u32 to usize: lossless on every target with 32-bit pointers or wider.
+        self.0 as usize
+    }
+}
+
+/// A whole file system's worth of inodes, the root directory first.
+#[derive(Debug, Clone)]
+pub struct Tree {
+    inodes: Vec<Inode>,
+}
+
+/// Why an entry could not be put into a [`Tree`].
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum InsertError {
+    /// The parent is not a directory.
+    #[error("the parent is not a directory")]
+    NotADirectory,
+    /// The name is taken.
+    #[error("the name is taken")]
+    Exists,
+    /// The name is empty, `.`, `..`, or has a `/` or NUL in it.
+    #[error("not a file name")]
+    BadName,
+    /// More than 2^32 inodes.
+    #[error("a tree holds at most 4294967295 inodes")]
+    Full,
+}
+
+impl Tree {
+    /// A tree with nothing but its root directory.
+    pub fn new(root: Metadata) -> Tree {
+        Tree {
+            inodes: vec![Inode {
+                metadata: root,
+                kind: Kind::Directory(Directory::default()),
+            }],
+        }
+    }
+
+    /// Every inode, the root first, then in order of creation. Inodes that lost all their names
+    /// are still listed; only [`Tree::walk`] shows what is reachable.
+    pub fn inodes(&self) -> &[Inode] {
+        &self.inodes
+    }
+
+    /// The inode `id` of this tree.
+    pub fn inode(&self, id: InodeId) -> &Inode {
+        &self.inodes[id.index()]
+    }
+
+    /// The inode `id` of this tree, to change its metadata.
+    pub fn inode_mut(&mut self, id: InodeId) -> &mut Inode {
+        &mut self.inodes[id.index()]
+    }
+
+    /// The entries of `id` where it is a directory.
+    pub fn directory(&self, id: InodeId) -> Option<&Directory> {
+        match &self.inode(id).kind {
+            Kind::Directory(entries) => Some(entries),
+            _ => None,
+        }
+    }
+
+    /// Adds a new inode under `name` in the directory `parent`.
+    ///
+    /// # Errors
+    /// See [`InsertError`]; the tree is unchanged then.
+    pub fn insert(
+        &mut self,
+        parent: InodeId,
+        name: &[u8],
+        inode: Inode,
+    ) -> Result<InodeId, InsertError> {
+        let id = u32::try_from(self.inodes.len())
+            .map(InodeId)
+            .map_err(|_| InsertError::Full)?;
+        self.link(parent, name, id)?;
+        self.inodes.push(inode);
+        Ok(id)
+    }
+
+    /// Gives the inode `target` one more name: a hard link.
+    ///
+    /// # Errors
+    /// See [`InsertError`]; the tree is unchanged then.
+    pub fn link(
+        &mut self,
+        parent: InodeId,
+        name: &[u8],
+        target: InodeId,
+    ) -> Result<(), InsertError> {
+        if name.is_empty() || name == b"." || name == b".." {
+            return Err(InsertError::BadName);
+        }
+        if name.iter().any(|&byte| byte == b'/' || byte == 0) {
+            return Err(InsertError::BadName);
+        }
+        match &mut self.inodes[parent.index()].kind {
+            Kind::Directory(entries) => entries.insert(name, target),
+            _ => Err(InsertError::NotADirectory),
+        }
+    }
+
+    /// The inode that `name` stands for in the directory `parent`.
+    pub fn lookup(&self, parent: InodeId, name: &[u8]) -> Option<InodeId> {
+        self.directory(parent)?.get(name)
+    }
+
+    /// Takes `name` out of the directory `parent` and returns what it stood for.
+    pub fn unlink(&mut self, parent: InodeId, name: &[u8]) -> Option<InodeId> {
+        match &mut self.inodes[parent.index()].kind {
+            Kind::Directory(entries) => entries.remove(name),
+            _ => None,
+        }
+    }
+
+    /// Every entry below the root, parents before children, the entries of a directory sorted by
+    /// the bytes of their names. A hard link is visited once for each of its names. `visit` gets
+    /// the path relative to the root, without a leading `/`, and the inode.
+    pub fn walk(&self, mut visit: impl FnMut(&[u8], InodeId)) {
+        let mut path = Vec::new();
+        // A stack and not recursion: a hostile tree may be deeper than the thread's stack.
+        let mut stack = vec![(0usize, InodeId::ROOT, 0usize)];
+        while let Some((length, id, next)) = stack.pop() {
+            let Some((name, child)) = self.directory(id).and_then(|d| d.nth(next)) else {
+                continue;
+            };
+            stack.push((length, id, next + 1));
+            path.truncate(length);
+            if length > 0 {
+                path.push(b'/');
+            }
+            path.extend_from_slice(name);
+            visit(&path, child);
+            if self.directory(child).is_some() {
+                stack.push((path.len(), child, 0));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file() -> Inode {
+        Inode {
+            metadata: Metadata::new(0o644),
+            kind: Kind::File(Content::bytes(b"x".to_vec())),
+        }
+    }
+
+    fn directory() -> Inode {
+        Inode {
+            metadata: Metadata::new(0o755),
+            kind: Kind::Directory(Directory::default()),
+        }
+    }
+
+    #[test]
+    fn walk_visits_parents_first_and_names_in_byte_order() {
+        let mut tree = Tree::new(Metadata::new(0o755));
+        let b = tree.insert(InodeId::ROOT, b"b", directory()).unwrap();
+        let x = tree.insert(b, b"x", file()).unwrap();
+        tree.insert(InodeId::ROOT, b"a", file()).unwrap();
+        tree.link(InodeId::ROOT, b"c", x).unwrap();
+        let mut seen = Vec::new();
+        tree.walk(|path, id| seen.push((String::from_utf8(path.to_vec()).unwrap(), id)));
+        let names: Vec<&str> = seen.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["a", "b", "b/x", "c"]);
+        assert_eq!(seen[2].1, seen[3].1);
+    }
+
+    #[test]
+    fn names_that_are_taken_or_no_names_are_refused() {
+        let mut tree = Tree::new(Metadata::new(0o755));
+        let a = tree.insert(InodeId::ROOT, b"a", file()).unwrap();
+        for (parent, name, error) in [
+            (InodeId::ROOT, &b"a"[..], InsertError::Exists),
+            (InodeId::ROOT, b"", InsertError::BadName),
+            (InodeId::ROOT, b".", InsertError::BadName),
+            (InodeId::ROOT, b"..", InsertError::BadName),
+            (InodeId::ROOT, b"a/b", InsertError::BadName),
+            (InodeId::ROOT, b"a\0b", InsertError::BadName),
+            (a, b"b", InsertError::NotADirectory),
+        ] {
+            assert_eq!(tree.insert(parent, name, file()), Err(error));
+        }
+        assert_eq!(tree.inodes().len(), 2);
+    }
+}
