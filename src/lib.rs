@@ -8,6 +8,7 @@
 pub mod escape;
 pub mod process;
 pub mod progress;
+pub mod signals;
 
 mod sys;
 

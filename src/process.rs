@@ -2,15 +2,63 @@
 
 use std::ffi::OsStr;
 use std::io::{self, Read, Write};
-use std::process::{Command, ExitStatus, Stdio};
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Mutex;
 use std::thread;
 
 use anyhow::{Context, Result, bail};
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
 
 use crate::{escape, sys};
 
 /// How much of what a child says is kept for an error, in bytes.
 const TAIL: usize = 2048;
+
+/// The process groups of the children that run now; a child leads its own.
+static RUNNING: Mutex<Vec<Pid>> = Mutex::new(Vec::new());
+
+/// A child and its place in [`RUNNING`].
+struct Running {
+    child: Child,
+    group: Option<Pid>,
+}
+
+impl Running {
+    fn start(command: &mut Command) -> Result<Running> {
+        let mut running = lock();
+        // A group of its own, so that its own children can be ended with it.
+        let child = sys::die_with_parent(command)
+            .process_group(0)
+            .spawn()
+            .with_context(|| format!("starting {}", escape::bytes(&line(command))))?;
+        let group = i32::try_from(child.id()).ok().map(Pid::from_raw);
+        running.extend(group);
+        Ok(Running { child, group })
+    }
+
+    fn wait(mut self) -> Result<ExitStatus> {
+        let status = self.child.wait().context("waiting for a child");
+        lock().retain(|running| Some(*running) != self.group);
+        status
+    }
+}
+
+/// Kills every child that runs and whatever it has started: for the moment before we end.
+pub(crate) fn kill_all() {
+    for group in lock().iter() {
+        // It may have ended by itself since.
+        let _ = killpg(*group, Signal::SIGKILL);
+    }
+}
+
+fn lock() -> std::sync::MutexGuard<'static, Vec<Pid>> {
+    // A list of numbers is sound whatever the thread that panicked was doing.
+    RUNNING
+        .lock()
+        .unwrap_or_else(|poisoned| poisoned.into_inner())
+}
 
 /// Runs `command` to its end with nothing on its standard input, and returns what it wrote to
 /// standard output. Its standard error is kept for the error message.
@@ -72,28 +120,25 @@ fn run_with(
     } else {
         command.stdout(Stdio::piped());
     }
-    let mut child = sys::die_with_parent(command)
-        .spawn()
-        .with_context(|| format!("starting {}", escape::bytes(&line(command))))?;
+    let mut running = Running::start(command)?;
     if let Some(mut reader) = merged {
         // Our copies of the writing end live in `command`: without this the pipe never ends.
         command.stdout(Stdio::null()).stderr(Stdio::null());
         let tail = read_tail(&mut reader, true);
-        let status = child.wait().context("waiting for a child")?;
-        return Ok((status, Vec::new(), tail));
+        return Ok((running.wait()?, Vec::new(), tail));
     }
-    let stderr = child.stderr.take();
+    let stderr = running.child.stderr.take();
     let reader = thread::spawn(move || match stderr {
         Some(mut stream) => read_tail(&mut stream, false),
         None => Vec::new(),
     });
     let mut stdout = Vec::new();
-    if let Some(mut stream) = child.stdout.take() {
+    if let Some(mut stream) = running.child.stdout.take() {
         stream
             .read_to_end(&mut stdout)
             .with_context(|| format!("reading from {}", escape::bytes(&line(command))))?;
     }
-    let status = child.wait().context("waiting for a child")?;
+    let status = running.wait()?;
     let tail = reader.join().unwrap_or_default();
     Ok((status, stdout, tail))
 }

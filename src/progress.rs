@@ -1,1 +1,155 @@
-//! What a build says while it works: steps with their times, phases for Nix, a progress line.
+//! What a build says while it works: steps with their times, phases for Nix, progress in bytes.
+//!
+//! In a Nix build the log is a terminal to look at (a pseudo-terminal), and yet nobody watches
+//! it: there, and wherever standard error is no terminal, progress is a line a second at most.
+
+use std::io::{self, IsTerminal};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use indicatif::{HumanBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use log::info;
+
+/// How the log is read.
+#[derive(Debug, Clone, Copy)]
+pub struct Log {
+    in_nix: bool,
+    on_terminal: bool,
+}
+
+impl Log {
+    /// Finds out who reads the log.
+    pub fn detect() -> Log {
+        let in_nix = std::env::var_os("NIX_LOG_FD").is_some();
+        Log {
+            in_nix,
+            on_terminal: !in_nix && io::stderr().is_terminal(),
+        }
+    }
+
+    /// Tells Nix (where there is one) the name of the phase that begins, for `nix build` to show.
+    pub fn phase(&self, name: &str) {
+        if self.in_nix {
+            let message = serde_json::json!({ "action": "setPhase", "phase": name });
+            // The prefix is the protocol of Nix's log lines; it must start the line.
+            eprintln!("@nix {message}");
+        }
+    }
+
+    /// Does `work`, says what it is before and how long it took after.
+    ///
+    /// # Errors
+    /// Those of `work`.
+    pub fn step<T>(&self, what: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        info!("{what}");
+        let start = Instant::now();
+        let result = work()?;
+        info!("  {:.2} s", start.elapsed().as_secs_f64());
+        Ok(result)
+    }
+
+    /// A display of how much of `total` bytes is done.
+    pub fn bytes(&self, total: u64) -> Bytes {
+        let bar = self.on_terminal.then(|| {
+            let template = "  {wide_bar} {bytes} of {total_bytes}, {bytes_per_sec}";
+            let style = ProgressStyle::with_template(template)
+                .unwrap_or_else(|_| ProgressStyle::default_bar());
+            ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr())
+                .with_style(style)
+        });
+        Bytes {
+            total,
+            done: AtomicU64::new(0),
+            start: Instant::now(),
+            last_line: Mutex::new(Instant::now()),
+            bar,
+        }
+    }
+}
+
+/// Progress in bytes; many threads may add to it.
+pub struct Bytes {
+    total: u64,
+    done: AtomicU64,
+    start: Instant,
+    last_line: Mutex<Instant>,
+    bar: Option<ProgressBar>,
+}
+
+impl Bytes {
+    /// Says that `count` more bytes are done.
+    pub fn add(&self, count: u64) {
+        let done = self.done.fetch_add(count, Ordering::Relaxed) + count;
+        if let Some(bar) = &self.bar {
+            bar.set_position(done);
+            return;
+        }
+        // Whoever finds the lock taken leaves the line to its holder.
+        let Ok(mut last) = self.last_line.try_lock() else {
+            return;
+        };
+        if last.elapsed() >= Duration::from_secs(1) {
+            *last = Instant::now();
+            info!("  {}", line(done, self.total, self.start.elapsed()));
+        }
+    }
+
+    /// Ends the display with a line about the whole.
+    pub fn finish(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+        let done = self.done.load(Ordering::Relaxed);
+        info!("  {}", line(done, self.total, self.start.elapsed()));
+    }
+}
+
+/// `1.20 GiB of 3.00 GiB, 810.00 MiB/s`.
+fn line(done: u64, total: u64, elapsed: Duration) -> String {
+    let millis = elapsed.as_millis().max(1);
+    let rate = u128::from(done) * 1000 / millis;
+    format!(
+        "{} of {}, {}/s",
+        HumanBytes(done),
+        HumanBytes(total),
+        HumanBytes(u64::try_from(rate).unwrap_or(u64::MAX))
+    )
+}
+
+/// Sends the lines of the `log` crate to standard error: bare, and from `info` up unless
+/// `RUST_LOG` says otherwise.
+pub fn init() {
+    let environment = env_logger::Env::default().default_filter_or("info");
+    env_logger::Builder::from_env(environment)
+        .format(|out, record| {
+            use std::io::Write as _;
+            match record.level() {
+                log::Level::Error | log::Level::Warn => {
+                    writeln!(
+                        out,
+                        "{}: {}",
+                        record.level().as_str().to_lowercase(),
+                        record.args()
+                    )
+                }
+                _ => writeln!(out, "{}", record.args()),
+            }
+        })
+        .init();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_has_bytes_and_rate() {
+        assert_eq!(
+            line(1 << 30, 3 << 30, Duration::from_secs(2)),
+            "1.00 GiB of 3.00 GiB, 512.00 MiB/s"
+        );
+        assert_eq!(line(0, 0, Duration::ZERO), "0 B of 0 B, 0 B/s");
+    }
+}

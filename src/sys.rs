@@ -5,17 +5,19 @@ use std::os::unix::process::CommandExt;
 use std::process::Command;
 
 use nix::sys::prctl;
-use nix::sys::signal::Signal;
+use nix::sys::signal::{SigSet, Signal};
 
 /// Makes the kernel kill the child that `command` starts when the thread that started it ends,
 /// however it ends (`PR_SET_PDEATHSIG`, prctl(2)). Start it on the main thread, or on one that
 /// waits for it.
 pub fn die_with_parent(command: &mut Command) -> &mut Command {
     let parent = nix::unistd::getpid();
-    // SAFETY: between fork and exec only async-signal-safe calls are made: prctl(2) and
-    // getppid(2), and neither allocates.
+    // SAFETY: between fork and exec only async-signal-safe calls are made: sigprocmask(2),
+    // prctl(2) and getppid(2), and none allocates.
     unsafe {
         command.pre_exec(move || {
+            // We block the signals that end us (see `signals`); a child must not inherit that.
+            SigSet::all().thread_unblock()?;
             prctl::set_pdeathsig(Signal::SIGKILL)?;
             // The parent may be gone since before the call above.
             if nix::unistd::getppid() != parent {

@@ -1,1 +1,37 @@
 //! What is in `$out`: the image in its format, Hydra's products, and what `postVM` adds.
+
+mod directory;
+mod format;
+mod headers;
+mod post_vm;
+
+pub use directory::Directory;
+pub(crate) use directory::remove_unfinished;
+pub use format::convert;
+pub use post_vm::run as run_post_vm;
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+
+use crate::escape;
+use crate::spec::Output;
+
+/// Writes `nix-support/hydra-build-products` into `out`: the line by which Hydra offers the image
+/// for download.
+///
+/// # Errors
+/// Those of the file system.
+pub fn hydra_products(out: &Path, output: &Output) -> Result<()> {
+    let directory = out.join("nix-support");
+    fs::create_dir_all(&directory)
+        .with_context(|| format!("making {}", escape::path(&directory)))?;
+    let file = directory.join("hydra-build-products");
+    let line = format!(
+        "file {}-image {}\n",
+        output.format.qemu_name(),
+        out.join(output.file_name()).display()
+    );
+    fs::write(&file, line).with_context(|| format!("writing {}", escape::path(&file)))
+}

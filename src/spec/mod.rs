@@ -41,6 +41,8 @@ pub struct Output {
     pub base_name: String,
     /// Shell code that runs when the image is in `$out`.
     pub post_vm: String,
+    /// What becomes `$out/efi-vars.fd`, with `touchEFIVars`.
+    pub efi_variables: Option<PathBuf>,
 }
 
 /// The format of the image file.

@@ -1,0 +1,46 @@
+//! The caller's `postVM`: shell code that runs when the image is in `$out`.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use crate::spec::Spec;
+use crate::{escape, process};
+
+/// What callers find defined besides `$out` and `$diskImage`: the functions and the variable that
+/// nixpkgs' own script leaves in the same shell.
+const PRELUDE: &str = r#"set -e
+sectorsToKilobytes() { echo $(( $1 * 512 / 1024 )); }
+sectorsToBytes() { echo $(( $1 * 512 )); }
+mebibyte=$(( 1024 * 1024 ))
+"#;
+
+/// Runs `postVM`, in the directory the build runs in, with `disk_image` as `$diskImage`. What it
+/// says goes to the log.
+///
+/// `PATH` is [`crate::spec::Tools::path`]. `work` holds the script meanwhile, and is `$TMPDIR`.
+///
+/// # Errors
+/// If it fails: its status and the end of what it said.
+pub fn run(spec: &Spec, disk_image: &Path, work: &Path) -> Result<()> {
+    let script = work.join("postVM.sh");
+    fs::write(&script, format!("{PRELUDE}\n{}\n:\n", spec.output.post_vm))
+        .with_context(|| format!("writing {}", escape::path(&script)))?;
+    let path = std::env::join_paths(&spec.tools.path).context("making PATH for postVM")?;
+    let mut command = Command::new(&spec.tools.bash);
+    command
+        .arg(&script)
+        .envs(&spec.tools.environment)
+        .env("PATH", path)
+        .env("HOME", work)
+        .env("TMPDIR", work)
+        .env("out", &spec.out)
+        .env("diskImage", disk_image);
+    if let Some(variables) = &spec.output.efi_variables {
+        command.env("efiVariables", variables);
+        command.env("efiVars", spec.out.join("efi-vars.fd"));
+    }
+    process::logged(&mut command).context("postVM failed")
+}

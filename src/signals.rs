@@ -1,0 +1,36 @@
+//! Signals that end us: clean up, end the children, and die of the signal all the same.
+
+use std::thread;
+
+use anyhow::{Context, Result};
+use nix::sys::signal::{self, SigSet, Signal};
+use nix::unistd::Pid;
+
+use crate::{output, process};
+
+/// From now on SIGINT, SIGTERM and SIGHUP kill every child with its process group, remove what is
+/// unfinished, and then end this process as they would have.
+///
+/// Call it on the main thread before any other thread starts: the signals are blocked in all
+/// threads but the one that waits for them.
+///
+/// # Errors
+/// Those of the system calls.
+pub fn clean_up_on_signals() -> Result<()> {
+    let mut set = SigSet::empty();
+    for fatal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
+        set.add(fatal);
+    }
+    set.thread_block().context("blocking signals")?;
+    thread::Builder::new()
+        .name("signals".to_owned())
+        .spawn(move || {
+            let Ok(fatal) = set.wait() else { return };
+            process::kill_all();
+            output::remove_unfinished();
+            let _ = set.thread_unblock();
+            let _ = signal::kill(Pid::this(), fatal);
+        })
+        .context("starting the thread that waits for signals")?;
+    Ok(())
+}
