@@ -1,6 +1,10 @@
 //! A [`Spec`]: what the caller asked for, fully checked. After it, no code looks at the raw
 //! attributes again.
 
+mod store_path;
+
+pub use store_path::{StorePath, StorePathError};
+
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -178,10 +182,6 @@ pub struct Owner {
     pub gid: u32,
 }
 
-/// A store path: `/nix/store/<hash>-<name>`, nothing below it, no trailing slash.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct StorePath(String);
-
 /// What `exportReferencesGraph` says of one path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PathInfo {
@@ -217,24 +217,6 @@ pub struct Tools {
     /// The attribute `env`: environment variables for `postVM`, which Nix does not export with
     /// structured attributes.
     pub environment: BTreeMap<String, String>,
-}
-
-impl StorePath {
-    /// The whole path.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    /// The last name of it: `<hash>-<name>`.
-    pub fn base_name(&self) -> &str {
-        self.0.rsplit('/').next().unwrap_or(&self.0)
-    }
-}
-
-impl std::fmt::Display for StorePath {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
-    }
 }
 
 impl PartitionTable {

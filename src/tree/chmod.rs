@@ -1,6 +1,357 @@
 //! rsync's `--chmod`.
+//!
+//! The syntax is that of rsync(1), with what rsync 3.5 does where its page is silent; `tests/chmod.rs`
+//! compares with the real program. Three things differ from chmod(1): the special bits outlive a
+//! plain `u=rw`, a clause has one operator, and `+s` and `o+s` mean the set-user-ID bit.
+
+/// The mask that counts for clauses that name nobody (`+w`). Nix builds under this one, so it is
+/// the one that rsync sees in nixpkgs' builder; ours does not depend on the caller's.
+const UMASK: u16 = 0o022;
+
+const SET_USER_ID: u16 = 0o4000;
+const SET_GROUP_ID: u16 = 0o2000;
+const STICKY: u16 = 0o1000;
 
 /// Changes to modes, as `rsync --chmod` and `chmod(1)` write them: `755`, `D755,F644`,
 /// `u+rwX,go-w`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Chmod {}
+pub struct Chmod {
+    clauses: Vec<Clause>,
+}
+
+/// What stands between two commas.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Clause {
+    only: Only,
+    change: Change,
+}
+
+/// What a clause applies to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Only {
+    Everything,
+    Directories,
+    Files,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Change {
+    /// The whole mode.
+    Octal(u16),
+    /// Take `clear` away, add `set`.
+    Bits {
+        clear: u16,
+        set: u16,
+        /// Add execute bits only to directories and to what could be executed at first (`X`).
+        conditional_execute: bool,
+    },
+    /// Use the permissions that one class has (`g=u`).
+    Copy {
+        operator: Operator,
+        from: Class,
+        /// The permission bits it may touch.
+        mask: u16,
+        /// Taken away by `=` besides the permissions.
+        special: u16,
+    },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Operator {
+    Add,
+    Remove,
+    Assign,
+}
+
+/// Whose permissions; the value is the place of their three bits in the mode.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Class {
+    User = 6,
+    Group = 3,
+    Others = 0,
+}
+
+impl Chmod {
+    /// Reads an argument of `rsync --chmod`.
+    ///
+    /// # Errors
+    /// What rsync refuses is refused, with the clause that is wrong and what one may write.
+    pub fn parse(text: &str) -> Result<Chmod, String> {
+        let clauses = text.split(',').map(|clause| {
+            parse_clause(clause).map_err(|reason| {
+                let shown = crate::escape::bytes(clause.as_bytes());
+                format!("\"{shown}\": {reason}")
+            })
+        });
+        Ok(Chmod {
+            clauses: clauses.collect::<Result<_, _>>()?,
+        })
+    }
+
+    /// The mode that `mode` (0 to 0o7777) becomes. Symbolic links keep theirs: don't ask for them.
+    pub fn apply(&self, mode: u16, is_directory: bool) -> u16 {
+        let execute = is_directory || mode & 0o111 != 0;
+        self.clauses
+            .iter()
+            .filter(|clause| match clause.only {
+                Only::Everything => true,
+                Only::Directories => is_directory,
+                Only::Files => !is_directory,
+            })
+            .fold(mode & 0o7777, |mode, clause| {
+                clause.change.apply(mode, execute)
+            })
+    }
+}
+
+impl Change {
+    fn apply(&self, mode: u16, execute: bool) -> u16 {
+        match *self {
+            Change::Octal(new) => new,
+            Change::Bits {
+                clear,
+                set,
+                conditional_execute,
+            } => {
+                let withheld = if conditional_execute && !execute {
+                    0o111
+                } else {
+                    0
+                };
+                mode & !clear | set & !withheld
+            }
+            Change::Copy {
+                operator,
+                from,
+                mask,
+                special,
+            } => {
+                // The discriminant is a shift of 0, 3 or 6.
+                let bits = every_class(mode >> from as u16 & 7) & mask;
+                match operator {
+                    Operator::Add => mode | bits,
+                    Operator::Remove => mode & !bits,
+                    Operator::Assign => bits | mode & !special,
+                }
+            }
+        }
+    }
+}
+
+/// Three permission bits, for user, group and others alike.
+fn every_class(permissions: u16) -> u16 {
+    permissions * 0o111
+}
+
+fn parse_clause(text: &str) -> Result<Clause, String> {
+    const OPERATORS: [char; 3] = ['+', '-', '='];
+    let octal = |c: char| ('0'..='7').contains(&c);
+    let Some(middle) = text.find(|c| OPERATORS.contains(&c) || octal(c)) else {
+        return Err(
+            "write an octal mode like 0755, or who, + - or =, and rwxXst, \
+                    as in D755,F644 or u+rwX,go-w"
+                .to_owned(),
+        );
+    };
+    let (who, rest) = text.split_at(middle);
+    let who = Who::parse(who)?;
+    if rest.starts_with(octal) {
+        return parse_octal(who, rest);
+    }
+    let operator = match &rest[..1] {
+        "+" => Operator::Add,
+        "-" => Operator::Remove,
+        _ => Operator::Assign,
+    };
+    Ok(Clause {
+        only: who.only,
+        change: parse_permissions(&who, operator, &rest[1..])?,
+    })
+}
+
+fn parse_octal(who: Who, digits: &str) -> Result<Clause, String> {
+    if who.classes != 0 {
+        return Err("a number can't follow u, g, o or a; only D or F".to_owned());
+    }
+    // from_str_radix alone would take a sign; leading zeros are as good as any.
+    match u16::from_str_radix(digits, 8) {
+        Ok(mode) if mode <= 0o7777 => Ok(Clause {
+            only: who.only,
+            change: Change::Octal(mode),
+        }),
+        _ => Err("an octal mode has digits 0 to 7 and is at most 7777".to_owned()),
+    }
+}
+
+/// What stands before the operator.
+struct Who {
+    only: Only,
+    /// Permission bits of the classes named; 0 where none is.
+    classes: u16,
+    /// The special bits that `s` means for these classes.
+    set_id: u16,
+    /// Every special bit of these classes.
+    special: u16,
+}
+
+impl Who {
+    fn parse(text: &str) -> Result<Who, String> {
+        let mut who = Who {
+            only: Only::Everything,
+            classes: 0,
+            set_id: 0,
+            special: 0,
+        };
+        for c in text.chars() {
+            let (classes, special) = match c {
+                'D' if who.only != Only::Files => {
+                    who.only = Only::Directories;
+                    continue;
+                }
+                'F' if who.only != Only::Directories => {
+                    who.only = Only::Files;
+                    continue;
+                }
+                'D' | 'F' => {
+                    return Err("D and F exclude each other; write two clauses".to_owned());
+                }
+                'u' => (0o700, SET_USER_ID),
+                'g' => (0o070, SET_GROUP_ID),
+                'o' => (0o007, STICKY),
+                'a' => (0o777, SET_USER_ID | SET_GROUP_ID | STICKY),
+                _ => {
+                    return Err(
+                        "only D, F, u, g, o and a may stand before a number or + - =".to_owned(),
+                    );
+                }
+            };
+            who.classes |= classes;
+            who.special |= special;
+            who.set_id |= special & !STICKY;
+        }
+        Ok(who)
+    }
+}
+
+fn parse_permissions(who: &Who, operator: Operator, text: &str) -> Result<Change, String> {
+    let touched = match who.classes {
+        0 => 0o777,
+        classes => classes,
+    };
+    let mask = match who.classes {
+        0 => 0o777 & !UMASK,
+        classes => classes,
+    };
+    let from = match text {
+        "u" => Some(Class::User),
+        "g" => Some(Class::Group),
+        "o" => Some(Class::Others),
+        _ => None,
+    };
+    if let Some(from) = from {
+        let special = match who.classes {
+            0 => SET_USER_ID | SET_GROUP_ID | STICKY,
+            _ => who.special,
+        };
+        return Ok(Change::Copy {
+            operator,
+            from,
+            mask,
+            special: touched | special,
+        });
+    }
+    let mut permissions = 0;
+    let mut special = 0;
+    let mut conditional_execute = false;
+    for c in text.chars() {
+        match c {
+            'r' => permissions |= 4,
+            'w' => permissions |= 2,
+            'x' => permissions |= 1,
+            'X' => {
+                permissions |= 1;
+                conditional_execute = true;
+            }
+            // rsync forgets an earlier t here.
+            's' if who.set_id == 0 => special = SET_USER_ID,
+            's' => special |= who.set_id,
+            't' => special |= STICKY,
+            _ => {
+                return Err(
+                    "only r, w, x, X, s and t, or one of u, g and o, may follow + - =; \
+                     write a comma before the next clause"
+                        .to_owned(),
+                );
+            }
+        }
+    }
+    let bits = every_class(permissions) & mask | special;
+    let (clear, set) = match operator {
+        Operator::Add => (0, bits),
+        Operator::Remove => (bits, 0),
+        // The special bits stay unless the clause speaks of one.
+        Operator::Assign if special == 0 => (touched, bits),
+        Operator::Assign => (touched | who.set_id, bits),
+    };
+    Ok(Change::Bits {
+        clear,
+        set,
+        conditional_execute,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Chmod;
+
+    #[test]
+    fn modes_are_what_rsync_makes_of_them() {
+        // Text, mode before, as a file, as a directory.
+        for (text, before, file, directory) in [
+            ("755", 0o600, 0o755, 0o755),
+            ("D755,F644", 0o700, 0o644, 0o755),
+            ("u+rwX,go-w", 0o466, 0o644, 0o744),
+            ("u+rwX,go-w", 0o577, 0o755, 0o755),
+            ("a=r", 0o4755, 0o4444, 0o4444),
+            ("ug=rwx,o=", 0o644, 0o770, 0o770),
+            ("+w", 0o444, 0o644, 0o644),
+            ("=w", 0o4751, 0o4200, 0o4200),
+            ("u=t", 0o7777, 0o3077, 0o3077),
+            ("+ts", 0o700, 0o4700, 0o4700),
+            ("a+s", 0o700, 0o6700, 0o6700),
+            ("u+x,+X", 0o600, 0o700, 0o711),
+            ("g=u", 0o2711, 0o771, 0o771),
+            ("Dg=u", 0o751, 0o751, 0o771),
+        ] {
+            let chmod = Chmod::parse(text).unwrap();
+            assert_eq!(chmod.apply(before, false), file, "{text} on a file");
+            assert_eq!(
+                chmod.apply(before, true),
+                directory,
+                "{text} on a directory"
+            );
+        }
+    }
+
+    #[test]
+    fn what_rsync_refuses_is_refused_with_a_reason() {
+        for (text, message) in [
+            ("", "\"\": write an octal mode"),
+            ("755,", "\"\": write an octal mode"),
+            ("u", "\"u\": write an octal mode"),
+            ("8", "\"8\": write an octal mode"),
+            ("rwxr-xr-x", "\"rwxr-xr-x\": only D, F, u, g, o and a"),
+            ("758", "\"758\": an octal mode has digits 0 to 7"),
+            ("17777", "\"17777\": an octal mode has digits 0 to 7"),
+            ("u755", "\"u755\": a number can't follow u"),
+            ("DF+x", "\"DF+x\": D and F exclude each other"),
+            ("u+r-w", "\"u+r-w\": only r, w, x, X, s and t"),
+            ("u=gr", "\"u=gr\": only r, w, x, X, s and t"),
+            ("é+x", "\"é+x\": only D, F, u, g, o and a"),
+            ("\x1b+x", "\"\\u{1b}+x\": only D, F, u, g, o and a"),
+        ] {
+            let error = Chmod::parse(text).unwrap_err();
+            assert!(error.starts_with(message), "{text:?} gives {error}");
+        }
+    }
+}
