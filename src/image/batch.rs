@@ -1,0 +1,142 @@
+//! Work for one thread at a time: extents that are written together, or a piece of a large one.
+
+use crate::fs::DataExtent;
+
+/// File systems place data at multiples of this many bytes.
+pub const BLOCK: u64 = 4096;
+
+/// The most that is gathered in memory for one write, in bytes.
+pub const GATHER: u64 = 1 << 20;
+
+/// Extents from this length on are copied by themselves, in the kernel where it can.
+const LARGE: u64 = 256 << 10;
+
+/// How much of a large extent one thread takes, so that a huge file keeps all of them busy.
+const PIECE: u64 = 16 << 20;
+
+/// What one thread does without looking up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Batch {
+    /// The extents `first..end`, each behind the other on whole blocks, [`GATHER`] bytes at most.
+    Small {
+        /// Index of the first extent.
+        first: usize,
+        /// Index behind the last one.
+        end: usize,
+    },
+    /// A part of the extent `extent`.
+    Piece {
+        /// Index of the extent.
+        extent: usize,
+        /// Where the part begins within the extent, in bytes.
+        skip: u64,
+        /// Its length in bytes.
+        length: u64,
+    },
+}
+
+/// Cuts `extents` into batches, in their order.
+pub fn batches(extents: &[DataExtent]) -> Vec<Batch> {
+    let mut batches = Vec::new();
+    // The open batch: its first extent, where its bytes begin, where the next would go.
+    let mut open: Option<(usize, u64, u64)> = None;
+    for (index, extent) in extents.iter().enumerate() {
+        if extent.length >= LARGE {
+            close(&mut batches, open.take(), index);
+            let mut skip = 0;
+            while skip < extent.length {
+                let length = PIECE.min(extent.length - skip);
+                batches.push(Batch::Piece {
+                    extent: index,
+                    skip,
+                    length,
+                });
+                skip += length;
+            }
+            continue;
+        }
+        let end = extent.offset + extent.length.next_multiple_of(BLOCK);
+        open = match open {
+            Some((first, start, next)) if extent.offset == next && end - start <= GATHER => {
+                Some((first, start, end))
+            }
+            before => {
+                close(&mut batches, before, index);
+                Some((index, extent.offset, end))
+            }
+        };
+    }
+    close(&mut batches, open, extents.len());
+    batches
+}
+
+fn close(batches: &mut Vec<Batch>, open: Option<(usize, u64, u64)>, end: usize) {
+    if let Some((first, _, _)) = open {
+        batches.push(Batch::Small { first, end });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tree::InodeId;
+
+    #[test]
+    fn neighbours_are_gathered_and_large_ones_are_cut() {
+        let extents: Vec<DataExtent> = [
+            (0, 1),
+            (4096, 4096),
+            (8192, 5),
+            // A gap: metadata is between.
+            (20480, 10),
+            (24576, 40 << 20),
+            (24576 + (40 << 20), 7),
+        ]
+        .into_iter()
+        .map(|(offset, length)| DataExtent {
+            inode: InodeId::ROOT,
+            file_offset: 0,
+            offset,
+            length,
+        })
+        .collect();
+        let piece = |skip, length| Batch::Piece {
+            extent: 4,
+            skip,
+            length,
+        };
+        assert_eq!(
+            batches(&extents),
+            [
+                Batch::Small { first: 0, end: 3 },
+                Batch::Small { first: 3, end: 4 },
+                piece(0, 16 << 20),
+                piece(16 << 20, 16 << 20),
+                piece(32 << 20, 8 << 20),
+                Batch::Small { first: 5, end: 6 },
+            ]
+        );
+    }
+
+    #[test]
+    fn no_batch_is_longer_than_the_buffer() {
+        let extents: Vec<DataExtent> = (0..1000)
+            .map(|i| DataExtent {
+                inode: InodeId::ROOT,
+                file_offset: 0,
+                offset: i * 8192,
+                length: 4097,
+            })
+            .collect();
+        let mut next = 0;
+        for batch in batches(&extents) {
+            let Batch::Small { first, end } = batch else {
+                panic!("{batch:?}")
+            };
+            assert_eq!(first, next);
+            assert!(end - first <= 128 && end > first);
+            next = end;
+        }
+        assert_eq!(next, 1000);
+    }
+}

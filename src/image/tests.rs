@@ -1,0 +1,315 @@
+//! Images written to files and read back.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::sync::Mutex;
+
+use super::*;
+use crate::fs::{DataExtent, Usage};
+use crate::tree::{self, Inode, InodeId, Metadata, Source, SourceFile};
+
+/// A file system whose layout a test chooses.
+struct Chosen {
+    length: u64,
+    data: Vec<DataExtent>,
+    metadata: Vec<(u64, Vec<u8>)>,
+}
+
+impl Plan for Chosen {
+    fn length(&self) -> u64 {
+        self.length
+    }
+
+    fn usage(&self) -> Usage {
+        Usage {
+            length: self.length,
+            available: 0,
+            inodes: 0,
+            inodes_used: 0,
+        }
+    }
+
+    fn data(&self) -> &[DataExtent] {
+        &self.data
+    }
+
+    fn metadata(&self, emit: &mut dyn FnMut(u64, &[u8]) -> Result<()>) -> Result<()> {
+        self.metadata
+            .iter()
+            .try_for_each(|(offset, bytes)| emit(*offset, bytes))
+    }
+}
+
+fn image(length: u64, parts: Vec<(u64, u64, Content)>) -> Image {
+    let parts = parts
+        .into_iter()
+        .map(|(start, length, content)| Part {
+            name: "test".to_owned(),
+            start,
+            length,
+            content,
+        })
+        .collect();
+    Image { length, parts }
+}
+
+/// A tree with the files `contents`, whose bytes are in files of `directory`.
+fn tree(directory: &Path, contents: &[Vec<u8>]) -> (Arc<Tree>, Vec<InodeId>) {
+    let mut tree = Tree::new(Metadata::new(0o755));
+    let shared: Arc<Path> = directory.into();
+    let ids = contents.iter().enumerate().map(|(index, bytes)| {
+        let name = format!("{index:04}");
+        fs::write(directory.join(&name), bytes).unwrap();
+        let inode = Inode {
+            metadata: Metadata::new(0o444),
+            kind: Kind::File(tree::Content {
+                size: bytes.len() as u64,
+                source: Source::File(SourceFile::new(shared.clone(), name.as_ref())),
+                data: None,
+            }),
+        };
+        tree.insert(InodeId::ROOT, name.as_bytes(), inode).unwrap()
+    });
+    let ids = ids.collect();
+    (Arc::new(tree), ids)
+}
+
+/// `contents` one behind the other from `offset` on, and the extents that say so.
+fn placed(contents: &[Vec<u8>], ids: &[InodeId], offset: u64) -> (Vec<DataExtent>, Vec<u8>) {
+    let mut bytes = Vec::new();
+    let mut extents = Vec::new();
+    for (content, &inode) in contents.iter().zip(ids) {
+        extents.push(DataExtent {
+            inode,
+            file_offset: 0,
+            offset: offset + bytes.len() as u64,
+            length: content.len() as u64,
+        });
+        bytes.extend_from_slice(content);
+        bytes.resize(bytes.len().next_multiple_of(4096), 0);
+    }
+    (extents, bytes)
+}
+
+fn noise(length: usize, seed: u8) -> Vec<u8> {
+    let mut state = u32::from(seed) + 1;
+    let next = |_| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        state.to_be_bytes()[0]
+    };
+    (0..length).map(next).collect()
+}
+
+#[test]
+fn every_kind_of_part_is_where_it_belongs_and_the_rest_is_holes() {
+    let directory = tempfile::tempdir().unwrap();
+    let lengths = [1, 4096, 5000, 0, 300_000, 1 << 20, 40_000_001, 7, 262_144];
+    let contents: Vec<Vec<u8>> = lengths.iter().map(|&n| noise(n, 1)).collect();
+    let (tree, ids) = tree(directory.path(), &contents);
+    let (data, bytes) = placed(&contents, &ids, 8192);
+    let length = 1 << 30;
+    let metadata = vec![
+        (0, vec![1; 4096]),
+        (4096, vec![2; 4096]),
+        (8192 + bytes.len() as u64, vec![3; 4096]),
+        (length - 4096, vec![4; 4096]),
+    ];
+    let sparse = directory.path().join("sparse");
+    let file = fs::File::create(&sparse).unwrap();
+    std::os::unix::fs::FileExt::write_all_at(&file, b"end", (64 << 20) - 3).unwrap();
+    let file_system = Content::FileSystem {
+        plan: Box::new(Chosen {
+            length,
+            data,
+            metadata: metadata.clone(),
+        }),
+        tree,
+    };
+    let start = 65 << 20;
+    let image = image(
+        2 << 30,
+        vec![
+            (0, 512, Content::Bytes(b"table".to_vec())),
+            (1 << 20, 64 << 20, Content::File(sparse)),
+            (start, length, file_system),
+        ],
+    );
+    let path = directory.path().join("image");
+    // A longer file of another run must leave nothing behind.
+    fs::write(&path, noise(1 << 20, 9)).unwrap();
+    let seen = Mutex::new(Vec::new());
+    write(&image, &path, &|done| seen.lock().unwrap().push(done)).unwrap();
+
+    let mut seen = seen.into_inner().unwrap();
+    seen.sort_unstable();
+    let total: usize = lengths.iter().sum();
+    assert_eq!(image.data_length(), total as u64);
+    assert_eq!(seen.last(), Some(&(total as u64)));
+
+    let written = fs::File::open(&path).unwrap();
+    let found = written.metadata().unwrap();
+    assert_eq!(found.len(), 2 << 30);
+    assert!(found.blocks() * 512 < 60 << 20, "{} blocks", found.blocks());
+    let at = |offset: u64, length: usize| {
+        let mut buffer = vec![0; length];
+        std::os::unix::fs::FileExt::read_exact_at(&written, &mut buffer, offset).unwrap();
+        buffer
+    };
+    assert_eq!(at(0, 8), b"table\0\0\0");
+    assert_eq!(at((65 << 20) - 3, 3), b"end");
+    assert!(at(start + 8192, bytes.len()) == bytes);
+    for (offset, piece) in metadata {
+        assert!(at(start + offset, 4096) == piece, "metadata at {offset}");
+    }
+}
+
+#[test]
+fn broken_promises_are_errors() {
+    let directory = tempfile::tempdir().unwrap();
+    let contents = [noise(5000, 1)];
+    let (tree, ids) = tree(directory.path(), &contents);
+    let fs = |length, extents: &[(InodeId, u64, u64, u64)]| Content::FileSystem {
+        plan: Box::new(Chosen {
+            length,
+            data: extents
+                .iter()
+                .map(|&(inode, file_offset, offset, length)| DataExtent {
+                    inode,
+                    file_offset,
+                    offset,
+                    length,
+                })
+                .collect(),
+            metadata: Vec::new(),
+        }),
+        tree: tree.clone(),
+    };
+    let bytes = |n| Content::Bytes(vec![1; n]);
+    let (file, root) = (ids[0], InodeId::ROOT);
+    let cases = [
+        (
+            vec![(0, 10, bytes(1)), (9, 1, bytes(1))],
+            "begins at 9, before",
+        ),
+        (vec![(8190, 3, bytes(1))], "beyond the disk (8192 bytes)"),
+        (vec![(u64::MAX, 2, bytes(1))], "beyond the disk"),
+        (vec![(0, 10, bytes(11))], "has 10 bytes and its content 11"),
+        (
+            vec![(0, 4096, fs(8192, &[]))],
+            "has 4096 bytes and its content 8192",
+        ),
+        (
+            vec![(
+                0,
+                8192,
+                fs(8192, &[(file, 0, 0, 4096), (file, 4096, 4095, 1)]),
+            )],
+            "overlaps or is out of bounds",
+        ),
+        (
+            vec![(0, 8192, fs(8192, &[(file, 0, 4096, 4097)]))],
+            "overlaps or is out of bounds",
+        ),
+        (
+            vec![(0, 8192, fs(8192, &[(file, 1, 0, 5000)]))],
+            "beyond the 5000 bytes of its file",
+        ),
+        (
+            vec![(0, 8192, fs(8192, &[(root, 0, 0, 1)]))],
+            "is no file of its tree",
+        ),
+        (
+            vec![(0, 4, Content::File(directory.path().join("0000")))],
+            "has 5000 bytes and its place on the disk 4",
+        ),
+        (
+            vec![(0, 4, Content::File("/nonexistent/a\nb".into()))],
+            "opening /nonexistent/a\\nb to copy it: No such file",
+        ),
+    ];
+    for (parts, message) in cases {
+        let image = image(8192, parts);
+        let error = write(&image, &directory.path().join("image"), &|_| {}).unwrap_err();
+        let error = format!("{error:#}");
+        assert!(error.contains(message), "{error} lacks {message}");
+    }
+}
+
+#[test]
+fn a_source_that_changed_is_named() {
+    type Change = fn(&Path);
+    let cases: [(Change, &str); 4] = [
+        (|path| fs::remove_file(path).unwrap(), "No such file"),
+        (
+            |path| fs::write(path, b"short").unwrap(),
+            "has 5 bytes and had 6000",
+        ),
+        (
+            |path| fs::write(path, noise(6001, 1)).unwrap(),
+            "has 6001 bytes and had 6000",
+        ),
+        (
+            |path| {
+                fs::remove_file(path).unwrap();
+                nix::unistd::mkfifo(path, nix::sys::stat::Mode::S_IRUSR).unwrap();
+            },
+            "was a file when it was listed and is none now",
+        ),
+    ];
+    for (change, message) in cases {
+        let directory = tempfile::tempdir().unwrap();
+        let contents = [noise(6000, 1), noise(6000, 2)];
+        let (tree, ids) = tree(directory.path(), &contents);
+        let (data, _) = placed(&contents, &ids, 0);
+        change(&directory.path().join("0001"));
+        let plan = Box::new(Chosen {
+            length: 1 << 20,
+            data,
+            metadata: Vec::new(),
+        });
+        let image = image(
+            1 << 20,
+            vec![(0, 1 << 20, Content::FileSystem { plan, tree })],
+        );
+        let error = write(&image, &directory.path().join("image"), &|_| {}).unwrap_err();
+        let error = format!("{error:#}");
+        assert!(error.contains("/0001"), "{error}");
+        assert!(error.contains(message), "{error} lacks {message}");
+    }
+}
+
+#[test]
+fn bytes_in_memory_are_data_too() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut tree = Tree::new(Metadata::new(0o755));
+    let mut extents = Vec::new();
+    let mut expected = vec![0; 3 << 20];
+    for (name, length, offset) in [(b"a", 300_000, 4096), (b"b", 10, 1 << 20)] {
+        let bytes = noise(length, name[0]);
+        expected[offset..offset + length].copy_from_slice(&bytes);
+        let inode = Inode {
+            metadata: Metadata::new(0o444),
+            kind: Kind::File(tree::Content::bytes(bytes)),
+        };
+        extents.push(DataExtent {
+            inode: tree.insert(InodeId::ROOT, name, inode).unwrap(),
+            file_offset: 0,
+            offset: offset as u64,
+            length: length as u64,
+        });
+    }
+    let plan = Box::new(Chosen {
+        length: 3 << 20,
+        data: extents,
+        metadata: Vec::new(),
+    });
+    let tree = Arc::new(tree);
+    let image = image(
+        3 << 20,
+        vec![(0, 3 << 20, Content::FileSystem { plan, tree })],
+    );
+    let path = directory.path().join("image");
+    write(&image, &path, &|_| {}).unwrap();
+    assert!(fs::read(path).unwrap() == expected);
+}
