@@ -3,6 +3,8 @@
 //! A writer plans first. The [`Plan`] knows where every byte will be, without having read a byte
 //! of any file; the data of files is then copied by whoever writes the image.
 
+use std::sync::Arc;
+
 use crate::tree::{InodeId, Timestamp, Tree};
 use uuid::Uuid;
 
@@ -70,13 +72,18 @@ pub struct Options {
 
 /// A kind of file system that can hold a [`Tree`].
 pub trait Format {
-    /// Lays `tree` out in a file system of exactly `length` bytes.
+    /// Lays `tree` out in a file system of exactly `length` bytes. The plan keeps the tree: names
+    /// and modes are not held twice.
     ///
     /// # Errors
     /// [`PlanError::TooSmall`] when it does not fit, [`PlanError::Unrepresentable`] when something
     /// in the tree has no form in this file system.
-    fn plan(&self, tree: &Tree, length: u64, options: &Options)
-    -> Result<Box<dyn Plan>, PlanError>;
+    fn plan(
+        &self,
+        tree: &Arc<Tree>,
+        length: u64,
+        options: &Options,
+    ) -> Result<Box<dyn Plan>, PlanError>;
 
     /// The smallest file system, in bytes, that holds `tree` and leaves `free` bytes to ordinary
     /// users.
