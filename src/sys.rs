@@ -27,3 +27,17 @@ pub fn die_with_parent(command: &mut Command) -> &mut Command {
         })
     }
 }
+
+/// Gives the child that `command` starts the file mode creation mask `mask` (umask(2)), whatever
+/// ours is.
+pub fn umask(command: &mut Command, mask: u32) -> &mut Command {
+    let mask = nix::sys::stat::Mode::from_bits_truncate(mask);
+    // SAFETY: between fork and exec only umask(2) is called, which is async-signal-safe and
+    // can't fail.
+    unsafe {
+        command.pre_exec(move || {
+            nix::sys::stat::umask(mask);
+            Ok(())
+        })
+    }
+}

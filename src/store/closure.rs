@@ -1,0 +1,94 @@
+//! The closure as the graph of the build gives it.
+
+use std::collections::HashSet;
+use std::fmt::Write as _;
+use std::fs;
+
+use anyhow::{Result, bail};
+
+use crate::escape;
+use crate::spec::PathInfo;
+
+/// Checks that every path of `closure` is there, as a file, directory or symbolic link, and that
+/// all they refer to is in `closure` too.
+///
+/// # Errors
+/// One line for each thing that is wrong, and what to do.
+pub fn check(closure: &[PathInfo]) -> Result<()> {
+    let known: HashSet<&str> = closure.iter().map(|info| info.path.as_str()).collect();
+    let mut problems = Vec::new();
+    for info in closure {
+        let path = escape::bytes(info.path.as_str().as_bytes());
+        match fs::symlink_metadata(info.path.as_str()) {
+            Err(error) => problems.push(format!("{path}: {error}")),
+            Ok(metadata) => {
+                let kind = metadata.file_type();
+                if !kind.is_file() && !kind.is_dir() && !kind.is_symlink() {
+                    problems.push(format!(
+                        "{path} is neither a file nor a directory nor a symbolic link, \
+                         and a store holds nothing else"
+                    ));
+                }
+            }
+        }
+        for reference in &info.references {
+            if !known.contains(reference.as_str()) {
+                problems.push(format!(
+                    "{path} refers to {}, which is not in the closure",
+                    escape::bytes(reference.as_str().as_bytes())
+                ));
+            }
+        }
+    }
+    if problems.is_empty() {
+        return Ok(());
+    }
+    bail!(
+        "the closure can't go into an image ({} of its {} paths or references are broken):\n  {}\n\
+         repair the store with `nix-store --verify --check-contents --repair`, \
+         or delete these paths and build them again",
+        problems.len(),
+        closure.len(),
+        problems.join("\n  ")
+    )
+}
+
+/// `closure` as `nix-store --load-db` reads it and `nix-store --dump-db` writes it: for each path
+/// a line each with the path, the SHA-256 of its NAR in hexadecimal, the NAR's length in bytes,
+/// the deriver (none), the number of references, and the references. Paths and references are
+/// sorted.
+///
+/// The format has no place for a content address; [`install`](super::install) puts it into the
+/// database afterwards.
+pub fn registration(closure: &[PathInfo]) -> Vec<u8> {
+    let mut sorted: Vec<&PathInfo> = closure.iter().collect();
+    sorted.sort_by(|a, b| a.path.cmp(&b.path));
+    let mut text = String::new();
+    for info in sorted {
+        let mut references: Vec<&str> = info.references.iter().map(|path| path.as_str()).collect();
+        references.sort_unstable();
+        // Writing to a String can't fail.
+        let _ = writeln!(
+            text,
+            "{}\n{}\n{}\n\n{}",
+            info.path,
+            hexadecimal(&info.nar_hash),
+            info.nar_size,
+            references.len()
+        );
+        for reference in references {
+            text.push_str(reference);
+            text.push('\n');
+        }
+    }
+    text.into_bytes()
+}
+
+/// `hash` in hexadecimal, lower case.
+pub(super) fn hexadecimal(hash: &[u8]) -> String {
+    hash.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a String can't fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}

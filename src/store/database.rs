@@ -1,0 +1,289 @@
+//! Nix's database, made again so that its bytes depend on the closure alone.
+//!
+//! The caller's Nix wrote it, so tables, indices and migrations are those its version wants; what
+//! is not reproducible in it is when each path was registered, the order of rows, and what SQLite
+//! leaves in unused parts of pages. A new file with the same schema and sorted rows has none of
+//! that. The SQLite that writes it is built into this program; its version number is in the file's
+//! header (<https://www.sqlite.org/fileformat2.html>, offset 96).
+
+use std::cmp::Ordering;
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail, ensure};
+use rusqlite::types::Value;
+use rusqlite::{Connection, params_from_iter};
+
+use crate::escape;
+use crate::spec::PathInfo;
+
+use super::clean;
+use super::closure::hexadecimal;
+
+/// The table of paths. Its `id` is what other tables refer to.
+const PATHS: &str = "ValidPaths";
+
+/// Replaces the database at `path` by one that has exactly the paths of `closure`, registered at
+/// `time` (seconds since 1970), in the order of their names.
+///
+/// # Errors
+/// If the database doesn't say the same as `closure`, or has tables we don't understand.
+pub(super) fn rewrite(path: &Path, closure: &[PathInfo], time: i64) -> Result<()> {
+    let with_suffix = |suffix: &str| {
+        let mut name = OsString::from(path);
+        name.push(suffix);
+        PathBuf::from(name)
+    };
+    let new = with_suffix(".new");
+    ensure!(
+        path.is_file(),
+        "{} is missing: nix-store --load-db should have made it",
+        escape::path(path)
+    );
+    copy(path, &new, closure, time)
+        .with_context(|| format!("making the database {} reproducible", escape::path(path)))?;
+    for suffix in ["-wal", "-shm", "-journal", ""] {
+        clean::remove(&with_suffix(suffix))?;
+    }
+    fs::set_permissions(&new, Permissions::from_mode(0o644))
+        .and_then(|()| fs::rename(&new, path))
+        .with_context(|| format!("replacing {}", escape::path(path)))
+}
+
+fn copy(from: &Path, to: &Path, closure: &[PathInfo], time: i64) -> Result<()> {
+    let old = Connection::open(from)?;
+    let mut new = Connection::open(to)?;
+    for pragma in ["page_size", "encoding", "user_version", "application_id"] {
+        let value: Value = old.pragma_query_value(None, pragma, |row| row.get(0))?;
+        new.pragma_update(None, pragma, value)?;
+    }
+    new.pragma_update(None, "foreign_keys", false)?;
+    // The file is thrown away when anything fails.
+    new.pragma_update(None, "synchronous", "off")?;
+
+    let transaction = new.transaction()?;
+    for statement in schema(&old)? {
+        transaction.execute_batch(&statement)?;
+    }
+    let paths = Table::read(&old, PATHS)?;
+    let (rows, ids) = valid_paths(&paths, closure, time)?;
+    paths.write(&transaction, &rows)?;
+    for name in table_names(&old)? {
+        if name != PATHS {
+            let table = Table::read(&old, &name)?;
+            let rows = renumbered(&old, &table, &ids)?;
+            table.write(&transaction, &rows)?;
+        }
+    }
+    transaction.commit()?;
+    let broken: i64 =
+        new.query_row("select count(*) from pragma_foreign_key_check", [], |row| {
+            row.get(0)
+        })?;
+    ensure!(
+        broken == 0,
+        "{broken} rows refer to paths that are not there"
+    );
+    new.execute_batch("vacuum")?;
+    new.close().map_err(|(_, error)| error)?;
+    Ok(())
+}
+
+/// The statements that make the tables, indices and triggers of `database`, in their order.
+fn schema(database: &Connection) -> Result<Vec<String>> {
+    strings(
+        database,
+        "select sql from sqlite_master where sql not null and name not like 'sqlite\\_%' \
+         escape '\\' order by rowid",
+    )
+}
+
+fn table_names(database: &Connection) -> Result<Vec<String>> {
+    strings(
+        database,
+        "select name from sqlite_master where type = 'table' and name not like 'sqlite\\_%' \
+         escape '\\' order by name",
+    )
+}
+
+fn strings(database: &Connection, query: &str) -> Result<Vec<String>> {
+    let mut statement = database.prepare(query)?;
+    let rows = statement.query_map([], |row| row.get(0))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+type Row = Vec<Value>;
+
+/// One table with all its rows.
+struct Table {
+    name: String,
+    columns: Vec<String>,
+    rows: Vec<Row>,
+}
+
+impl Table {
+    fn read(database: &Connection, name: &str) -> Result<Table> {
+        let mut statement = database.prepare(&format!("select * from {}", quoted(name)))?;
+        let columns: Vec<String> = statement
+            .column_names()
+            .map(str::to_owned)
+            .collect();
+        let count = columns.len();
+        let rows = statement
+            .query_map([], |row| (0..count).map(|at| row.get(at)).collect())?
+            .collect::<Result<_, _>>()?;
+        Ok(Table {
+            name: name.to_owned(),
+            columns,
+            rows,
+        })
+    }
+
+    fn write(&self, database: &Connection, rows: &[Row]) -> Result<()> {
+        let columns: Vec<String> = self.columns.iter().map(|name| quoted(name)).collect();
+        let mut statement = database.prepare(&format!(
+            "insert into {} ({}) values ({})",
+            quoted(&self.name),
+            columns.join(", "),
+            vec!["?"; columns.len()].join(", ")
+        ))?;
+        for row in rows {
+            statement.execute(params_from_iter(row))?;
+        }
+        Ok(())
+    }
+
+    fn column(&self, name: &str) -> Result<usize> {
+        self.columns
+            .iter()
+            .position(|column| column == name)
+            .with_context(|| {
+                format!(
+                    "Nix's table {} has no column {name}: this version of Nix is not known to us",
+                    self.name
+                )
+            })
+    }
+}
+
+/// A name as SQL wants it.
+fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// The rows of `table` in the order of their paths, numbered from 1, and the new number of each
+/// old one.
+fn valid_paths(
+    table: &Table,
+    closure: &[PathInfo],
+    time: i64,
+) -> Result<(Vec<Row>, HashMap<i64, i64>)> {
+    let (id, path) = (table.column("id")?, table.column("path")?);
+    let (hash, size) = (table.column("hash")?, table.column("narSize")?);
+    let (when, deriver) = (table.column("registrationTime")?, table.column("deriver")?);
+    let content_address = table.column("ca")?;
+    let known: HashMap<&str, &PathInfo> = closure
+        .iter()
+        .map(|info| (info.path.as_str(), info))
+        .collect();
+
+    let mut rows = table.rows.clone();
+    rows.sort_by(|a, b| compare(&a[path], &b[path]));
+    let mut ids = HashMap::new();
+    for (number, row) in (1..).zip(&mut rows) {
+        let (Value::Text(name), Value::Integer(old)) = (&row[path], &row[id]) else {
+            bail!("a row of {PATHS} has no path or no number");
+        };
+        let Some(info) = known.get(name.as_str()) else {
+            bail!(
+                "{} is registered but not in the closure: add it to additionalPaths",
+                escape::bytes(name.as_bytes())
+            );
+        };
+        let expected_hash = Value::Text(format!("sha256:{}", hexadecimal(&info.nar_hash)));
+        let expected_size = i64::try_from(info.nar_size)
+            .with_context(|| format!("the NAR of {name} has {} bytes", info.nar_size))?;
+        ensure!(
+            row[hash] == expected_hash && row[size] == Value::Integer(expected_size),
+            "{} is registered with another hash or size than the closure has",
+            escape::bytes(name.as_bytes())
+        );
+        ids.insert(*old, number);
+        row[id] = Value::Integer(number);
+        row[when] = Value::Integer(time);
+        // Who built a path is not in the closure, and its derivation rarely in the image.
+        row[deriver] = Value::Null;
+        row[content_address] = info
+            .content_address
+            .clone()
+            .map_or(Value::Null, Value::Text);
+    }
+    ensure!(
+        rows.len() == known.len(),
+        "{} paths are registered and the closure has {}",
+        rows.len(),
+        known.len()
+    );
+    Ok((rows, ids))
+}
+
+/// The rows of another table, sorted, with the new numbers of the paths they refer to.
+fn renumbered(
+    database: &Connection,
+    table: &Table,
+    ids: &HashMap<i64, i64>,
+) -> Result<Vec<Row>> {
+    let mut statement =
+        database.prepare(&format!("pragma foreign_key_list({})", quoted(&table.name)))?;
+    let keys: Vec<(String, String)> = statement
+        .query_map([], |row| Ok((row.get("table")?, row.get("from")?)))?
+        .collect::<Result<_, _>>()?;
+    let mut rows = table.rows.clone();
+    for (target, column) in keys {
+        let at = table.column(&column)?;
+        for row in &mut rows {
+            let number = match &row[at] {
+                Value::Null => continue,
+                Value::Integer(old) if target == PATHS => ids.get(old),
+                _ => None,
+            };
+            let Some(number) = number else {
+                bail!(
+                    "table {}, column {column}: a row refers to {target} in a way we don't know; \
+                     please report it with the version of Nix",
+                    table.name
+                );
+            };
+            row[at] = Value::Integer(*number);
+        }
+    }
+    rows.sort_by(|a, b| {
+        let differences = a.iter().zip(b).map(|(a, b)| compare(a, b));
+        differences
+            .into_iter()
+            .find(|order| order.is_ne())
+            .unwrap_or(Ordering::Equal)
+    });
+    Ok(rows)
+}
+
+/// SQLite's order of values: NULL, numbers, text, blobs.
+fn compare(a: &Value, b: &Value) -> Ordering {
+    let rank = |value: &Value| match value {
+        Value::Null => 0,
+        Value::Integer(_) => 1,
+        Value::Real(_) => 2,
+        Value::Text(_) => 3,
+        Value::Blob(_) => 4,
+    };
+    match (a, b) {
+        (Value::Integer(a), Value::Integer(b)) => a.cmp(b),
+        (Value::Real(a), Value::Real(b)) => a.total_cmp(b),
+        (Value::Text(a), Value::Text(b)) => a.cmp(b),
+        (Value::Blob(a), Value::Blob(b)) => a.cmp(b),
+        (a, b) => rank(a).cmp(&rank(b)),
+    }
+}

@@ -1,0 +1,119 @@
+//! From a closure to a clean root.
+
+use std::collections::HashSet;
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+
+use crate::spec::{Installation, PathInfo, StorePath, Tools};
+use crate::{escape, process};
+
+use super::workplace::Workplace;
+use super::{clean, closure, database, leaks};
+
+/// Runs the caller's `nixos-install` and returns the root it made: everything of the system that
+/// is not in its store, and an empty `nix/store`. `work` is a directory of our own, with nothing
+/// in it; the root is below it. `time`, in seconds since 1970, is when the paths of `closure` will
+/// seem to have been registered.
+///
+/// Should `nixos-install` have copied paths of the closure all the same, the copies are deleted:
+/// their files come from the Nix store itself.
+///
+/// # Errors
+/// If a child fails, if what it left is not what the closure says, or if the name of `work` is
+/// still to be found in the root.
+pub fn install(
+    installation: &Installation,
+    closure: &[PathInfo],
+    tools: &Tools,
+    work: &Path,
+    time: i64,
+) -> Result<PathBuf> {
+    let Some(nixos_install) = &tools.nixos_install else {
+        bail!("there is no nixos-install to install the system with: set tools.nixosInstall")
+    };
+    contains(closure, &installation.toplevel, "the system")?;
+    if let Some(channel) = &installation.channel {
+        contains(closure, channel, "the channel")?;
+    }
+    let place = Workplace::create(work, tools)?;
+    let root = &place.root;
+    let store = root.join("nix/store");
+    copy_derivations(closure, &store)?;
+
+    let registration = closure::registration(closure);
+    let mut load = place.command(&tools.nix_store);
+    process::output_with_input(load.arg("--load-db"), &registration)
+        .context("registering the closure in a store of our own")?;
+    let mut load = place.command(&tools.nix_store);
+    load.arg("--store").arg(root).arg("--load-db");
+    process::output_with_input(&mut load, &registration)
+        .context("registering the closure in the store of the image")?;
+
+    let mut install = place.command(nixos_install);
+    install.arg("--root").arg(root);
+    install.args(["--no-bootloader", "--no-root-passwd", "--system"]);
+    install.arg(installation.toplevel.as_str());
+    match &installation.channel {
+        Some(channel) => install.arg("--channel").arg(channel.as_str()),
+        None => install.arg("--no-channel-copy"),
+    };
+    install.args(["--substituters", ""]);
+    process::logged(&mut install)
+        .with_context(|| format!("installing {} into the root", installation.toplevel))?;
+
+    remove_copies(closure, &store)?;
+    database::rewrite(&root.join("nix/var/nix/db/db.sqlite"), closure, time)?;
+    clean::clean(root)?;
+    leaks::check(root, place.directory())?;
+    Ok(place.root)
+}
+
+fn contains(closure: &[PathInfo], path: &StorePath, what: &str) -> Result<()> {
+    if closure.iter().any(|info| info.path == *path) {
+        return Ok(());
+    }
+    bail!(
+        "{what} {} is not in the closure of {} paths: \
+         name it in exportReferencesGraph.closure of the derivation",
+        escape::bytes(path.as_str().as_bytes()),
+        closure.len()
+    )
+}
+
+/// Nix reads a derivation when it registers one, to learn its outputs; so these few files have to
+/// be in the root's store for a while.
+fn copy_derivations(closure: &[PathInfo], store: &Path) -> Result<()> {
+    for info in closure {
+        if info.path.as_str().ends_with(".drv") {
+            fs::copy(info.path.as_str(), store.join(info.path.base_name()))
+                .with_context(|| format!("copying {} into the root", info.path))?;
+        }
+    }
+    Ok(())
+}
+
+/// Empties `store` of copies of the closure's paths.
+fn remove_copies(closure: &[PathInfo], store: &Path) -> Result<()> {
+    let known: HashSet<&OsStr> = closure
+        .iter()
+        .map(|info| OsStr::new(info.path.base_name()))
+        .collect();
+    for name in clean::names(store)? {
+        let path = store.join(&name);
+        if known.contains(&*name) {
+            log::debug!("nixos-install copied {}", escape::path(&path));
+            clean::remove(&path)?;
+        } else if name != ".links" {
+            bail!(
+                "nixos-install put {} into the image's store, and that is not in the closure: \
+                 add it to additionalPaths",
+                escape::bytes(name.as_bytes())
+            );
+        }
+    }
+    Ok(())
+}
