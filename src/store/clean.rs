@@ -31,8 +31,7 @@ pub(super) fn clean(root: &Path) -> Result<()> {
         }
     }
     // 8 MiB that let a garbage collection begin on a full disk: Nix reserves them when it starts.
-    remove(&state.join("db/reserved"))?;
-    remove(&root.join("nix/store/.links"))
+    remove(&state.join("db/reserved"))
 }
 
 /// The names in `directory`, sorted; none where there is no such directory.

@@ -44,10 +44,9 @@ pub fn check(closure: &[PathInfo]) -> Result<()> {
         return Ok(());
     }
     bail!(
-        "the closure can't go into an image ({} of its {} paths or references are broken):\n  {}\n\
+        "the closure of {} paths can't go into an image:\n  {}\n\
          repair the store with `nix-store --verify --check-contents --repair`, \
          or delete these paths and build them again",
-        problems.len(),
         closure.len(),
         problems.join("\n  ")
     )
@@ -91,4 +90,92 @@ pub(super) fn hexadecimal(hash: &[u8]) -> String {
         let _ = write!(text, "{byte:02x}");
         text
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+    use std::os::unix::net::UnixListener;
+    use std::path::Path;
+
+    use super::*;
+    use crate::spec::StorePath;
+
+    fn path(store: &Path, letter: &str, name: &str) -> StorePath {
+        let store = store.to_str().unwrap();
+        let text = format!("{store}/{}-{name}", letter.repeat(32));
+        StorePath::new(&text, store).unwrap()
+    }
+
+    fn info(path: StorePath, references: Vec<StorePath>) -> PathInfo {
+        PathInfo {
+            path,
+            nar_hash: [0xa5; 32],
+            nar_size: 96,
+            references,
+            content_address: None,
+        }
+    }
+
+    #[test]
+    fn files_directories_and_links_are_store_paths() {
+        let store = tempfile::tempdir().unwrap();
+        let store = store.path();
+        let [file, directory, link] =
+            ["file", "directory", "link"].map(|name| path(store, "a", name));
+        fs::write(file.as_str(), "").unwrap();
+        fs::create_dir(directory.as_str()).unwrap();
+        symlink("/nonexistent", link.as_str()).unwrap();
+        check(&[
+            info(file.clone(), vec![link.clone(), file]),
+            info(directory, vec![]),
+            info(link, vec![]),
+        ])
+        .unwrap();
+        check(&[]).unwrap();
+    }
+
+    #[test]
+    fn all_that_is_broken_is_named_at_once() {
+        let store = tempfile::tempdir().unwrap();
+        let store = store.path();
+        let [gone, socket, file, stranger] =
+            ["gone", "socket", "file", "stranger"].map(|name| path(store, "a", name));
+        let _listener = UnixListener::bind(socket.as_str()).unwrap();
+        fs::write(file.as_str(), "").unwrap();
+        let error = check(&[
+            info(gone.clone(), vec![]),
+            info(socket.clone(), vec![]),
+            info(file.clone(), vec![stranger.clone(), gone.clone()]),
+        ])
+        .unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            format!(
+                "the closure of 3 paths can't go into an image:\n  \
+                 {gone}: No such file or directory (os error 2)\n  \
+                 {socket} is neither a file nor a directory nor a symbolic link, and a store holds \
+                 nothing else\n  \
+                 {file} refers to {stranger}, which is not in the closure\n\
+                 repair the store with `nix-store --verify --check-contents --repair`, \
+                 or delete these paths and build them again"
+            )
+        );
+    }
+
+    #[test]
+    fn a_registration_is_sorted_whatever_the_order_of_the_graph() {
+        let store = Path::new("/nix/store");
+        let (a, b) = (path(store, "a", "x"), path(store, "b", "x"));
+        let closure = [
+            info(b.clone(), vec![b.clone(), a.clone()]),
+            info(a.clone(), vec![]),
+        ];
+        let hash = "a5".repeat(32);
+        assert_eq!(
+            String::from_utf8(registration(&closure)).unwrap(),
+            format!("{a}\n{hash}\n96\n\n0\n{b}\n{hash}\n96\n\n2\n{a}\n{b}\n")
+        );
+        assert!(registration(&[]).is_empty());
+    }
 }

@@ -68,10 +68,15 @@ fn copy(from: &Path, to: &Path, closure: &[PathInfo], time: i64) -> Result<()> {
     for statement in schema(&old)? {
         transaction.execute_batch(&statement)?;
     }
+    let names = table_names(&old)?;
+    ensure!(
+        names.iter().any(|name| name == PATHS),
+        "there is no table {PATHS}: this version of Nix is not known to us"
+    );
     let paths = Table::read(&old, PATHS)?;
     let (rows, ids) = valid_paths(&paths, closure, time)?;
     paths.write(&transaction, &rows)?;
-    for name in table_names(&old)? {
+    for name in names {
         if name != PATHS {
             let table = Table::read(&old, &name)?;
             let rows = renumbered(&old, &table, &ids)?;
@@ -127,10 +132,7 @@ struct Table {
 impl Table {
     fn read(database: &Connection, name: &str) -> Result<Table> {
         let mut statement = database.prepare(&format!("select * from {}", quoted(name)))?;
-        let columns: Vec<String> = statement
-            .column_names()
-            .map(str::to_owned)
-            .collect();
+        let columns: Vec<String> = statement.column_names().map(str::to_owned).collect();
         let count = columns.len();
         let rows = statement
             .query_map([], |row| (0..count).map(|at| row.get(at)).collect())?
@@ -231,11 +233,7 @@ fn valid_paths(
 }
 
 /// The rows of another table, sorted, with the new numbers of the paths they refer to.
-fn renumbered(
-    database: &Connection,
-    table: &Table,
-    ids: &HashMap<i64, i64>,
-) -> Result<Vec<Row>> {
+fn renumbered(database: &Connection, table: &Table, ids: &HashMap<i64, i64>) -> Result<Vec<Row>> {
     let mut statement =
         database.prepare(&format!("pragma foreign_key_list({})", quoted(&table.name)))?;
     let keys: Vec<(String, String)> = statement
@@ -287,3 +285,6 @@ fn compare(a: &Value, b: &Value) -> Ordering {
         (a, b) => rank(a).cmp(&rank(b)),
     }
 }
+
+#[cfg(test)]
+mod tests;

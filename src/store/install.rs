@@ -15,7 +15,7 @@ use super::workplace::Workplace;
 use super::{clean, closure, database, leaks};
 
 /// Runs the caller's `nixos-install` and returns the root it made: everything of the system that
-/// is not in its store, and an empty `nix/store`. `work` is a directory of our own, with nothing
+/// is not in its store, and the empty directory of the store. `work` is a directory of our own, with nothing
 /// in it; the root is below it. `time`, in seconds since 1970, is when the paths of `closure` will
 /// seem to have been registered.
 ///
@@ -39,10 +39,9 @@ pub fn install(
     if let Some(channel) = &installation.channel {
         contains(closure, channel, "the channel")?;
     }
-    let place = Workplace::create(work, tools)?;
-    let root = &place.root;
-    let store = root.join("nix/store");
-    copy_derivations(closure, &store)?;
+    let place = Workplace::create(work, tools, &installation.toplevel)?;
+    let (root, store) = (&place.root, &place.store);
+    copy_derivations(closure, store)?;
 
     let registration = closure::registration(closure);
     let mut load = place.command(&tools.nix_store);
@@ -65,7 +64,7 @@ pub fn install(
     process::logged(&mut install)
         .with_context(|| format!("installing {} into the root", installation.toplevel))?;
 
-    remove_copies(closure, &store)?;
+    empty(store, closure)?;
     database::rewrite(&root.join("nix/var/nix/db/db.sqlite"), closure, time)?;
     clean::clean(root)?;
     leaks::check(root, place.directory())?;
@@ -96,24 +95,22 @@ fn copy_derivations(closure: &[PathInfo], store: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Empties `store` of copies of the closure's paths.
-fn remove_copies(closure: &[PathInfo], store: &Path) -> Result<()> {
+/// Empties `store`; all that may be in it is copies of paths of `closure`, and Nix's `.links`.
+fn empty(store: &Path, closure: &[PathInfo]) -> Result<()> {
     let known: HashSet<&OsStr> = closure
         .iter()
         .map(|info| OsStr::new(info.path.base_name()))
         .collect();
     for name in clean::names(store)? {
         let path = store.join(&name);
-        if known.contains(&*name) {
-            log::debug!("nixos-install copied {}", escape::path(&path));
-            clean::remove(&path)?;
-        } else if name != ".links" {
+        if !known.contains(&*name) && name != ".links" {
             bail!(
                 "nixos-install put {} into the image's store, and that is not in the closure: \
                  add it to additionalPaths",
                 escape::bytes(name.as_bytes())
             );
         }
+        clean::remove(&path)?;
     }
     Ok(())
 }

@@ -10,7 +10,7 @@ use std::process::Command;
 use anyhow::{Context, Result};
 use nix::errno::Errno;
 
-use crate::spec::Tools;
+use crate::spec::{StorePath, Tools};
 use crate::{escape, sys};
 
 use super::parents;
@@ -28,31 +28,38 @@ substituters =
 /// Directories of our own below one that is ours alone.
 pub(super) struct Workplace {
     work: PathBuf,
-    /// The root to install into; its `nix/store` is an empty directory.
+    /// The root to install into.
     pub(super) root: PathBuf,
+    /// The directory of the root that its store paths belong into; empty.
+    pub(super) store: PathBuf,
     path: OsString,
 }
 
 impl Workplace {
-    /// Makes the directories below `work`, which exists.
-    pub(super) fn create(work: &Path, tools: &Tools) -> Result<Workplace> {
+    /// Makes the directories below `work`, which exists; `toplevel` tells where the store is.
+    pub(super) fn create(work: &Path, tools: &Tools, toplevel: &StorePath) -> Result<Workplace> {
         let path =
             env::join_paths(&tools.path).context("making PATH from the attribute tools.path")?;
         let work = fs::canonicalize(work)
             .with_context(|| format!("finding the work directory {}", escape::path(work)))?;
         let build_top = env::var_os("NIX_BUILD_TOP").map(PathBuf::from);
         parents::open_up(&work, build_top.as_deref())?;
+        let root = work.join("root");
+        for directory in ["root", "state", "conf", "home", "tmp"] {
+            make_directory(&work.join(directory))?;
+        }
+        let mut store = root.clone();
+        let names = Path::new(toplevel.as_str()).parent().into_iter().flatten();
+        for name in names.filter(|name| *name != "/") {
+            store.push(name);
+            make_directory(&store)?;
+        }
         let place = Workplace {
-            root: work.join("root"),
             work,
+            root,
+            store,
             path,
         };
-        for name in ["root", "root/nix", "root/nix/store"] {
-            make_directory(&place.work.join(name))?;
-        }
-        for name in ["state", "conf", "home", "tmp"] {
-            make_directory(&place.work.join(name))?;
-        }
         let conf = place.work.join("conf/nix.conf");
         fs::write(&conf, NIX_CONF).with_context(|| format!("writing {}", escape::path(&conf)))?;
         Ok(place)
