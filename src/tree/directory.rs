@@ -38,6 +38,12 @@ impl Directory {
         self.entries.iter().map(|(name, id)| (&name[..], *id))
     }
 
+    /// A directory of `entries`, which are sorted and have a different name each.
+    pub(super) fn from_sorted(entries: Vec<(Box<[u8]>, InodeId)>) -> Directory {
+        debug_assert!(entries.is_sorted_by(|(a, _), (b, _)| a < b));
+        Directory { entries }
+    }
+
     pub(super) fn insert(&mut self, name: &[u8], id: InodeId) -> Result<(), InsertError> {
         match self.position(name) {
             Ok(_) => Err(InsertError::Exists),

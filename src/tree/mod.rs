@@ -6,6 +6,8 @@
 mod chmod;
 mod directory;
 mod inode;
+pub mod listing;
+pub mod scan;
 
 pub use chmod::Chmod;
 pub use directory::Directory;
@@ -96,12 +98,23 @@ impl Tree {
         name: &[u8],
         inode: Inode,
     ) -> Result<InodeId, InsertError> {
-        let id = u32::try_from(self.inodes.len())
-            .map(InodeId)
-            .map_err(|_| InsertError::Full)?;
+        let id = self.next_id()?;
         self.link(parent, name, id)?;
         self.inodes.push(inode);
         Ok(id)
+    }
+
+    /// Adds an inode that has no name yet.
+    fn push(&mut self, inode: Inode) -> Result<InodeId, InsertError> {
+        let id = self.next_id()?;
+        self.inodes.push(inode);
+        Ok(id)
+    }
+
+    fn next_id(&self) -> Result<InodeId, InsertError> {
+        u32::try_from(self.inodes.len())
+            .map(InodeId)
+            .map_err(|_| InsertError::Full)
     }
 
     /// Gives the inode `target` one more name: a hard link.

@@ -1,0 +1,70 @@
+//! Reading directories of this machine into a [`Tree`].
+//!
+//! Directories are read on all processors, each by one thread. What is found is put into the tree
+//! afterwards, in the order of names, so the tree depends neither on the number of threads nor on
+//! the order in which the kernel lists a directory.
+
+mod assemble;
+mod holes;
+mod policy;
+mod read;
+mod workers;
+mod xattrs;
+
+use std::num::NonZero;
+use std::path::{Path, PathBuf};
+use std::thread;
+
+use anyhow::Result;
+
+use super::{InodeId, Tree};
+
+pub use policy::{HardLinks, Mtime, Policy};
+
+/// A path of this machine and its place in a tree.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Source {
+    /// What to read, with everything below it. A symlink is read as a symlink.
+    pub path: PathBuf,
+    /// The directory of the tree it goes into.
+    pub parent: InodeId,
+    /// Its name there.
+    pub name: Vec<u8>,
+}
+
+/// Reads every one of `sources` and all below them into `tree`.
+///
+/// # Errors
+/// Where something can't be read, with what was done, on which path, and the cause: every such
+/// path in the order of paths, the first ten of them by name. Where a name is taken or its parent
+/// is no directory.
+pub fn entries(tree: &mut Tree, sources: &[Source], policy: Policy) -> Result<()> {
+    entries_on(threads(), tree, sources, policy)
+}
+
+/// The directory `path`, itself the root, and all below it. Where `path` is a symlink it is
+/// followed.
+///
+/// # Errors
+/// As [`entries`].
+pub fn root(path: &Path, policy: Policy) -> Result<Tree> {
+    root_on(threads(), path, policy)
+}
+
+fn threads() -> usize {
+    thread::available_parallelism().map_or(1, NonZero::get)
+}
+
+fn entries_on(threads: usize, tree: &mut Tree, sources: &[Source], policy: Policy) -> Result<()> {
+    let paths: Vec<&Path> = sources.iter().map(|source| &*source.path).collect();
+    let found = workers::read(threads, &paths, policy, read::Follow::No)?;
+    assemble::entries(tree, sources, found, policy)
+}
+
+fn root_on(threads: usize, path: &Path, policy: Policy) -> Result<Tree> {
+    let found = workers::read(threads, &[path], policy, read::Follow::Yes)?;
+    assemble::root(path, found, policy)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,258 @@
+//! Reading one directory, and one entry.
+
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use nix::fcntl::OFlag;
+use nix::sys::stat::{major, minor};
+use nix::unistd::{AccessFlags, access};
+
+use super::super::{Content, Device, Inode, Kind, Metadata, Source, SourceFile, Timestamp};
+use super::policy::{HardLinks, Mtime, Policy};
+use super::{holes, xattrs};
+
+/// Whether the last name of a path is followed where it is a symlink.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Follow {
+    /// It is.
+    Yes,
+    /// The symlink itself is meant.
+    No,
+}
+
+/// An inode of this machine that has several names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Shared {
+    device: u64,
+    inode: u64,
+    /// How many names it has in all.
+    pub links: u64,
+}
+
+/// What one name stands for.
+#[derive(Debug)]
+pub enum Found {
+    /// A directory, which is not read yet.
+    Directory(Metadata),
+    /// Anything else.
+    Other(Inode, Option<Shared>),
+}
+
+/// Something that could not be read.
+#[derive(Debug)]
+pub struct Problem {
+    /// What was done.
+    pub operation: &'static str,
+    /// On which path.
+    pub path: PathBuf,
+    /// Why it did not work.
+    pub cause: io::Error,
+}
+
+/// What a scan does on every thread.
+#[derive(Debug, Clone, Copy)]
+pub struct Reader {
+    /// What is kept.
+    pub policy: Policy,
+}
+
+impl Reader {
+    /// Hands the name and kind of every entry of `directory` to `found`, in no order, and what is
+    /// wrong to `problem`.
+    pub fn directory(
+        self,
+        directory: &Arc<Path>,
+        mut found: impl FnMut(&OsStr, Found),
+        mut problem: impl FnMut(Problem),
+    ) {
+        let failed = |cause| Problem {
+            operation: "listing",
+            path: directory.to_path_buf(),
+            cause,
+        };
+        let entries = match fs::read_dir(directory) {
+            Ok(entries) => entries,
+            Err(cause) => return problem(failed(cause)),
+        };
+        for entry in entries {
+            let entry = match entry {
+                Ok(entry) => entry,
+                Err(cause) => {
+                    // After an error the kernel may give the same one for ever.
+                    return problem(failed(cause));
+                }
+            };
+            let name = entry.file_name();
+            match self.entry(directory, &entry) {
+                Ok(entry) => found(&name, entry),
+                Err((operation, cause)) => problem(Problem {
+                    operation,
+                    path: directory.join(&name),
+                    cause,
+                }),
+            }
+        }
+    }
+
+    /// What `path` stands for.
+    pub fn path(self, path: &Path, follow: Follow) -> Result<Found, Problem> {
+        let directory = || path.parent().unwrap_or(Path::new("")).into();
+        let name = path.file_name().unwrap_or_default();
+        let found = match follow {
+            Follow::Yes => fs::metadata(path),
+            Follow::No => fs::symlink_metadata(path),
+        }
+        .map_err(|cause| ("reading the metadata of", cause))
+        // A path that ends in a slash has been followed by the kernel.
+        .and_then(|stat| self.inode(&stat, path, || SourceFile::new(directory(), name)));
+        found.map_err(|(operation, cause)| Problem {
+            operation,
+            path: path.to_owned(),
+            cause,
+        })
+    }
+
+    fn entry(self, directory: &Arc<Path>, entry: &fs::DirEntry) -> Result<Found, Failure> {
+        if let Policy {
+            mtime: Mtime::Fixed(mtime),
+            hard_links: HardLinks::Broken,
+            xattrs: false,
+            ..
+        } = self.policy
+            && entry.file_type().is_ok_and(|kind| kind.is_symlink())
+        {
+            // Of a symlink nothing is left to ask for but its target: Linux gives them all one
+            // mode, symlink(7).
+            let metadata = Metadata {
+                mtime,
+                ..Metadata::new(0o777)
+            };
+            let kind = symlink(&entry.path())?;
+            return Ok(Found::Other(Inode { metadata, kind }, None));
+        }
+        let stat = entry
+            .metadata()
+            .map_err(|cause| ("reading the metadata of", cause))?;
+        self.inode(&stat, &entry.path(), || {
+            SourceFile::new(directory.clone(), &entry.file_name())
+        })
+    }
+
+    fn inode(
+        self,
+        stat: &fs::Metadata,
+        path: &Path,
+        source: impl FnOnce() -> SourceFile,
+    ) -> Result<Found, Failure> {
+        let metadata = self.metadata(stat, path)?;
+        let file_type = stat.file_type();
+        if file_type.is_dir() {
+            return Ok(Found::Directory(metadata));
+        }
+        let kind = if file_type.is_file() {
+            Kind::File(self.content(stat, path, source())?)
+        } else if file_type.is_symlink() {
+            symlink(path)?
+        } else if file_type.is_fifo() {
+            Kind::Fifo
+        } else if file_type.is_socket() {
+            Kind::Socket
+        } else if file_type.is_char_device() {
+            Kind::CharacterDevice(device(stat)?)
+        } else {
+            Kind::BlockDevice(device(stat)?)
+        };
+        let shared =
+            (self.policy.hard_links != HardLinks::Broken && stat.nlink() > 1).then(|| Shared {
+                device: stat.dev(),
+                inode: stat.ino(),
+                links: stat.nlink(),
+            });
+        Ok(Found::Other(Inode { metadata, kind }, shared))
+    }
+
+    fn metadata(self, stat: &fs::Metadata, path: &Path) -> Result<Metadata, Failure> {
+        let invalid = |what: &str| ("reading the metadata of", io::Error::other(what.to_owned()));
+        let mtime = match self.policy.mtime {
+            Mtime::Fixed(time) => time,
+            Mtime::Kept => Timestamp {
+                seconds: stat.mtime(),
+                nanoseconds: u32::try_from(stat.mtime_nsec())
+                    .map_err(|_| invalid("its time has no valid nanoseconds"))?,
+            },
+        };
+        let xattrs = if self.policy.xattrs {
+            xattrs::read(path).map_err(|cause| ("reading the extended attributes of", cause))?
+        } else {
+            Vec::new()
+        };
+        let mode =
+            u16::try_from(stat.mode() & 0o7777).map_err(|_| invalid("its mode is no mode"))?;
+        Ok(Metadata {
+            mtime,
+            xattrs,
+            ..Metadata::new(mode)
+        })
+    }
+
+    fn content(
+        self,
+        stat: &fs::Metadata,
+        path: &Path,
+        source: SourceFile,
+    ) -> Result<Content, Failure> {
+        let size = stat.size();
+        // Better now than when half of the image is written. Store files pass without a call.
+        if stat.mode() & 0o444 != 0o444 {
+            access(path, AccessFlags::R_OK).map_err(|cause| ("opening", cause.into()))?;
+        }
+        let data = if self.policy.holes && holes::possible(stat) {
+            let file = File::options()
+                .read(true)
+                // Not to hang if it has become a pipe.
+                .custom_flags((OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits())
+                .open(path)
+                .map_err(|cause| ("opening", cause))?;
+            holes::data_ranges(&file, size).map_err(|cause| ("looking for holes in", cause))?
+        } else {
+            None
+        };
+        Ok(Content {
+            size,
+            source: Source::File(source),
+            data,
+        })
+    }
+}
+
+/// What was done and why it did not work.
+type Failure = (&'static str, io::Error);
+
+fn symlink(path: &Path) -> Result<Kind, Failure> {
+    let target = fs::read_link(path).map_err(|cause| ("reading the symbolic link", cause))?;
+    Ok(Kind::Symlink(target.into_os_string().into_vec().into()))
+}
+
+fn device(stat: &fs::Metadata) -> Result<Device, Failure> {
+    let number = |number: u64| {
+        u32::try_from(number)
+            .map_err(|error| ("reading the device numbers of", io::Error::other(error)))
+    };
+    Ok(Device {
+        major: number(major(stat.rdev()))?,
+        minor: number(minor(stat.rdev()))?,
+    })
+}
+
+/// Sorted by path.
+pub fn sort(problems: &mut [Problem]) {
+    problems.sort_by(|a, b| {
+        let bytes = |problem: &Problem| problem.path.as_os_str().as_bytes().to_vec();
+        bytes(a).cmp(&bytes(b))
+    });
+}

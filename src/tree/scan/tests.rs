@@ -1,0 +1,189 @@
+use std::fs::{self, hard_link};
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::time::Instant;
+
+use super::super::{InsertError, Metadata, listing::listing};
+use super::*;
+
+/// A few hundred directories, links between them, names in an order that is not sorted.
+fn wide(top: &Path) {
+    for outer in 0..20 {
+        for inner in 0..15 {
+            let directory = top.join(format!("{}/{}", outer * 7 % 20, inner * 11 % 15));
+            fs::create_dir_all(&directory).unwrap();
+            for file in 0..5 {
+                fs::write(directory.join(format!("f{file}")), vec![b'x'; file]).unwrap();
+            }
+            symlink("../0", directory.join("link")).unwrap();
+            hard_link(directory.join("f1"), top.join(format!("{outer}-{inner}"))).unwrap();
+        }
+    }
+}
+
+#[test]
+fn the_number_of_threads_does_not_show() {
+    let top = tempfile::tempdir().unwrap();
+    wide(top.path());
+    let one = root_on(1, top.path(), Policy::FAITHFUL).unwrap();
+    assert_eq!(one.inodes().len(), 1 + 20 + 300 + 300 * 6);
+    for threads in [2, 3, 16] {
+        let many = root_on(threads, top.path(), Policy::FAITHFUL).unwrap();
+        assert_eq!(listing(&one), listing(&many));
+        for (a, b) in one.inodes().iter().zip(many.inodes()) {
+            assert_eq!(a.metadata, b.metadata, "inodes are in the same order");
+        }
+    }
+}
+
+#[test]
+fn hard_links_are_kept_broken_or_kept_where_all_names_are_known() {
+    let top = tempfile::tempdir().unwrap();
+    let path = |name: &str| top.path().join(name);
+    fs::create_dir(path("in")).unwrap();
+    for (names, bytes) in [(["in/a", "in/b"], "one"), (["in/c", "out"], "two")] {
+        fs::write(path(names[0]), bytes).unwrap();
+        hard_link(path(names[0]), path(names[1])).unwrap();
+    }
+    hard_link(path("in/c"), path("in/d")).unwrap();
+    for (hard_links, ab, cd) in [
+        (HardLinks::Kept, true, true),
+        (HardLinks::Complete, true, false),
+        (HardLinks::Broken, false, false),
+    ] {
+        let policy = Policy {
+            hard_links,
+            ..Policy::FAITHFUL
+        };
+        let tree = root(&path("in"), policy).unwrap();
+        let same = |a, b| tree.lookup(InodeId::ROOT, a) == tree.lookup(InodeId::ROOT, b);
+        assert_eq!(
+            (same(b"a", b"b"), same(b"c", b"d")),
+            (ab, cd),
+            "{hard_links:?}"
+        );
+    }
+}
+
+#[test]
+fn a_closure_has_what_a_nar_has() {
+    let top = tempfile::tempdir().unwrap();
+    fs::create_dir(top.path().join("d")).unwrap();
+    fs::write(top.path().join("d/file"), "x").unwrap();
+    fs::set_permissions(top.path().join("d/file"), PermissionsExt::from_mode(0o555)).unwrap();
+    hard_link(top.path().join("d/file"), top.path().join("d/same")).unwrap();
+    symlink("file", top.path().join("d/link")).unwrap();
+    xattr::set(top.path().join("d/file"), "user.x", b"y").unwrap();
+    fs::File::create(top.path().join("d/sparse"))
+        .and_then(|file| file.set_len(1 << 20))
+        .unwrap();
+    let mut tree = Tree::new(Metadata::new(0o755));
+    let source = Source {
+        path: top.path().join("d"),
+        parent: InodeId::ROOT,
+        name: b"0-d".to_vec(),
+    };
+    entries(&mut tree, std::slice::from_ref(&source), Policy::CLOSURE).unwrap();
+    assert_eq!(
+        listing(&tree),
+        "directory 0755 0:0 1.000000000 /\n\
+         directory 0755 0:0 1.000000000 /0-d\n\
+         file 0555 0:0 1.000000000 1 /0-d/file\n\
+         symlink 0777 0:0 1.000000000 /0-d/link -> file\n\
+         file 0555 0:0 1.000000000 1 /0-d/same\n\
+         file 0644 0:0 1.000000000 1048576 /0-d/sparse\n"
+    );
+    let error = entries(&mut tree, &[source], Policy::CLOSURE).unwrap_err();
+    assert_eq!(
+        format!("{error:#}"),
+        format!(
+            "putting {} into the image as 0-d: the name is taken",
+            top.path().join("d").display()
+        )
+    );
+    assert_eq!(error.downcast_ref(), Some(&InsertError::Exists));
+}
+
+#[test]
+fn what_is_missing_is_named_in_order() {
+    let mut tree = Tree::new(Metadata::new(0o755));
+    let source = |n: u32| Source {
+        path: format!("/nonexistent/{n:02}\n").into(),
+        parent: InodeId::ROOT,
+        name: b"x".to_vec(),
+    };
+    let sources: Vec<Source> = (1..=12).rev().map(source).collect();
+    let error = entries(&mut tree, &sources, Policy::CLOSURE)
+        .unwrap_err()
+        .to_string();
+    let lines: Vec<&str> = error.lines().collect();
+    assert_eq!(lines.len(), 11);
+    assert_eq!(
+        lines[0],
+        "reading the metadata of /nonexistent/01\\n: No such file or directory (os error 2)"
+    );
+    assert_eq!(lines[10], "and 2 more like these");
+}
+
+#[test]
+fn a_root_is_a_directory_or_a_link_to_one() {
+    let top = tempfile::tempdir().unwrap();
+    fs::create_dir(top.path().join("d")).unwrap();
+    fs::write(top.path().join("d/f"), "x").unwrap();
+    symlink("d", top.path().join("link")).unwrap();
+    let tree = root(&top.path().join("link"), Policy::CLOSURE).unwrap();
+    assert!(tree.lookup(InodeId::ROOT, b"f").is_some());
+    let error = root(&top.path().join("d/f"), Policy::CLOSURE).unwrap_err();
+    assert!(error.to_string().ends_with("d/f is not a directory"));
+}
+
+/// Time and memory on a tree as large as a desktop's closure; `fswriters.md` calls it T1.
+#[test]
+#[ignore = "a measurement; run it in release mode, with --nocapture"]
+fn measure_a_large_scan() {
+    let top = tempfile::tempdir().unwrap();
+    let mut sources = Vec::new();
+    // 300 store paths: 16,800 directories, 100,800 files and 43,200 links.
+    for number in 0..300 {
+        let name = format!("{number:032x}-package-{number}");
+        for directory in 0..48 {
+            let path = top
+                .path()
+                .join(&name)
+                .join(format!("share/d{}/lib{directory}", directory % 6));
+            fs::create_dir_all(&path).unwrap();
+            for file in 0..7 {
+                fs::write(path.join(format!("file-{file}.h")), "").unwrap();
+            }
+            for link in 0..3 {
+                let target =
+                    format!("/nix/store/{number:032x}-package/share/libsomething-{link}.so.1");
+                symlink(target, path.join(format!("link-{link}"))).unwrap();
+            }
+        }
+        sources.push(Source {
+            path: top.path().join(&name),
+            parent: InodeId::ROOT,
+            name: name.into(),
+        });
+    }
+    for (name, policy) in [("closure", Policy::CLOSURE), ("faithful", Policy::FAITHFUL)] {
+        for threads in [1, 2, 4] {
+            let before = resident();
+            let start = Instant::now();
+            let mut tree = Tree::new(Metadata::new(0o755));
+            entries_on(threads, &mut tree, &sources, policy).unwrap();
+            let inodes = tree.inodes().len();
+            println!(
+                "{name}, {threads} threads: {inodes} inodes in {:.3} s, {} bytes resident for each",
+                start.elapsed().as_secs_f64(),
+                resident().saturating_sub(before) / inodes
+            );
+        }
+    }
+}
+
+fn resident() -> usize {
+    let statm = fs::read_to_string("/proc/self/statm").unwrap();
+    let pages: usize = statm.split(' ').nth(1).unwrap().parse().unwrap();
+    pages * 4096
+}
