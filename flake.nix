@@ -1,0 +1,72 @@
+{
+  description = "NixOS disk images: nixpkgs' make-disk-image, fast and the same every time";
+
+  inputs.nixpkgs.url = "github:NixOS/nixpkgs/nixos-unstable";
+
+  outputs =
+    { self, nixpkgs }:
+    let
+      inherit (nixpkgs) lib;
+
+      systems = [
+        "x86_64-linux"
+        "aarch64-linux"
+      ];
+
+      # One attribute a system, from that system's packages.
+      eachSystem = make: lib.genAttrs systems (system: make nixpkgs.legacyPackages.${system});
+
+      systemOf = pkgs: pkgs.stdenv.buildPlatform.system;
+
+      packageFor = pkgs: self.packages.${systemOf pkgs}.make-disk-image;
+
+      # nix/checks/<name>.nix becomes the check <name>.
+      checkNames = map (lib.removeSuffix ".nix") (builtins.attrNames (builtins.readDir ./nix/checks));
+    in
+    {
+      # nixpkgs' function, with the program built from the nixpkgs that this flake is tested with
+      # where it has one for the system that builds.
+      lib.makeDiskImage =
+        args:
+        import ./nix/make-disk-image.nix (
+          lib.optionalAttrs (lib.elem (systemOf args.pkgs) systems) { package = packageFor args.pkgs; }
+          // args
+        );
+
+      nixosModules.default = ./nix/module.nix;
+
+      packages = eachSystem (pkgs: {
+        default = packageFor pkgs;
+        make-disk-image = pkgs.callPackage ./nix/package.nix { };
+        image =
+          (lib.nixosSystem {
+            modules = [
+              ./nix/example.nix
+              { nixpkgs.hostPlatform = systemOf pkgs; }
+            ];
+          }).config.system.build.image;
+      });
+
+      checks = eachSystem (
+        pkgs:
+        lib.genAttrs checkNames (
+          name:
+          import (./nix/checks + "/${name}.nix") {
+            inherit pkgs lib nixpkgs;
+            inherit (self.lib) makeDiskImage;
+            packages = self.packages.${systemOf pkgs};
+          }
+        )
+      );
+
+      hydraJobs = {
+        inherit (self) packages checks;
+      };
+
+      devShells = eachSystem (pkgs: {
+        default = pkgs.callPackage ./nix/shell.nix { make-disk-image = packageFor pkgs; };
+      });
+
+      formatter = eachSystem (pkgs: pkgs.nixfmt-tree);
+    };
+}

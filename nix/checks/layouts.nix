@@ -1,0 +1,79 @@
+# Every partition table is one that other programs accept, with clean file systems in it.
+{
+  pkgs,
+  lib,
+  makeDiskImage,
+  nixpkgs,
+  ...
+}:
+
+let
+  tables = [
+    "legacy"
+    "legacy+boot"
+    "legacy+gpt"
+    "efi"
+    "efixbootldr"
+    "hybrid"
+  ];
+
+  system = nixpkgs.lib.nixosSystem {
+    modules = [
+      ({ modulesPath, ... }: { imports = [ (modulesPath + "/profiles/minimal.nix") ]; })
+      {
+        nixpkgs.hostPlatform = pkgs.stdenv.hostPlatform.system;
+        boot.isContainer = true;
+        system.stateVersion = lib.trivial.release;
+      }
+    ];
+  };
+
+  imageOf =
+    partitionTableType:
+    makeDiskImage {
+      inherit pkgs lib partitionTableType;
+      inherit (system) config;
+      installBootLoader = false;
+      copyChannel = false;
+      additionalSpace = "64M";
+    };
+
+  verify =
+    partitionTableType:
+    let
+      image = imageOf partitionTableType;
+    in
+    ''
+      echo "${partitionTableType}"
+      disk=${image}/${image.passthru.filePath}
+      sfdisk --verify $disk
+      if [ "$(sfdisk --json $disk | jq -r .partitiontable.label)" = gpt ]; then
+        sgdisk --verify $disk | tee sgdisk.log
+        grep -q "No problems found" sgdisk.log
+      fi
+      sfdisk --json $disk | jq -r '.partitiontable.partitions[] | "\(.start) \(.size)"' |
+        while read -r start size; do
+          dd if=$disk of=part bs=512 skip=$start count=$size conv=sparse status=none
+          case $(blkid -p -s TYPE -o value part) in
+            ext4) e2fsck -fn part ;;
+            vfat) fsck.fat -n part ;;
+          esac
+          rm part
+        done
+    '';
+in
+
+pkgs.runCommand "check-layouts"
+  {
+    nativeBuildInputs = [
+      pkgs.dosfstools
+      pkgs.e2fsprogs
+      pkgs.gptfdisk
+      pkgs.jq
+      pkgs.util-linux
+    ];
+  }
+  ''
+    ${lib.concatMapStrings verify tables}
+    touch $out
+  ''

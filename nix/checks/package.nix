@@ -1,0 +1,4 @@
+# The program builds, is linked statically and starts.
+{ packages, ... }:
+
+packages.make-disk-image

@@ -1,0 +1,285 @@
+/**
+  Makes a disk image of a NixOS configuration, or of a closure of store paths.
+
+  Takes the arguments of nixpkgs' `nixos/lib/make-disk-image.nix` and gives a derivation whose `$out`
+  holds the image under the same name. The program of `package` is its builder; it needs neither a
+  virtual machine nor the `kvm` feature to copy a closure. `docs/differences.md` lists what differs.
+
+  # Example
+
+  ```nix
+  import ./nix/make-disk-image.nix {
+    inherit pkgs lib config;
+    format = "qcow2";
+    partitionTableType = "efi";
+  }
+  ```
+*/
+{
+  pkgs,
+  lib,
+
+  # The NixOS configuration to install: the `config` of an evaluated system. With onlyNixStore it may
+  # be `{ }`: then the image holds `additionalPaths` and what they need.
+  config,
+
+  # Size of the disk in MiB, or "auto": what is needed and `additionalSpace`.
+  diskSize ? "auto",
+
+  # Space left free by diskSize = "auto", in the notation of `numfmt --from=iec`.
+  additionalSpace ? "512M",
+
+  # Where the boot partition ends, in the same notation. Read only with a table that has one.
+  bootSize ? "256M",
+
+  # What to graft into the root file system: a list of { source, target, mode, user, group }.
+  # A `source` with a `*` in it is a shell pattern, and `target` the directory its matches go to.
+  # `mode` is what rsync's --chmod takes. `user` and `group` are set both or not at all.
+  contents ? [ ],
+
+  # "none", "legacy", "legacy+boot", "legacy+gpt", "efi", "efixbootldr" or "hybrid".
+  partitionTableType ? "legacy",
+
+  # Whether to run `switch-to-configuration boot` in the image.
+  installBootLoader ? true,
+
+  # Whether to keep EFI variables while installing, and to put them at $out/efi-vars.fd.
+  touchEFIVars ? false,
+
+  # The EFI firmware: a package with `firmware` and `variables`.
+  OVMF ? pkgs.OVMF.fd,
+  efiFirmware ? OVMF.firmware,
+  efiVariables ? OVMF.variables,
+
+  # The root file system, and its label.
+  fsType ? "ext4",
+  label ? if onlyNixStore then "nix-store" else "nixos",
+
+  # What becomes /etc/nixos/configuration.nix.
+  configFile ? null,
+
+  # Shell code to run when the image is at $diskImage.
+  postVM ? "",
+
+  # Memory of the guest that installs the boot loader, in MiB.
+  memSize ? 1024,
+
+  # Whether to put the paths of the closure at the root of the file system, and nothing else.
+  onlyNixStore ? false,
+
+  # Name of the derivation.
+  name ? "nixos-disk-image",
+
+  # "raw", "qcow2", "qcow2-compressed", "vdi", "vpc", or another format of `qemu-img convert -O`.
+  format ? "raw",
+
+  # Name of the image file, without its extension.
+  baseName ? "nixos",
+
+  # Whether two builds give the same bytes. Without it identifiers are random and times are real.
+  deterministic ? true,
+
+  # GPT partition GUID of the root partition, and UUID of its file system.
+  rootGPUID ? "F222513B-DED1-49FA-B591-20CE86A2FE7F",
+  rootFSUID ? (if fsType == "ext4" then rootGPUID else null),
+
+  # Whether to install nixpkgs' sources as root's channel.
+  copyChannel ? true,
+
+  # More store paths to install.
+  additionalPaths ? [ ],
+
+  # The program that makes the image. Not an argument of nixpkgs' function.
+  #
+  # The default is the one beside this file and never a package of the same name in `pkgs`: what this
+  # function hands over and what the program reads belong to one version.
+  package ? (pkgs.buildPackages or pkgs).callPackage ./package.nix { },
+}:
+
+let
+  show = builtins.toJSON;
+
+  unevenOwner = lib.findFirst (
+    entry: (entry.user or null == null) != (entry.group or null == null)
+  ) null contents;
+in
+
+assert lib.assertOneOf "partitionTableType" partitionTableType [
+  "legacy"
+  "legacy+boot"
+  "legacy+gpt"
+  "efi"
+  "efixbootldr"
+  "hybrid"
+  "none"
+];
+
+assert lib.assertMsg (fsType == "ext4" && deterministic -> rootFSUID != null) ''
+  make-disk-image: rootFSUID is null, but deterministic = true needs a fixed UUID for an ext4 root.
+  Leave rootFSUID out (it is rootGPUID then), give a UUID, or set deterministic = false.'';
+
+assert lib.assertMsg (partitionTableType != "none" -> fsType == "ext4") ''
+  make-disk-image: fsType = ${show fsType} with partitionTableType = ${show partitionTableType}.
+  Only an ext4 root can stand in a partition table: set fsType = "ext4" or partitionTableType = "none".'';
+
+assert lib.assertMsg
+  (
+    touchEFIVars
+    -> lib.elem partitionTableType [
+      "hybrid"
+      "efi"
+      "efixbootldr"
+      "legacy+gpt"
+    ]
+  )
+  ''
+    make-disk-image: touchEFIVars = true with partitionTableType = ${show partitionTableType}.
+    EFI variables go with "hybrid", "efi", "efixbootldr" or "legacy+gpt": set one of them or touchEFIVars = false.'';
+
+assert lib.assertMsg (onlyNixStore -> contents == [ ] && configFile == null && !installBootLoader) ''
+  make-disk-image: onlyNixStore = true makes an image of store paths only, but ${
+    lib.concatStringsSep ", " (
+      lib.optional (contents != [ ]) "contents has ${toString (lib.length contents)} entries"
+      ++ lib.optional (configFile != null) "configFile is set"
+      ++ lib.optional installBootLoader "installBootLoader is true (its default)"
+    )
+  }.
+  Set contents = [ ], configFile = null and installBootLoader = false, or onlyNixStore = false.'';
+
+assert lib.assertMsg (unevenOwner == null) ''
+  make-disk-image: the entry of contents with target ${show (unevenOwner.target or null)} has ${
+    if unevenOwner.user or null == null then "a group but no user" else "a user but no group"
+  }.
+  Set both user and group, or neither (it belongs to root then).'';
+
+let
+  # The programs run where the image is built, not where it boots.
+  buildPackages = pkgs.buildPackages or pkgs;
+
+  # What `lib.nixosSystem` and `eval-config.nix` return is taken as well as its `config`.
+  nixos = if config ? config && !(config ? system) then config.config else config;
+
+  ofNixos =
+    attribute: value:
+    value.system.build.${attribute} or (throw ''
+      make-disk-image: config has no system.build.${attribute}.
+      Give the config of a NixOS system ((lib.nixosSystem { ... }).config), or set onlyNixStore = true.'');
+
+  # null only in an image of store paths that are no system.
+  toplevel =
+    if onlyNixStore then nixos.system.build.toplevel or null else ofNixos "toplevel" nixos;
+
+  # An image of a bare closure has no version to name a channel after.
+  channel =
+    if copyChannel && (onlyNixStore -> nixos ? system.nixos.version) then
+      import ./channel.nix { inherit pkgs lib nixos; }
+    else
+      null;
+
+  basePaths = lib.filter (path: path != null) [
+    toplevel
+    channel
+  ];
+
+  filePath = "${baseName}.${
+    {
+      qcow2-compressed = "qcow2";
+      raw = "img";
+      vpc = "vhd";
+    }
+    .${format} or format
+  }";
+
+  bin = program: "${lib.getBin program}/bin";
+
+  # As a string that carries its dependency, or null.
+  pathOrNull = path: if path == null then null else "${path}";
+
+  textOrNull = value: if value == null then null else toString value;
+in
+
+pkgs.stdenvNoCC.mkDerivation {
+  inherit name;
+
+  # The program reads all it needs from .attrs.json.
+  __structuredAttrs = true;
+  realBuilder = "${bin package}/make-disk-image";
+  args = [ "build" ];
+
+  exportReferencesGraph.closure = map (path: "${path}") (
+    basePaths ++ lib.subtractLists basePaths additionalPaths
+  );
+
+  # The image contains its closure; it does not need it to be kept.
+  unsafeDiscardReferences.out = true;
+
+  image = {
+    inherit
+      additionalSpace
+      baseName
+      bootSize
+      deterministic
+      diskSize
+      format
+      fsType
+      installBootLoader
+      label
+      memSize
+      onlyNixStore
+      partitionTableType
+      postVM
+      rootFSUID
+      rootGPUID
+      touchEFIVars
+      ;
+    channel = if onlyNixStore then null else pathOrNull channel;
+    configFile = pathOrNull configFile;
+    contents = map (entry: {
+      source = "${entry.source}";
+      target = toString entry.target;
+      mode = textOrNull (entry.mode or null);
+      user = textOrNull (entry.user or null);
+      group = textOrNull (entry.group or null);
+    }) contents;
+    efiVariables = if touchEFIVars then "${efiVariables}" else null;
+    storeDir = builtins.storeDir;
+    toplevel = pathOrNull toplevel;
+  };
+
+  tools = {
+    bash = "${bin buildPackages.bash}/bash";
+    mkfsFat = "${bin buildPackages.dosfstools}/mkfs.fat";
+    mtools = bin buildPackages.mtools;
+    nixStore = "${bin buildPackages.nix}/nix-store";
+    nixosInstall =
+      if onlyNixStore then null else "${bin (ofNixos "nixos-install" nixos)}/nixos-install";
+    qemuImg = "${bin buildPackages.qemu-utils}/qemu-img";
+    # What nixpkgs puts into PATH, without lkl.
+    path = map bin (
+      [
+        buildPackages.rsync
+        buildPackages.util-linux
+        buildPackages.parted
+        buildPackages.e2fsprogs
+      ]
+      ++ lib.optionals (!onlyNixStore) [
+        (ofNixos "nixos-install" nixos)
+        # An older nixpkgs has it in the configuration only.
+        (buildPackages.nixos-enter or (ofNixos "nixos-enter" nixos))
+      ]
+      ++ [
+        buildPackages.nix
+        buildPackages.systemdMinimal
+      ]
+      ++ lib.optional deterministic buildPackages.gptfdisk
+      ++ pkgs.stdenvNoCC.initialPath
+    );
+  };
+
+  passthru = {
+    inherit filePath;
+    config = nixos;
+  };
+
+  meta.description = "Disk image ${filePath}";
+}

@@ -1,0 +1,43 @@
+# What a person needs to work on the program and to run its tests.
+{
+  mkShell,
+  make-disk-image,
+  acl,
+  attr,
+  cargo,
+  clippy,
+  dosfstools,
+  e2fsprogs,
+  gptfdisk,
+  mtools,
+  nixfmt-tree,
+  parted,
+  qemu-utils,
+  rsync,
+  rust-analyzer,
+  rustfmt,
+  sqlite,
+  util-linux,
+}:
+
+mkShell {
+  inputsFrom = [ make-disk-image ];
+  packages = [
+    acl
+    attr
+    cargo
+    clippy
+    dosfstools
+    e2fsprogs
+    gptfdisk
+    mtools
+    nixfmt-tree
+    parted
+    qemu-utils
+    rsync
+    rust-analyzer
+    rustfmt
+    sqlite
+    util-linux
+  ];
+}
