@@ -1,5 +1,24 @@
-//! Partition tables: from [`PartitionTable`](crate::spec::PartitionTable) and sizes to partitions
-//! and the bytes of the table.
+//! Partition tables: from [`PartitionTable`] and sizes to partitions and the bytes of the table.
+//!
+//! The partitions are those that nixpkgs' `make-disk-image.nix` gets from `parted` and `sgdisk`,
+//! sector for sector; `tests/layout.rs` compares them. `docs/differences.md` lists what differs on
+//! purpose.
+
+mod describe;
+mod error;
+mod gpt;
+mod mbr;
+mod plan;
+mod size;
+
+use uuid::Uuid;
+
+pub use error::Error;
+pub use plan::plan;
+pub use size::{minimal_disk_length, require_root};
+
+#[cfg(doc)]
+use crate::spec::PartitionTable;
 
 /// Bytes in a sector, everywhere here.
 pub const SECTOR: u64 = 512;
@@ -7,7 +26,7 @@ pub const SECTOR: u64 = 512;
 /// One MiB.
 pub const MEBIBYTE: u64 = 1 << 20;
 
-/// A disk divided.
+/// A disk divided. Its `Display` is a table for people, one line for each partition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Layout {
     /// Length of the disk in bytes.
@@ -30,6 +49,32 @@ pub struct Partition {
     pub first_sector: u64,
     /// Last sector.
     pub last_sector: u64,
+    /// What the table says of it.
+    pub entry: Entry,
+}
+
+/// What a partition's entry in the table says, apart from the sectors.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Entry {
+    /// There is no table.
+    Whole,
+    /// An MBR entry.
+    Mbr {
+        /// The system byte: 0x83 Linux, 0x0c FAT32 with LBA.
+        system: u8,
+        /// Whether a BIOS boots it.
+        active: bool,
+    },
+    /// A GPT entry. The attribute flags are all clear: parted's `boot` is the ESP's type on GPT,
+    /// and not the bit "legacy BIOS bootable".
+    Gpt {
+        /// The type.
+        kind: Uuid,
+        /// The partition's own GUID.
+        guid: Uuid,
+        /// The partition's name.
+        name: &'static str,
+    },
 }
 
 /// What a partition is for.
@@ -45,6 +90,18 @@ pub enum Role {
     BiosBoot,
 }
 
+impl Role {
+    /// A word for people.
+    pub fn name(self) -> &'static str {
+        match self {
+            Role::Root => "root",
+            Role::Esp => "ESP",
+            Role::Boot => "boot",
+            Role::BiosBoot => "BIOS boot",
+        }
+    }
+}
+
 impl Partition {
     /// First byte.
     pub fn start(&self) -> u64 {
@@ -54,5 +111,12 @@ impl Partition {
     /// Length in bytes.
     pub fn length(&self) -> u64 {
         (self.last_sector + 1 - self.first_sector) * SECTOR
+    }
+}
+
+impl Layout {
+    /// The partition with the root file system.
+    pub fn root(&self) -> Option<&Partition> {
+        self.partitions.iter().find(|p| p.role == Role::Root)
     }
 }
