@@ -1,5 +1,7 @@
 //! Layouts against what `parted` and `sgdisk` make of the same sizes.
 
+// Helpers of tests are tests: what the lint exempts is only what has `#[test]` on it.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
