@@ -1,8 +1,25 @@
 //! A [`Spec`]: what the caller asked for, fully checked. After it, no code looks at the raw
 //! attributes again.
 
+mod attributes;
+mod closure;
+mod contents;
+mod disk;
+mod find;
+mod identity;
+mod output;
+mod parse;
+mod problems;
+mod size;
 mod store_path;
+mod tools;
 
+#[cfg(test)]
+mod tests;
+
+pub use find::read;
+pub use parse::parse;
+pub use problems::{Problem, Problems};
 pub use store_path::{StorePath, StorePathError};
 
 use std::collections::BTreeMap;

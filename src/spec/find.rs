@@ -1,0 +1,117 @@
+//! Where Nix puts the attributes of a derivation with `__structuredAttrs`.
+
+use std::env;
+use std::ffi::OsString;
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail};
+
+use super::Spec;
+use crate::escape;
+
+/// Finds the `.attrs.json` of the derivation that is being built, and checks it: see
+/// [`super::parse`].
+///
+/// # Errors
+/// Where there is none, it can't be read, or what is in it is wrong.
+pub fn read() -> Result<Spec> {
+    read_first(&candidates(|name| env::var_os(name)))
+}
+
+/// Nix 2.8 in a sandbox sets `NIX_ATTRS_JSON_FILE` to a path that exists outside only, so that the
+/// build directory has to be tried, too.
+fn candidates(variable: impl Fn(&str) -> Option<OsString>) -> Vec<PathBuf> {
+    let given = variable("NIX_ATTRS_JSON_FILE").map(PathBuf::from);
+    let build = variable("NIX_BUILD_TOP").map(|top| Path::new(&top).join(".attrs.json"));
+    given
+        .into_iter()
+        .chain([PathBuf::from(".attrs.json")])
+        .chain(build)
+        .collect()
+}
+
+fn read_first(candidates: &[PathBuf]) -> Result<Spec> {
+    for path in candidates {
+        let json = match fs::read(path) {
+            Ok(json) => json,
+            Err(error)
+                if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) =>
+            {
+                continue;
+            }
+            Err(error) => {
+                return Err(error).with_context(|| format!("reading {}", escape::path(path)));
+            }
+        };
+        return super::parse(&json).with_context(|| escape::path(path));
+    }
+    let tried: Vec<String> = candidates.iter().map(|path| escape::path(path)).collect();
+    bail!(
+        "no .attrs.json: tried {}. Run this as the builder of a derivation with \
+         __structuredAttrs = true, or set NIX_ATTRS_JSON_FILE",
+        tried.join(", ")
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn paths(variables: &[(&str, &str)]) -> Vec<PathBuf> {
+        candidates(|name| {
+            let found = variables.iter().find(|(other, _)| *other == name);
+            found.map(|(_, value)| value.into())
+        })
+    }
+
+    #[test]
+    fn the_places_are_tried_in_order() {
+        assert_eq!(paths(&[]), [PathBuf::from(".attrs.json")]);
+        assert_eq!(
+            paths(&[
+                ("NIX_ATTRS_JSON_FILE", "/a.json"),
+                ("NIX_BUILD_TOP", "/build")
+            ]),
+            ["/a.json", ".attrs.json", "/build/.attrs.json"].map(PathBuf::from)
+        );
+    }
+
+    #[test]
+    fn a_file_that_is_not_there_is_passed_over() {
+        let directory = tempfile::tempdir().unwrap();
+        let missing = directory.path().join("missing/.attrs.json");
+        let present = directory.path().join(".attrs.json");
+        fs::write(&present, "[]").unwrap();
+        let error = read_first(&[missing, present.clone()]).unwrap_err();
+        assert_eq!(
+            format!("{error:#}"),
+            format!(
+                "{}: 1 problem in the attributes of the image:\n  \
+                 - .attrs.json: must be an attribute set, and is a list",
+                present.display()
+            )
+        );
+    }
+
+    #[test]
+    fn where_there_is_none_every_place_is_named() {
+        let directory = tempfile::tempdir().unwrap();
+        let places = [directory.path().join("a"), directory.path().join("b\n")];
+        let error = read_first(&places).unwrap_err().to_string();
+        let top = directory.path().display();
+        assert!(
+            error.starts_with(&format!("no .attrs.json: tried {top}/a, {top}/b\\n. ")),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_is_an_error() {
+        let directory = tempfile::tempdir().unwrap();
+        let error = read_first(&[directory.path().to_owned()]).unwrap_err();
+        let expected = format!("reading {}: Is a directory", directory.path().display());
+        assert!(format!("{error:#}").starts_with(&expected), "{error:#}");
+    }
+}

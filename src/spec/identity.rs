@@ -1,0 +1,93 @@
+//! UUIDs, volume IDs and the time.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use uuid::{Uuid, uuid};
+
+use super::Identity;
+use super::attributes::{Attributes, quoted};
+use super::problems::Problems;
+
+/// What sgdisk makes of the disk GUID in nixpkgs' make-disk-image.nix, which is one digit short.
+const DISK: Uuid = uuid!("97FD5997-F390-0B4A-A3F8-D106C1723AEA");
+
+/// The GUIDs that nixpkgs gives to the first and the second partition where they are not root.
+const OTHER_PARTITIONS: [Uuid; 2] = [
+    uuid!("1C06F03B-704E-4657-B9CD-681A087A2FDC"),
+    uuid!("970C694F-AFD0-4B99-B750-CDB7A329AB6F"),
+];
+
+/// The time of everything in a deterministic image: that of files in the Nix store.
+const DETERMINISTIC_TIME: i64 = 1;
+
+pub(super) fn identity(image: &Attributes<'_>, problems: &mut Problems) -> Option<Identity> {
+    let deterministic = image.boolean("deterministic", problems);
+    let root_partition = given(image, "rootGPUID", problems);
+    let root_file_system = given(image, "rootFSUID", problems);
+    if !deterministic? {
+        return Some(random());
+    }
+    let missing = |key: &str| {
+        format!("a deterministic image needs a UUID here: set {key}, or deterministic = false")
+    };
+    if image.optional("rootGPUID").is_none() {
+        problems.add(image.at("rootGPUID"), missing("rootGPUID"));
+    }
+    if image.optional("rootFSUID").is_none() {
+        problems.add(
+            image.at("rootFSUID"),
+            missing("rootFSUID (normally it is equal to rootGPUID)"),
+        );
+    }
+    Some(Identity {
+        deterministic: true,
+        disk: DISK,
+        root_partition: root_partition?,
+        other_partitions: OTHER_PARTITIONS,
+        root_file_system: root_file_system?,
+        fat_volumes: volume_ids(OTHER_PARTITIONS),
+        time: DETERMINISTIC_TIME,
+    })
+}
+
+/// The UUID that the caller gives.
+fn given(image: &Attributes<'_>, key: &str, problems: &mut Problems) -> Option<Uuid> {
+    let text = image.optional_text(key, problems)?;
+    // Uuid alone would also take braces, URNs and digits without hyphens, which sgdisk and tune2fs
+    // do not.
+    let uuid = Uuid::try_parse(text).ok().filter(|_| text.len() == 36);
+    if uuid.is_none() {
+        problems.add(
+            image.at(key),
+            format!(
+                "{} is not a UUID; write one as uuidgen prints it, \
+                 like F222513B-DED1-49FA-B591-20CE86A2FE7F",
+                quoted(text)
+            ),
+        );
+    }
+    uuid
+}
+
+/// As nixpkgs without `deterministic`: nobody's UUIDs, and the time of the build.
+fn random() -> Identity {
+    let other_partitions = [Uuid::new_v4(), Uuid::new_v4()];
+    let elapsed = SystemTime::now().duration_since(UNIX_EPOCH);
+    // A clock before 1970 is as good as none.
+    let seconds = elapsed.map_or(0, |elapsed| elapsed.as_secs());
+    Identity {
+        deterministic: false,
+        disk: Uuid::new_v4(),
+        root_partition: Uuid::new_v4(),
+        other_partitions,
+        root_file_system: Uuid::new_v4(),
+        fat_volumes: volume_ids(other_partitions),
+        time: i64::try_from(seconds).unwrap_or(i64::MAX),
+    }
+}
+
+/// The volume ID of a FAT file system is the first four bytes of its partition's GUID: fixed where
+/// that is fixed, random where it is random, and never the same for two on one disk.
+fn volume_ids(partitions: [Uuid; 2]) -> [u32; 2] {
+    partitions.map(|uuid| uuid.as_fields().0)
+}

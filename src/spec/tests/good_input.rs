@@ -1,0 +1,245 @@
+//! What becomes of attributes that are right.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use super::super::{DiskSize, Format, Owner, PartitionTable, Spec, System};
+use super::{BASH, CHANNEL, TOPLEVEL, attributes, changed, parse_value};
+
+fn spec(changes: &[(&str, Value)]) -> Spec {
+    parse_value(&changed(changes)).unwrap_or_else(|problems| panic!("{changes:?}: {problems}"))
+}
+
+#[test]
+fn the_defaults_give_a_spec() {
+    let spec = parse_value(&attributes()).unwrap();
+    let out = "/nix/store/44444444444444444444444444444444-nixos-disk-image";
+    assert_eq!(spec.out, Path::new(out));
+    assert_eq!(spec.output.file_name(), "nixos.img");
+    assert_eq!(spec.output.efi_variables, None);
+    assert_eq!(spec.table, PartitionTable::Legacy);
+    assert_eq!(spec.boot_end, 257 << 20);
+    let additional_space = 512 << 20;
+    assert_eq!(spec.size, DiskSize::Auto { additional_space });
+    assert_eq!(spec.root.label, "nixos");
+    let System::Installed(installation) = &spec.system else {
+        panic!("{:?}", spec.system);
+    };
+    assert_eq!(installation.toplevel.as_str(), TOPLEVEL);
+    assert_eq!(installation.channel.as_ref().unwrap().as_str(), CHANNEL);
+    assert_eq!(installation.config_file, None);
+    assert!(installation.contents.is_empty());
+    let environment: Vec<(&str, &str)> = spec
+        .tools
+        .environment
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()))
+        .collect();
+    assert_eq!(
+        environment,
+        [
+            ("GREETING", "a b"),
+            ("NO", ""),
+            ("NUMBER", "3"),
+            ("YES", "1")
+        ]
+    );
+}
+
+#[test]
+fn the_closure_is_sorted_and_complete() {
+    let spec = parse_value(&attributes()).unwrap();
+    let paths: Vec<&str> = spec.closure.iter().map(|info| info.path.as_str()).collect();
+    assert_eq!(paths, [TOPLEVEL, BASH, CHANNEL]);
+    let toplevel = &spec.closure[0];
+    assert_eq!(toplevel.nar_size, 1000);
+    assert_eq!(toplevel.nar_hash[..4], [0xe3, 0xb0, 0xc4, 0x42]);
+    let references: Vec<&str> = toplevel
+        .references
+        .iter()
+        .map(|path| path.as_str())
+        .collect();
+    assert_eq!(references, [TOPLEVEL, BASH]);
+    let address = spec.closure[1].content_address.as_deref().unwrap();
+    assert!(address.starts_with("fixed:r:sha256:"), "{address}");
+}
+
+#[test]
+fn a_deterministic_identity_is_that_of_nixpkgs() {
+    let identity = parse_value(&attributes()).unwrap().identity;
+    assert!(identity.deterministic);
+    let uuids = [
+        identity.disk,
+        identity.root_partition,
+        identity.other_partitions[0],
+        identity.other_partitions[1],
+        identity.root_file_system,
+    ];
+    assert_eq!(
+        uuids.map(|uuid| uuid.hyphenated().to_string().to_uppercase()),
+        [
+            "97FD5997-F390-0B4A-A3F8-D106C1723AEA",
+            "F222513B-DED1-49FA-B591-20CE86A2FE7F",
+            "1C06F03B-704E-4657-B9CD-681A087A2FDC",
+            "970C694F-AFD0-4B99-B750-CDB7A329AB6F",
+            "F222513B-DED1-49FA-B591-20CE86A2FE7F",
+        ]
+    );
+    assert_eq!(identity.fat_volumes, [0x1c06_f03b, 0x970c_694f]);
+    assert_eq!(identity.time, 1);
+}
+
+#[test]
+fn without_determinism_no_two_identities_are_equal() {
+    let changes = [
+        ("/image/deterministic", json!(false)),
+        ("/image/rootFSUID", Value::Null),
+        ("/image/rootGPUID", Value::Null),
+    ];
+    let [a, b] = [spec(&changes).identity, spec(&changes).identity];
+    let uuids = |identity: &super::super::Identity| {
+        let [first, second] = identity.other_partitions;
+        let others = [identity.disk, identity.root_partition, first, second];
+        [&others[..], &[identity.root_file_system]].concat()
+    };
+    for uuid in uuids(&a) {
+        assert_eq!(uuid.get_version_num(), 4);
+        assert!(!uuids(&b).contains(&uuid), "{uuid} twice");
+    }
+    assert_ne!(a.fat_volumes, b.fat_volumes);
+    // 2026-01-01: the clock is looked at.
+    assert!(a.time > 1_767_225_600, "{}", a.time);
+}
+
+#[test]
+fn lower_case_uuids_are_the_same() {
+    let lower = json!("f222513b-ded1-49fa-b591-20ce86a2fe7f");
+    let changes = [
+        ("/image/rootFSUID", lower.clone()),
+        ("/image/rootGPUID", lower),
+    ];
+    let [a, b] = [spec(&changes).identity, spec(&[]).identity];
+    assert_eq!(a.root_file_system, b.root_file_system);
+    assert_eq!(a.root_partition, b.root_partition);
+}
+
+#[test]
+fn sizes_are_what_nixpkgs_makes_of_them() {
+    for (given, mebibytes) in [(json!(2048), 2048), (json!("2048"), 2048), (json!(1), 1)] {
+        let size = spec(&[("/image/diskSize", given)]).size;
+        assert_eq!(size, DiskSize::Fixed { mebibytes });
+    }
+    for (table, boot_size, boot_end) in [
+        ("efi", "8M", 9),
+        ("hybrid", "256M", 257),
+        ("efixbootldr", "100M", 101),
+        ("legacy+boot", "1M", 2),
+        ("legacy+gpt", "0", 1),
+        ("none", "1.5G", 1537),
+    ] {
+        let spec = spec(&[
+            ("/image/partitionTableType", json!(table)),
+            ("/image/bootSize", json!(boot_size)),
+        ]);
+        assert_eq!(spec.table.name(), table);
+        assert_eq!(spec.boot_end, boot_end << 20, "{table} {boot_size}");
+    }
+}
+
+#[test]
+fn additional_space_of_a_fixed_size_is_not_looked_at() {
+    spec(&[
+        ("/image/diskSize", json!(2048)),
+        ("/image/additionalSpace", json!("much")),
+    ]);
+}
+
+#[test]
+fn formats_have_the_names_that_nixpkgs_gives() {
+    for (given, format, file) in [
+        ("raw", Format::Raw, "a.b.img"),
+        ("qcow2", Format::Qcow2, "a.b.qcow2"),
+        ("qcow2-compressed", Format::Qcow2Compressed, "a.b.qcow2"),
+        ("vdi", Format::Vdi, "a.b.vdi"),
+        ("vpc", Format::Vpc, "a.b.vhd"),
+        ("vmdk", Format::Other("vmdk".to_owned()), "a.b.vmdk"),
+    ] {
+        let changes = [
+            ("/image/format", json!(given)),
+            ("/image/baseName", json!("a.b")),
+        ];
+        let output = spec(&changes).output;
+        assert_eq!(output.format, format);
+        assert_eq!(output.file_name(), file);
+    }
+}
+
+#[test]
+fn contents_are_grafts() {
+    let contents = json!([
+        { "source": "/nix/store/x y/*", "target": "/etc/./a b//c/", "mode": "D755,F644" },
+        { "source": "/s", "target": "etc", "user": "1000", "group": 100, "mode": "" },
+        { "source": "/s*", "target": "/", "user": "root", "group": "root", "mode": null },
+        { "source": "/t", "target": "é", "user": null, "group": null },
+        { "source": "/*", "target": "etc" },
+    ]);
+    let System::Installed(installation) = spec(&[("/image/contents", contents)]).system else {
+        panic!("not installed");
+    };
+    let [a, b, c, d, e] = &installation.contents[..] else {
+        panic!("{:?}", installation.contents);
+    };
+    assert_eq!(a.source, "/nix/store/x y/*");
+    assert_eq!(a.target, ["etc", "a b", "c"]);
+    assert_eq!(a.mode.as_ref().unwrap().apply(0o700, false), 0o644);
+    assert_eq!(a.owner, None);
+    assert_eq!(
+        b.owner,
+        Some(Owner {
+            uid: 1000,
+            gid: 100
+        })
+    );
+    assert_eq!(b.mode, None);
+    assert!(c.target.is_empty());
+    assert_eq!(c.owner, Some(Owner { uid: 0, gid: 0 }));
+    assert_eq!((&d.target[..], d.owner), (&["é".into()][..], None));
+    assert_eq!(e.target, b.target);
+}
+
+#[test]
+fn a_store_image_needs_no_system() {
+    let spec = spec(&[
+        ("/image/onlyNixStore", json!(true)),
+        ("/image/toplevel", Value::Null),
+        ("/image/channel", Value::Null),
+        ("/tools/nixosInstall", Value::Null),
+    ]);
+    assert!(matches!(spec.system, System::StoreOnly));
+    assert_eq!(spec.tools.nixos_install, None);
+    assert_eq!(spec.closure.len(), 3);
+}
+
+#[test]
+fn efi_variables_are_kept_with_the_tables_that_have_them() {
+    for table in ["hybrid", "efi", "efixbootldr", "legacy+gpt"] {
+        let spec = spec(&[
+            ("/image/partitionTableType", json!(table)),
+            ("/image/touchEFIVars", json!(true)),
+            ("/image/efiVariables", json!("/nix/store/v/OVMF_VARS.fd")),
+        ]);
+        let variables = spec.output.efi_variables.unwrap();
+        assert_eq!(variables, Path::new("/nix/store/v/OVMF_VARS.fd"));
+    }
+}
+
+#[test]
+fn another_store_directory_is_as_good() {
+    let text = attributes().to_string().replace("/nix/store", "/gnu/s");
+    let spec = super::parse(text.as_bytes()).unwrap();
+    assert_eq!(
+        spec.closure[0].path.as_str(),
+        TOPLEVEL.replace("/nix/store", "/gnu/s")
+    );
+}

@@ -1,0 +1,89 @@
+//! Whole attribute sets, good and bad.
+
+mod bad_input;
+mod good_input;
+mod mutations;
+
+use serde_json::{Value, json};
+
+use super::{Problems, Spec, parse};
+
+const TOPLEVEL: &str = "/nix/store/00000000000000000000000000000000-nixos-system";
+const BASH: &str = "/nix/store/11111111111111111111111111111111-bash-5.2";
+const CHANNEL: &str = "/nix/store/22222222222222222222222222222222-nixos-version";
+const HASH: &str = "sha256:0mdqa9w1p6cmli6976v4wi0sw9r4p5prkj7lzfd1877wk11c9c73";
+
+/// What nix/make-disk-image.nix gives for its defaults, but for the boot loader.
+fn attributes() -> Value {
+    json!({
+        "name": "nixos-disk-image",
+        "system": "x86_64-linux",
+        "builder": "/nix/store/33333333333333333333333333333333-x/bin/make-disk-image",
+        "doCheck": false,
+        "outputs": { "out": "/nix/store/44444444444444444444444444444444-nixos-disk-image" },
+        "env": { "GREETING": "a b", "YES": true, "NO": false, "NUMBER": 3 },
+        "exportReferencesGraph": { "closure": [TOPLEVEL, CHANNEL] },
+        "closure": [
+            {
+                "path": TOPLEVEL, "narHash": HASH, "narSize": 1000, "closureSize": 3000,
+                "references": [TOPLEVEL, BASH, BASH], "valid": true,
+            },
+            { "path": CHANNEL, "narHash": HASH, "narSize": 500, "references": [] },
+            {
+                "path": BASH, "narHash": HASH, "narSize": 1500, "references": [BASH],
+                "ca": "fixed:r:sha256:0mdqa9w1p6cmli6976v4wi0sw9r4p5prkj7lzfd1877wk11c9c73",
+            },
+        ],
+        "image": {
+            "additionalSpace": "512M",
+            "baseName": "nixos",
+            "bootSize": "256M",
+            "channel": CHANNEL,
+            "configFile": null,
+            "contents": [],
+            "deterministic": true,
+            "diskSize": "auto",
+            "efiVariables": null,
+            "format": "raw",
+            "fsType": "ext4",
+            "installBootLoader": false,
+            "label": "nixos",
+            "memSize": 1024,
+            "onlyNixStore": false,
+            "partitionTableType": "legacy",
+            "postVM": "",
+            "rootFSUID": "F222513B-DED1-49FA-B591-20CE86A2FE7F",
+            "rootGPUID": "F222513B-DED1-49FA-B591-20CE86A2FE7F",
+            "toplevel": TOPLEVEL,
+            "touchEFIVars": false,
+            "storeDir": "/nix/store",
+        },
+        "tools": {
+            "bash": "/nix/store/55555555555555555555555555555555-bash/bin/bash",
+            "mkfsFat": "/nix/store/55555555555555555555555555555555-dosfstools/bin/mkfs.fat",
+            "mtools": "/nix/store/55555555555555555555555555555555-mtools/bin",
+            "nixStore": "/nix/store/55555555555555555555555555555555-nix/bin/nix-store",
+            "nixosInstall": "/nix/store/55555555555555555555555555555555-i/bin/nixos-install",
+            "qemuImg": "/nix/store/55555555555555555555555555555555-qemu/bin/qemu-img",
+            "path": ["/nix/store/55555555555555555555555555555555-rsync/bin"],
+        },
+    })
+}
+
+/// [`attributes`] with `value` at each JSON pointer (RFC 6901); a missing last name is added.
+fn changed(changes: &[(&str, Value)]) -> Value {
+    let mut attributes = attributes();
+    for (pointer, value) in changes {
+        let (parent, key) = pointer.rsplit_once('/').unwrap();
+        let parent = attributes.pointer_mut(parent).unwrap();
+        match parent {
+            Value::Array(list) => list[key.parse::<usize>().unwrap()] = value.clone(),
+            other => other[key] = value.clone(),
+        }
+    }
+    attributes
+}
+
+fn parse_value(value: &Value) -> Result<Spec, Problems> {
+    parse(&serde_json::to_vec(value).unwrap())
+}
