@@ -1,0 +1,80 @@
+//! Helpers of the whole-program tests: building with Nix, booting with QEMU, and the judges of images.
+//! A failing helper panics with what the tool said.
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "each test uses a part; a test that cannot go on panics"
+)]
+
+pub mod nix;
+pub mod oracles;
+pub mod qemu;
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+/// The repository.
+pub fn repository() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// What `tests/setup` downloaded.
+pub fn cache() -> PathBuf {
+    let target = std::env::var_os("CARGO_TARGET_DIR")
+        .map_or_else(|| repository().join("target"), PathBuf::from);
+    let cache = repository().join(target).join("fixture");
+    assert!(
+        cache.join("bootstrap/busybox").exists(),
+        "{} is not filled: run `make setup` (as root) first",
+        cache.display()
+    );
+    cache
+}
+
+/// A directory for one test's files, removed when dropped. It is below `target`, because images
+/// are large and `/tmp` may be memory.
+pub fn scratch() -> tempfile::TempDir {
+    tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("making a scratch directory")
+}
+
+/// A command that finds the tools of a Debian machine's administrator and speaks English.
+pub fn command(program: impl AsRef<OsStr>) -> Command {
+    let path = std::env::var("PATH").unwrap_or_default();
+    let mut command = Command::new(program);
+    command
+        .env("PATH", format!("{path}:/usr/sbin:/sbin"))
+        .env("LC_ALL", "C")
+        .stdin(Stdio::null());
+    command
+}
+
+/// Runs a command to its end and returns its status and output.
+pub fn run(command: &mut Command) -> Output {
+    command
+        .output()
+        .unwrap_or_else(|error| panic!("starting {command:?}: {error}"))
+}
+
+/// Both streams of a finished command, for a message.
+pub fn said(output: &Output) -> String {
+    format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    )
+}
+
+/// Runs a command that has to succeed and returns its standard output.
+pub fn stdout(command: &mut Command) -> String {
+    let output = run(command);
+    assert!(
+        output.status.success(),
+        "{command:?}: {}\n{}",
+        output.status,
+        said(&output)
+    );
+    String::from_utf8(output.stdout).expect("a tool's output is UTF-8")
+}

@@ -1,0 +1,249 @@
+//! Judges of an image that this project did not write: `qemu-img check`, `sfdisk --verify`,
+//! `sgdisk -v`, `e2fsck -fn` and `fsck.fat -n`.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use super::{command, run, said, stdout};
+
+/// A partition as `sfdisk` reads it.
+#[derive(Debug)]
+pub struct Partition {
+    /// Its number, from 1.
+    pub number: u32,
+    /// First byte.
+    pub start: u64,
+    /// Bytes.
+    pub size: u64,
+    /// GUID (GPT, upper case) or hexadecimal byte (MBR) of its type.
+    pub kind: String,
+    /// GPT name.
+    pub name: Option<String>,
+    /// GPT partition GUID.
+    pub uuid: Option<String>,
+    /// The MBR's active flag.
+    pub bootable: bool,
+}
+
+/// A partition table as `sfdisk` reads it.
+#[derive(Debug)]
+pub struct Table {
+    /// "gpt" or "dos".
+    pub label: String,
+    /// Disk GUID or MBR signature.
+    pub id: String,
+    /// In the order of the table.
+    pub partitions: Vec<Partition>,
+}
+
+/// What file system a partition of this type has to hold.
+#[derive(Debug, PartialEq, Eq)]
+enum Content {
+    Ext4,
+    Fat,
+    BootCode,
+}
+
+impl Partition {
+    fn content(&self) -> Content {
+        match self.kind.as_str() {
+            "0FC63DAF-8483-4772-8E79-3D69D8477DE4" | "83" => Content::Ext4,
+            "C12A7328-F81F-11D2-BA4B-00A0C93EC93B"
+            | "BC13C2FF-59E6-4262-A352-B275FD6F7172"
+            | "c" => Content::Fat,
+            "21686148-6449-6E6F-744E-656564454649" => Content::BootCode,
+            other => panic!("partition {} has the type {other}", self.number),
+        }
+    }
+}
+
+/// Asks every judge that knows something of the image. `format` is `qemu-img`'s name of the format,
+/// `table` the partitionTableType the image was asked with. Returns the partition table, or None
+/// with "none".
+///
+/// # Panics
+/// With what the judge said, when one is not content, and when the table is not of that type.
+pub fn check(image: &Path, format: &str, table: &str) -> Option<Table> {
+    check_container(image, format);
+    let scratch = super::scratch();
+    let raw = raw_copy(image, format, scratch.path());
+    if table == "none" {
+        check_ext4(&raw, 0);
+        return None;
+    }
+    let read = read_table(&raw);
+    let expected = match table {
+        "legacy" | "legacy+boot" => "dos",
+        _ => "gpt",
+    };
+    assert_eq!(read.label, expected, "{}: {table}", image.display());
+    check_table(&raw, &read);
+    for partition in &read.partitions {
+        match partition.content() {
+            Content::Ext4 => check_ext4(&raw, partition.start),
+            Content::Fat => check_fat(&raw, partition, scratch.path()),
+            Content::BootCode => {}
+        }
+    }
+    Some(read)
+}
+
+/// The image as a raw file: itself, or a sparse copy in `directory`.
+pub fn raw_copy(image: &Path, format: &str, directory: &Path) -> PathBuf {
+    if format == "raw" {
+        return image.to_owned();
+    }
+    let raw = directory.join("disk.raw");
+    stdout(
+        command("qemu-img")
+            .args(["convert", "-f", format, "-O", "raw"])
+            .arg(image)
+            .arg(&raw),
+    );
+    raw
+}
+
+/// Reads the partition table of a raw image.
+///
+/// # Panics
+/// If there is none.
+pub fn read_table(raw: &Path) -> Table {
+    #[derive(Deserialize)]
+    struct Answer {
+        partitiontable: Label,
+    }
+    #[derive(Deserialize)]
+    struct Label {
+        label: String,
+        id: String,
+        sectorsize: u64,
+        partitions: Vec<Entry>,
+    }
+    #[derive(Deserialize)]
+    struct Entry {
+        node: String,
+        start: u64,
+        size: u64,
+        r#type: String,
+        name: Option<String>,
+        uuid: Option<String>,
+        #[serde(default)]
+        bootable: bool,
+    }
+    let json = stdout(command("sfdisk").arg("--json").arg(raw));
+    let answer: Answer = serde_json::from_str(&json).expect("sfdisk prints JSON");
+    let label = answer.partitiontable;
+    let prefix = raw.to_str().expect("image paths of tests are UTF-8");
+    let partitions = label.partitions.into_iter().map(|entry| Partition {
+        // A partition's node is the file's name and its number, with a p between them after a digit.
+        number: entry
+            .node
+            .strip_prefix(prefix)
+            .and_then(|number| number.trim_start_matches('p').parse().ok())
+            .unwrap_or_else(|| panic!("sfdisk names a partition {}", entry.node)),
+        start: entry.start * label.sectorsize,
+        size: entry.size * label.sectorsize,
+        kind: entry.r#type,
+        name: entry.name,
+        uuid: entry.uuid,
+        bootable: entry.bootable,
+    });
+    Table {
+        partitions: partitions.collect(),
+        label: label.label,
+        id: label.id,
+    }
+}
+
+/// `qemu-img check`; raw and vpc are formats it has no check for, which it says with status 63.
+fn check_container(image: &Path, format: &str) {
+    let mut check = command("qemu-img");
+    check.args(["check", "-f", format]).arg(image);
+    let output = run(&mut check);
+    let unsupported = ["raw", "vpc"].contains(&format);
+    let expected = if unsupported { 63 } else { 0 };
+    assert_eq!(
+        output.status.code(),
+        Some(expected),
+        "{check:?}\n{}",
+        said(&output)
+    );
+}
+
+fn check_table(raw: &Path, table: &Table) {
+    let mut verify = command("sfdisk");
+    verify.arg("--verify").arg(raw);
+    let output = run(&mut verify);
+    let text = said(&output);
+    let clean = match table.label.as_str() {
+        "gpt" => text.contains("No errors detected."),
+        // It says nothing about a clean MBR but how much of the disk is left over.
+        _ => !text.contains("error") && !text.contains("overlap"),
+    };
+    assert!(output.status.success() && clean, "{verify:?}\n{text}");
+
+    if table.label == "gpt" {
+        let mut verify = command("sgdisk");
+        verify.arg("-v").arg(raw);
+        let output = run(&mut verify);
+        let text = said(&output);
+        assert!(
+            output.status.success() && text.contains("No problems found"),
+            "{verify:?}\n{text}"
+        );
+    }
+}
+
+/// `e2fsck -fn` of the file system that begins at a byte of a raw image.
+pub fn check_ext4(raw: &Path, start: u64) {
+    let mut file = OsString::from(raw);
+    file.push(format!("?offset={start}"));
+    let mut check = command("e2fsck");
+    check.arg("-fn").arg(file);
+    let output = run(&mut check);
+    let text = said(&output);
+    // Even what it would only optimise is a question it answers with "no".
+    assert!(
+        output.status.success() && !text.contains("? no"),
+        "{check:?}: {}\n{text}",
+        output.status
+    );
+}
+
+fn check_fat(raw: &Path, partition: &Partition, directory: &Path) {
+    let copy = directory.join(format!("partition-{}", partition.number));
+    extract(raw, partition, &copy);
+    let mut check = command("fsck.fat");
+    check.arg("-n").arg(&copy);
+    let output = run(&mut check);
+    assert!(
+        output.status.success(),
+        "{check:?} (partition {}): {}\n{}",
+        partition.number,
+        output.status,
+        said(&output)
+    );
+}
+
+/// Copies a partition of a raw image into a file, sparsely.
+pub fn extract(raw: &Path, partition: &Partition, to: &Path) {
+    let mut from = OsString::from("if=");
+    from.push(raw);
+    let mut target = OsString::from("of=");
+    target.push(to);
+    stdout(
+        command("dd")
+            .arg(from)
+            .arg(target)
+            .args([
+                "bs=1M",
+                "iflag=skip_bytes,count_bytes",
+                "conv=sparse",
+                "status=none",
+            ])
+            .arg(format!("skip={}", partition.start))
+            .arg(format!("count={}", partition.size)),
+    );
+}

@@ -1,0 +1,146 @@
+//! The fixture itself: that its system is a graph of store paths, installs, and boots, without any
+//! part of this project.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
+mod common;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use common::nix::{self, Build};
+use common::qemu::{self, Boot};
+use common::{command, oracles, scratch, stdout};
+
+/// Copies a closure to `root` as store paths, and installs a system there as the fixture's own
+/// `nixos-install` does it.
+fn install(root: &Path, toplevel: &Path) {
+    let installer = Build::expression("fixture.config.system.build.nixos-install").run();
+    let info = Build::expression(
+        "fixture.pkgs.closureInfo { rootPaths = [ fixture.config.system.build.toplevel ]; }",
+    )
+    .run();
+    std::fs::create_dir_all(root.join("nix/store")).unwrap();
+    let paths = std::fs::read_to_string(info.out.join("store-paths")).unwrap();
+    stdout(
+        command("cp")
+            .arg("-a")
+            .args(paths.lines())
+            .arg(root.join("nix/store")),
+    );
+    let registration = std::fs::File::open(info.out.join("registration")).unwrap();
+    stdout(
+        nix::nix("nix-store", true)
+            .arg("--store")
+            .arg(root)
+            .arg("--load-db")
+            .stdin(registration),
+    );
+    stdout(
+        nix::nix(
+            installer.out.join("bin/nixos-install").to_str().unwrap(),
+            true,
+        )
+        .arg("--root")
+        .arg(root)
+        .args(["--no-bootloader", "--no-root-passwd", "--no-channel-copy"])
+        .args(["--substituters", "", "--system"])
+        .arg(toplevel),
+    );
+}
+
+#[test]
+fn fixture_system_boots_from_an_image_of_mkfs() {
+    let toplevel = Build::expression("fixture.config.system.build.toplevel").run();
+    // The root and everything above it must be open to others, as nixos-install demands.
+    let scratch = tempfile::Builder::new()
+        .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o755))
+        .tempdir_in(scratch().path().parent().unwrap())
+        .unwrap();
+    let root = scratch.path().join("root");
+    install(&root, &toplevel.out);
+    assert_eq!(
+        std::fs::read_link(root.join("nix/var/nix/profiles/system-1-link")).unwrap(),
+        toplevel.out
+    );
+
+    let image = scratch.path().join("disk.img");
+    stdout(
+        command("mkfs.ext4")
+            .args(["-q", "-L", "nixos", "-d"])
+            .arg(&root)
+            .arg(&image)
+            .arg("600M"),
+    );
+    oracles::check(&image, "raw", "none");
+    let booted = qemu::boot(
+        &image,
+        "raw",
+        &Boot::Kernel(&toplevel.out, "fixture.verify"),
+        Duration::from_secs(120),
+    );
+    assert_eq!(booted.fact("label"), "nixos");
+    assert_eq!(booted.fact("system"), toplevel.out.to_str().unwrap());
+    assert_eq!(booted.fact("verify"), "ok");
+    let closure = nix::store(&["-qR", toplevel.out.to_str().unwrap()]);
+    assert_eq!(booted.fact("database"), closure.len().to_string());
+}
+
+#[test]
+fn fixture_closure_is_a_graph_of_store_paths() {
+    let toplevel = Build::expression("fixture.config.system.build.toplevel").run();
+    let paths = nix::store(&["-qR", toplevel.out.to_str().unwrap()]);
+    assert!(paths.len() >= 15, "{paths:?}");
+
+    let own = |path: &&String| nix::store(&["-q", "--references", path]).contains(*path);
+    assert!(paths.iter().any(|path| own(&path)), "none refers to itself");
+
+    let bytes: u64 = paths
+        .iter()
+        .map(|path| {
+            nix::store(&["-q", "--size", path])[0]
+                .parse::<u64>()
+                .unwrap()
+        })
+        .sum();
+    assert!(bytes < 250_000_000, "{bytes} bytes");
+
+    let links = PathBuf::from(format!("{}/sw/bin", toplevel.out.display()));
+    assert!(std::fs::read_dir(links).unwrap().count() > 100);
+}
+
+#[test]
+fn fixture_programs_run_in_the_sandbox_from_the_store_alone() {
+    let built = Build::expression(
+        r#"fixture.pkgs.runCommand "programs" { } ''
+          id -u >$out
+          for program in ${fixture.pkgs.nix}/bin/nix ${fixture.pkgs.qemu-utils}/bin/qemu-img \
+            ${fixture.pkgs.dosfstools}/bin/mkfs.fat ${fixture.pkgs.mtools}/bin/mcopy \
+            ${fixture.pkgs.util-linux}/bin/sfdisk ${fixture.pkgs.gptfdisk}/bin/sgdisk \
+            ${fixture.pkgs.parted}/bin/parted ${fixture.pkgs.rsync}/bin/rsync \
+            ${fixture.pkgs.systemdMinimal}/bin/systemd-tmpfiles; do
+            case $program in
+              */mkfs.fat) "$program" --help >>$out 2>&1 ;;
+              *) "$program" --version >>$out 2>&1 ;;
+            esac
+          done
+          ${fixture.pkgs.e2fsprogs}/bin/mkfs.ext4 -V >>$out 2>&1
+        ''"#,
+    )
+    .run();
+    let said = std::fs::read_to_string(&built.out).unwrap();
+    assert!(said.starts_with("1000\n"), "{said}");
+    for name in [
+        "nix (Nix) 2.8",
+        "qemu-img version",
+        "mkfs.fat",
+        "mtools",
+        "sfdisk from",
+        "GPT fdisk",
+        "parted (GNU",
+        "rsync  version",
+        "systemd 252",
+        "mke2fs 1.47",
+    ] {
+        assert!(said.contains(name), "no {name:?} in\n{said}");
+    }
+}
