@@ -1,0 +1,25 @@
+# The commands of a person who works on this. All but clean run on a Debian 12 machine, as root
+# (they install what is missing), with cargo.
+
+CARGO ?= cargo
+
+.PHONY: image test bench setup clean
+
+# Builds an image with Nix, shows its partitions and what took how long, and boots it in QEMU.
+image: setup
+	$(CARGO) build --release
+	tests/example
+
+# Every test. (What cargo calls ignored are measurements and helpers that tests start themselves.)
+test: setup
+	$(CARGO) test
+
+# Measures, prints, and writes target/bench.json.
+bench: setup
+	$(CARGO) bench
+
+setup:
+	tests/setup
+
+clean:
+	$(CARGO) clean
