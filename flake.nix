@@ -20,20 +20,22 @@
 
       packageFor = pkgs: self.packages.${systemOf pkgs}.make-disk-image;
 
+      # The program built from the nixpkgs that this flake is tested with, where it has one for the
+      # system that builds. Elsewhere the function builds it from the caller's.
+      ours = pkgs: lib.optionalAttrs (lib.elem (systemOf pkgs) systems) { package = packageFor pkgs; };
+
       # nix/checks/<name>.nix becomes the check <name>.
       checkNames = map (lib.removeSuffix ".nix") (builtins.attrNames (builtins.readDir ./nix/checks));
     in
     {
-      # nixpkgs' function, with the program built from the nixpkgs that this flake is tested with
-      # where it has one for the system that builds.
-      lib.makeDiskImage =
-        args:
-        import ./nix/make-disk-image.nix (
-          lib.optionalAttrs (lib.elem (systemOf args.pkgs) systems) { package = packageFor args.pkgs; }
-          // args
-        );
+      lib.makeDiskImage = args: import ./nix/make-disk-image.nix (ours args.pkgs // args);
 
-      nixosModules.default = ./nix/module.nix;
+      nixosModules.default =
+        { pkgs, ... }:
+        {
+          imports = [ ./nix/module.nix ];
+          image.extraArguments = lib.mapAttrs (_: lib.mkDefault) (ours pkgs);
+        };
 
       packages = eachSystem (pkgs: {
         default = packageFor pkgs;
@@ -41,6 +43,7 @@
         image =
           (lib.nixosSystem {
             modules = [
+              self.nixosModules.default
               ./nix/example.nix
               { nixpkgs.hostPlatform = systemOf pkgs; }
             ];

@@ -1,11 +1,11 @@
-# A small NixOS that boots and says so on the serial console: `nix build .#image`.
+# A small NixOS that boots and says so on the serial console: `nix build .#image`. It goes with
+# module.nix.
 { lib, modulesPath, ... }:
 
 {
   imports = [
     (modulesPath + "/profiles/minimal.nix")
     (modulesPath + "/profiles/qemu-guest.nix")
-    ./module.nix
   ];
 
   image.baseName = "nixos";
