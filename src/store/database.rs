@@ -14,6 +14,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
+use data_encoding::HEXLOWER;
 use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
 
@@ -21,7 +22,6 @@ use crate::escape;
 use crate::spec::PathInfo;
 
 use super::clean;
-use super::closure::hexadecimal;
 
 /// The table of paths. Its `id` is what other tables refer to.
 const PATHS: &str = "ValidPaths";
@@ -205,7 +205,7 @@ fn valid_paths(
                 escape::bytes(name.as_bytes())
             );
         };
-        let expected_hash = Value::Text(format!("sha256:{}", hexadecimal(&info.nar_hash)));
+        let expected_hash = Value::Text(format!("sha256:{}", HEXLOWER.encode(&info.nar_hash)));
         let expected_size = i64::try_from(info.nar_size)
             .with_context(|| format!("the NAR of {name} has {} bytes", info.nar_size))?;
         ensure!(

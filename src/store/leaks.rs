@@ -12,7 +12,7 @@ use crate::escape;
 /// How much of a file is in memory at a time, in bytes.
 const CHUNK: usize = 1 << 20;
 
-/// Checks that no link target, file name or file in `root` has the path `work` in it.
+/// Checks that no link target and no file in `root` has the path `work` in it.
 ///
 /// # Errors
 /// With every file that has.

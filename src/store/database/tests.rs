@@ -62,7 +62,7 @@ fn database(directory: &Path, order: &[usize], time: i64) -> PathBuf {
                  values (?, ?, ?, ?, ?)",
                 (
                     info.path.as_str(),
-                    format!("sha256:{}", hexadecimal(&HASH)),
+                    format!("sha256:{}", HEXLOWER.encode(&HASH)),
                     time,
                     format!("/nix/store/{time}.drv"),
                     120,
