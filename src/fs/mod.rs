@@ -3,6 +3,8 @@
 //! A writer plans first. The [`Plan`] knows where every byte will be, without having read a byte
 //! of any file; the data of files is then copied by whoever writes the image.
 
+pub mod fat;
+
 use std::sync::Arc;
 
 use crate::tree::{InodeId, Timestamp, Tree};
