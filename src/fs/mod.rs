@@ -4,6 +4,9 @@
 //! of any file; the data of files is then copied by whoever writes the image.
 
 pub mod fat;
+mod mkext4;
+
+pub use mkext4::Mkext4;
 
 use std::sync::Arc;
 
