@@ -5,8 +5,11 @@
 
 mod chmod;
 mod directory;
+pub mod graft;
 mod inode;
 pub mod listing;
+pub mod merge;
+pub mod place;
 pub mod scan;
 
 pub use chmod::Chmod;

@@ -1,0 +1,63 @@
+//! Owners of `contents`.
+
+use anyhow::{Context, Result, bail};
+
+use super::super::place::find_directory;
+use super::super::{InodeId, Kind, Tree};
+use super::target_path;
+use crate::escape;
+use crate::spec::{Graft, Owner};
+
+/// Gives every target of `contents` that has an owner to it, with everything below it, one entry
+/// after the other. nixpkgs runs `chown -R OWNER TARGET` when all else is done, so this comes last,
+/// and other entries' files below a target, and those of the installation, change hands as well.
+///
+/// As with chown(2), whatever is no directory loses its set-user-ID bit, its set-group-ID bit where
+/// its group may execute it, and its capabilities; symlinks change hands themselves.
+///
+/// # Errors
+/// If a target is not there any more, or the way to it is not one of directories.
+pub fn owners(tree: &mut Tree, contents: &[Graft]) -> Result<()> {
+    for graft in contents {
+        if let Some(owner) = graft.owner {
+            let id = find(tree, graft).with_context(|| {
+                let target = escape::path(&target_path(graft));
+                format!("contents: giving {target} to {}:{}", owner.uid, owner.gid)
+            })?;
+            chown_all(tree, id, owner);
+        }
+    }
+    Ok(())
+}
+
+/// What the target's own name stands for, even if it is a symlink.
+fn find(tree: &Tree, graft: &Graft) -> Result<InodeId> {
+    let Some((name, above)) = graft.target.split_last() else {
+        return Ok(InodeId::ROOT);
+    };
+    let parent = find_directory(tree, &above.iter().collect::<std::path::PathBuf>())?;
+    match parent.and_then(|parent| tree.lookup(parent, super::bytes(name))) {
+        Some(id) => Ok(id),
+        None => bail!("it is not in the image"),
+    }
+}
+
+fn chown_all(tree: &mut Tree, top: InodeId, owner: Owner) {
+    let mut stack = vec![top];
+    while let Some(id) = stack.pop() {
+        if let Some(entries) = tree.directory(id) {
+            stack.extend(entries.iter().map(|(_, child)| child));
+        }
+        let inode = tree.inode_mut(id);
+        let metadata = &mut inode.metadata;
+        (metadata.uid, metadata.gid) = (owner.uid, owner.gid);
+        if !matches!(inode.kind, Kind::Directory(_)) {
+            metadata.mode &= !0o4000;
+            if metadata.mode & 0o010 != 0 {
+                metadata.mode &= !0o2000;
+            }
+            let kept = |name: &[u8]| name != b"security.capability";
+            metadata.xattrs.retain(|xattr| kept(&xattr.name));
+        }
+    }
+}
