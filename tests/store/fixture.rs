@@ -48,7 +48,7 @@ pub fn said(command: &mut Command) -> String {
         .unwrap();
     let errors = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.success(), "{command:?}: {errors}");
-    assert!(!errors.contains("error"), "{command:?}: {errors}");
+    assert!(!errors.contains("error:"), "{command:?}: {errors}");
     String::from_utf8(output.stdout).unwrap()
 }
 
