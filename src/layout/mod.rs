@@ -26,6 +26,9 @@ pub const SECTOR: u64 = 512;
 /// One MiB.
 pub const MEBIBYTE: u64 = 1 << 20;
 
+/// Bytes of a block of the root file system.
+pub const BLOCK: u64 = 4096;
+
 /// A disk divided. Its `Display` is a table for people, one line for each partition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Layout {
@@ -118,5 +121,11 @@ impl Layout {
     /// The partition with the root file system.
     pub fn root(&self) -> Option<&Partition> {
         self.partitions.iter().find(|p| p.role == Role::Root)
+    }
+
+    /// The length in bytes of the root file system: the whole blocks of the root partition. On a
+    /// GPT disk of 200 MiB or less, the partition has some sectors more.
+    pub fn root_length(&self) -> u64 {
+        self.root().map_or(0, |root| root.length() / BLOCK * BLOCK)
     }
 }
