@@ -4,12 +4,14 @@
 
 mod common;
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use common::nix::{self, Build};
 use common::qemu::{self, Boot};
-use common::{command, oracles, scratch, stdout};
+use common::{command, listing, oracles, scratch, stdout};
 
 /// Copies a closure to `root` as store paths, and installs a system there as the fixture's own
 /// `nixos-install` does it.
@@ -83,6 +85,56 @@ fn fixture_system_boots_from_an_image_of_mkfs() {
     assert_eq!(booted.fact("verify"), "ok");
     let closure = nix::store(&["-qR", toplevel.out.to_str().unwrap()]);
     assert_eq!(booted.fact("database"), closure.len().to_string());
+}
+
+#[test]
+fn lister_sees_all_metadata_of_an_image_of_mkfs() {
+    let scratch = scratch();
+    let root = scratch.path().join("root");
+    std::fs::create_dir_all(root.join("directory")).unwrap();
+    std::fs::write(root.join("a"), "some bytes").unwrap();
+    std::fs::hard_link(root.join("a"), root.join("directory/same")).unwrap();
+    std::os::unix::fs::symlink("a\nb", root.join("link")).unwrap();
+    let odd = OsStr::from_bytes(b"new\nline \\ \xff");
+    std::fs::write(root.join(odd), "").unwrap();
+    stdout(
+        command("setfattr")
+            .args(["-n", "user.test", "-v", "value"])
+            .arg(root.join(odd)),
+    );
+    // The mode comes last: a change of the owner clears the set-ID bits.
+    stdout(command("chown").arg("12:34").arg(root.join("a")));
+    stdout(command("chmod").arg("6751").arg(root.join("a")));
+    stdout(
+        command("touch")
+            .args(["-h", "-d", "@5.25"])
+            .arg(root.join("link")),
+    );
+    let image = scratch.path().join("disk.img");
+    stdout(
+        command("mkfs.ext4")
+            .args(["-q", "-d"])
+            .arg(&root)
+            .arg(&image)
+            .arg("16M"),
+    );
+
+    let listing = listing::list(&image, "raw", "/dev/vda", "ext4");
+    let names: Vec<_> = listing.keys().map(|path| path.as_os_str()).collect();
+    let expected = ["", "a", "directory", "directory/same", "link", "lost+found"].map(OsStr::new);
+    assert_eq!(names, [&expected[..], &[odd]].concat());
+    let a = &listing[Path::new("a")];
+    assert_eq!((a.kind, a.mode, a.uid, a.gid), ('f', 0o6751, 12, 34));
+    assert_eq!((a.links, a.size), (2, 10));
+    assert_eq!(a.inode, listing[Path::new("directory/same")].inode);
+    let own = listing::of_directory(&root);
+    assert_eq!(a.sha256, own[Path::new("a")].sha256);
+    let link = &listing[Path::new("link")];
+    assert_eq!(link.target, Path::new("a\nb"));
+    assert_eq!(link.mtime, "5.2500000000");
+    let xattrs = &listing[Path::new(odd)].xattrs;
+    assert_eq!(xattrs["user.test"], "0x76616c7565");
+    assert_eq!(xattrs.len(), 1);
 }
 
 #[test]

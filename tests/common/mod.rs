@@ -8,6 +8,7 @@
     reason = "each test uses a part; a test that cannot go on panics"
 )]
 
+pub mod listing;
 pub mod nix;
 pub mod oracles;
 pub mod qemu;

@@ -59,11 +59,25 @@ impl Booted {
 /// # Panics
 /// If the machine ends, gets lost, or takes longer than `limit`: with the end of the console.
 pub fn boot(disk: &Path, format: &str, boot: &Boot<'_>, limit: Duration) -> Booted {
+    boot_with(disk, format, boot, limit, None)
+}
+
+/// As [`boot`], with a second disk, raw, that the machine may write to.
+///
+/// # Panics
+/// As [`boot`].
+pub fn boot_with(
+    disk: &Path,
+    format: &str,
+    boot: &Boot<'_>,
+    limit: Duration,
+    second: Option<&Path>,
+) -> Booted {
     let scratch = super::scratch();
     // QEMU dies with the test, however that ends.
     let mut qemu = command("setpriv");
     qemu.args(["--pdeathsig", "KILL", "qemu-system-x86_64"])
-        .args(["-accel", "tcg", "-machine", "q35", "-m", "512"])
+        .args(["-accel", "tcg", "-machine", "q35", "-m", "768"])
         .args(["-nodefaults", "-no-user-config", "-no-reboot"])
         .args(["-display", "none", "-serial", "stdio"])
         .args([
@@ -71,6 +85,10 @@ pub fn boot(disk: &Path, format: &str, boot: &Boot<'_>, limit: Duration) -> Boot
             &drive(disk, format, "if=none,id=root,snapshot=on"),
         ])
         .args(["-device", "virtio-blk-pci,drive=root,bootindex=1"]);
+    if let Some(second) = second {
+        qemu.args(["-drive", &drive(second, "raw", "if=none,id=second")])
+            .args(["-device", "virtio-blk-pci,drive=second"]);
+    }
     match boot {
         Boot::Kernel(system, words) => {
             let parameters = std::fs::read_to_string(system.join("kernel-params"))

@@ -1,0 +1,246 @@
+//! What a Linux kernel sees in an image: every file with all its metadata, read by a guest.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use sha2::{Digest, Sha256};
+
+use super::nix::Build;
+use super::qemu::{self, Boot};
+use super::{command, run, said, scratch};
+
+/// The listing of a file system, by path from its root; the root itself is the empty path.
+pub type Listing = BTreeMap<PathBuf, Entry>;
+
+/// One name in a file system.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// `f`, `d`, `l`, `p`, `c`, `b` or `s`, as find's `%y`.
+    pub kind: char,
+    /// Permission bits, with set-user-ID, set-group-ID and sticky.
+    pub mode: u32,
+    /// Owner.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+    /// Link count.
+    pub links: u32,
+    /// Inode number: names with the same one are hard links of each other.
+    pub inode: u64,
+    /// Bytes.
+    pub size: u64,
+    /// Seconds since 1970, as find prints them, with a fraction.
+    pub mtime: String,
+    /// Where a symbolic link points.
+    pub target: PathBuf,
+    /// Hash of a regular file, in hexadecimal.
+    pub sha256: Option<String>,
+    /// Extended attributes as getfattr prints them: name and `0x...`.
+    pub xattrs: BTreeMap<String, String>,
+}
+
+/// Lists a partition of an image (`/dev/vda2`), or the whole disk (`/dev/vda`), with the kernel's
+/// driver of this type (ext4, vfat).
+///
+/// # Panics
+/// If the guest cannot mount or read it.
+pub fn list(image: &Path, format: &str, device: &str, kind: &str) -> Listing {
+    let lister = Build::expression("fixture.lister").run();
+    let directory = scratch();
+    let answer = directory.path().join("answer");
+    let file = std::fs::File::create(&answer).expect("creating the lister's disk");
+    file.set_len(1 << 30).expect("sizing the lister's disk");
+    qemu::boot_with(
+        image,
+        format,
+        &Boot::Kernel(&lister.out, &format!("fixture.list={device},{kind}")),
+        Duration::from_secs(300),
+        Some(&answer),
+    );
+    let read = |name: &str| {
+        let output = run(command("tar").arg("-xOf").arg(&answer).arg(name));
+        assert!(output.status.success(), "{}", said(&output));
+        output.stdout
+    };
+    let mut listing = files(&read("./files"));
+    for record in records(&read("./sha256")) {
+        // 64 digits, two spaces, and the name, which sha256sum does not escape with -z.
+        let path = Path::new(OsStr::from_bytes(&record[66..]));
+        let entry = listing
+            .get_mut(path.strip_prefix(".").unwrap_or(path))
+            .unwrap_or_else(|| panic!("{} is hashed but not listed", path.display()));
+        entry.sha256 = Some(String::from_utf8_lossy(&record[..64]).into_owned());
+    }
+    add_xattrs(&mut listing, &read("./xattrs"));
+    listing
+}
+
+fn records(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    bytes
+        .strip_suffix(b"\0")
+        .into_iter()
+        .flat_map(|all| all.split(|byte| *byte == 0))
+}
+
+fn files(bytes: &[u8]) -> Listing {
+    let fields: Vec<_> = records(bytes).collect();
+    assert_eq!(fields.len() % 10, 0, "the guest's list is cut off");
+    let text = |field: &[u8]| String::from_utf8_lossy(field).into_owned();
+    let number = |field: &[u8]| text(field).parse().expect("find prints numbers");
+    let small = |field: &[u8]| text(field).parse().expect("find prints numbers");
+    fields
+        .chunks(10)
+        .map(|field| {
+            let entry = Entry {
+                kind: char::from(field[1][0]),
+                mode: u32::from_str_radix(&text(field[2]), 8).expect("find prints octal modes"),
+                uid: small(field[3]),
+                gid: small(field[4]),
+                links: small(field[5]),
+                inode: number(field[6]),
+                size: number(field[7]),
+                mtime: text(field[8]),
+                target: PathBuf::from(OsStr::from_bytes(field[9])),
+                sha256: None,
+                xattrs: BTreeMap::new(),
+            };
+            (PathBuf::from(OsStr::from_bytes(field[0])), entry)
+        })
+        .collect()
+}
+
+/// Reads getfattr's dump: a `# file: NAME` line, with other than printable bytes as `\ooo`, then
+/// `name=0xVALUE` lines.
+fn add_xattrs(listing: &mut Listing, dump: &[u8]) {
+    let mut path = PathBuf::new();
+    for line in dump
+        .split(|byte| *byte == b'\n')
+        .filter(|line| !line.is_empty())
+    {
+        if let Some(name) = line.strip_prefix(b"# file: ") {
+            let name = unescape(name);
+            path = PathBuf::from(OsStr::from_bytes(if name == b"." { b"" } else { &name }));
+            continue;
+        }
+        let line = String::from_utf8_lossy(line);
+        let (name, value) = line.split_once('=').unwrap_or((&line, ""));
+        let entry = listing
+            .get_mut(&path)
+            .unwrap_or_else(|| panic!("{} has attributes but is not listed", path.display()));
+        entry.xattrs.insert(name.to_owned(), value.to_owned());
+    }
+}
+
+fn unescape(name: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut rest = name;
+    while let [first, after @ ..] = rest {
+        let octal = after
+            .get(..3)
+            .and_then(|digits| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 8).ok());
+        match (first, octal) {
+            (b'\\', Some(byte)) => {
+                bytes.push(byte);
+                rest = &after[3..];
+            }
+            _ => {
+                bytes.push(*first);
+                rest = after;
+            }
+        }
+    }
+    bytes
+}
+
+/// The listing that a directory of this machine would have with every file owned by root and no
+/// two names for one inode: what a store path has to look like in an image.
+///
+/// # Panics
+/// If it cannot be read.
+pub fn of_directory(root: &Path) -> Listing {
+    let mut listing = Listing::new();
+    walk(root, Path::new(""), &mut listing)
+        .unwrap_or_else(|error| panic!("{}: {error}", root.display()));
+    listing
+}
+
+fn walk(root: &Path, path: &Path, listing: &mut Listing) -> io::Result<()> {
+    // Joining the empty path would add a slash, which is wrong for a root that is a file.
+    let source = match path.as_os_str().is_empty() {
+        true => root.to_owned(),
+        false => root.join(path),
+    };
+    let metadata = source.symlink_metadata()?;
+    let mut entry = Entry {
+        kind: 'f',
+        mode: metadata.mode() & 0o7777,
+        uid: 0,
+        gid: 0,
+        links: 1,
+        inode: 0,
+        size: metadata.size(),
+        mtime: format!("{}.{:09}0", metadata.mtime(), metadata.mtime_nsec()),
+        target: PathBuf::new(),
+        sha256: None,
+        xattrs: BTreeMap::new(),
+    };
+    if metadata.is_symlink() {
+        entry.kind = 'l';
+        entry.target = std::fs::read_link(&source)?;
+    } else if metadata.is_dir() {
+        entry.kind = 'd';
+        for child in std::fs::read_dir(&source)? {
+            let name = child?.file_name();
+            walk(root, &path.join(name), listing)?;
+        }
+    } else {
+        let bytes = std::fs::read(&source)?;
+        let hash = Sha256::digest(&bytes);
+        entry.sha256 = Some(hash.iter().map(|byte| format!("{byte:02x}")).collect());
+    }
+    listing.insert(path.to_owned(), entry);
+    Ok(())
+}
+
+impl Entry {
+    /// The entry without what a file system chooses for itself: inode numbers, and of directories
+    /// size and link count.
+    pub fn chosen_by_us(&self) -> Self {
+        let directory = self.kind == 'd';
+        Self {
+            inode: 0,
+            size: if directory { 0 } else { self.size },
+            links: if directory { 0 } else { self.links },
+            ..self.clone()
+        }
+    }
+}
+
+/// Compares two listings name by name, without what a file system chooses for itself.
+///
+/// # Panics
+/// If they differ: with the first 20 differences.
+pub fn assert_same(found: &Listing, expected: &Listing) {
+    let mut differences = Vec::new();
+    for path in found.keys().chain(expected.keys()).collect::<BTreeSet<_>>() {
+        let [found, expected] =
+            [found, expected].map(|listing| listing.get(path).map(Entry::chosen_by_us));
+        if found != expected {
+            differences.push(format!(
+                "{path:?}:\n  found    {found:?}\n  expected {expected:?}"
+            ));
+        }
+    }
+    let shown: Vec<_> = differences.iter().take(20).map(String::as_str).collect();
+    assert!(
+        differences.is_empty(),
+        "{} differences\n{}",
+        differences.len(),
+        shown.join("\n")
+    );
+}
