@@ -1,0 +1,367 @@
+//! Trees written as ext4 images, judged by e2fsck and by the kernel that mounts them.
+
+// Helpers of tests are tests: what the lint exempts is only what has `#[test]` on it.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod common;
+
+use std::fmt::Write as _;
+use std::fs;
+use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use make_disk_image::fs::{Format, Mkext4, Options};
+use make_disk_image::image::{Content, Image, Part, write};
+use make_disk_image::tree::scan::{self, Policy};
+use make_disk_image::tree::{InodeId, Metadata, Timestamp, Tree};
+use uuid::Uuid;
+
+use common::{command, oracles, scratch, stdout};
+
+fn options() -> Options {
+    Options {
+        uuid: Uuid::from_u128(0xf222_0000_1111_4222_8333_4444_5555_6666),
+        label: "nixos".to_owned(),
+        time: Timestamp::STORE,
+    }
+}
+
+fn image(tree: Tree, length: u64) -> Image {
+    let tree = Arc::new(tree);
+    let plan = Mkext4.plan(&tree, length, &options()).unwrap();
+    Image {
+        length,
+        parts: vec![Part {
+            name: "root file system".to_owned(),
+            start: 0,
+            length,
+            content: Content::FileSystem { plan, tree },
+        }],
+    }
+}
+
+/// A loop mount, undone when dropped.
+struct Mounted(PathBuf);
+
+impl Mounted {
+    fn new(arguments: &[&str], what: &Path, at: PathBuf) -> Mounted {
+        fs::create_dir(&at).unwrap();
+        stdout(command("mount").args(arguments).arg(what).arg(&at));
+        Mounted(at)
+    }
+}
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        stdout(command("umount").arg(&self.0));
+    }
+}
+
+/// Everything below `root` but `lost+found`, one line each, by the kernel's word.
+fn listing(root: &Path) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut stack = vec![root.to_owned()];
+    while let Some(path) = stack.pop() {
+        let relative = path.strip_prefix(root).unwrap();
+        if relative == Path::new("lost+found") {
+            continue;
+        }
+        let found = fs::symlink_metadata(&path).unwrap();
+        let mut line = format!(
+            "{relative:?} {:o} {}:{} {}.{:09} {}",
+            found.mode(),
+            found.uid(),
+            found.gid(),
+            found.mtime(),
+            found.mtime_nsec(),
+            found.rdev(),
+        );
+        let mut names: Vec<_> = xattr::list(&path).unwrap().collect();
+        names.sort();
+        for name in names {
+            let value = xattr::get(&path, &name).unwrap().unwrap();
+            write!(line, " {name:?}={value:?}").unwrap();
+        }
+        if found.is_dir() {
+            stack.extend(fs::read_dir(&path).unwrap().map(|e| e.unwrap().path()));
+        } else {
+            write!(line, " {} links, {} bytes", found.nlink(), found.len()).unwrap();
+        }
+        if found.is_symlink() {
+            write!(line, " -> {:?}", fs::read_link(&path).unwrap()).unwrap();
+        }
+        lines.push(line);
+    }
+    // Hashing is for a program that is optimised in every build.
+    let mut hash = command("sh");
+    hash.args([
+        "-c",
+        "find . -path ./lost+found -prune -o -type f -exec sha256sum -z {} +",
+    ]);
+    let hashes = stdout(hash.current_dir(root));
+    lines.extend(hashes.split('\0').map(str::to_owned));
+    lines.sort();
+    lines
+}
+
+/// A directory with one of everything.
+fn fill(root: &Path) {
+    let file = |name: &str, length: usize| {
+        let path = root.join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let seed = u32::try_from(length).unwrap();
+        let bytes: Vec<u8> = (0..length)
+            .map(|i| {
+                seed.wrapping_add(u32::try_from(i).unwrap())
+                    .wrapping_mul(2_654_435_761)
+            })
+            .map(|word| word.to_be_bytes()[0])
+            .collect();
+        fs::write(&path, bytes).unwrap();
+        path
+    };
+    for length in [
+        0, 1, 4095, 4096, 4097, 262_143, 262_144, 1_048_577, 20_000_001,
+    ] {
+        file(&format!("sizes/{length}"), length);
+    }
+    for (index, name) in [
+        "a b",
+        "new\nline",
+        "*",
+        "\"",
+        "-rf",
+        "\u{202e}",
+        "é",
+        "\u{1b}[31m",
+    ]
+    .iter()
+    .enumerate()
+    {
+        file(&format!("names/{name}"), index);
+    }
+    file(&format!("names/{}", "n".repeat(255)), 3);
+    for index in 0..5000 {
+        file(
+            &format!("many/{index}-{}", "x".repeat(index % 90)),
+            index % 3,
+        );
+    }
+    for mode in [0o0, 0o200, 0o444, 0o555, 0o4755, 0o2711] {
+        let path = file(&format!("modes/{mode:o}"), 5);
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    }
+    for mode in [0o1777, 0o500, 0o2775] {
+        let path = root.join(format!("modes/directory-{mode:o}"));
+        fs::create_dir(&path).unwrap();
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    }
+    let linked = file("links/first", 77);
+    fs::create_dir(root.join("other")).unwrap();
+    fs::hard_link(&linked, root.join("links/second")).unwrap();
+    fs::hard_link(&linked, root.join("other/third")).unwrap();
+    for length in [1, 59, 60, 61, 4000, 4095] {
+        symlink("t".repeat(length), root.join(format!("links/to-{length}"))).unwrap();
+    }
+    symlink("/nonexistent/\n é", root.join("links/strange")).unwrap();
+    let sparse = fs::File::create(root.join("sparse")).unwrap();
+    sparse.set_len((300 << 20) + 5).unwrap();
+    sparse.write_all_at(b"middle", (100 << 20) + 3).unwrap();
+    sparse.write_all_at(&[9; 9000], 200 << 20).unwrap();
+    let holes = fs::File::create(root.join("holes")).unwrap();
+    for index in 0..1500 {
+        holes.write_all_at(b"data", index * 16384).unwrap();
+    }
+    fs::File::create(root.join("hole"))
+        .unwrap()
+        .set_len(123_456_789)
+        .unwrap();
+    for arguments in [
+        ["fifo", "p", "", ""],
+        ["null", "c", "1", "3"],
+        ["disk", "b", "259", "300"],
+    ] {
+        let [name, rest @ ..] = arguments;
+        let rest = rest.into_iter().filter(|word| !word.is_empty());
+        stdout(command("mknod").arg(root.join(name)).args(rest));
+    }
+    for (name, length) in [("user.small", 5), ("user.large", 3000), ("trusted.x", 10)] {
+        xattr::set(root.join("links/first"), name, &vec![b'v'; length]).unwrap();
+    }
+    xattr::set(root.join("many"), "user.on-directory", b"").unwrap();
+    let mut capability = vec![1, 0, 0, 2, 0, 4];
+    capability.resize(20, 0);
+    xattr::set(root.join("sizes/4096"), "security.capability", &capability).unwrap();
+    for (arguments, name) in [
+        (["-m", "u:1000:r,g:12:rwx,m::rx"], "sizes/1"),
+        (["-dm", "u:1000:rwx,o::-"], "many"),
+    ] {
+        stdout(command("setfacl").args(arguments).arg(root.join(name)));
+    }
+    for (time, name) in [
+        ("@1.000000000", "sizes/1"),
+        ("1969-12-31 23:00 UTC", "sizes/0"),
+        ("2100-02-03 04:05:06.789012345 UTC", "sizes/4095"),
+        ("@5.5", "links/to-60"),
+        ("@7", "modes"),
+        ("@8", "."),
+    ] {
+        stdout(
+            command("touch")
+                .args(["-h", "-d", time])
+                .arg(root.join(name)),
+        );
+    }
+}
+
+#[test]
+fn the_kernel_finds_what_the_sources_have() {
+    let scratch = scratch();
+    let source = scratch.path().join("source");
+    fs::create_dir(&source).unwrap();
+    fill(&source);
+    let tree = scan::root(&source, Policy::FAITHFUL).unwrap();
+    let free = 100 << 20;
+    let length = Mkext4.smallest(&tree, free, &options()).unwrap();
+    let path = scratch.path().join("image");
+    write(&image(tree.clone(), length), &path, &|_| {}).unwrap();
+    oracles::check_ext4(&path, 0);
+    assert!(fs::metadata(&path).unwrap().blocks() * 512 < 80 << 20);
+
+    let mounted = Mounted::new(&["-o", "loop,ro"], &path, scratch.path().join("mounted"));
+    assert_eq!(listing(&mounted.0), listing(&source));
+    for name in ["sparse", "holes", "hole"] {
+        let kept = fs::metadata(mounted.0.join(name)).unwrap().blocks();
+        let had = fs::metadata(source.join(name)).unwrap().blocks();
+        // Blocks of extents count as well, and the source's may be fewer and longer.
+        assert!(
+            kept <= had + 64,
+            "{name}: {kept} blocks, {had} in the source"
+        );
+    }
+    let found = stdout(command("stat").args(["-f", "-c", "%a %S"]).arg(&mounted.0));
+    let numbers: Vec<u64> = found
+        .split_whitespace()
+        .map(|n| n.parse().unwrap())
+        .collect();
+    let usage = Mkext4
+        .plan(&Arc::new(tree), length, &options())
+        .unwrap()
+        .usage();
+    // The kernel keeps back 2 % or 4096 blocks for itself, whichever is less.
+    let kernel = (length / 4096 / 50).min(4096) * 4096;
+    assert!(usage.available >= free);
+    assert_eq!(numbers[0] * numbers[1], usage.available - kernel);
+    drop(mounted);
+
+    // A second image of the same tree has the same bytes.
+    let again = scratch.path().join("again");
+    let tree = scan::root(&source, Policy::FAITHFUL).unwrap();
+    write(&image(tree, length), &again, &|_| {}).unwrap();
+    stdout(command("cmp").arg(&path).arg(&again));
+}
+
+#[test]
+fn every_length_is_clean() {
+    let scratch = scratch();
+    let source = scratch.path().join("source");
+    fs::create_dir(&source).unwrap();
+    for index in 0..300 {
+        fs::write(source.join(format!("{index}")), vec![1; index * 100]).unwrap();
+    }
+    let path = scratch.path().join("image");
+    let lengths = [
+        16 << 20,
+        (16 << 20) + 4096,
+        (127 << 20) + 8192,
+        128 << 20,
+        (128 << 20) + 4096,
+        (136 << 20) + 4096,
+        512 << 20,
+        (2 << 30) + (9 << 20),
+        (20 << 30) + (1 << 20),
+    ];
+    for length in lengths {
+        for tree in [
+            Tree::new(Metadata::new(0o755)),
+            scan::root(&source, Policy::FAITHFUL).unwrap(),
+        ] {
+            write(&image(tree, length), &path, &|_| {}).unwrap();
+            oracles::check_ext4(&path, 0);
+        }
+    }
+}
+
+#[test]
+fn large_files_come_back() {
+    let scratch = scratch();
+    let source = scratch.path().join("source");
+    fs::create_dir(&source).unwrap();
+    // Six extents, as its holes are not kept here; an inode has room for four.
+    let dense = fs::File::create(source.join("dense")).unwrap();
+    dense.set_len((700 << 20) + 1).unwrap();
+    for part in 0..700 {
+        dense.write_all_at(b"here", part << 20).unwrap();
+    }
+    let policy = Policy {
+        holes: false,
+        ..Policy::FAITHFUL
+    };
+    let mut tree = scan::root(&source, policy).unwrap();
+    let sparse = source.join("sparse");
+    let size = (6 << 30) + 1;
+    let file = fs::File::create(&sparse).unwrap();
+    let places = [(1 << 31) - 2, (1 << 32) - 2, size - 4];
+    for place in places {
+        file.write_all_at(b"here", place).unwrap();
+    }
+    let entry = scan::Source {
+        path: sparse,
+        parent: InodeId::ROOT,
+        name: b"sparse".to_vec(),
+    };
+    scan::entries(&mut tree, &[entry], Policy::FAITHFUL).unwrap();
+    let length = Mkext4.smallest(&tree, 0, &options()).unwrap();
+    assert!(length < 800 << 20);
+    let path = scratch.path().join("image");
+    write(&image(tree, length), &path, &|_| {}).unwrap();
+    oracles::check_ext4(&path, 0);
+    let mounted = Mounted::new(&["-o", "loop,ro"], &path, scratch.path().join("mounted"));
+    stdout(
+        command("cmp")
+            .arg(source.join("dense"))
+            .arg(mounted.0.join("dense")),
+    );
+    let sparse = fs::File::open(mounted.0.join("sparse")).unwrap();
+    assert_eq!(sparse.metadata().unwrap().len(), size);
+    for place in places {
+        let mut found = [0; 8];
+        sparse.read_at(&mut found, place - 2).unwrap();
+        assert_eq!(&found[..6], b"\0\0here", "at {place}");
+    }
+}
+
+#[test]
+fn a_full_file_system_is_an_error_with_figures() {
+    let scratch = scratch();
+    let source = scratch.path().join("source");
+    fs::create_dir(&source).unwrap();
+    fs::write(source.join("file"), vec![1; 12 << 20]).unwrap();
+    let tree = scan::root(&source, Policy::FAITHFUL).unwrap();
+    let image = image(tree, 64 << 20);
+    let small = Mounted::new(
+        &["-t", "tmpfs", "-o", "size=8m"],
+        Path::new("tmpfs"),
+        scratch.path().join("small"),
+    );
+    let path = small.0.join("image");
+    let error = format!("{:#}", write(&image, &path, &|_| {}).unwrap_err());
+    let beginning = format!("writing {}: the image needs 1", path.display());
+    assert!(error.contains(&beginning), "{error}");
+    assert!(
+        error.contains("bytes and the room for it is 8388608 bytes"),
+        "{error}"
+    );
+    assert!(error.contains("No space left on device"), "{error}");
+}
