@@ -336,7 +336,11 @@ fn bytes_do_not_depend_on_the_surroundings() {
             .unwrap();
             fs::set_permissions(&wrapper, fs::Permissions::from_mode(0o755)).unwrap();
         }
-        fs::write(base.path().join(".mtoolsrc"), "mtools_lower_case=1\n").unwrap();
+        fs::write(
+            base.path().join(".mtoolsrc"),
+            "mtools_name_numeric_tail=0\n",
+        )
+        .unwrap();
         let script = format!("{settings}; exec \"$0\" \"$@\"");
         let output = Command::new("sh")
             .args(["-c", &script])
@@ -354,12 +358,13 @@ fn bytes_do_not_depend_on_the_surroundings() {
     let plain = make("", "true");
     for (clock, settings) in [
         ("", "umask 077; export TZ=Asia/Kathmandu"),
+        ("", "echo mtools_name_numeric_tail=0 > $HOME/.mtoolsrc"),
         // Sources that can't be written to, as in the store.
         ("", "umask 0222"),
         ("", "umask 000; export LC_ALL=C.UTF-8 TZ=America/St_Johns"),
         (
             "",
-            "export SOURCE_DATE_EPOCH=1700000000 MTOOLS_NO_VFAT=1 MTOOLS_LOWER_CASE=1",
+            "export SOURCE_DATE_EPOCH=1700000000 MTOOLS_NAME_NUMERIC_TAIL=0",
         ),
         ("faketime -f '@2040-02-03 04:05:06'", "true"),
     ] {
