@@ -109,7 +109,13 @@ impl Reader {
         }
         .map_err(|cause| ("reading the metadata of", cause))
         // A path that ends in a slash has been followed by the kernel.
-        .and_then(|stat| self.inode(&stat, path, || SourceFile::new(directory(), name)));
+        .and_then(|stat| {
+            self.inode(
+                &stat,
+                || path.to_owned(),
+                || SourceFile::new(directory(), name),
+            )
+        });
         found.map_err(|(operation, cause)| Problem {
             operation,
             path: path.to_owned(),
@@ -138,18 +144,20 @@ impl Reader {
         let stat = entry
             .metadata()
             .map_err(|cause| ("reading the metadata of", cause))?;
-        self.inode(&stat, &entry.path(), || {
-            SourceFile::new(directory.clone(), &entry.file_name())
-        })
+        self.inode(
+            &stat,
+            || entry.path(),
+            || SourceFile::new(directory.clone(), &entry.file_name()),
+        )
     }
 
     fn inode(
         self,
         stat: &fs::Metadata,
-        path: &Path,
+        path: impl Fn() -> PathBuf,
         source: impl FnOnce() -> SourceFile,
     ) -> Result<Found, Failure> {
-        let metadata = self.metadata(stat, path)?;
+        let metadata = self.metadata(stat, &path)?;
         let file_type = stat.file_type();
         if file_type.is_dir() {
             return Ok(Found::Directory(metadata));
@@ -157,7 +165,7 @@ impl Reader {
         let kind = if file_type.is_file() {
             Kind::File(self.content(stat, path, source())?)
         } else if file_type.is_symlink() {
-            symlink(path)?
+            symlink(&path())?
         } else if file_type.is_fifo() {
             Kind::Fifo
         } else if file_type.is_socket() {
@@ -176,7 +184,11 @@ impl Reader {
         Ok(Found::Other(Inode { metadata, kind }, shared))
     }
 
-    fn metadata(self, stat: &fs::Metadata, path: &Path) -> Result<Metadata, Failure> {
+    fn metadata(
+        self,
+        stat: &fs::Metadata,
+        path: impl Fn() -> PathBuf,
+    ) -> Result<Metadata, Failure> {
         let invalid = |what: &str| ("reading the metadata of", io::Error::other(what.to_owned()));
         let mtime = match self.policy.mtime {
             Mtime::Fixed(time) => time,
@@ -187,7 +199,7 @@ impl Reader {
             },
         };
         let xattrs = if self.policy.xattrs {
-            xattrs::read(path).map_err(|cause| ("reading the extended attributes of", cause))?
+            xattrs::read(&path()).map_err(|cause| ("reading the extended attributes of", cause))?
         } else {
             Vec::new()
         };
@@ -203,20 +215,20 @@ impl Reader {
     fn content(
         self,
         stat: &fs::Metadata,
-        path: &Path,
+        path: impl Fn() -> PathBuf,
         source: SourceFile,
     ) -> Result<Content, Failure> {
         let size = stat.size();
         // Better now than when half of the image is written. Store files pass without a call.
         if stat.mode() & 0o444 != 0o444 {
-            access(path, AccessFlags::R_OK).map_err(|cause| ("opening", cause.into()))?;
+            access(&path(), AccessFlags::R_OK).map_err(|cause| ("opening", cause.into()))?;
         }
         let data = if self.policy.holes && holes::possible(stat) {
             let file = File::options()
                 .read(true)
                 // Not to hang if it has become a pipe.
                 .custom_flags((OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits())
-                .open(path)
+                .open(path())
                 .map_err(|cause| ("opening", cause))?;
             holes::data_ranges(&file, size).map_err(|cause| ("looking for holes in", cause))?
         } else {

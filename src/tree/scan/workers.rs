@@ -48,6 +48,8 @@ struct State {
     places: usize,
     /// How many tasks threads are working on.
     busy: usize,
+    /// How many threads wait for a task: waking nobody is a system call for nothing.
+    waiting: usize,
 }
 
 #[derive(Default)]
@@ -126,10 +128,12 @@ impl Queue {
             if state.busy == 0 {
                 return None;
             }
+            state.waiting += 1;
             state = self
                 .changed
                 .wait(state)
                 .unwrap_or_else(PoisonError::into_inner);
+            state.waiting -= 1;
         }
     }
 
@@ -146,8 +150,11 @@ impl Queue {
             entries.push((name, node));
         }
         state.busy -= 1;
+        let wanted = state.waiting > 0;
         drop(state);
-        self.changed.notify_all();
+        if wanted {
+            self.changed.notify_all();
+        }
         entries
     }
 }
