@@ -1,1 +1,172 @@
 //! The steps of a build, in their order.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+
+use crate::fs::Mkext4;
+use crate::fs::fat::{self, FatVolume};
+use crate::image::{self, Content, Image, Part};
+use crate::layout::{Partition, Role};
+use crate::output::{self, Directory};
+use crate::plan::{self, Disk};
+use crate::progress::Log;
+use crate::spec::{Format, Spec};
+use crate::tree::{Metadata, Tree};
+use crate::{contents, escape, spec};
+
+/// Builds what the attributes in `.attrs.json` ask for.
+///
+/// # Errors
+/// Anything that keeps the image from being whole; `$out` does not exist then.
+pub fn run(log: &Log) -> Result<()> {
+    let spec = log.step("reading the attributes", spec::read)?;
+    let work = work_directory()?;
+    log.phase("stage");
+    let tree = contents::stage(&spec, work.path(), log)?;
+    log.phase("plan");
+    let disk = log.step("planning the disk", || plan::disk(&spec, &tree, &Mkext4))?;
+    report(&disk);
+    log.phase("write");
+    let out = Directory::create(&spec.out)?;
+    let image = log.step("making the boot partitions", || {
+        assemble(&spec, disk, tree, work.path())
+    })?;
+    write(&spec, &image, work.path(), log)?;
+    log.phase("finish");
+    finish(&spec, work.path(), log)?;
+    out.keep();
+    Ok(())
+}
+
+/// A directory for what is not part of the output. Others may enter it: `nixos-install` wants
+/// that of every parent of the root it installs to.
+fn work_directory() -> Result<Directory> {
+    let directory = tempfile::Builder::new()
+        .prefix("make-disk-image-")
+        .permissions(fs::Permissions::from_mode(0o755))
+        .tempdir()
+        .context("making a work directory (TMPDIR says where)")?;
+    let path = directory.keep();
+    Ok(Directory::guard(&path))
+}
+
+fn report(disk: &Disk) {
+    if let Some(sizes) = &disk.sizes {
+        log::info!("{}", sizes.describe());
+    }
+    let usage = disk.root.usage();
+    log::info!("{}", disk.layout);
+    log::info!(
+        "root file system: {} bytes, {} of them free for users; {} inodes, {} used",
+        usage.length,
+        usage.available,
+        usage.inodes,
+        usage.inodes_used
+    );
+}
+
+/// Puts together table, boot partitions and root file system.
+fn assemble(spec: &Spec, disk: Disk, tree: Tree, work: &Path) -> Result<Image> {
+    let mut parts = Vec::new();
+    for (start, bytes) in disk.layout.table {
+        parts.push(Part {
+            name: "partition table".to_owned(),
+            start,
+            // usize to u64: lossless on every target Rust has.
+            length: bytes.len() as u64,
+            content: Content::Bytes(bytes),
+        });
+    }
+    let mut root = Some((disk.root, Arc::new(tree)));
+    for partition in &disk.layout.partitions {
+        let content = match partition.role {
+            Role::BiosBoot => continue,
+            Role::Root => {
+                let (plan, tree) = root.take().context("the layout has two root partitions")?;
+                Content::FileSystem { plan, tree }
+            }
+            Role::Esp | Role::Boot => Content::File(boot_partition(spec, partition, work)?),
+        };
+        parts.push(Part {
+            name: partition.role.name().to_owned(),
+            start: partition.start(),
+            length: partition.length(),
+            content,
+        });
+    }
+    parts.sort_by_key(|part| part.start);
+    Ok(Image {
+        length: disk.layout.disk_length,
+        parts,
+    })
+}
+
+fn boot_partition(spec: &Spec, partition: &Partition, work: &Path) -> Result<PathBuf> {
+    // Identity::fat_volumes has one for each boot partition a layout can have, in their order.
+    let first = partition.number == 1;
+    let volume = FatVolume {
+        label: partition.role.label().to_owned(),
+        id: spec.identity.fat_volumes[usize::from(!first)],
+        start_sector: partition.first_sector,
+        length: partition.length(),
+        tree: Tree::new(Metadata::new(0o755)),
+    };
+    fat::make(&spec.tools, &volume, work)
+        .with_context(|| format!("making the file system of {}", partition.role.name()))
+}
+
+/// Writes the image file into `$out`, under another name until it is whole.
+fn write(spec: &Spec, image: &Image, work: &Path, log: &Log) -> Result<()> {
+    let target = spec.out.join(spec.output.file_name());
+    let partial = spec.out.join(format!(".{}.part", spec.output.file_name()));
+    let raw = match spec.output.format {
+        Format::Raw => partial.clone(),
+        _ => work.join("disk.raw"),
+    };
+    let total = image.data_length();
+    log.step("writing the disk", || {
+        let bytes = log.bytes(total);
+        image::write(image, &raw, &|count| bytes.add(count))?;
+        bytes.finish();
+        Ok(())
+    })?;
+    if spec.output.format != Format::Raw {
+        let what = format!("converting the disk to {}", spec.output.format.qemu_name());
+        log.step(&what, || {
+            output::convert(
+                &spec.tools.qemu_img,
+                &raw,
+                &spec.output.format,
+                &spec.identity,
+                &partial,
+            )
+        })?;
+        fs::remove_file(&raw).with_context(|| format!("removing {}", escape::path(&raw)))?;
+    }
+    fs::rename(&partial, &target).with_context(|| {
+        format!(
+            "renaming {} to {}",
+            escape::path(&partial),
+            escape::path(&target)
+        )
+    })
+}
+
+fn finish(spec: &Spec, work: &Path, log: &Log) -> Result<()> {
+    if let Some(variables) = &spec.output.efi_variables {
+        let target = spec.out.join("efi-vars.fd");
+        fs::copy(variables, &target)
+            .and_then(|_| fs::set_permissions(&target, fs::Permissions::from_mode(0o644)))
+            .with_context(|| format!("copying {} to {}", escape::path(variables), escape::path(&target)))?;
+    }
+    output::hydra_products(&spec.out, &spec.output)?;
+    if !spec.output.post_vm.trim().is_empty() {
+        let image = spec.out.join(spec.output.file_name());
+        log.step("running postVM", || output::run_post_vm(spec, &image, work))?;
+    }
+    Ok(())
+}

@@ -1,3 +1,42 @@
-//! The command line.
+//! The command line; the exit code; the chain of an error, printed once.
 
-fn main() {}
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use make_disk_image::progress::Log;
+use make_disk_image::{build, progress, signals};
+
+/// Makes NixOS disk images.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Build the image that the attributes in .attrs.json ask for: the builder of the derivation
+    /// that nix/make-disk-image.nix makes
+    Build,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    progress::init();
+    match run(&arguments.command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            log::error!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: &Command) -> Result<()> {
+    signals::clean_up_on_signals()?;
+    match command {
+        Command::Build => build::run(&Log::detect()),
+    }
+}
