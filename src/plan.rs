@@ -1,6 +1,8 @@
 //! The disk planned: how large it is, how it is divided, and where everything on the root file
 //! system goes. Nothing here reads the clock, draws a random number or touches a file.
 
+use std::sync::Arc;
+
 use anyhow::{Context, Result, bail};
 
 use crate::fs::{Format, Options, Plan, PlanError};
@@ -39,7 +41,7 @@ pub struct Sizes {
 /// # Errors
 /// When the tree does not fit a fixed size (with the size to set), when the layout is impossible,
 /// and when the file system can't hold something that is in the tree.
-pub fn disk(spec: &Spec, tree: &Tree, format: &dyn Format) -> Result<Disk> {
+pub fn disk(spec: &Spec, tree: &Arc<Tree>, format: &dyn Format) -> Result<Disk> {
     let options = Options {
         uuid: spec.identity.root_file_system,
         label: spec.root.label.clone(),
