@@ -16,7 +16,7 @@ use crate::plan::{self, Disk};
 use crate::progress::Log;
 use crate::spec::{Format, Spec};
 use crate::tree::{Metadata, Tree};
-use crate::{contents, escape, spec};
+use crate::{escape, spec, stage};
 
 /// Builds what the attributes in `.attrs.json` ask for.
 ///
@@ -26,7 +26,7 @@ pub fn run(log: &Log) -> Result<()> {
     let spec = log.step("reading the attributes", spec::read)?;
     let work = work_directory()?;
     log.phase("stage");
-    let tree = contents::stage(&spec, work.path(), log)?;
+    let tree = Arc::new(stage::tree(&spec, work.path(), log)?);
     log.phase("plan");
     let disk = log.step("planning the disk", || plan::disk(&spec, &tree, &Mkext4))?;
     report(&disk);
@@ -70,7 +70,7 @@ fn report(disk: &Disk) {
 }
 
 /// Puts together table, boot partitions and root file system.
-fn assemble(spec: &Spec, disk: Disk, tree: Tree, work: &Path) -> Result<Image> {
+fn assemble(spec: &Spec, disk: Disk, tree: Arc<Tree>, work: &Path) -> Result<Image> {
     let mut parts = Vec::new();
     for (start, bytes) in disk.layout.table {
         parts.push(Part {
@@ -81,7 +81,7 @@ fn assemble(spec: &Spec, disk: Disk, tree: Tree, work: &Path) -> Result<Image> {
             content: Content::Bytes(bytes),
         });
     }
-    let mut root = Some((disk.root, Arc::new(tree)));
+    let mut root = Some((disk.root, tree));
     for partition in &disk.layout.partitions {
         let content = match partition.role {
             Role::BiosBoot => continue,

@@ -26,4 +26,8 @@ pub mod image;
 
 pub mod output;
 
+pub mod plan;
+
+pub mod stage;
+
 pub mod build;

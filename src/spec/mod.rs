@@ -47,6 +47,8 @@ pub struct Spec {
     pub identity: Identity,
     /// What is on the root file system.
     pub system: System,
+    /// Where store paths are, here and in the image: `/nix/store`.
+    pub store_dir: PathBuf,
     /// Every path of the closure, as `exportReferencesGraph` gives it.
     pub closure: Vec<PathInfo>,
     /// The programs we run.
