@@ -65,7 +65,7 @@ fn spec(top: &Attributes<'_>, problems: &mut Problems) -> Option<Spec> {
         root: root?,
         identity: identity?,
         system: system?,
-        store_dir: store_dir?.into(),
+        store_dir: store_dir.into(),
         closure: closure?.paths?,
         tools: tools?,
     })
