@@ -109,14 +109,21 @@ fn boot_partition(spec: &Spec, partition: &Partition, work: &Path) -> Result<Pat
     // Identity::fat_volumes has one for each boot partition a layout can have, in their order.
     let first = partition.number == 1;
     let volume = FatVolume {
-        label: partition.role.label().to_owned(),
+        label: match partition.role {
+            Role::Esp => "ESP",
+            _ => "BOOT",
+        },
         id: spec.identity.fat_volumes[usize::from(!first)],
-        start_sector: partition.first_sector,
+        first_sector: partition.first_sector,
         length: partition.length(),
-        tree: Tree::new(Metadata::new(0o755)),
+        tree: &Tree::new(Metadata::new(0o755)),
     };
-    fat::make(&spec.tools, &volume, work)
-        .with_context(|| format!("making the file system of {}", partition.role.name()))
+    fat::make(&spec.tools, &volume, work).with_context(|| {
+        format!(
+            "making the file system of the {} partition",
+            partition.role.name()
+        )
+    })
 }
 
 /// Writes the image file into `$out`, under another name until it is whole.
@@ -161,7 +168,13 @@ fn finish(spec: &Spec, work: &Path, log: &Log) -> Result<()> {
         let target = spec.out.join("efi-vars.fd");
         fs::copy(variables, &target)
             .and_then(|_| fs::set_permissions(&target, fs::Permissions::from_mode(0o644)))
-            .with_context(|| format!("copying {} to {}", escape::path(variables), escape::path(&target)))?;
+            .with_context(|| {
+                format!(
+                    "copying {} to {}",
+                    escape::path(variables),
+                    escape::path(&target)
+                )
+            })?;
     }
     output::hydra_products(&spec.out, &spec.output)?;
     if !spec.output.post_vm.trim().is_empty() {

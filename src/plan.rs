@@ -114,7 +114,10 @@ pub fn root_partition(layout: &Layout) -> Result<&Partition> {
 
 /// Bytes of the blocks that hold files' data.
 fn closure_blocks(plan: &dyn Plan) -> u64 {
-    let blocks = plan.data().iter().map(|extent| extent.length.div_ceil(BLOCK));
+    let blocks = plan
+        .data()
+        .iter()
+        .map(|extent| extent.length.div_ceil(BLOCK));
     blocks.sum::<u64>().saturating_mul(BLOCK)
 }
 

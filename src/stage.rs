@@ -7,8 +7,9 @@ use anyhow::{Context, Result};
 use crate::progress::Log;
 use crate::spec::{Installation, PartitionTable, Spec, System};
 use crate::store;
+use crate::tree::place::make_directories;
 use crate::tree::scan::{self, Policy, Source};
-use crate::tree::{InodeId, Metadata, Timestamp, Tree, graft, make_directories, merge};
+use crate::tree::{InodeId, Metadata, Timestamp, Tree, graft, merge};
 
 /// Makes the tree. What has to be made for it on this machine, and not only listed, is below
 /// `work`, which must outlive the tree's use.
