@@ -137,7 +137,7 @@ fn write(spec: &Spec, image: &Image, work: &Path, log: &Log) -> Result<()> {
     let total = image.data_length();
     log.step("writing the disk", || {
         let bytes = log.bytes(total);
-        image::write(image, &raw, &|count| bytes.add(count))?;
+        image::write(image, &raw, &|done| bytes.reach(done))?;
         bytes.finish();
         Ok(())
     })?;

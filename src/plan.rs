@@ -64,10 +64,7 @@ pub fn disk(spec: &Spec, tree: &Arc<Tree>, format: &dyn Format) -> Result<Disk> 
             .checked_mul(MEBIBYTE)
             .with_context(|| format!("diskSize {mebibytes} MiB is more than a disk can have"))?,
     };
-    let layout = match layout::plan(spec.table, spec.boot_end, length, &spec.identity) {
-        Ok(layout) => layout,
-        Err(error) => return Err(error.into()),
-    };
+    let layout = layout::plan(spec.table, spec.boot_end, length, &spec.identity)?;
     let room = root_partition(&layout)?.length() / BLOCK * BLOCK;
     let root = match format.plan(tree, room, &options) {
         Ok(root) => root,

@@ -69,7 +69,7 @@ impl Log {
     }
 }
 
-/// Progress in bytes; many threads may add to it.
+/// Progress in bytes; many threads may tell of it.
 pub struct Bytes {
     total: u64,
     done: AtomicU64,
@@ -79,9 +79,9 @@ pub struct Bytes {
 }
 
 impl Bytes {
-    /// Says that `count` more bytes are done.
-    pub fn add(&self, count: u64) {
-        let done = self.done.fetch_add(count, Ordering::Relaxed) + count;
+    /// Says that `done` bytes are done by now. Of several threads the one that has more is right.
+    pub fn reach(&self, done: u64) {
+        let done = self.done.fetch_max(done, Ordering::Relaxed).max(done);
         if let Some(bar) = &self.bar {
             bar.set_position(done);
             return;
