@@ -139,7 +139,7 @@ assert lib.assertMsg
 assert lib.assertMsg (onlyNixStore -> contents == [ ] && configFile == null && !installBootLoader) ''
   make-disk-image: onlyNixStore = true makes an image of store paths only, but ${
     lib.concatStringsSep ", " (
-      lib.optional (contents != [ ]) "contents has ${toString (lib.length contents)} entries"
+      lib.optional (contents != [ ]) "contents is not empty (${toString (lib.length contents)})"
       ++ lib.optional (configFile != null) "configFile is set"
       ++ lib.optional installBootLoader "installBootLoader is true (its default)"
     )

@@ -60,7 +60,7 @@ fn refused_calls_say_what_was_given_and_what_to_write() {
         ),
         (
             r#"onlyNixStore = true; installBootLoader = false; contents = [ { source = file; target = "/x"; } ];"#,
-            &["contents has 1 entries", "Set contents = [ ]"],
+            &["contents is not empty (1)", "Set contents = [ ]"],
         ),
         (
             "onlyNixStore = true; installBootLoader = false; configFile = file;",
