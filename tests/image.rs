@@ -3,25 +3,42 @@
 
 mod common;
 
+use std::fmt::Write;
+use std::path::Path;
 use std::time::Duration;
 
-use common::nix::Build;
+use common::listing::{self, Listing};
+use common::nix::{self, Build, Built};
 use common::oracles;
 use common::qemu::{self, Boot};
 
 const LIMIT: Duration = Duration::from_secs(180);
 
+const EFI: &str = r#"partitionTableType = "efi"; format = "qcow2"; installBootLoader = false;"#;
+
+fn toplevel() -> Built {
+    Build::expression("fixture.config.system.build.toplevel").run()
+}
+
+/// The store paths of an image: those of the system and of the channel.
+fn image_closure() -> Vec<String> {
+    let roots = nix::evaluate(
+        r#"toString (fixture.makeDiskImage { }).drvAttrs.exportReferencesGraph.closure"#,
+    );
+    let roots: Vec<_> = roots.split(' ').collect();
+    nix::store(&[&["-qR"], &roots[..]].concat())
+}
+
 #[test]
 fn efi_qcow2_image_is_sound_and_boots_to_its_root() {
-    let arguments = r#"partitionTableType = "efi"; format = "qcow2"; installBootLoader = false;"#;
-    let built = Build::image(arguments).run();
+    let built = Build::image(EFI).run();
     let image = built.out.join("nixos.qcow2");
 
     let table = oracles::check(&image, "qcow2", "efi").unwrap();
     let names: Vec<_> = table.partitions.iter().map(|p| p.name.as_deref()).collect();
     assert_eq!(names, [Some("ESP"), Some("primary")]);
 
-    let system = Build::expression("fixture.config.system.build.toplevel").run();
+    let system = toplevel();
     let booted = qemu::boot(
         &image,
         "qcow2",
@@ -29,14 +46,70 @@ fn efi_qcow2_image_is_sound_and_boots_to_its_root() {
         LIMIT,
     );
     assert_eq!(booted.fact("label"), "nixos");
-    assert_eq!(booted.fact("uuid"), "f222513b-ded1-49fa-b591-20ce86a2fe7f");
+    assert_eq!(
+        booted.fact("uuid"),
+        "f222513b-ded1-49fa-b591-20ce86a2fe7f"
+    );
     assert_eq!(booted.fact("system"), system.out.to_str().unwrap());
     assert_eq!(booted.fact("verify"), "ok", "{}", booted.console);
     assert_eq!(
         std::fs::read_to_string(built.out.join("nix-support/hydra-build-products")).unwrap(),
         format!("file qcow2-image {}\n", image.display())
     );
+}
 
-    // The same derivation once more, without the sandbox: other user, other directory, same bytes.
-    Build::image(arguments).sandbox(false).again().run();
+#[test]
+fn second_build_without_the_sandbox_gives_the_same_bytes() {
+    // Another user, another build directory, another view of the machine. Nix itself compares.
+    let first = Build::image(EFI).run();
+    let log = Build::image(EFI).sandbox(false).again().run().log;
+    assert!(
+        log.contains("checking outputs of"),
+        "{}: nothing was compared\n{log}",
+        first.out.display()
+    );
+}
+
+/// What nixos-install leaves beside the store, as `kind mode path`; a golden that people read.
+const INSTALLED: &str = "";
+
+#[test]
+fn guest_sees_every_file_as_its_source_is() {
+    let built = Build::image(EFI).run();
+    let mut found = listing::list(
+        &built.out.join("nixos.qcow2"),
+        "qcow2",
+        "/dev/vda2",
+        "ext4",
+    );
+
+    let store = Path::new("nix/store");
+    let mut installed = String::new();
+    let mut in_store = Listing::new();
+    for (path, entry) in std::mem::take(&mut found) {
+        if path.starts_with(store) && path != store {
+            in_store.insert(path, entry);
+            continue;
+        }
+        assert_eq!((entry.uid, entry.gid), (0, 0), "{}", path.display());
+        let target = match entry.kind {
+            'l' => format!(" -> {}", entry.target.display()),
+            _ => String::new(),
+        };
+        let (kind, mode) = (entry.kind, entry.mode);
+        writeln!(installed, "{kind} {mode:4o} /{}{target}", path.display()).unwrap();
+    }
+
+    let mut expected = Listing::new();
+    for path in image_closure() {
+        let path = Path::new(&path);
+        let at = store.join(path.file_name().unwrap());
+        for (name, entry) in listing::of_directory(path) {
+            let name = if name.as_os_str().is_empty() { at.clone() } else { at.join(name) };
+            expected.insert(name, entry);
+        }
+    }
+    listing::assert_same(&in_store, &expected);
+    println!("{installed}");
+    assert_eq!(installed, INSTALLED);
 }
