@@ -20,13 +20,14 @@ fn toplevel() -> Built {
     Build::expression("fixture.config.system.build.toplevel").run()
 }
 
-/// The store paths of an image: those of the system and of the channel.
-fn image_closure() -> Vec<String> {
-    let roots = nix::evaluate(
-        r#"toString (fixture.makeDiskImage { }).drvAttrs.exportReferencesGraph.closure"#,
-    );
-    let roots: Vec<_> = roots.split(' ').collect();
-    nix::store(&[&["-qR"], &roots[..]].concat())
+/// The system and the channel of an image.
+fn roots() -> [String; 2] {
+    let graph = "(fixture.makeDiskImage { }).drvAttrs.exportReferencesGraph.closure";
+    let paths = nix::evaluate(&format!("toString {graph}"));
+    let mut paths = paths.split(' ').map(str::to_owned);
+    let roots = [(); 2].map(|()| paths.next().unwrap());
+    assert_eq!(paths.next(), None);
+    roots
 }
 
 #[test]
@@ -46,10 +47,7 @@ fn efi_qcow2_image_is_sound_and_boots_to_its_root() {
         LIMIT,
     );
     assert_eq!(booted.fact("label"), "nixos");
-    assert_eq!(
-        booted.fact("uuid"),
-        "f222513b-ded1-49fa-b591-20ce86a2fe7f"
-    );
+    assert_eq!(booted.fact("uuid"), "f222513b-ded1-49fa-b591-20ce86a2fe7f");
     assert_eq!(booted.fact("system"), system.out.to_str().unwrap());
     assert_eq!(booted.fact("verify"), "ok", "{}", booted.console);
     assert_eq!(
@@ -62,7 +60,7 @@ fn efi_qcow2_image_is_sound_and_boots_to_its_root() {
 fn second_build_without_the_sandbox_gives_the_same_bytes() {
     // Another user, another build directory, another view of the machine. Nix itself compares.
     let first = Build::image(EFI).run();
-    let log = Build::image(EFI).sandbox(false).again().run().log;
+    let log = &Build::image(EFI).sandbox(false).again().run().log;
     assert!(
         log.contains("checking outputs of"),
         "{}: nothing was compared\n{log}",
@@ -70,18 +68,43 @@ fn second_build_without_the_sandbox_gives_the_same_bytes() {
     );
 }
 
-/// What nixos-install leaves beside the store, as `kind mode path`; a golden that people read.
-const INSTALLED: &str = "";
+/// What is in the image beside the store's paths: kind, mode, path, and what a link points at.
+const INSTALLED: &str = "\
+d  755 /
+d  755 /boot
+d  755 /etc
+f  644 /etc/NIXOS
+d  755 /etc/nixos
+d  700 /lost+found
+d  755 /nix
+d  755 /nix/store
+d  755 /nix/var
+d  755 /nix/var/nix
+d  755 /nix/var/nix/db
+f  600 /nix/var/nix/db/big-lock
+f  644 /nix/var/nix/db/db.sqlite
+f  644 /nix/var/nix/db/schema
+f  600 /nix/var/nix/gc.lock
+d  755 /nix/var/nix/gcroots
+d  755 /nix/var/nix/gcroots/auto
+d  755 /nix/var/nix/gcroots/per-user
+d  755 /nix/var/nix/profiles
+d  755 /nix/var/nix/profiles/per-user
+d  755 /nix/var/nix/profiles/per-user/root
+l  777 /nix/var/nix/profiles/per-user/root/channels -> channels-1-link
+l  777 /nix/var/nix/profiles/per-user/root/channels-1-link -> CHANNEL
+l  777 /nix/var/nix/profiles/system -> system-1-link
+l  777 /nix/var/nix/profiles/system-1-link -> SYSTEM
+d  755 /nix/var/nix/temproots
+d  755 /root
+d  700 /root/.nix-defexpr
+l  777 /root/.nix-defexpr/channels -> /nix/var/nix/profiles/per-user/root/channels
+";
 
 #[test]
 fn guest_sees_every_file_as_its_source_is() {
     let built = Build::image(EFI).run();
-    let mut found = listing::list(
-        &built.out.join("nixos.qcow2"),
-        "qcow2",
-        "/dev/vda2",
-        "ext4",
-    );
+    let mut found = listing::list(&built.out.join("nixos.qcow2"), "qcow2", "/dev/vda2", "ext4");
 
     let store = Path::new("nix/store");
     let mut installed = String::new();
@@ -92,6 +115,7 @@ fn guest_sees_every_file_as_its_source_is() {
             continue;
         }
         assert_eq!((entry.uid, entry.gid), (0, 0), "{}", path.display());
+        assert_eq!(entry.mtime, "1.0000000000", "{}", path.display());
         let target = match entry.kind {
             'l' => format!(" -> {}", entry.target.display()),
             _ => String::new(),
@@ -100,16 +124,23 @@ fn guest_sees_every_file_as_its_source_is() {
         writeln!(installed, "{kind} {mode:4o} /{}{target}", path.display()).unwrap();
     }
 
+    let [system, channel] = roots();
     let mut expected = Listing::new();
-    for path in image_closure() {
+    for path in nix::store(&["-qR", &system, &channel]) {
         let path = Path::new(&path);
         let at = store.join(path.file_name().unwrap());
         for (name, entry) in listing::of_directory(path) {
-            let name = if name.as_os_str().is_empty() { at.clone() } else { at.join(name) };
+            let name = if name.as_os_str().is_empty() {
+                at.clone()
+            } else {
+                at.join(name)
+            };
             expected.insert(name, entry);
         }
     }
     listing::assert_same(&in_store, &expected);
-    println!("{installed}");
-    assert_eq!(installed, INSTALLED);
+    let installed = installed
+        .replace(&system, "SYSTEM")
+        .replace(&channel, "CHANNEL");
+    assert_eq!(installed, INSTALLED, "\n{installed}");
 }
