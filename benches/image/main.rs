@@ -1,0 +1,131 @@
+//! An onlyNixStore image beside other ways to the same files: time, memory, bytes.
+//!
+//! `cargo bench` makes a tree the size of a small NixOS, runs every way on it in turn, several
+//! times, and prints and writes to `target/bench.json` the medians. MAKE_DISK_IMAGE_BENCH_RUNS sets
+//! how many times (5). Tree and images are in memory where there is room for them.
+
+// A benchmark that can't go on panics, as a test does.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod measure;
+mod tree;
+mod ways;
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use measure::Measured;
+use ways::{WAYS, Way};
+
+/// What tree, image and staged copy take together, and room to spare.
+const ROOM: u64 = 14 << 30;
+
+fn main() {
+    let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
+    match arguments.first().and_then(|first| first.to_str()) {
+        Some("measure") => measure::child(&arguments[1..]),
+        Some("way") => ways::child(&arguments[1..]),
+        // What cargo bench says, in that order; cargo test says nothing.
+        Some(_) if arguments.iter().any(|argument| argument == "--bench") => bench(),
+        _ => println!("this measures: run it with cargo bench"),
+    }
+}
+
+fn bench() {
+    let runs: usize = std::env::var("MAKE_DISK_IMAGE_BENCH_RUNS")
+        .map_or(5, |runs| runs.parse().expect("a number of runs"));
+    assert!(runs > 0, "MAKE_DISK_IMAGE_BENCH_RUNS is 0");
+    let target = target_directory();
+    let scratch = tempfile::tempdir_in(place(&target)).unwrap();
+    let store = scratch.path().join("store");
+    let made = tree::make(&store);
+    println!("{made}, in {}", store.display());
+
+    // A first run of ours says how long the image is, and warms the caches for all.
+    let image = scratch.path().join("image");
+    let _ = measure::run(Way::Ours, &store, &image, 0);
+    let length = fs::metadata(&image).unwrap().len();
+    println!("image of {} MiB; medians of {runs} runs", length >> 20);
+    let mut all: Vec<Vec<Measured>> = vec![Vec::new(); WAYS.len()];
+    for _ in 0..runs {
+        for (way, results) in WAYS.into_iter().zip(&mut all) {
+            results.push(measure::run(way, &store, &image, length));
+        }
+    }
+    report(&all, &target.join("bench.json"));
+}
+
+/// Memory, if there is enough of it, or else below the target directory.
+fn place(target: &Path) -> PathBuf {
+    let memory = Path::new("/dev/shm");
+    let free = |path: &Path| {
+        nix::sys::statvfs::statvfs(path)
+            .map_or(0, |found| found.blocks_available() * found.fragment_size())
+    };
+    // A memory file system has room that the machine may not have.
+    let available = fs::read_to_string("/proc/meminfo")
+        .unwrap()
+        .lines()
+        .find_map(|line| line.strip_prefix("MemAvailable:")?.strip_suffix("kB"))
+        .map_or(0, |kib| kib.trim().parse::<u64>().unwrap() << 10);
+    if free(memory).min(available) > ROOM {
+        return memory.to_owned();
+    }
+    assert!(
+        free(target) > ROOM,
+        "{} GiB are needed in /dev/shm or {}",
+        ROOM >> 30,
+        target.display()
+    );
+    target.to_owned()
+}
+
+/// The directory `target`, where cargo put this program somewhere below.
+fn target_directory() -> PathBuf {
+    let program = std::env::current_exe().unwrap();
+    program
+        .ancestors()
+        .find(|path| path.join("CACHEDIR.TAG").exists())
+        .expect("the program is below cargo's target directory")
+        .to_owned()
+}
+
+fn report(all: &[Vec<Measured>], json: &Path) {
+    let medians: Vec<Measured> = all.iter().map(|runs| measure::median(runs)).collect();
+    let ours = medians[0];
+    println!(
+        "{:44} {:>8} {:>8} {:>9} {:>9} {:>9}",
+        "", "seconds", "ours/it", "peak MiB", "read MiB", "write MiB"
+    );
+    let mut rows = Vec::new();
+    for (way, median) in WAYS.into_iter().zip(medians) {
+        let ratio = ours.seconds / median.seconds;
+        println!(
+            "{:44} {:8.2} {ratio:8.2} {:9} {:9} {:9}",
+            way.name(),
+            median.seconds,
+            median.peak >> 20,
+            median.read >> 20,
+            median.written >> 20,
+        );
+        if way == Way::Ours {
+            continue;
+        }
+        rows.push(serde_json::json!({
+            "name": way.name(),
+            "ours": ours.seconds,
+            "peer": median.seconds,
+            "ratio": ratio,
+            "ours_peak_mib": ours.peak >> 20,
+            "peer_peak_mib": median.peak >> 20,
+            "ours_bytes_read": ours.read,
+            "ours_bytes_written": ours.written,
+            "peer_bytes_read": median.read,
+            "peer_bytes_written": median.written,
+            "runs": all[0].len(),
+        }));
+    }
+    let text = serde_json::to_string_pretty(&rows).unwrap();
+    fs::write(json, format!("{text}\n")).unwrap();
+}
