@@ -16,7 +16,7 @@ test: setup
 
 # Measures, prints, and writes target/bench.json.
 bench: setup
-	$(CARGO) bench
+	$(CARGO) bench --bench image
 
 setup:
 	tests/setup

@@ -84,8 +84,7 @@ impl Way {
 }
 
 /// A line of shell: the image is `$1` and has `$2` KiB.
-const MKE2FS: &str =
-    "PATH=$PATH:/usr/sbin:/sbin mke2fs -q -F -t ext4 -b 4096 -L nixos -d \"FROM\" \"$1\" \"$2k\"";
+const MKE2FS: &str = "truncate -s \"$2K\" \"$1\" && PATH=$PATH:/usr/sbin:/sbin mke2fs -q -F -t ext4 -b 4096 -L nixos -d \"FROM\" \"$1\" \"$2k\"";
 
 /// Goes one of the ways that are written here.
 pub fn child(arguments: &[OsString]) {
