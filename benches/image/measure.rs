@@ -28,8 +28,10 @@ pub struct Measured {
 pub fn run(way: Way, store: &Path, image: &Path, length: u64) -> Measured {
     let _ = fs::remove_file(image);
     let stage = image.with_extension("stage");
-    if stage.exists() {
-        fs::remove_dir_all(&stage).unwrap();
+    for directory in [&stage, &image.with_extension("out")] {
+        if directory.exists() {
+            fs::remove_dir_all(directory).unwrap();
+        }
     }
     let output = Command::new(std::env::current_exe().unwrap())
         .arg("measure")

@@ -4,15 +4,10 @@ use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use make_disk_image::fs::{Format, Mkext4, Options};
-use make_disk_image::image::{Content, Image, Part, write};
-use make_disk_image::tree::scan::{self, Policy};
-use make_disk_image::tree::{InodeId, Metadata, Timestamp, Tree};
 use mkext4::sink::FileSink;
 use mkext4::{FsBuilder, InodeHandle, Meta, ROOT};
-use uuid::Uuid;
+use serde_json::json;
 
 /// A way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,7 +53,15 @@ impl Way {
             Way::StageAndMke2fs => {
                 format!("rsync -a \"$0/\" \"$3/\"\n{}", MKE2FS.replace("FROM", "$3"))
             }
-            Way::Ours | Way::ReadAndWrite | Way::Mkext4 => {
+            Way::Ours => {
+                let attributes = image.with_extension("attrs.json");
+                write_attributes(store, &image.with_extension("out"), &attributes);
+                let mut variable = OsString::from("NIX_ATTRS_JSON_FILE=");
+                variable.push(attributes);
+                let program = env!("CARGO_BIN_EXE_make-disk-image");
+                return vec!["env".into(), variable, program.into(), "build".into()];
+            }
+            Way::ReadAndWrite | Way::Mkext4 => {
                 let program = std::env::current_exe().unwrap();
                 let words = [OsStr::new("way"), OsStr::new(self.key()), store.as_os_str()];
                 let mut command = vec![program.into_os_string()];
@@ -75,10 +78,9 @@ impl Way {
 
     fn key(self) -> &'static str {
         match self {
-            Way::Ours => "ours",
             Way::ReadAndWrite => "read-and-write",
             Way::Mkext4 => "mkext4",
-            Way::Mke2fs | Way::StageAndMke2fs => "none",
+            Way::Ours | Way::Mke2fs | Way::StageAndMke2fs => "none",
         }
     }
 }
@@ -94,42 +96,43 @@ pub fn child(arguments: &[OsString]) {
     let (store, image) = (Path::new(store), Path::new(image));
     let length = length.to_str().unwrap().parse().unwrap();
     match key.to_str() {
-        Some("ours") => ours(store, image),
         Some("read-and-write") => read_and_write(store, image),
         Some("mkext4") => by_mkext4(store, image, length),
         _ => panic!("no way {key:?}"),
     }
 }
 
-fn ours(store: &Path, path: &Path) {
-    let options = Options {
-        uuid: Uuid::from_u128(0xf222_0000_1111_4222_8333_4444_5555_6666),
-        label: "nixos".to_owned(),
-        time: Timestamp::STORE,
-    };
-    let sources: Vec<scan::Source> = sorted(store)
-        .into_iter()
-        .map(|path| scan::Source {
-            name: path.file_name().unwrap().as_encoded_bytes().to_vec(),
-            path,
-            parent: InodeId::ROOT,
-        })
+/// Writes the attributes of a derivation for the program: the paths of `store`, an onlyNixStore
+/// image without partitions in the directory `out`.
+fn write_attributes(store: &Path, out: &Path, attributes: &Path) {
+    // Not checked when an image is made, and computing it is no part of making one.
+    let hash = "sha256:0mdqa9w1p6cmli6976v4wi0sw9r4p5prkj7lzfd1877wk11c9c73";
+    let closure: Vec<_> = sorted(store)
+        .iter()
+        .map(|path| json!({ "path": path, "narHash": hash, "narSize": 1, "references": [] }))
         .collect();
-    let mut tree = Tree::new(Metadata::new(0o755));
-    scan::entries(&mut tree, &sources, Policy::CLOSURE).unwrap();
-    let tree = Arc::new(tree);
-    let length = Mkext4.smallest(&tree, 512 << 20, &options).unwrap();
-    let plan = Mkext4.plan(&tree, length, &options).unwrap();
-    let image = Image {
-        length,
-        parts: vec![Part {
-            name: "root file system".to_owned(),
-            start: 0,
-            length,
-            content: Content::FileSystem { plan, tree },
-        }],
-    };
-    write(&image, path, &|_| {}).unwrap();
+    let program = "/usr/bin/false";
+    let value = json!({
+        "name": "nixos-disk-image",
+        "system": "x86_64-linux",
+        "outputs": { "out": out },
+        "exportReferencesGraph": { "closure": [closure[0]["path"]] },
+        "closure": closure,
+        "image": {
+            "additionalSpace": "512M", "baseName": "nixos", "bootSize": "256M", "channel": null,
+            "configFile": null, "contents": [], "deterministic": true, "diskSize": "auto",
+            "efiVariables": null, "format": "raw", "fsType": "ext4", "installBootLoader": false,
+            "label": "nixos", "memSize": 1024, "onlyNixStore": true, "partitionTableType": "none",
+            "postVM": "", "rootFSUID": "F222513B-DED1-49FA-B591-20CE86A2FE7F",
+            "rootGPUID": "F222513B-DED1-49FA-B591-20CE86A2FE7F", "toplevel": null,
+            "touchEFIVars": false, "storeDir": store,
+        },
+        "tools": {
+            "bash": program, "mkfsFat": program, "mtools": "/usr/bin", "nixStore": program,
+            "nixosInstall": null, "qemuImg": program, "path": ["/usr/bin"],
+        },
+    });
+    fs::write(attributes, value.to_string()).unwrap();
 }
 
 fn sorted(directory: &Path) -> Vec<PathBuf> {
