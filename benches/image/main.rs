@@ -45,7 +45,7 @@ fn bench() {
     // A first run of ours says how long the image is, and warms the caches for all.
     let image = scratch.path().join("image");
     let _ = measure::run(Way::Ours, &store, &image, 0);
-    let ours = image.with_extension("out").join("nixos.img");
+    let ours = ways::out(&store).join("nixos.img");
     let length = fs::metadata(ours).unwrap().len();
     println!("image of {} MiB; medians of {runs} runs", length >> 20);
     let mut all: Vec<Vec<Measured>> = vec![Vec::new(); WAYS.len()];

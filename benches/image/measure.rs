@@ -9,7 +9,7 @@ use std::time::Instant;
 use nix::sys::resource::{UsageWho, getrusage};
 use serde::{Deserialize, Serialize};
 
-use crate::ways::Way;
+use crate::ways::{self, Way};
 
 /// What a process and its children took.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
@@ -28,7 +28,7 @@ pub struct Measured {
 pub fn run(way: Way, store: &Path, image: &Path, length: u64) -> Measured {
     let _ = fs::remove_file(image);
     let stage = image.with_extension("stage");
-    for directory in [&stage, &image.with_extension("out")] {
+    for directory in [&stage, &ways::out(store)] {
         if directory.exists() {
             fs::remove_dir_all(directory).unwrap();
         }

@@ -55,7 +55,7 @@ impl Way {
             }
             Way::Ours => {
                 let attributes = image.with_extension("attrs.json");
-                write_attributes(store, &image.with_extension("out"), &attributes);
+                write_attributes(store, &attributes);
                 let mut variable = OsString::from("NIX_ATTRS_JSON_FILE=");
                 variable.push(attributes);
                 let program = env!("CARGO_BIN_EXE_make-disk-image");
@@ -102,9 +102,14 @@ pub fn child(arguments: &[OsString]) {
     }
 }
 
-/// Writes the attributes of a derivation for the program: the paths of `store`, an onlyNixStore
-/// image without partitions in the directory `out`.
-fn write_attributes(store: &Path, out: &Path, attributes: &Path) {
+/// Where the program's output goes: a path of the store, as Nix has it.
+pub fn out(store: &Path) -> PathBuf {
+    store.join("00000000000000000000000000000000-nixos-disk-image")
+}
+
+/// Writes the attributes of a derivation for the program: an onlyNixStore image of the paths of
+/// `store`, without partitions.
+fn write_attributes(store: &Path, attributes: &Path) {
     // Not checked when an image is made, and computing it is no part of making one.
     let hash = "sha256:0mdqa9w1p6cmli6976v4wi0sw9r4p5prkj7lzfd1877wk11c9c73";
     let closure: Vec<_> = sorted(store)
@@ -115,7 +120,7 @@ fn write_attributes(store: &Path, out: &Path, attributes: &Path) {
     let value = json!({
         "name": "nixos-disk-image",
         "system": "x86_64-linux",
-        "outputs": { "out": out },
+        "outputs": { "out": out(store) },
         "exportReferencesGraph": { "closure": [closure[0]["path"]] },
         "closure": closure,
         "image": {
