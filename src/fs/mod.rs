@@ -3,9 +3,11 @@
 //! A writer plans first. The [`Plan`] knows where every byte will be, without having read a byte
 //! of any file; the data of files is then copied by whoever writes the image.
 
+mod ext4;
 pub mod fat;
 mod mkext4;
 
+pub use ext4::Ext4;
 pub use mkext4::Mkext4;
 
 use std::sync::Arc;

@@ -1,0 +1,89 @@
+//! POSIX ACLs: from the form that `getxattr(2)` gives to the one on disk (kernel,
+//! include/uapi/linux/posix_acl_xattr.h and fs/ext4/acl.h).
+
+/// Version of the form that programs see.
+const PROGRAMS: u32 = 2;
+/// Version of the form on disk.
+const DISK: u32 = 1;
+
+/// Tags whose entries name a user or a group; the others take four bytes on disk.
+const USER: u16 = 0x02;
+const GROUP: u16 = 0x08;
+const UNNAMED: [u16; 4] = [0x01, 0x04, 0x10, 0x20];
+
+/// The value on disk for the value of a `system.posix_acl_*` attribute, or what is wrong with it.
+pub fn to_disk(value: &[u8]) -> Result<Vec<u8>, String> {
+    let Some((version, entries)) = value.split_first_chunk::<4>() else {
+        return Err(format!("an ACL of {} bytes is no ACL", value.len()));
+    };
+    let version = u32::from_le_bytes(*version);
+    if version != PROGRAMS {
+        return Err(format!(
+            "an ACL of version {version}; version {PROGRAMS} is known"
+        ));
+    }
+    let (entries, rest) = entries.as_chunks::<8>();
+    if !rest.is_empty() {
+        return Err(format!("an ACL of {} bytes is cut off", value.len()));
+    }
+    let mut disk = DISK.to_le_bytes().to_vec();
+    for entry in entries {
+        let tag = u16::from_le_bytes([entry[0], entry[1]]);
+        disk.extend_from_slice(&entry[..4]);
+        match tag {
+            USER | GROUP => disk.extend_from_slice(&entry[4..]),
+            _ if UNNAMED.contains(&tag) => {}
+            _ => return Err(format!("an ACL entry with the unknown tag {tag:#x}")),
+        }
+    }
+    Ok(disk)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(tag: u16, permissions: u16, id: u32) -> Vec<u8> {
+        [
+            &tag.to_le_bytes()[..],
+            &permissions.to_le_bytes(),
+            &id.to_le_bytes(),
+        ]
+        .concat()
+    }
+
+    #[test]
+    fn only_named_users_and_groups_keep_their_number() {
+        let value = [
+            2u32.to_le_bytes().to_vec(),
+            entry(1, 6, u32::MAX),
+            entry(2, 4, 1000),
+            entry(4, 4, u32::MAX),
+            entry(0x10, 4, u32::MAX),
+            entry(0x20, 0, u32::MAX),
+        ]
+        .concat();
+        let disk = [1, 0, 0, 0, 1, 0, 6, 0, 2, 0, 4, 0, 0xe8, 3, 0, 0];
+        let rest = [4, 0, 4, 0, 0x10, 0, 4, 0, 0x20, 0, 0, 0];
+        assert_eq!(to_disk(&value).unwrap(), [&disk[..], &rest[..]].concat());
+    }
+
+    #[test]
+    fn what_is_no_acl_is_refused() {
+        let two = 2u32.to_le_bytes().to_vec();
+        for (value, message) in [
+            (vec![2, 0, 0], "an ACL of 3 bytes is no ACL"),
+            (vec![1, 0, 0, 0], "an ACL of version 1; version 2 is known"),
+            (
+                [two.clone(), vec![0; 7]].concat(),
+                "an ACL of 11 bytes is cut off",
+            ),
+            (
+                [two, entry(3, 0, 0)].concat(),
+                "an ACL entry with the unknown tag 0x3",
+            ),
+        ] {
+            assert_eq!(to_disk(&value), Err(message.to_owned()));
+        }
+    }
+}

@@ -1,0 +1,273 @@
+//! Sizes of everything in a file system: what `mkfs.ext4 -b 4096` of e2fsprogs 1.47.0 decides with
+//! Debian's and nixpkgs' `mke2fs.conf`.
+//!
+//! The rules are those of `ext2fs_initialize` and of `mke2fs`; the terms are those of the kernel's
+//! Documentation/filesystems/ext4 (blockgroup.rst, group_descr.rst, super.rst).
+
+use super::{BLOCK, DESCRIPTOR_SIZE, FIRST_FREE_INODE, FLEX_SIZE, INODE_SIZE};
+
+/// Bits in a block: the most blocks, and the most inodes, that one bitmap can describe.
+const BITMAP_BITS: u64 = BLOCK * 8;
+const DESCRIPTORS_PER_BLOCK: u64 = BLOCK / DESCRIPTOR_SIZE;
+const INODES_PER_BLOCK: u64 = BLOCK / INODE_SIZE;
+/// Block numbers in one block of the resize inode.
+const ADDRESSES_PER_BLOCK: u64 = BLOCK / 4;
+/// `mke2fs` drops a last group that has not this many blocks beyond its own metadata.
+const LAST_GROUP_MINIMUM: u64 = 50;
+
+/// The sizes of a file system, in blocks of 4 KiB unless said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Geometry {
+    /// Blocks of the file system; a few less than there are where the last group is too short.
+    pub blocks: u64,
+    /// Blocks that only root can fill.
+    pub reserved: u64,
+    /// Number of block groups.
+    pub groups: u64,
+    /// Blocks of each group but the last.
+    pub blocks_per_group: u64,
+    /// Inodes of each group.
+    pub inodes_per_group: u64,
+    /// Length of each group's inode table.
+    pub inode_table_blocks: u64,
+    /// Length of one copy of the group descriptor table.
+    pub descriptor_blocks: u64,
+    /// Room after each copy of the table for growing.
+    pub reserved_descriptor_blocks: u64,
+    /// Whether there is a resize inode: not from 2^32 blocks on.
+    pub resize_inode: bool,
+    /// Length of the journal; 0 below 8 MiB, where there is none.
+    pub journal_blocks: u64,
+}
+
+impl Geometry {
+    /// The file system in `device` blocks with at least `inodes` inodes, or `None` where that is
+    /// impossible.
+    pub fn new(device: u64, inodes: u64) -> Option<Geometry> {
+        let resize_inode = device <= u64::from(u32::MAX);
+        let inodes = inodes
+            .max(device.checked_mul(BLOCK)? / inode_ratio(device))
+            .max(FIRST_FREE_INODE + 1);
+        if inodes > u64::from(u32::MAX) || inodes * INODE_SIZE >= device * BLOCK {
+            return None;
+        }
+        let mut blocks = device;
+        let mut reserved = device / 20;
+        let mut blocks_per_group = BITMAP_BITS;
+        loop {
+            let groups = blocks.div_ceil(blocks_per_group);
+            if groups == 0 {
+                return None;
+            }
+            let descriptor_blocks = groups.div_ceil(DESCRIPTORS_PER_BLOCK);
+            if inodes.div_ceil(groups) > BITMAP_BITS {
+                // Smaller groups, so that there are more of them.
+                if blocks_per_group < 256 {
+                    return None;
+                }
+                blocks_per_group -= 8;
+                blocks = device;
+                continue;
+            }
+            let inode_table_blocks = inode_table_blocks(inodes, groups);
+            let reserved_descriptor_blocks = match resize_inode {
+                true => reserved_descriptor_blocks(blocks, blocks_per_group, descriptor_blocks),
+                false => 0,
+            };
+            let table = descriptor_blocks + reserved_descriptor_blocks;
+            if table > blocks_per_group * 3 / 4 || 3 + inode_table_blocks + table > blocks_per_group
+            {
+                return None;
+            }
+            let mut last_needs = 2 + inode_table_blocks;
+            if has_superblock(groups - 1) {
+                last_needs += 1 + table;
+            }
+            let last = blocks % blocks_per_group;
+            if groups == 1 && last > 0 && last < last_needs {
+                return None;
+            }
+            if last > 0 && last < last_needs + LAST_GROUP_MINIMUM {
+                blocks -= last;
+                reserved = (device / 20) * blocks / device;
+                continue;
+            }
+            return Some(Geometry {
+                blocks,
+                reserved,
+                groups,
+                blocks_per_group,
+                inodes_per_group: inode_table_blocks * INODES_PER_BLOCK,
+                inode_table_blocks,
+                descriptor_blocks,
+                reserved_descriptor_blocks,
+                resize_inode,
+                journal_blocks: journal_blocks(blocks),
+            });
+        }
+    }
+
+    /// Inodes in all.
+    pub fn inodes(&self) -> u64 {
+        self.inodes_per_group * self.groups
+    }
+
+    /// First block of `group`.
+    pub fn first_block(&self, group: u64) -> u64 {
+        group * self.blocks_per_group
+    }
+
+    /// Number of blocks of `group`.
+    pub fn group_blocks(&self, group: u64) -> u64 {
+        self.blocks_per_group
+            .min(self.blocks - self.first_block(group))
+    }
+
+    /// Blocks at the beginning of `group` for copies of the superblock and the descriptor table.
+    pub fn superblock_blocks(&self, group: u64) -> u64 {
+        match has_superblock(group) {
+            true => 1 + self.descriptor_blocks + self.reserved_descriptor_blocks,
+            false => 0,
+        }
+    }
+
+    /// The groups with a copy of the superblock, 0 included, in order.
+    pub fn superblock_groups(&self) -> Vec<u64> {
+        let mut groups = vec![0, 1];
+        for base in [3u64, 5, 7] {
+            let powers = std::iter::successors(Some(base), |power| power.checked_mul(base));
+            groups.extend(powers.take_while(|&group| group < self.groups));
+        }
+        groups.retain(|&group| group < self.groups);
+        groups.sort_unstable();
+        groups
+    }
+
+    /// Blocks that are taken before the first file, the journal included.
+    pub fn overhead(&self) -> u64 {
+        // usize to u64: lossless.
+        let copies = self.superblock_groups().len() as u64;
+        let table = self.descriptor_blocks + self.reserved_descriptor_blocks;
+        copies * (1 + table)
+            + self.groups * (2 + self.inode_table_blocks)
+            + self.journal_blocks
+            + u64::from(self.resize_inode)
+    }
+
+    /// The last group of the flexible block group that `group` is in.
+    pub fn last_of_flex(&self, group: u64) -> u64 {
+        (group | (FLEX_SIZE - 1)).min(self.groups - 1)
+    }
+}
+
+/// Whether `group` has a copy of the superblock: `sparse_super`, groups 0, 1 and the powers of 3,
+/// 5 and 7.
+pub fn has_superblock(group: u64) -> bool {
+    let is_power = |base: u64| {
+        let mut rest = group;
+        while rest > 1 && rest.is_multiple_of(base) {
+            rest /= base;
+        }
+        rest == 1
+    };
+    group <= 1 || is_power(3) || is_power(5) || is_power(7)
+}
+
+/// Bytes for each inode: the types `floppy`, `small`, `big` and `huge` of `mke2fs.conf`.
+fn inode_ratio(blocks: u64) -> u64 {
+    let mib = blocks / ((1 << 20) / BLOCK);
+    match mib {
+        0..3 => 8192,
+        3..512 => 4096,
+        512..0x40_0000 => 16384,
+        0x40_0000..0x100_0000 => 32768,
+        _ => 65536,
+    }
+}
+
+fn inode_table_blocks(inodes: u64, groups: u64) -> u64 {
+    let mut per_group = inodes.div_ceil(groups);
+    loop {
+        let blocks = per_group.div_ceil(INODES_PER_BLOCK);
+        if blocks * INODES_PER_BLOCK * groups <= u64::from(u32::MAX) || per_group <= 1 {
+            return blocks;
+        }
+        per_group -= 1;
+    }
+}
+
+/// Room for the descriptors of a file system 1,024 times as long, at most 2^32 blocks.
+fn reserved_descriptor_blocks(blocks: u64, per_group: u64, descriptor_blocks: u64) -> u64 {
+    let most = u64::from(u32::MAX);
+    let most = match blocks < most / 1024 {
+        true => blocks * 1024,
+        false => most,
+    };
+    most.div_ceil(per_group)
+        .div_ceil(DESCRIPTORS_PER_BLOCK)
+        .saturating_sub(descriptor_blocks)
+        .min(ADDRESSES_PER_BLOCK)
+}
+
+fn journal_blocks(blocks: u64) -> u64 {
+    match blocks {
+        0..2048 => 0,
+        2048..32_768 => 1024,
+        32_768..262_144 => 4096,
+        262_144..524_288 => 8192,
+        524_288..4_194_304 => 16_384,
+        4_194_304..8_388_608 => 32_768,
+        8_388_608..16_777_216 => 65_536,
+        16_777_216..33_554_432 => 131_072,
+        _ => 262_144,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_those_of_mkfs_ext4() {
+        // From `mkfs.ext4 -b 4096` 1.47.0 and `dumpe2fs -h`: blocks asked for; blocks, reserved,
+        // blocks per group, inodes per group, reserved descriptor blocks, journal.
+        for (device, blocks, reserved, per_group, inodes, descriptors, journal) in [
+            (2048, 2048, 102, 32768, 2048, 0, 1024),
+            (25_600, 25_600, 1280, 32768, 25_600, 12, 1024),
+            (153_600, 153_600, 7680, 32768, 7680, 74, 4096),
+            (786_432, 786_432, 39_321, 32768, 8192, 383, 16_384),
+        ] {
+            let geometry = Geometry::new(device, 0).unwrap();
+            assert_eq!(
+                (
+                    geometry.blocks,
+                    geometry.reserved,
+                    geometry.blocks_per_group,
+                    geometry.inodes_per_group,
+                    geometry.reserved_descriptor_blocks,
+                    geometry.journal_blocks
+                ),
+                (blocks, reserved, per_group, inodes, descriptors, journal),
+                "{device}"
+            );
+        }
+    }
+
+    #[test]
+    fn superblock_copies_are_in_powers_of_3_5_and_7() {
+        let geometry = Geometry::new(100 * 32768, 0).unwrap();
+        let groups = geometry.superblock_groups();
+        assert_eq!(groups, [0, 1, 3, 5, 7, 9, 25, 27, 49, 81]);
+        let tested: Vec<u64> = (0..100).filter(|&group| has_superblock(group)).collect();
+        assert_eq!(groups, tested);
+    }
+
+    #[test]
+    fn more_inodes_than_mkfs_gives_are_given_when_needed() {
+        let geometry = Geometry::new(153_600, 100_000).unwrap();
+        assert!(geometry.inodes() >= 100_000 && geometry.inodes() < 100_100);
+        assert_eq!(Geometry::new(2048, 2048 * 16), None);
+        assert_eq!(Geometry::new(0, 0), None);
+        assert_eq!(Geometry::new(100, 0), Geometry::new(100, 12));
+    }
+}

@@ -1,0 +1,104 @@
+//! Bitmaps and descriptors of all groups.
+
+use super::allocate::Layout;
+use super::bitmap;
+use super::bytes::index;
+use super::census::Census;
+use super::checksum::Seed;
+use super::group_descriptor::{self, Group};
+use super::{BLOCK, BLOCK_SIZE};
+use crate::tree::Tree;
+
+/// Whether `group` needs its block bitmap: the last group always, others not where only copies of
+/// the superblock and of the descriptors are in use, which is known without a bitmap.
+pub fn has_block_bitmap(layout: &Layout, group: u64) -> bool {
+    let geometry = &layout.geometry;
+    let first = geometry.first_block(group);
+    let end = first + geometry.group_blocks(group);
+    group == geometry.groups - 1
+        || layout.end > first
+        || layout.fixed.count(first..end) != geometry.superblock_blocks(group)
+}
+
+/// The block bitmap of `group`, and how many of its blocks are free; `None` where none is needed.
+pub fn block_bitmap(layout: &Layout, group: u64) -> Option<(Vec<u8>, u64)> {
+    if !has_block_bitmap(layout, group) {
+        return None;
+    }
+    let geometry = &layout.geometry;
+    let first = geometry.first_block(group);
+    let end = first + geometry.group_blocks(group);
+    let mut bits = bitmap::empty();
+    let below = layout.end.clamp(first, end);
+    bitmap::set(&mut bits, 0..below - first);
+    let mut taken = below - first;
+    for part in layout.fixed.parts(below..end) {
+        taken += part.end - part.start;
+        bitmap::set(&mut bits, part.start - first..part.end - first);
+    }
+    // What is after the group counts as in use.
+    bitmap::set(&mut bits, end - first..BLOCK * 8);
+    Some((bits, end - first - taken))
+}
+
+/// How many inodes of `group` are in use: they are its first ones.
+pub fn inodes_used(layout: &Layout, census: &Census, group: u64) -> u64 {
+    let per_group = layout.geometry.inodes_per_group;
+    census
+        .inodes()
+        .saturating_sub(group * per_group)
+        .min(per_group)
+}
+
+/// The inode bitmap of `group`; `None` where no inode is in use.
+pub fn inode_bitmap(layout: &Layout, census: &Census, group: u64) -> Option<Vec<u8>> {
+    let used = inodes_used(layout, census, group);
+    if used == 0 {
+        return None;
+    }
+    let mut bits = bitmap::empty();
+    bitmap::set(&mut bits, 0..used);
+    bitmap::set(&mut bits, layout.geometry.inodes_per_group..BLOCK * 8);
+    Some(bits)
+}
+
+/// The table of all group descriptors, in whole blocks.
+pub fn descriptors(layout: &Layout, census: &Census, tree: &Tree, seed: Seed) -> Vec<u8> {
+    let geometry = &layout.geometry;
+    let per_group = geometry.inodes_per_group;
+    let mut table = vec![0; index(geometry.descriptor_blocks) * BLOCK_SIZE];
+    let mut directories = vec![0u64; index(geometry.groups)];
+    for holder in census.holders() {
+        // lost+found is a directory also where the tree has none.
+        let directory = census
+            .id(holder.number)
+            .is_none_or(|id| tree.directory(id).is_some());
+        directories[index((u64::from(holder.number) - 1) / per_group)] += u64::from(directory);
+    }
+    for (number, descriptor) in (0..geometry.groups).zip(table.chunks_mut(group_descriptor::LENGTH))
+    {
+        let blocks = block_bitmap(layout, number);
+        let block_checksum = blocks.as_ref().map(|(bits, _)| {
+            let length = index(geometry.blocks_per_group / 8);
+            seed.then(&bits[..length]).value()
+        });
+        let free_blocks = match blocks {
+            Some((_, free)) => free,
+            None => geometry.group_blocks(number) - geometry.superblock_blocks(number),
+        };
+        let inode_checksum = inode_bitmap(layout, census, number)
+            .map(|bits| seed.then(&bits[..index(per_group / 8)]).value());
+        let free_inodes = per_group - inodes_used(layout, census, number);
+        let group = Group {
+            tables: layout.tables[index(number)],
+            free_blocks,
+            free_inodes,
+            unused_inodes: free_inodes,
+            directories: directories[index(number)],
+            block_bitmap: block_checksum,
+            inode_bitmap: inode_checksum,
+        };
+        group.write(number, descriptor, seed);
+    }
+    table
+}

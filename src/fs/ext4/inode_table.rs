@@ -1,0 +1,242 @@
+//! Inodes, one after the other.
+
+use super::allocate::Layout;
+use super::census::{Census, FAST_SYMLINK, Holder};
+use super::checksum::Seed;
+use super::extent::{ExtentTree, Run};
+use super::inode::{self, Fields, MOST_LINKS, mode};
+use super::xattr::Attributes;
+use super::{BAD_BLOCKS_INODE, JOURNAL_INODE, LOST_FOUND_INODE, RESIZE_INODE};
+use super::{BLOCK, INODE_LENGTH, bytes, resize_inode};
+use crate::fs::{DataExtent, Options};
+use crate::tree::{InodeId, Kind, Metadata, Tree};
+
+/// Makes inodes. Numbers go up from one call to the next, which is why nothing is looked up twice.
+pub struct Inodes<'a> {
+    pub tree: &'a Tree,
+    pub census: &'a Census,
+    pub layout: &'a Layout,
+    pub options: &'a Options,
+    pub seed: Seed,
+    /// Where the next holder and the next data extent are.
+    next_holder: usize,
+    next_data: usize,
+}
+
+/// The runs of `data`, which is all of one file.
+pub fn data_runs(data: &[DataExtent]) -> Vec<Run> {
+    data.iter()
+        .map(|extent| Run {
+            logical: extent.file_offset / BLOCK,
+            start: extent.offset / BLOCK,
+            length: extent.length.div_ceil(BLOCK),
+        })
+        .collect()
+}
+
+impl<'a> Inodes<'a> {
+    /// From the inode `first` on.
+    pub fn new(
+        tree: &'a Tree,
+        census: &'a Census,
+        layout: &'a Layout,
+        options: &'a Options,
+        seed: Seed,
+        first: u32,
+    ) -> Inodes<'a> {
+        Inodes {
+            tree,
+            census,
+            layout,
+            options,
+            seed,
+            next_holder: census
+                .holders()
+                .partition_point(|holder| holder.number < first),
+            next_data: layout
+                .data
+                .partition_point(|data| census.number(data.inode) < first),
+        }
+    }
+
+    /// The inode `number`, not lower than any before.
+    pub fn encode(&mut self, number: u32) -> [u8; INODE_LENGTH] {
+        let holder = self.holder(number);
+        if let Some(id) = self.census.id(number) {
+            return self.tree_inode(number, id, holder);
+        }
+        match number {
+            BAD_BLOCKS_INODE => inode::unused(number, Some(self.options.time), self.seed),
+            RESIZE_INODE => match self.layout.resize_block {
+                Some(block) => self.resize_inode(block),
+                None => inode::unused(number, None, self.seed),
+            },
+            JOURNAL_INODE if !self.layout.journal.is_empty() => {
+                self.journal_inode().encode(number, None, self.seed)
+            }
+            LOST_FOUND_INODE => {
+                let mut fields = self.fields(mode::DIRECTORY, &Metadata::new(0o700));
+                fields.time = self.options.time;
+                fields.links = 2;
+                self.own_blocks(&mut fields, number, holder);
+                fields.encode(number, None, self.seed)
+            }
+            _ => inode::unused(number, None, self.seed),
+        }
+    }
+
+    /// The journal's inode.
+    pub fn journal_inode(&self) -> Fields {
+        let mut fields = self.fields(mode::FILE, &Metadata::new(0o600));
+        fields.time = self.options.time;
+        fields.size = self.layout.geometry.journal_blocks * BLOCK;
+        self.extents(&mut fields, JOURNAL_INODE, &self.layout.journal);
+        fields
+    }
+
+    /// The extent tree of the inode `number` with the blocks `runs`.
+    pub fn extent_tree(&self, number: u32, runs: &[Run]) -> ExtentTree {
+        let places = self.layout.nodes_of(number);
+        ExtentTree::new(runs, places, self.seed.inode(number))
+    }
+
+    /// Data extents of the inode `number`, not lower than any before.
+    pub fn data(&mut self, number: u32) -> &'a [DataExtent] {
+        let data = &self.layout.data[self.next_data..];
+        let before = data
+            .iter()
+            .take_while(|data| self.census.number(data.inode) < number)
+            .count();
+        let own = data[before..]
+            .iter()
+            .take_while(|data| self.census.number(data.inode) == number)
+            .count();
+        self.next_data += before + own;
+        &data[before..before + own]
+    }
+
+    fn holder(&mut self, number: u32) -> Option<(usize, &'a Holder)> {
+        let at = self.next_holder;
+        let holder = self.census.holders().get(at)?;
+        if holder.number != number {
+            return None;
+        }
+        self.next_holder += 1;
+        Some((at, holder))
+    }
+
+    fn resize_inode(&self, block: u64) -> [u8; INODE_LENGTH] {
+        let mut fields = self.fields(mode::FILE, &Metadata::new(0o600));
+        fields.time = self.options.time;
+        fields.size = resize_inode::SIZE;
+        fields.blocks = resize_inode::blocks(&self.layout.geometry);
+        // The block map's place for the double indirect block.
+        bytes::put(&mut fields.block, 4 * 13, 4, block);
+        fields.encode(RESIZE_INODE, None, self.seed)
+    }
+
+    fn tree_inode(
+        &mut self,
+        number: u32,
+        id: InodeId,
+        holder: Option<(usize, &Holder)>,
+    ) -> [u8; INODE_LENGTH] {
+        let inode = self.tree.inode(id);
+        let metadata = &inode.metadata;
+        let mut fields = self.fields(0, metadata);
+        match &inode.kind {
+            Kind::Directory(_) => {
+                fields.mode |= mode::DIRECTORY;
+                self.own_blocks(&mut fields, number, holder);
+                let subdirectories = holder.map_or(0, |(_, holder)| holder.subdirectories);
+                fields.links = match 2 + subdirectories {
+                    links if links <= MOST_LINKS => links,
+                    _ => 1,
+                };
+            }
+            Kind::File(content) => {
+                fields.mode |= mode::FILE;
+                fields.size = content.size;
+                let runs = data_runs(self.data(number));
+                self.extents(&mut fields, number, &runs);
+            }
+            Kind::Symlink(target) => {
+                fields.mode |= mode::SYMLINK;
+                if target.len() < FAST_SYMLINK {
+                    fields.block[..target.len()].copy_from_slice(target);
+                } else {
+                    self.own_blocks(&mut fields, number, holder);
+                }
+                // usize to u64: lossless.
+                fields.size = target.len() as u64;
+            }
+            Kind::Fifo => fields.mode |= mode::FIFO,
+            Kind::Socket => fields.mode |= mode::SOCKET,
+            Kind::CharacterDevice(device) => {
+                fields.mode |= mode::CHARACTER_DEVICE;
+                fields.block = inode::device(*device);
+            }
+            Kind::BlockDevice(device) => {
+                fields.mode |= mode::BLOCK_DEVICE;
+                fields.block = inode::device(*device);
+            }
+        }
+        if !matches!(inode.kind, Kind::Directory(_)) {
+            fields.links = self.census.links(number);
+        }
+        if let Some((
+            at,
+            Holder {
+                xattr_block: true, ..
+            },
+        )) = holder
+        {
+            fields.xattr_block = self.layout.places[at].xattr_block;
+            fields.blocks += 1;
+        }
+        // The census has made sure that there are such attributes.
+        let attributes = match metadata.xattrs.is_empty() {
+            true => None,
+            false => Attributes::new(&metadata.xattrs).ok(),
+        };
+        fields.encode(number, attributes.as_ref(), self.seed)
+    }
+
+    /// Size, flags and blocks of a directory or of a long link target.
+    fn own_blocks(&self, fields: &mut Fields, number: u32, holder: Option<(usize, &Holder)>) {
+        let Some((at, holder)) = holder else { return };
+        fields.size = holder.blocks * BLOCK;
+        self.extents(fields, number, self.layout.runs_of(at));
+        let is_indexed = self
+            .census
+            .id(number)
+            .and_then(|id| self.tree.directory(id))
+            .is_some_and(|directory| self.census.names(number, directory).is_indexed());
+        if is_indexed {
+            fields.flags |= inode::INDEX;
+        }
+    }
+
+    fn extents(&self, fields: &mut Fields, number: u32, runs: &[Run]) {
+        let data: u64 = runs.iter().map(|run| run.length).sum();
+        // usize to u64: lossless.
+        fields.blocks = data + self.layout.nodes_of(number).len() as u64;
+        fields.flags |= inode::EXTENTS;
+        fields.block = self.extent_tree(number, runs).root;
+    }
+
+    fn fields(&self, kind: u16, metadata: &Metadata) -> Fields {
+        Fields {
+            mode: kind | metadata.mode & 0o7777,
+            uid: metadata.uid,
+            gid: metadata.gid,
+            size: 0,
+            links: 1,
+            blocks: 0,
+            flags: 0,
+            time: metadata.mtime,
+            block: [0; 60],
+            xattr_block: 0,
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! ext4, as `mkfs.ext4 -b 4096` of e2fsprogs 1.47.0 makes it, with the files of a tree in it.
+//!
+//! Everything is decided first: [`census`](Census) numbers the inodes and counts blocks,
+//! [`geometry`] sizes the file system, [`tables`] and [`allocate`] give every block a place.
+//! Metadata is made from that when it is written. The format is that of the kernel's
+//! Documentation/filesystems/ext4; decisions that it leaves open are those of e2fsprogs.
+
+mod acl;
+mod allocate;
+mod bitmap;
+mod bytes;
+mod census;
+mod checksum;
+mod directory;
+mod dirhash;
+mod extent;
+mod geometry;
+mod group_descriptor;
+mod groups;
+mod htree;
+mod inode;
+mod inode_table;
+mod journal;
+mod plan;
+mod resize_inode;
+mod sink;
+mod size;
+mod superblock;
+mod tables;
+mod used;
+mod xattr;
+
+use std::sync::Arc;
+
+use super::{Format, Options, Plan, PlanError};
+use crate::tree::Tree;
+use bytes::index;
+use census::Census;
+
+/// Bytes in a block.
+const BLOCK: u64 = 4096;
+const BLOCK_SIZE: usize = 4096;
+/// Bytes in an inode.
+const INODE_SIZE: u64 = 256;
+const INODE_LENGTH: usize = 256;
+/// Bytes in an inode after its fields: room for extended attributes.
+const XATTR_ROOM: usize = 96;
+/// Bytes in a group descriptor.
+const DESCRIPTOR_SIZE: u64 = 64;
+/// Groups whose bitmaps and inode tables are together.
+const FLEX_SIZE: u64 = 16;
+/// Blocks in the longest file system: 16 TiB.
+const MOST_BLOCKS: u64 = 1 << 32;
+
+/// Numbers of the inodes that every file system has.
+const BAD_BLOCKS_INODE: u32 = 1;
+const ROOT_INODE: u32 = 2;
+const RESIZE_INODE: u32 = 7;
+const JOURNAL_INODE: u32 = 8;
+const LOST_FOUND_INODE: u32 = 11;
+/// Also the first inode that is not reserved.
+const FIRST_FREE_INODE: u64 = 11;
+
+/// What `fsck` puts files in that have lost their directory.
+const LOST_FOUND: &[u8] = b"lost+found";
+
+/// The ext4 writer.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Ext4;
+
+impl Format for Ext4 {
+    fn plan(
+        &self,
+        tree: &Arc<Tree>,
+        length: u64,
+        options: &Options,
+    ) -> Result<Box<dyn Plan>, PlanError> {
+        let census = Census::new(tree, options)?;
+        let blocks = length / BLOCK;
+        if blocks > MOST_BLOCKS {
+            return Err(PlanError::Unrepresentable(vec![format!(
+                "a file system of {length} bytes: this ext4 holds {} (16 TiB)",
+                MOST_BLOCKS * BLOCK
+            )]));
+        }
+        let Some(layout) = allocate::lay_out(tree, &census, blocks) else {
+            return Err(PlanError::TooSmall {
+                needed: size::smallest(tree, &census, blocks, 0)? * BLOCK,
+                inodes: census.inodes(),
+                length,
+            });
+        };
+        Ok(Box::new(plan::Ext4Plan::new(
+            Arc::clone(tree),
+            census,
+            layout,
+            length,
+            options,
+        )))
+    }
+
+    fn smallest(&self, tree: &Tree, free: u64, options: &Options) -> Result<u64, PlanError> {
+        let census = Census::new(tree, options)?;
+        let blocks = size::smallest(tree, &census, size::MINIMUM, free.div_ceil(BLOCK))?;
+        Ok(blocks * BLOCK)
+    }
+}
+
+/// The directory hash seed of the file system `uuid`: random in `mkfs.ext4`, here a name-based
+/// UUID (RFC 9562, version 5), so that it is the same every time.
+fn hash_seed(uuid: uuid::Uuid) -> dirhash::Seed {
+    dirhash::Seed(uuid::Uuid::new_v5(&uuid, b"ext4 directory hash seed").into_bytes())
+}
