@@ -79,7 +79,7 @@ impl Layout {
 
 /// Lays the tree out in a file system of `blocks` blocks; `None` where there is no room.
 pub fn lay_out(tree: &Tree, census: &Census, blocks: u64) -> Option<Layout> {
-    let geometry = Geometry::new(blocks, census.inodes())?;
+    let geometry = Geometry::for_tree(blocks, census.inodes(), census.blocks)?;
     if geometry.overhead() + census.blocks > geometry.blocks {
         return None;
     }

@@ -41,6 +41,17 @@ pub struct Geometry {
 }
 
 impl Geometry {
+    /// The file system in `device` blocks for a tree that takes `inodes` inodes and `tree` blocks,
+    /// or `None` where that is impossible.
+    ///
+    /// There are as many inodes as `mkfs.ext4` would give, but at least those that the tree takes,
+    /// and for the blocks that it leaves free half of what `mkfs.ext4` would give: where small
+    /// files have taken all inodes, free blocks are worth nothing.
+    pub fn for_tree(device: u64, inodes: u64, tree: u64) -> Option<Geometry> {
+        let free = device.saturating_sub(tree).checked_mul(BLOCK)?;
+        Geometry::new(device, inodes + free / inode_ratio(device) / 2)
+    }
+
     /// The file system in `device` blocks with at least `inodes` inodes, or `None` where that is
     /// impossible.
     pub fn new(device: u64, inodes: u64) -> Option<Geometry> {

@@ -54,7 +54,7 @@ pub fn smallest(tree: &Tree, census: &Census, from: u64, free: u64) -> Result<u6
 /// Within one group and between two steps, a block more leaves at most a block more for files, so
 /// as many as are missing can be skipped.
 fn missing(tree: &Tree, census: &Census, blocks: u64, free: u64) -> Option<u64> {
-    let Some(geometry) = Geometry::new(blocks, census.inodes()) else {
+    let Some(geometry) = Geometry::for_tree(blocks, census.inodes(), census.blocks) else {
         return Some(1);
     };
     let mut needed = geometry.overhead() + census.blocks;

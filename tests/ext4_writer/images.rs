@@ -1,0 +1,161 @@
+//! Trees and images for the tests.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use make_disk_image::fs::{Ext4, Format, Options, Plan, PlanError};
+use make_disk_image::image::{self, Image, Part};
+use make_disk_image::tree::{
+    Content, Directory, Inode, InodeId, Kind, Metadata, Timestamp, Tree, Xattr,
+};
+
+use crate::common::{command, run, said};
+
+pub const MIB: u64 = 1 << 20;
+pub const GIB: u64 = 1 << 30;
+pub const TIB: u64 = 1 << 40;
+
+pub fn options() -> Options {
+    Options {
+        uuid: uuid::uuid!("17c1ed75-4a11-41f0-8960-e3b6440c5961"),
+        label: "nixos".to_owned(),
+        time: Timestamp {
+            seconds: 1_700_000_000,
+            nanoseconds: 0,
+        },
+    }
+}
+
+pub fn metadata() -> Metadata {
+    Metadata::new(0o644)
+}
+
+pub fn inode(kind: Kind) -> Inode {
+    Inode {
+        metadata: Metadata::new(match kind {
+            Kind::Directory(_) => 0o755,
+            Kind::Symlink(_) => 0o777,
+            _ => 0o644,
+        }),
+        kind,
+    }
+}
+
+pub fn file(bytes: &[u8]) -> Inode {
+    inode(Kind::File(Content::bytes(bytes.to_vec())))
+}
+
+pub fn directory() -> Inode {
+    inode(Kind::Directory(Directory::default()))
+}
+
+pub fn symlink(target: &[u8]) -> Inode {
+    inode(Kind::Symlink(target.into()))
+}
+
+pub fn xattr(name: &str, value: &[u8]) -> Xattr {
+    Xattr {
+        name: name.as_bytes().into(),
+        value: value.into(),
+    }
+}
+
+pub fn empty_tree() -> Tree {
+    Tree::new(Metadata::new(0o755))
+}
+
+/// A tree of files with the names and contents `files`.
+pub fn flat(files: &[(&[u8], Inode)]) -> Tree {
+    let mut tree = empty_tree();
+    for (name, inode) in files {
+        tree.insert(InodeId::ROOT, name, inode.clone()).unwrap();
+    }
+    tree
+}
+
+pub fn plan(tree: &Arc<Tree>, length: u64) -> Result<Box<dyn Plan>, PlanError> {
+    Ext4.plan(tree, length, &options())
+}
+
+pub fn smallest(tree: &Tree, free: u64) -> u64 {
+    Ext4.smallest(tree, free, &options()).unwrap()
+}
+
+/// Writes the file system `plan` of `tree` to a new file in `directory`.
+pub fn write(directory: &Path, tree: &Arc<Tree>, plan: Box<dyn Plan>) -> PathBuf {
+    let path = directory.join("ext4.img");
+    let image = Image {
+        length: plan.length(),
+        parts: vec![Part {
+            name: "root file system".to_owned(),
+            start: 0,
+            length: plan.length(),
+            content: image::Content::FileSystem {
+                plan,
+                tree: Arc::clone(tree),
+            },
+        }],
+    };
+    image::write(&image, &path, &|_| ()).unwrap();
+    path
+}
+
+/// Plans, writes, and asks e2fsck and mkext4's reader.
+pub fn make(directory: &Path, tree: &Arc<Tree>, length: u64) -> PathBuf {
+    let plan = plan(tree, length).unwrap();
+    check_plan(plan.as_ref());
+    let image = write(directory, tree, plan);
+    check(&image);
+    image
+}
+
+/// What [`Plan`] promises of the order of its parts.
+pub fn check_plan(plan: &dyn Plan) {
+    let mut parts: Vec<(u64, u64)> = Vec::new();
+    let mut last = 0;
+    plan.metadata(&mut |offset, bytes| {
+        assert!(offset >= last, "metadata at {offset} after {last}");
+        last = offset + bytes.len() as u64;
+        assert!(last <= plan.length());
+        parts.push((offset, last));
+        Ok(())
+    })
+    .unwrap();
+    let mut last = 0;
+    for data in plan.data() {
+        assert!(data.offset >= last && data.length > 0);
+        assert_eq!(data.offset % 4096, 0);
+        last = data.offset + data.length;
+        parts.push((data.offset, last));
+    }
+    parts.sort_unstable();
+    for pair in parts.windows(2) {
+        assert!(pair[0].1 <= pair[1].0, "{pair:?} overlap");
+    }
+}
+
+/// `e2fsck -fn`, and every check of mkext4's reader.
+pub fn check(image: &Path) {
+    e2fsck(image);
+    let file = std::fs::File::open(image).unwrap();
+    let reader = mkext4::reader::Fs::open(file).unwrap();
+    let mut issues = reader.verify().unwrap();
+    // It sums descriptors of 32 bytes and bitmaps of 32,768 blocks, whatever the superblock says.
+    issues.retain(|issue| {
+        !issue.what.contains("desc checksum") && !issue.what.contains("block bitmap csum")
+    });
+    assert!(issues.is_empty(), "mkext4: {issues:?}");
+}
+
+/// `e2fsck -fn` finds nothing, not even something to optimise.
+pub fn e2fsck(image: &Path) {
+    let mut check = command("e2fsck");
+    check.arg("-fn").arg(image);
+    let output = run(&mut check);
+    let text = said(&output);
+    assert!(
+        output.status.success() && !text.contains("? no"),
+        "{check:?}: {}\n{text}",
+        output.status
+    );
+}
