@@ -14,10 +14,7 @@ const DIFFERENT: [(&str, &str); 5] = [
         "Lifetime writes",
         "mkfs.ext4 counts its own writes; ours says what is in use",
     ),
-    (
-        "Checksum",
-        "of all the others",
-    ),
+    ("Checksum", "of all the others"),
     (
         "Directory Hash Seed",
         "random in mkfs.ext4 unless given; ours comes from the UUID",
@@ -26,10 +23,7 @@ const DIFFERENT: [(&str, &str); 5] = [
         "Filesystem created",
         "mkfs.ext4 takes it from the clock; asked for and compared in `times`",
     ),
-    (
-        "Last checked",
-        "as Filesystem created",
-    ),
+    ("Last checked", "as Filesystem created"),
 ];
 
 /// The sizes to try, in blocks: around the boundaries of groups, flexible groups, blocks of the
@@ -56,7 +50,9 @@ fn sizes() -> Vec<u64> {
     }
     let mut random = 7u64;
     while sizes.len() < count {
-        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        random = random
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
         let bits = 11 + (random >> 40) % 12;
         sizes.push((1 << bits) + (random >> 33) % (1 << bits));
     }
@@ -84,10 +80,15 @@ fn tables(image: &Path) -> Vec<String> {
                 Some((place, _)) => place.trim_end_matches(','),
                 None => line,
             };
-            ["Group ", "Block bitmap at", "Inode bitmap at", "Inode table at"]
-                .iter()
-                .any(|start| line.starts_with(start))
-                .then(|| line.to_owned())
+            [
+                "Group ",
+                "Block bitmap at",
+                "Inode bitmap at",
+                "Inode table at",
+            ]
+            .iter()
+            .any(|start| line.starts_with(start))
+            .then(|| line.to_owned())
         })
         .collect()
 }

@@ -49,7 +49,10 @@ impl Geometry {
     /// files have taken all inodes, free blocks are worth nothing.
     pub fn for_tree(device: u64, inodes: u64, tree: u64) -> Option<Geometry> {
         let free = device.saturating_sub(tree).checked_mul(BLOCK)?;
-        Geometry::new(device, inodes + free / inode_ratio(device) / 2)
+        let spare = free / inode_ratio(device) / 2;
+        // No more than can be had without making groups smaller.
+        let most = device.div_ceil(BITMAP_BITS) * BITMAP_BITS;
+        Geometry::new(device, inodes.max(most.min(inodes + spare)))
     }
 
     /// The file system in `device` blocks with at least `inodes` inodes, or `None` where that is
