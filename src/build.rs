@@ -56,7 +56,7 @@ fn work_directory() -> Result<Directory> {
 
 fn report(disk: &Disk) {
     if let Some(sizes) = &disk.sizes {
-        log::info!("{}", sizes.describe());
+        log::info!("{sizes}");
     }
     let usage = disk.root.usage();
     log::info!("{}", disk.layout);

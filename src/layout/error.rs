@@ -33,21 +33,6 @@ pub enum Error {
         /// Length in MiB of the smallest disk that has a root partition.
         smallest: u64,
     },
-    /// The root partition is there, but its file system would not fit.
-    #[error(
-        "the root file system needs {needed} bytes; diskSize is {disk} MiB, which leaves {length} \
-         bytes to the root partition: set diskSize to at least {smallest}, or to \"auto\""
-    )]
-    RootTooSmall {
-        /// Bytes that the root file system needs.
-        needed: u64,
-        /// Bytes that there are.
-        length: u64,
-        /// Length of the disk in MiB.
-        disk: u64,
-        /// Length in MiB of the smallest disk whose root partition is large enough.
-        smallest: u64,
-    },
     /// A partition is longer than an MBR can say.
     #[error(
         "partitionTableType \"{}\": a partition of {sectors} sectors is more than the 4294967295 \

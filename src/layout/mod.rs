@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 pub use error::Error;
 pub use plan::plan;
-pub use size::{minimal_disk_length, require_root};
+pub use size::{minimal_disk_length, smallest_disk_length};
 
 #[cfg(doc)]
 use crate::spec::PartitionTable;

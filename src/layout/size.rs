@@ -63,31 +63,16 @@ pub fn minimal_disk_length(
     }
 }
 
-/// Checks that the root partition of `layout`, a disk of a size the caller chose, has room for a
-/// file system of at least `needed` bytes.
+/// The length in bytes of the smallest disk whose root partition has room for a file system of
+/// `needed` bytes. [`minimal_disk_length`], which rounds as nixpkgs does, may give more.
 ///
 /// # Errors
-/// [`Error::RootTooSmall`] if it has not; as [`plan`] if no disk could be large enough.
-pub fn require_root(
-    layout: &Layout,
+/// As [`plan`] of that disk.
+pub fn smallest_disk_length(
     table: PartitionTable,
     boot_end: u64,
     needed: u64,
-) -> Result<(), Error> {
-    let length = layout.root_length();
-    if length >= needed {
-        return Ok(());
-    }
-    Err(Error::RootTooSmall {
-        needed,
-        length,
-        disk: layout.disk_length / MEBIBYTE,
-        smallest: smallest_fixed(table, boot_end, needed)? / MEBIBYTE,
-    })
-}
-
-/// The length in bytes of the smallest disk whose root partition has `needed` bytes.
-fn smallest_fixed(table: PartitionTable, boot_end: u64, needed: u64) -> Result<u64, Error> {
+) -> Result<u64, Error> {
     let mut length = minimal_disk_length(table, boot_end, needed)?;
     while let Some(shorter) = length.checked_sub(MEBIBYTE) {
         match plan(table, boot_end, shorter, &NAMELESS) {
@@ -173,16 +158,15 @@ mod tests {
     }
 
     #[test]
-    fn a_fixed_disk_that_is_too_small_names_the_smallest() {
-        let plan = |disk| plan(T::Efi, 257 * MEBIBYTE, disk * MEBIBYTE, &NAMELESS).unwrap();
+    fn the_smallest_disk_just_holds_its_root() {
         let needed = 3_328_599_654;
-        let error = require_root(&plan(2048), T::Efi, 257 * MEBIBYTE, needed).unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "the root file system needs 3328599654 bytes; diskSize is 2048 MiB, which leaves \
-             1876951040 bytes to the root partition: set diskSize to at least 3433, or to \"auto\""
-        );
-        assert!(require_root(&plan(3432), T::Efi, 257 * MEBIBYTE, needed).is_err());
-        require_root(&plan(3433), T::Efi, 257 * MEBIBYTE, needed).unwrap();
+        let smallest = smallest_disk_length(T::Efi, 257 * MEBIBYTE, needed).unwrap();
+        assert_eq!(smallest, 3433 * MEBIBYTE);
+        let root_of = |disk| {
+            let layout = plan(T::Efi, 257 * MEBIBYTE, disk, &NAMELESS).unwrap();
+            layout.root_length()
+        };
+        assert!(root_of(smallest) >= needed);
+        assert!(root_of(smallest - MEBIBYTE) < needed);
     }
 }

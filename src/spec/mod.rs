@@ -15,7 +15,7 @@ mod store_path;
 mod tools;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use find::read;
 pub use parse::parse;

@@ -14,7 +14,7 @@ const CHANNEL: &str = "/nix/store/22222222222222222222222222222222-nixos-version
 const HASH: &str = "sha256:0mdqa9w1p6cmli6976v4wi0sw9r4p5prkj7lzfd1877wk11c9c73";
 
 /// What nix/make-disk-image.nix gives for its defaults, but for the boot loader.
-fn attributes() -> Value {
+pub(crate) fn attributes() -> Value {
     json!({
         "name": "nixos-disk-image",
         "system": "x86_64-linux",
