@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use super::{BLOCK, Error, Layout, MEBIBYTE, SECTOR, plan};
+use super::{BLOCK, Error, MEBIBYTE, SECTOR, plan};
 use crate::spec::{Identity, PartitionTable};
 
 /// What nixpkgs reserves for a GPT.
