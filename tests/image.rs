@@ -16,6 +16,9 @@ const LIMIT: Duration = Duration::from_secs(180);
 
 const EFI: &str = r#"partitionTableType = "efi"; format = "qcow2"; installBootLoader = false;"#;
 
+/// The UUID of the root file system where none is asked for.
+const ROOT: &str = "f222513b-ded1-49fa-b591-20ce86a2fe7f";
+
 fn toplevel() -> Built {
     Build::expression("fixture.config.system.build.toplevel").run()
 }
@@ -143,4 +146,47 @@ fn guest_sees_every_file_as_its_source_is() {
         .replace(&system, "SYSTEM")
         .replace(&channel, "CHANNEL");
     assert_eq!(installed, INSTALLED, "\n{installed}");
+}
+
+#[test]
+fn every_layout_and_format_is_sound_and_boots() {
+    // Each layout once and each format at least once; the name of the file goes with the format.
+    let cases = [
+        ("none", "raw", "nixos.img", ""),
+        // qemu-img enlarges a VHD to whole cylinders, after which a GPT's backup is not at the end.
+        ("legacy", "vpc", "nixos.vhd", ""),
+        ("legacy+boot", "qcow2-compressed", "nixos.qcow2", ""),
+        ("legacy+gpt", "vdi", "nixos.vdi", ""),
+        ("efixbootldr", "raw", "nixos.img", r#"diskSize = "1500";"#),
+        (
+            "hybrid",
+            "qcow2",
+            "nixos.qcow2",
+            r#"bootSize = "70M"; label = "other";"#,
+        ),
+    ];
+    let system = toplevel();
+    for (table, format, file, more) in cases {
+        let built = Build::image(&format!(
+            r#"partitionTableType = "{table}"; format = "{format}"; installBootLoader = false;
+               copyChannel = false; {more}"#
+        ))
+        .run();
+        let image = built.out.join(file);
+        let container = format.trim_end_matches("-compressed");
+        oracles::check(&image, container, table);
+        let booted = qemu::boot(
+            &image,
+            container,
+            &Boot::Kernel(&system.out, &format!("root=UUID={ROOT}")),
+            LIMIT,
+        );
+        assert_eq!(booted.fact("uuid"), ROOT, "{table}");
+        let label = if more.contains("other") {
+            "other"
+        } else {
+            "nixos"
+        };
+        assert_eq!(booted.fact("label"), label, "{table}");
+    }
 }
