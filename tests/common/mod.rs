@@ -9,6 +9,7 @@
 )]
 
 pub mod listing;
+pub mod next;
 pub mod nix;
 pub mod oracles;
 pub mod qemu;
