@@ -82,14 +82,10 @@ fn place(target: &Path) -> PathBuf {
     target.to_owned()
 }
 
-/// The directory `target`, where cargo put this program somewhere below.
+/// Cargo's target directory: what it makes for scratch files is directly below it.
 fn target_directory() -> PathBuf {
-    let program = std::env::current_exe().unwrap();
-    program
-        .ancestors()
-        .find(|path| path.join("CACHEDIR.TAG").exists())
-        .expect("the program is below cargo's target directory")
-        .to_owned()
+    let scratch = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    scratch.parent().expect("a target directory").to_owned()
 }
 
 fn report(all: &[Vec<Measured>], json: &Path) {
