@@ -82,10 +82,11 @@ fn place(target: &Path) -> PathBuf {
     target.to_owned()
 }
 
-/// Cargo's target directory: what it makes for scratch files is directly below it.
+/// The repository's `target`, also where cargo makes one for each platform below it.
 fn target_directory() -> PathBuf {
-    let scratch = Path::new(env!("CARGO_TARGET_TMPDIR"));
-    scratch.parent().expect("a target directory").to_owned()
+    let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("target");
+    fs::create_dir_all(&target).unwrap();
+    target
 }
 
 fn report(all: &[Vec<Measured>], json: &Path) {
