@@ -25,8 +25,16 @@ pub fn convert(
 ) -> Result<()> {
     let mut command = Command::new(qemu_img);
     command.args(["convert", "-f", "raw", "-O", format.qemu_name()]);
-    if *format == Format::Qcow2Compressed {
-        command.arg("-c");
+    match format {
+        Format::Qcow2Compressed => {
+            command.arg("-c");
+        }
+        // Without it the disk grows to a size that cylinders, heads and sectors can express, and
+        // the second copy of a GPT is no longer at its end.
+        Format::Vpc => {
+            command.args(["-o", "force_size=on"]);
+        }
+        _ => {}
     }
     // Out-of-order writes (-W) would be faster with -c, and different each time.
     command.arg(raw).arg(target);

@@ -40,12 +40,6 @@ pub(super) fn closure(
     problems: &mut Problems,
 ) -> Option<Closure> {
     let entries = top.list(GRAPH, problems)?;
-    if entries.is_empty() {
-        problems.add(
-            GRAPH,
-            "is empty; an image needs at least one store path (give toplevel or additionalPaths)",
-        );
-    }
     let mut listed = HashSet::with_capacity(entries.len());
     for (index, entry) in entries.iter().enumerate() {
         if let Some(path) = entry.get("path").and_then(Value::as_str)

@@ -12,6 +12,7 @@ pub mod listing;
 pub mod next;
 pub mod nix;
 pub mod oracles;
+pub mod program;
 pub mod qemu;
 
 use std::ffi::OsStr;

@@ -1,0 +1,349 @@
+//! The program run directly, as Nix would run it as a builder, but in a build directory of ours and
+//! with a `.attrs.json` that a test has changed.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use super::nix::{Build, Built, PROGRAM};
+use super::{command, run, stdout};
+
+/// The attributes of an image, as Nix writes them for a builder. What they name stays in the store
+/// while this lives.
+pub struct Attributes {
+    json: Value,
+    _built: Built,
+}
+
+impl Attributes {
+    /// Those of our function with the fixture and these arguments (see [`Build::image`]), by a
+    /// build that does nothing but keep them.
+    pub fn of(arguments: &str) -> Self {
+        let built = Build::expression(&format!(
+            r#"(fixture.makeDiskImage {{ installBootLoader = false; {arguments} }}).overrideAttrs (_: {{
+                realBuilder = "${{fixture.pkgs.bash}}/bin/bash";
+                args = [ "-c" ''. ./.attrs.sh; printf %s "$(<.attrs.json)" >"''${{outputs[out]}}"'' ];
+            }})"#
+        ))
+        .run();
+        let json = fs::read(&built.out).expect("reading the attributes");
+        Self {
+            json: serde_json::from_slice(&json).expect("Nix writes JSON"),
+            _built: built,
+        }
+    }
+
+    /// A run of the program with these attributes, in a build directory of its own.
+    pub fn job(&self) -> Job {
+        Job::new(self.json.clone())
+    }
+
+    /// The store paths of the closure.
+    pub fn closure(&self) -> Vec<PathBuf> {
+        let paths = self.json["closure"].as_array().expect("closure is a list");
+        let path = |info: &Value| PathBuf::from(info["path"].as_str().expect("path is a string"));
+        paths.iter().map(path).collect()
+    }
+}
+
+/// A run of the program to be.
+pub struct Job {
+    /// What becomes `.attrs.json`, with an output of its own.
+    pub json: Value,
+    /// `$out`.
+    pub out: PathBuf,
+    /// What the program finds in its environment besides `PATH`, `NIX_BUILD_TOP` and `TMPDIR`.
+    pub environment: BTreeMap<&'static str, OsString>,
+    /// The command that runs it, before the program's own name: words for `env`.
+    pub wrapper: Vec<String>,
+    directory: tempfile::TempDir,
+}
+
+/// A run that has ended. The output is deleted with it.
+pub struct Ended {
+    /// Status, and what the program said.
+    pub output: Output,
+    /// `$out`, if it is there.
+    pub out: PathBuf,
+    directory: tempfile::TempDir,
+}
+
+/// A run that goes on.
+pub struct Running {
+    /// The program itself: nothing stands between it and us.
+    pub child: Child,
+    ended: Ended,
+}
+
+impl Job {
+    fn new(mut json: Value) -> Self {
+        // Not below `target`, which may be where only its owner can go.
+        let directory = tempfile::Builder::new()
+            .prefix("image-test-")
+            .permissions(Permissions::from_mode(0o755))
+            .tempdir_in("/var/tmp")
+            .expect("making a build directory");
+        let build = directory.path().join("build");
+        fs::create_dir(&build).expect("making a build directory");
+        let out = fresh_output();
+        json["outputs"]["out"] = out.to_str().expect("store paths are ASCII").into();
+        Self {
+            json,
+            out,
+            environment: BTreeMap::new(),
+            wrapper: Vec::new(),
+            directory,
+        }
+    }
+
+    /// A directory of this test that is not the build directory.
+    pub fn place(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// The build directory, which is `$TMPDIR`, too.
+    pub fn build(&self) -> PathBuf {
+        self.directory.path().join("build")
+    }
+
+    /// Sets one of the attribute `image`.
+    pub fn image(&mut self, name: &str, value: impl Into<Value>) -> &mut Self {
+        self.json["image"][name] = value.into();
+        self
+    }
+
+    /// Replaces one of the tools by a bash script; `$real` is the tool it stands for.
+    pub fn tool(&mut self, name: &str, script: &str) -> &mut Self {
+        let real = self.json["tools"][name]
+            .as_str()
+            .expect("a tool is a path")
+            .to_owned();
+        let path = self.place().join(name);
+        fs::write(
+            &path,
+            format!("#!/bin/bash\nPATH=/usr/bin:/bin\nreal={real}\n{script}\n"),
+        )
+        .expect("writing a tool");
+        fs::set_permissions(&path, Permissions::from_mode(0o755)).expect("writing a tool");
+        self.json["tools"][name] = path.to_str().expect("the path is ASCII").into();
+        self
+    }
+
+    /// Runs the program by a command of `words`, which runs what stands behind them.
+    pub fn wrapped(&mut self, words: &[&str]) -> &mut Self {
+        self.wrapper
+            .extend(words.iter().map(|word| (*word).to_owned()));
+        self
+    }
+
+    /// Runs it to its end.
+    pub fn run(self) -> Ended {
+        let Running { child, mut ended } = self.start();
+        ended.output = child.wait_with_output().expect("waiting for the program");
+        ended
+    }
+
+    /// Starts it.
+    pub fn start(self) -> Running {
+        let build = self.build();
+        let json = serde_json::to_vec(&self.json).expect("JSON is written");
+        fs::write(build.join(".attrs.json"), json).expect("writing .attrs.json");
+        // Every descendant inherits the lock, so that it tells whether one is left.
+        let mut words = vec![OsString::from("flock"), "-F".into(), self.lock().into()];
+        words.extend(self.wrapper.iter().map(OsString::from));
+        words.extend([PROGRAM, "build"].map(OsString::from));
+        let (first, rest) = words.split_first().expect("there is a program");
+        let mut command = Command::new(first);
+        command
+            .args(rest)
+            .env_clear()
+            .env("PATH", "/usr/bin:/bin:/usr/sbin:/sbin")
+            .env("NIX_BUILD_TOP", &build)
+            .env("TMPDIR", &build)
+            .envs(&self.environment)
+            .current_dir(&build)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let child = command.spawn().expect("starting the program");
+        Running {
+            child,
+            ended: Ended {
+                output: Output {
+                    status: std::process::ExitStatus::default(),
+                    stdout: Vec::new(),
+                    stderr: Vec::new(),
+                },
+                out: self.out,
+                directory: self.directory,
+            },
+        }
+    }
+
+    fn lock(&self) -> PathBuf {
+        self.directory.path().join("lock")
+    }
+}
+
+impl Running {
+    /// `$out`.
+    pub fn out(&self) -> &Path {
+        &self.ended.out
+    }
+
+    /// The build directory.
+    pub fn build(&self) -> PathBuf {
+        self.ended.build()
+    }
+
+    /// Waits until `found` is true, for a minute at most.
+    ///
+    /// # Panics
+    /// If it does not come true, or the program ends before.
+    pub fn wait_for(&mut self, found: impl Fn(&Self) -> bool) {
+        let start = Instant::now();
+        while !found(self) {
+            if let Some(status) = self.child.try_wait().expect("waiting for the program") {
+                let mut said = String::new();
+                let stream = self.child.stderr.as_mut().expect("stderr is a pipe");
+                let _ = std::io::Read::read_to_string(stream, &mut said);
+                panic!("the program ended too early, {status}: {said}");
+            }
+            assert!(
+                start.elapsed() < Duration::from_secs(60),
+                "it takes a minute"
+            );
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// Sends a signal, named as kill(1) does, to the program alone, and waits for its end.
+    pub fn end_by(mut self, signal: &str) -> Ended {
+        stdout(
+            command("kill")
+                .arg(format!("-{signal}"))
+                .arg(self.child.id().to_string()),
+        );
+        // Not wait_with_output: a child that is left would keep the pipes open.
+        let status = self.child.wait().expect("waiting for the program");
+        self.ended.output.status = status;
+        self.ended
+    }
+}
+
+impl Ended {
+    /// What the program said, without the lines about its steps.
+    pub fn said(&self) -> String {
+        String::from_utf8(self.output.stderr.clone()).expect("what the program says is UTF-8")
+    }
+
+    /// The build directory.
+    pub fn build(&self) -> PathBuf {
+        self.directory.path().join("build")
+    }
+
+    /// The image file.
+    ///
+    /// # Panics
+    /// If the program failed.
+    pub fn image(&self, name: &str) -> PathBuf {
+        assert!(
+            self.output.status.success(),
+            "{}\n{}",
+            self.output.status,
+            self.said()
+        );
+        let image = self.out.join(name);
+        assert!(
+            image.exists(),
+            "{} is missing\n{}",
+            image.display(),
+            self.said()
+        );
+        image
+    }
+
+    /// The error message of a run that failed as it should: status 1, and nothing is left.
+    ///
+    /// # Panics
+    /// If it did not.
+    pub fn error(&self) -> String {
+        let said = self.said();
+        assert_eq!(
+            self.output.status.code(),
+            Some(1),
+            "{}\n{said}",
+            self.output.status
+        );
+        self.assert_nothing_left(Duration::ZERO);
+        let error = said
+            .rfind("error: ")
+            .unwrap_or_else(|| panic!("no error in: {said}"));
+        said[error + "error: ".len()..].trim_end().to_owned()
+    }
+
+    /// Neither output nor temporary files nor, after `patience`, processes.
+    ///
+    /// # Panics
+    /// If something is left.
+    pub fn assert_nothing_left(&self, patience: Duration) {
+        let start = Instant::now();
+        while !self.is_alone() {
+            assert!(
+                start.elapsed() < patience,
+                "a child is left\n{}",
+                self.said()
+            );
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        assert!(
+            self.out.symlink_metadata().is_err(),
+            "{} is left\n{}",
+            self.out.display(),
+            self.said()
+        );
+        let names = fs::read_dir(self.build()).expect("reading the build directory");
+        let left: Vec<_> = names
+            .map(|entry| entry.expect("reading the build directory").file_name())
+            .filter(|name| name != ".attrs.json")
+            .collect();
+        assert!(
+            left.is_empty(),
+            "left in the build directory: {left:?}\n{}",
+            self.said()
+        );
+    }
+
+    /// Whether no process is left that the program has started.
+    pub fn is_alone(&self) -> bool {
+        let lock = self.directory.path().join("lock");
+        run(command("flock").arg("-n").arg(lock).arg("true"))
+            .status
+            .success()
+    }
+}
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.out);
+    }
+}
+
+/// The SHA-256 of a file.
+pub fn hash(path: impl AsRef<OsStr>) -> String {
+    let line = stdout(command("sha256sum").arg("-b").arg(path));
+    line.split_whitespace().next().expect("a hash").to_owned()
+}
+
+/// A path in the store that is not there.
+fn fresh_output() -> PathBuf {
+    // All of these characters are in Nix's alphabet.
+    let unique = uuid::Uuid::new_v4().simple().to_string().replace('e', "z");
+    PathBuf::from(format!("/nix/store/{unique}-image-test"))
+}
