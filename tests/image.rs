@@ -153,7 +153,6 @@ fn every_layout_and_format_is_sound_and_boots() {
     // Each layout once and each format at least once; the name of the file goes with the format.
     let cases = [
         ("none", "raw", "nixos.img", ""),
-        // qemu-img enlarges a VHD to whole cylinders, after which a GPT's backup is not at the end.
         ("legacy", "vpc", "nixos.vhd", ""),
         ("legacy+boot", "qcow2-compressed", "nixos.qcow2", ""),
         ("legacy+gpt", "vdi", "nixos.vdi", ""),
