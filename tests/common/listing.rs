@@ -12,13 +12,13 @@ use sha2::{Digest, Sha256};
 
 use super::nix::Build;
 use super::qemu::{self, Boot};
-use super::{command, run, said, scratch};
+use super::{command, repository, run, said, scratch, stdout};
 
 /// The listing of a file system, by path from its root; the root itself is the empty path.
 pub type Listing = BTreeMap<PathBuf, Entry>;
 
 /// One name in a file system.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Entry {
     /// `f`, `d`, `l`, `p`, `c`, `b` or `s`, as find's `%y`.
     pub kind: char,
@@ -36,6 +36,12 @@ pub struct Entry {
     pub size: u64,
     /// Seconds since 1970, as find prints them, with a fraction.
     pub mtime: String,
+    /// Times of access, change of data, change of metadata and birth, as stat prints them.
+    pub times: [String; 4],
+    /// Blocks of 512 bytes that the file system gave it.
+    pub blocks: u64,
+    /// Numbers of a device, in hexadecimal: `major:minor`.
+    pub device: String,
     /// Where a symbolic link points.
     pub target: PathBuf,
     /// Hash of a regular file, in hexadecimal.
@@ -62,22 +68,62 @@ pub fn list(image: &Path, format: &str, device: &str, kind: &str) -> Listing {
         Duration::from_secs(300),
         Some(&answer),
     );
-    let read = |name: &str| {
-        let output = run(command("tar").arg("-xOf").arg(&answer).arg(name));
+    read(|name| {
+        let output = run(command("tar")
+            .arg("-xOf")
+            .arg(&answer)
+            .arg(format!("./{name}")));
         assert!(output.status.success(), "{}", said(&output));
         output.stdout
-    };
-    let mut listing = files(&read("./files"));
-    for record in records(&read("./sha256")) {
+    })
+}
+
+/// Lists a directory of this machine as the guest lists a file system.
+///
+/// # Panics
+/// If it cannot be read.
+pub fn here(root: &Path) -> Listing {
+    let result = scratch();
+    stdout(
+        command("bash")
+            .arg(repository().join("tests/fixtures/system/list.sh"))
+            .arg(root)
+            .arg(result.path()),
+    );
+    read(|name| std::fs::read(result.path().join(name)).expect("list.sh writes four files"))
+}
+
+/// Puts together what list.sh found; `bytes` reads its files by name.
+fn read(bytes: impl Fn(&str) -> Vec<u8>) -> Listing {
+    let mut listing = files(&bytes("files"));
+    add_times(&mut listing, &bytes("times"));
+    for record in records(&bytes("sha256")) {
         // 64 digits, two spaces, and the name, which sha256sum does not escape with -z.
-        let path = Path::new(OsStr::from_bytes(&record[66..]));
-        let entry = listing
-            .get_mut(path.strip_prefix(".").unwrap_or(path))
-            .unwrap_or_else(|| panic!("{} is hashed but not listed", path.display()));
-        entry.sha256 = Some(String::from_utf8_lossy(&record[..64]).into_owned());
+        let hash = String::from_utf8_lossy(&record[..64]).into_owned();
+        entry(&mut listing, &record[66..]).sha256 = Some(hash);
     }
-    add_xattrs(&mut listing, &read("./xattrs"));
+    add_xattrs(&mut listing, &bytes("xattrs"));
     listing
+}
+
+/// The entry of a name below `.`.
+fn entry<'a>(listing: &'a mut Listing, name: &[u8]) -> &'a mut Entry {
+    let path = Path::new(OsStr::from_bytes(name));
+    listing
+        .get_mut(path.strip_prefix(".").unwrap_or(path))
+        .unwrap_or_else(|| panic!("find does not list {}", path.display()))
+}
+
+fn add_times(listing: &mut Listing, bytes: &[u8]) {
+    let fields: Vec<_> = records(bytes).collect();
+    assert_eq!(fields.len(), 7 * listing.len(), "the list is cut off");
+    for field in fields.chunks(7) {
+        let text = |index: usize| String::from_utf8_lossy(field[index]).into_owned();
+        let entry = entry(listing, field[0]);
+        entry.times = [1, 2, 3, 4].map(text);
+        entry.blocks = text(5).parse().expect("stat prints numbers");
+        entry.device = text(6);
+    }
 }
 
 fn records(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
@@ -106,8 +152,7 @@ fn files(bytes: &[u8]) -> Listing {
                 size: number(field[7]),
                 mtime: text(field[8]),
                 target: PathBuf::from(OsStr::from_bytes(field[9])),
-                sha256: None,
-                xattrs: BTreeMap::new(),
+                ..Entry::default()
             };
             (PathBuf::from(OsStr::from_bytes(field[0])), entry)
         })
@@ -123,15 +168,12 @@ fn add_xattrs(listing: &mut Listing, dump: &[u8]) {
         .filter(|line| !line.is_empty())
     {
         if let Some(name) = line.strip_prefix(b"# file: ") {
-            let name = unescape(name);
-            path = PathBuf::from(OsStr::from_bytes(if name == b"." { b"" } else { &name }));
+            path = PathBuf::from(OsStr::from_bytes(&unescape(name)));
             continue;
         }
         let line = String::from_utf8_lossy(line);
         let (name, value) = line.split_once('=').unwrap_or((&line, ""));
-        let entry = listing
-            .get_mut(&path)
-            .unwrap_or_else(|| panic!("{} has attributes but is not listed", path.display()));
+        let entry = entry(listing, path.as_os_str().as_bytes());
         entry.xattrs.insert(name.to_owned(), value.to_owned());
     }
 }
@@ -185,9 +227,8 @@ fn walk(root: &Path, path: &Path, listing: &mut Listing) -> io::Result<()> {
         inode: 0,
         size: metadata.size(),
         mtime: format!("{}.{:09}0", metadata.mtime(), metadata.mtime_nsec()),
-        target: PathBuf::new(),
-        sha256: None,
-        xattrs: BTreeMap::new(),
+        device: "0:0".to_owned(),
+        ..Entry::default()
     };
     if metadata.is_symlink() {
         entry.kind = 'l';
@@ -207,13 +248,26 @@ fn walk(root: &Path, path: &Path, listing: &mut Listing) -> io::Result<()> {
     Ok(())
 }
 
+/// The names of each file that has more than one.
+pub fn hard_links(listing: &Listing) -> BTreeSet<BTreeSet<&Path>> {
+    let mut names: BTreeMap<u64, BTreeSet<&Path>> = BTreeMap::new();
+    for (path, entry) in listing {
+        if entry.kind != 'd' && entry.links > 1 {
+            names.entry(entry.inode).or_default().insert(path);
+        }
+    }
+    names.into_values().collect()
+}
+
 impl Entry {
-    /// The entry without what a file system chooses for itself: inode numbers, and of directories
-    /// size and link count.
+    /// The entry without what a file system chooses for itself: inode numbers, blocks, times other
+    /// than that of the data, and of directories size and link count.
     pub fn chosen_by_us(&self) -> Self {
         let directory = self.kind == 'd';
         Self {
             inode: 0,
+            blocks: 0,
+            times: Default::default(),
             size: if directory { 0 } else { self.size },
             links: if directory { 0 } else { self.links },
             ..self.clone()
