@@ -84,7 +84,9 @@ fn fixture_system_boots_from_an_image_of_mkfs() {
     assert_eq!(booted.fact("system"), toplevel.out.to_str().unwrap());
     assert_eq!(booted.fact("verify"), "ok");
     let closure = nix::store(&["-qR", toplevel.out.to_str().unwrap()]);
-    assert_eq!(booted.fact("database"), closure.len().to_string());
+    for fact in ["closure", "database"] {
+        assert_eq!(booted.fact(fact), closure.len().to_string(), "{fact}");
+    }
 }
 
 #[test]

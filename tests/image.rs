@@ -53,6 +53,14 @@ fn efi_qcow2_image_is_sound_and_boots_to_its_root() {
     assert_eq!(booted.fact("uuid"), "f222513b-ded1-49fa-b591-20ce86a2fe7f");
     assert_eq!(booted.fact("system"), system.out.to_str().unwrap());
     assert_eq!(booted.fact("verify"), "ok", "{}", booted.console);
+    let [system, channel] = roots();
+    for (fact, paths) in [
+        ("closure", &[&*system][..]),
+        ("database", &[&*system, &*channel]),
+    ] {
+        let closure = nix::store(&[&["-qR"], paths].concat());
+        assert_eq!(booted.fact(fact), closure.len().to_string(), "{fact}");
+    }
     assert_eq!(
         std::fs::read_to_string(built.out.join("nix-support/hydra-build-products")).unwrap(),
         format!("file qcow2-image {}\n", image.display())
