@@ -1,11 +1,15 @@
 //! Trees and images for the tests.
 
+use std::fs::File;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use make_disk_image::fs::{Ext4, Format, Options, Plan, PlanError};
 use make_disk_image::image::{self, Image, Part};
-use make_disk_image::tree::{Content, Directory, Inode, Kind, Metadata, Timestamp, Tree, Xattr};
+use make_disk_image::tree::{
+    Content, Directory, Inode, InodeId, Kind, Metadata, Timestamp, Tree, Xattr,
+};
 
 use crate::common::{command, run, said};
 
@@ -80,6 +84,36 @@ pub fn write(directory: &Path, tree: &Arc<Tree>, plan: Box<dyn Plan>) -> PathBuf
     path
 }
 
+/// Writes the metadata of `plan`, and of all data only `known`: bytes at an offset of a file. What
+/// else is in files reads as zeros, so that long files take no time.
+pub fn write_sparsely(
+    directory: &Path,
+    plan: &dyn Plan,
+    known: &[(InodeId, u64, &[u8])],
+) -> PathBuf {
+    let path = directory.join("ext4.img");
+    let image = File::create(&path).unwrap();
+    image.set_len(plan.length()).unwrap();
+    plan.metadata(&mut |offset, bytes| Ok(image.write_all_at(bytes, offset)?))
+        .unwrap();
+    for (inode, offset, bytes) in known {
+        for (offset, byte) in (*offset..).zip(*bytes) {
+            let extent = plan
+                .data()
+                .iter()
+                .find(|extent| {
+                    extent.inode == *inode
+                        && (extent.file_offset..extent.file_offset + extent.length)
+                            .contains(&offset)
+                })
+                .unwrap();
+            let place = extent.offset + offset - extent.file_offset;
+            image.write_all_at(&[*byte], place).unwrap();
+        }
+    }
+    path
+}
+
 /// Plans, writes, and asks e2fsck and mkext4's reader.
 pub fn make(directory: &Path, tree: &Arc<Tree>, length: u64) -> PathBuf {
     let plan = plan(tree, length).unwrap();
@@ -117,7 +151,7 @@ pub fn check_plan(plan: &dyn Plan) {
 /// `e2fsck -fn`, and every check of mkext4's reader.
 pub fn check(image: &Path) {
     e2fsck(image);
-    let file = std::fs::File::open(image).unwrap();
+    let file = File::open(image).unwrap();
     let reader = match mkext4::reader::Fs::open(file) {
         Ok(reader) => reader,
         // It knows no groups that are smaller, which is how many inodes in few blocks are had.

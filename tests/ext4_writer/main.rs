@@ -14,7 +14,11 @@
 mod common;
 
 mod corners;
+mod determinism;
+mod fit;
+mod growth;
 mod images;
 mod kernel;
+mod limits;
 mod random;
 mod sizes;
