@@ -38,6 +38,7 @@ pub fn run(log: &Log) -> Result<()> {
     write(&spec, &image, work.path(), log)?;
     log.phase("finish");
     finish(&spec, work.path(), log)?;
+    drop(work);
     out.keep();
     Ok(())
 }
@@ -45,13 +46,14 @@ pub fn run(log: &Log) -> Result<()> {
 /// A directory for what is not part of the output. Others may enter it: `nixos-install` wants
 /// that of every parent of the root it installs to.
 fn work_directory() -> Result<Directory> {
-    let directory = tempfile::Builder::new()
-        .prefix("make-disk-image-")
-        .permissions(fs::Permissions::from_mode(0o755))
-        .tempdir()
-        .context("making a work directory (TMPDIR says where)")?;
-    let path = directory.keep();
-    Ok(Directory::guard(&path))
+    Directory::make(|| {
+        let directory = tempfile::Builder::new()
+            .prefix("make-disk-image-")
+            .permissions(fs::Permissions::from_mode(0o755))
+            .tempdir()
+            .context("making a work directory (TMPDIR says where)")?;
+        Ok(directory.keep())
+    })
 }
 
 fn report(disk: &Disk) {

@@ -25,7 +25,9 @@ enum Command {
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     progress::init();
-    match run(&arguments.command) {
+    let result = run(&arguments.command);
+    signals::leave_the_end_to_a_signal();
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             log::error!("{error:#}");

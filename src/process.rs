@@ -16,8 +16,18 @@ use crate::{escape, sys};
 /// How much of what a child says is kept for an error, in bytes.
 const TAIL: usize = 2048;
 
-/// The process groups of the children that run now; a child leads its own.
-static RUNNING: Mutex<Vec<Pid>> = Mutex::new(Vec::new());
+/// The children that run now.
+static RUNNING: Mutex<Children> = Mutex::new(Children {
+    groups: Vec::new(),
+    ending: false,
+});
+
+struct Children {
+    /// Their process groups; a child leads its own.
+    groups: Vec<Pid>,
+    /// Whether [`kill_all`] was called: no more children then.
+    ending: bool,
+}
 
 /// A child and its place in [`RUNNING`].
 struct Running {
@@ -28,32 +38,43 @@ struct Running {
 impl Running {
     fn start(command: &mut Command) -> Result<Running> {
         let mut running = lock();
+        if running.ending {
+            bail!("the build is being ended by a signal");
+        }
         // A group of its own, so that its own children can be ended with it.
         let child = sys::die_with_parent(command)
             .process_group(0)
             .spawn()
             .with_context(|| format!("starting {}", escape::bytes(&line(command))))?;
         let group = i32::try_from(child.id()).ok().map(Pid::from_raw);
-        running.extend(group);
+        running.groups.extend(group);
         Ok(Running { child, group })
     }
 
     fn wait(mut self) -> Result<ExitStatus> {
         let status = self.child.wait().context("waiting for a child");
-        lock().retain(|running| Some(*running) != self.group);
+        lock().groups.retain(|group| Some(*group) != self.group);
         status
     }
 }
 
-/// Kills every child that runs and whatever it has started: for the moment before we end.
+/// Kills every child that runs and whatever it has started, and lets no more start: for the moment
+/// before we end.
 pub(crate) fn kill_all() {
-    for group in lock().iter() {
+    let mut running = lock();
+    running.ending = true;
+    for group in &running.groups {
         // It may have ended by itself since.
         let _ = killpg(*group, Signal::SIGKILL);
     }
 }
 
-fn lock() -> std::sync::MutexGuard<'static, Vec<Pid>> {
+/// Whether [`kill_all`] was called. What fails after it fails because of it.
+pub(crate) fn ending() -> bool {
+    lock().ending
+}
+
+fn lock() -> std::sync::MutexGuard<'static, Children> {
     // A list of numbers is sound whatever the thread that panicked was doing.
     RUNNING
         .lock()

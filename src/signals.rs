@@ -9,7 +9,8 @@ use nix::unistd::Pid;
 use crate::{output, process};
 
 /// From now on SIGINT, SIGTERM and SIGHUP kill every child with its process group, remove what is
-/// unfinished, and then end this process as they would have.
+/// unfinished, and then end this process as they would have; where the output is whole already, it
+/// ends by itself.
 ///
 /// Call it on the main thread before any other thread starts: the signals are blocked in all
 /// threads but the one that waits for them.
@@ -27,10 +28,19 @@ pub fn clean_up_on_signals() -> Result<()> {
         .spawn(move || {
             let Ok(fatal) = set.wait() else { return };
             process::kill_all();
-            output::remove_unfinished();
-            let _ = set.thread_unblock();
-            let _ = signal::kill(Pid::this(), fatal);
+            if output::remove_unfinished() {
+                let _ = set.thread_unblock();
+                let _ = signal::kill(Pid::this(), fatal);
+            }
         })
         .context("starting the thread that waits for signals")?;
     Ok(())
+}
+
+/// Returns unless a signal is ending this process, and then never: a status of our own would come
+/// before the signal's, and before everything is cleaned up.
+pub fn leave_the_end_to_a_signal() {
+    while process::ending() && !output::kept() {
+        thread::park();
+    }
 }

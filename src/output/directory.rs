@@ -9,8 +9,26 @@ use anyhow::{Context, Result, bail};
 
 use crate::escape;
 
-/// What a signal that ends us has to remove first: outputs and work directories.
-static UNFINISHED: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+/// What a signal that ends us has to know.
+static STATE: Mutex<State> = Mutex::new(State {
+    unfinished: Vec::new(),
+    end: End::Open,
+});
+
+struct State {
+    /// What has to be removed first: outputs and work directories.
+    unfinished: Vec<PathBuf>,
+    end: End,
+}
+
+/// How the build ends. Whoever comes first decides.
+enum End {
+    Open,
+    /// The output is whole and stays: a signal comes too late.
+    Kept,
+    /// A signal ends us: no output stays.
+    Signal,
+}
 
 /// A directory that is removed again unless [`Directory::keep`] is called.
 #[derive(Debug)]
@@ -31,18 +49,26 @@ impl Directory {
                 escape::path(path)
             );
         }
-        fs::create_dir(path)
-            .with_context(|| format!("making the output directory {}", escape::path(path)))?;
-        Ok(Directory::guard(path))
+        Directory::make(|| {
+            fs::create_dir(path)
+                .with_context(|| format!("making the output directory {}", escape::path(path)))?;
+            Ok(path.to_owned())
+        })
     }
 
-    /// Takes charge of a directory that exists.
-    pub fn guard(path: &Path) -> Directory {
-        lock().push(path.to_owned());
-        Directory {
-            path: path.to_owned(),
-            kept: false,
+    /// Takes charge of the directory that `make` makes.
+    ///
+    /// # Errors
+    /// Those of `make`, and if a signal is ending us.
+    pub fn make(make: impl FnOnce() -> Result<PathBuf>) -> Result<Directory> {
+        // Locked all the while: a signal finds all or nothing of it.
+        let mut state = lock();
+        if matches!(state.end, End::Signal) {
+            bail!("the build is being ended by a signal");
         }
+        let path = make()?;
+        state.unfinished.push(path.clone());
+        Ok(Directory { path, kept: false })
     }
 
     /// Where it is.
@@ -50,45 +76,65 @@ impl Directory {
         &self.path
     }
 
-    /// It is whole: it stays.
+    /// It is the output, and whole: it stays, unless a signal has come before.
     pub fn keep(mut self) {
-        self.kept = true;
+        let mut state = lock();
+        if !matches!(state.end, End::Signal) {
+            state.end = End::Kept;
+            self.kept = true;
+        }
+        drop(state);
     }
 }
 
 impl Drop for Directory {
     fn drop(&mut self) {
-        lock().retain(|path| *path != self.path);
+        // It stays on the list until it is gone: a signal must not end us halfway.
         if !self.kept {
             remove(&self.path);
         }
+        lock().unfinished.retain(|path| *path != self.path);
     }
 }
 
-/// Removes everything unfinished: for the moment before we end by a signal.
-pub(crate) fn remove_unfinished() {
-    for path in lock().drain(..) {
+/// Removes everything unfinished, for the moment before we end by a signal; false if the output is
+/// whole already and we end by ourselves.
+pub(crate) fn remove_unfinished() -> bool {
+    let mut state = lock();
+    if matches!(state.end, End::Kept) {
+        return false;
+    }
+    state.end = End::Signal;
+    for path in state.unfinished.drain(..) {
         remove(&path);
     }
+    true
 }
 
-fn lock() -> std::sync::MutexGuard<'static, Vec<PathBuf>> {
+/// Whether the output is whole and stays.
+pub(crate) fn kept() -> bool {
+    matches!(lock().end, End::Kept)
+}
+
+fn lock() -> std::sync::MutexGuard<'static, State> {
     // A list of paths is sound whatever the thread that panicked was doing.
-    UNFINISHED
+    STATE
         .lock()
         .unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
 fn remove(path: &Path) {
-    // Another thread may still be writing there, and its new file makes one attempt fail.
-    for _ in 0..10 {
-        match fs::remove_dir_all(path) {
-            Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => {}
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                log::warn!("{} is left behind: {error}", escape::path(path));
-                return;
-            }
-            _ => return,
+    let mut attempts = 10;
+    while let Err(error) = fs::remove_dir_all(path) {
+        if path.symlink_metadata().is_err() {
+            return;
+        }
+        attempts -= 1;
+        // Another thread may still be writing there, or removing it as we do.
+        let passing = [io::ErrorKind::DirectoryNotEmpty, io::ErrorKind::NotFound];
+        if attempts == 0 || !passing.contains(&error.kind()) {
+            log::warn!("{} is left behind: {error}", escape::path(path));
+            return;
         }
     }
 }

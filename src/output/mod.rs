@@ -6,7 +6,7 @@ mod headers;
 mod post_vm;
 
 pub use directory::Directory;
-pub(crate) use directory::remove_unfinished;
+pub(crate) use directory::{kept, remove_unfinished};
 pub use format::convert;
 pub use post_vm::run as run_post_vm;
 

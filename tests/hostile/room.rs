@@ -1,0 +1,149 @@
+//! Disks that are too small: the one in the image, and those of the machine.
+
+use std::fs;
+
+use super::common::oracles;
+use super::common::program::{Ended, Job};
+use super::{ATTRIBUTES, job};
+
+/// The number that follows `words` in a message.
+fn number_after(error: &str, words: &str) -> u64 {
+    let at = error
+        .find(words)
+        .unwrap_or_else(|| panic!("no {words:?} in {error}"));
+    let digits: String = error[at + words.len()..]
+        .chars()
+        .take_while(char::is_ascii_digit)
+        .collect();
+    digits
+        .parse()
+        .unwrap_or_else(|_| panic!("no number after {words:?} in {error}"))
+}
+
+fn sized(table: &str, mebibytes: u64) -> Ended {
+    let mut job = job();
+    job.image("partitionTableType", table)
+        .image("diskSize", mebibytes)
+        .image("format", "raw");
+    job.run()
+}
+
+#[test]
+fn the_disk_size_that_the_message_names_works_and_one_less_does_not() {
+    for table in [
+        "none",
+        "legacy",
+        "legacy+boot",
+        "legacy+gpt",
+        "efi",
+        "efixbootldr",
+        "hybrid",
+    ] {
+        // 64 MiB of boot partition is too little with XBOOTLDR, which begins at 100.
+        let first = match table {
+            "efixbootldr" => {
+                let mut job = job();
+                job.image("partitionTableType", table)
+                    .image("bootSize", "128M");
+                job.image("diskSize", 150).image("format", "raw");
+                job.run().error()
+            }
+            _ => sized(table, 90).error(),
+        };
+        let named = number_after(&first, "set diskSize to at least ");
+        assert!(
+            number_after(&first, "the root file system needs ") > 1 << 20,
+            "{first}"
+        );
+        assert!(number_after(&first, " bytes and ") > 1000, "{first}");
+        if table == "efixbootldr" {
+            continue;
+        }
+        let less = sized(table, named - 1).error();
+        assert_eq!(
+            number_after(&less, "set diskSize to at least "),
+            named,
+            "{table}: {less}"
+        );
+        let ended = sized(table, named);
+        let image = ended.image("nixos.img");
+        assert_eq!(fs::metadata(&image).unwrap().len(), named << 20, "{table}");
+        oracles::check(&image, "raw", table);
+    }
+}
+
+#[test]
+fn more_than_ext4_holds_is_refused() {
+    let mut job = job();
+    job.image("additionalSpace", "17T");
+    let error = job.run().error();
+    assert!(error.contains("16 TiB"), "{error}");
+}
+
+/// Mounts a tmpfs of so many bytes at a directory, for the program only.
+fn small(job: &mut Job, directory: &str, bytes: u64) {
+    let script =
+        format!("mount -t tmpfs -o size={bytes},mode=755 small {directory} && exec \"$@\"");
+    job.wrapped(&["unshare", "-m", "bash", "-c", &script, "bash"]);
+}
+
+/// The path, what is needed and what there is; the latter is the size of the tmpfs, nearly.
+fn assert_says_what_is_missing(error: &str, file: &str, room: u64) {
+    assert!(error.contains(file), "{error}");
+    let needed = number_after(error, "the image needs ");
+    let found = number_after(error, "the room for it is ");
+    assert!(needed > room, "{error}");
+    assert!(found <= room && found > room / 2, "{error}");
+    assert!(
+        error.ends_with("No space left on device (os error 28)"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_full_temporary_directory_says_what_is_missing() {
+    let mut job = ATTRIBUTES.job();
+    let temporary = job.place().join("temporary");
+    fs::create_dir(&temporary).unwrap();
+    job.environment.insert("TMPDIR", temporary.clone().into());
+    small(&mut job, temporary.to_str().unwrap(), 40 << 20);
+    let error = job.run().error();
+    assert_says_what_is_missing(&error, "/disk.raw: ", 40 << 20);
+}
+
+#[test]
+fn a_full_store_says_what_is_missing() {
+    let mut job = ATTRIBUTES.job();
+    job.image("format", "raw");
+    // The store stays to be seen, and what is written to it goes to the tmpfs.
+    let upper = job.place().join("upper");
+    fs::create_dir(&upper).unwrap();
+    let script = format!(
+        "set -e; cd {}; mount -t tmpfs -o size=40m small .; cd $PWD; mkdir upper work; \
+         mount -t overlay -o lowerdir=/nix/store,upperdir=upper,workdir=work store /nix/store; \
+         cd \"$OLDPWD\"; cd {}; exec \"$@\"",
+        upper.display(),
+        job.build().display()
+    );
+    job.wrapped(&["unshare", "-m", "bash", "-c", &script, "bash"]);
+    let error = job.run().error();
+    assert_says_what_is_missing(&error, "/.nixos.img.part: ", 40 << 20);
+}
+
+#[test]
+fn a_full_store_fails_the_conversion_with_what_qemu_img_says() {
+    let mut job = ATTRIBUTES.job();
+    let upper = job.place().join("upper");
+    fs::create_dir(&upper).unwrap();
+    let script = format!(
+        "set -e; cd {}; mount -t tmpfs -o size=40m small .; cd $PWD; mkdir upper work; \
+         mount -t overlay -o lowerdir=/nix/store,upperdir=upper,workdir=work store /nix/store; \
+         cd {}; exec \"$@\"",
+        upper.display(),
+        job.build().display()
+    );
+    job.wrapped(&["unshare", "-m", "bash", "-c", &script, "bash"]);
+    let error = job.run().error();
+    assert!(error.contains("converting the disk to qcow2: "), "{error}");
+    assert!(error.contains("No space left on device"), "{error}");
+}
