@@ -19,6 +19,7 @@ d 755 /etc
 f 644 /etc/NIXOS 0
 d 755 /nix
 d 755 /nix/store
+d 755 /nix/store/.links
 d 755 /nix/var
 d 755 /nix/var/nix
 d 755 /nix/var/nix/db

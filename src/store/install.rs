@@ -95,7 +95,11 @@ fn copy_derivations(closure: &[PathInfo], store: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Empties `store`; all that may be in it is copies of paths of `closure`, and Nix's `.links`.
+/// Nix's directory of hard links, in every store; empty unless the store was optimised.
+const LINKS: &str = ".links";
+
+/// Empties `store` but for an empty `.links`; all else that may be in it is copies of paths of
+/// `closure`.
 fn empty(store: &Path, closure: &[PathInfo]) -> Result<()> {
     let known: HashSet<&OsStr> = closure
         .iter()
@@ -103,7 +107,13 @@ fn empty(store: &Path, closure: &[PathInfo]) -> Result<()> {
         .collect();
     for name in clean::names(store)? {
         let path = store.join(&name);
-        if !known.contains(&*name) && name != ".links" {
+        if name == LINKS {
+            for link in clean::names(&path)? {
+                clean::remove(&path.join(link))?;
+            }
+            continue;
+        }
+        if !known.contains(&*name) {
             bail!(
                 "nixos-install put {} into the image's store, and that is not in the closure: \
                  add it to additionalPaths",
