@@ -2,7 +2,7 @@
 
 use std::io::Read;
 use std::path::Path;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -54,6 +54,24 @@ impl Booted {
     }
 }
 
+/// A machine to be started.
+pub struct Machine<'a> {
+    /// The first disk.
+    pub disk: &'a Path,
+    /// `qemu-img`'s name of its format.
+    pub format: &'a str,
+    /// How it starts.
+    pub boot: &'a Boot<'a>,
+    /// How long it may take to the marker.
+    pub limit: Duration,
+    /// A second disk, raw, that the machine may write to.
+    pub second: Option<&'a Path>,
+    /// Whether what it writes to the first disk stays there.
+    pub keep: bool,
+    /// With [`Boot::Kernel`]: OVMF as the firmware, with these EFI variables, which it changes.
+    pub variables: Option<&'a Path>,
+}
+
 /// Boots `disk` (never written to) until the marker stands on the serial console.
 ///
 /// # Panics
@@ -73,82 +91,138 @@ pub fn boot_with(
     limit: Duration,
     second: Option<&Path>,
 ) -> Booted {
-    let scratch = super::scratch();
-    // QEMU dies with the test, however that ends.
-    let mut qemu = command("setpriv");
-    qemu.args(["--pdeathsig", "KILL", "qemu-system-x86_64"])
-        .args(["-accel", "tcg", "-machine", "q35", "-m", "768"])
-        .args(["-nodefaults", "-no-user-config", "-no-reboot"])
-        .args(["-display", "none", "-serial", "stdio"])
-        .args([
-            "-drive",
-            &drive(disk, format, "if=none,id=root,snapshot=on"),
-        ])
-        .args(["-device", "virtio-blk-pci,drive=root,bootindex=1"]);
-    if let Some(second) = second {
-        qemu.args(["-drive", &drive(second, "raw", "if=none,id=second")])
-            .args(["-device", "virtio-blk-pci,drive=second"]);
+    Machine {
+        disk,
+        format,
+        boot,
+        limit,
+        second,
+        keep: false,
+        variables: None,
     }
-    match boot {
-        Boot::Kernel(system, words) => {
-            let parameters = std::fs::read_to_string(system.join("kernel-params"))
-                .expect("reading kernel-params of the system");
-            qemu.arg("-kernel")
-                .arg(system.join("kernel"))
-                .arg("-initrd")
-                .arg(system.join("initrd"))
-                .arg("-append")
-                .arg(format!(
-                    "{parameters} init={}/init {words}",
-                    system.display()
-                ));
+    .run()
+}
+
+impl Machine<'_> {
+    /// Starts it and waits until the marker stands on the serial console, or, if writes stay, until
+    /// the machine is off.
+    ///
+    /// # Panics
+    /// As [`boot`].
+    pub fn run(&self) -> Booted {
+        let scratch = super::scratch();
+        let start = Instant::now();
+        let mut qemu = self.command(scratch.path());
+        let mut child = Killed(
+            qemu.stdout(Stdio::piped())
+                .stderr(Stdio::piped())
+                .spawn()
+                .unwrap_or_else(|error| panic!("starting {qemu:?}: {error}")),
+        );
+        let booted = self.watch(&mut child.0, start);
+        if self.keep {
+            let status = child.0.wait().expect("waiting for QEMU");
+            assert!(status.success(), "QEMU: {status}\n{}", booted.console);
         }
-        Boot::Bios => {}
-        Boot::Efi(variables) => {
-            let own = scratch.path().join("vars.fd");
-            let from = variables.unwrap_or_else(|| Path::new("/usr/share/OVMF/OVMF_VARS_4M.fd"));
-            std::fs::copy(from, &own)
-                .unwrap_or_else(|error| panic!("copying {}: {error}", from.display()));
-            let code = Path::new("/usr/share/OVMF/OVMF_CODE_4M.fd");
-            qemu.args(["-drive", &drive(code, "raw", "if=pflash,readonly=on")])
-                .args(["-drive", &drive(&own, "raw", "if=pflash")]);
-        }
+        booted
     }
-    let start = Instant::now();
-    let mut child = Killed(
-        qemu.stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap_or_else(|error| panic!("starting {qemu:?}: {error}")),
-    );
-    let pieces = read_both(&mut child.0);
-    let mut console = Vec::new();
-    loop {
-        let left = limit.saturating_sub(start.elapsed());
-        let piece = pieces.recv_timeout(left);
-        if let Ok(bytes) = &piece {
-            console.extend_from_slice(bytes);
+
+    fn command(&self, scratch: &Path) -> Command {
+        // QEMU dies with the test, however that ends.
+        let mut qemu = command("setpriv");
+        let snapshot = if self.keep { "off" } else { "on" };
+        let options = format!("if=none,id=root,snapshot={snapshot}");
+        qemu.args(["--pdeathsig", "KILL", "qemu-system-x86_64"])
+            .args(["-accel", "tcg", "-machine", "q35", "-m", "768"])
+            .args(["-nodefaults", "-no-user-config", "-no-reboot"])
+            .args(["-display", "none", "-serial", "stdio"])
+            .args(["-drive", &drive(self.disk, self.format, &options)])
+            .args(["-device", "virtio-blk-pci,drive=root,bootindex=1"]);
+        if let Some(second) = self.second {
+            qemu.args(["-drive", &drive(second, "raw", "if=none,id=second")])
+                .args(["-device", "virtio-blk-pci,drive=second"]);
         }
-        let text = String::from_utf8_lossy(&console).replace('\r', "");
-        if let Some(line) = marker_line(&text) {
-            return Booted {
-                line: line.to_owned(),
-                time: start.elapsed(),
-                console: text,
+        if let Some(variables) = self.variables {
+            firmware(&mut qemu, variables);
+        }
+        match self.boot {
+            Boot::Kernel(system, words) => {
+                let parameters = std::fs::read_to_string(system.join("kernel-params"))
+                    .expect("reading kernel-params of the system");
+                qemu.arg("-kernel")
+                    .arg(system.join("kernel"))
+                    .arg("-initrd")
+                    .arg(system.join("initrd"))
+                    .arg("-append")
+                    .arg(format!(
+                        "{parameters} init={}/init {words}",
+                        system.display()
+                    ));
+            }
+            Boot::Bios => {}
+            Boot::Efi(variables) => {
+                let own = scratch.join("vars.fd");
+                copy_variables(variables.unwrap_or(Path::new(VARIABLES)), &own);
+                firmware(&mut qemu, &own);
+            }
+        }
+        qemu
+    }
+
+    fn watch(&self, child: &mut Child, start: Instant) -> Booted {
+        let pieces = read_both(child);
+        let mut console = Vec::new();
+        loop {
+            let left = self.limit.saturating_sub(start.elapsed());
+            let piece = pieces.recv_timeout(left);
+            if let Ok(bytes) = &piece {
+                console.extend_from_slice(bytes);
+            }
+            let text = String::from_utf8_lossy(&console).replace('\r', "");
+            if let Some(line) = marker_line(&text) {
+                return Booted {
+                    line: line.to_owned(),
+                    time: start.elapsed(),
+                    console: text,
+                };
+            }
+            let why = match piece {
+                Ok(_) => match LOST.iter().find(|lost| text.contains(**lost)) {
+                    Some(lost) => format!("the machine said {lost:?}"),
+                    None => continue,
+                },
+                Err(RecvTimeoutError::Timeout) => format!("no {MARKER} after {:?}", self.limit),
+                Err(RecvTimeoutError::Disconnected) => format!("QEMU ended without {MARKER}"),
             };
+            let tail: Vec<_> = text.lines().rev().take(40).collect();
+            let tail: Vec<_> = tail.into_iter().rev().collect();
+            panic!("{}: {why}\n{}", self.disk.display(), tail.join("\n"));
         }
-        let why = match piece {
-            Ok(_) => match LOST.iter().find(|lost| text.contains(**lost)) {
-                Some(lost) => format!("the machine said {lost:?}"),
-                None => continue,
-            },
-            Err(RecvTimeoutError::Timeout) => format!("no {MARKER} after {limit:?}"),
-            Err(RecvTimeoutError::Disconnected) => format!("QEMU ended without {MARKER}"),
-        };
-        let tail: Vec<_> = text.lines().rev().take(40).collect();
-        let tail: Vec<_> = tail.into_iter().rev().collect();
-        panic!("{}: {why}\n{}", disk.display(), tail.join("\n"));
     }
+}
+
+/// OVMF's code and fresh variables, as Debian's ovmf has them.
+const CODE: &str = "/usr/share/OVMF/OVMF_CODE_4M.fd";
+const VARIABLES: &str = "/usr/share/OVMF/OVMF_VARS_4M.fd";
+
+/// Fresh EFI variables for a machine.
+pub fn fresh_variables(to: &Path) {
+    copy_variables(Path::new(VARIABLES), to);
+}
+
+fn copy_variables(from: &Path, to: &Path) {
+    std::fs::copy(from, to).unwrap_or_else(|error| panic!("copying {}: {error}", from.display()));
+    // What is in the store nobody may write to.
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o644);
+    std::fs::set_permissions(to, mode).expect("setting the mode of a copy");
+}
+
+fn firmware(qemu: &mut Command, variables: &Path) {
+    qemu.args([
+        "-drive",
+        &drive(Path::new(CODE), "raw", "if=pflash,readonly=on"),
+    ])
+    .args(["-drive", &drive(variables, "raw", "if=pflash")]);
 }
 
 /// The whole line of the marker, from the marker on, once its end is there.
