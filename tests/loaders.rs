@@ -52,7 +52,6 @@ fn installs_and_boots(row: &Row<'_>) {
     }
     .run();
     assert_eq!(installed.fact("installed"), "yes");
-    println!("{}", installed.console);
 
     oracles::check(&disk, "raw", table);
     let from = if row.efi {
