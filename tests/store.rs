@@ -1,6 +1,7 @@
 //! From a closure to a clean root, with the Nix of this machine and its store.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod common;
 #[path = "store/fixture.rs"]
 mod fixture;
 
@@ -11,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use fixture::{Closure, by_path, listing, nixos_install, open_directory, said, store_path, tools};
+use make_disk_image::spec::Tools;
 use make_disk_image::store;
 
 const WITHOUT_CHANNEL: &str = "\
@@ -72,6 +74,67 @@ fn what_is_left_is_what_nixos_install_leaves_without_traces_of_the_build() {
         .unwrap();
         assert_eq!(listing(&root, &closure), expected);
     }
+}
+
+/// The machine's programs but for Nix, which is that of Debian 13.
+fn tools_of_the_next_debian(directory: &Path) -> Tools {
+    for name in ["nix-store", "nix-env"] {
+        let program = common::next::program(&format!("usr/bin/{name}"));
+        let words: Vec<_> = [program.get_program()]
+            .into_iter()
+            .chain(program.get_args())
+            .map(|word| format!("'{}'", word.to_str().unwrap()))
+            .collect();
+        let script = format!("#!/bin/sh\nexec {} \"$@\"\n", words.join(" "));
+        let path = directory.join(name);
+        fs::write(&path, script).unwrap();
+        fs::set_permissions(&path, Permissions::from_mode(0o755)).unwrap();
+    }
+    let mut tools = tools(&nixos_install());
+    tools.nix_store = directory.join("nix-store");
+    tools.path.insert(0, directory.to_owned());
+    tools
+}
+
+#[test]
+fn the_nix_of_the_next_debian_leaves_the_same() {
+    let closure = Closure::make();
+    let programs = open_directory(&[]);
+    let tools = tools_of_the_next_debian(programs.path());
+    let version = said(Command::new(&tools.nix_store).arg("--version"));
+    assert!(version.contains(" 2.26."), "{version}");
+    let install = || {
+        let work = open_directory(&[]);
+        let root = store::install(
+            &closure.installation(true),
+            &closure.paths,
+            &tools,
+            work.path(),
+            1,
+        )
+        .unwrap();
+        let database = fs::read(root.join("nix/var/nix/db/db.sqlite")).unwrap();
+        (work, root, database)
+    };
+    let (_work, root, database) = install();
+    let expected = by_path(&(WITHOUT_CHANNEL.to_owned() + OF_A_CHANNEL));
+    assert_eq!(listing(&root, &closure), expected);
+
+    let nix = |arguments: &[&str]| {
+        let mut command = Command::new(&tools.nix_store);
+        said(command.arg("--store").arg(&root).args(arguments))
+    };
+    let system = closure.system.as_str();
+    let requisites = nix(&["--query", "--requisites", system]);
+    assert_eq!(requisites.lines().count(), 2, "the system and its library");
+    let roots = nix(&["--gc", "--print-roots"]);
+    assert!(
+        roots.contains(system) && roots.contains(closure.channel.as_str()),
+        "profiles keep their paths: {roots}"
+    );
+
+    let (_work, _, again) = install();
+    assert!(database == again, "the database is not the same again");
 }
 
 #[test]
