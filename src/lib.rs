@@ -31,3 +31,5 @@ pub mod plan;
 pub mod stage;
 
 pub mod build;
+
+pub mod inspect;

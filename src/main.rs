@@ -1,11 +1,13 @@
 //! The command line; the exit code; the chain of an error, printed once.
 
+use std::io::{self, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 use make_disk_image::progress::Log;
-use make_disk_image::{build, progress, signals};
+use make_disk_image::{build, inspect, progress, signals};
 
 /// Makes NixOS disk images.
 #[derive(Parser)]
@@ -20,6 +22,11 @@ enum Command {
     /// Build the image that the attributes in .attrs.json ask for: the builder of the derivation
     /// that nix/make-disk-image.nix makes
     Build,
+    /// Describe a raw image: partitions, file systems, and a hash of each part
+    Inspect {
+        /// The image
+        image: PathBuf,
+    },
 }
 
 fn main() -> ExitCode {
@@ -40,5 +47,12 @@ fn run(command: &Command) -> Result<()> {
     signals::clean_up_on_signals()?;
     match command {
         Command::Build => build::run(&Log::detect()),
+        Command::Inspect { image } => {
+            let description = inspect::describe(image)?;
+            let mut out = io::stdout().lock();
+            out.write_all(description.as_bytes())
+                .and_then(|()| out.flush())
+                .context("writing to standard output")
+        }
     }
 }
