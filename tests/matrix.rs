@@ -4,7 +4,6 @@
 mod common;
 
 use std::fs;
-use std::path::Path;
 
 use common::nix::{Build, Built, evaluate, nix, store};
 use common::{command, oracles, scratch, stdout};
@@ -139,24 +138,6 @@ const MANUAL: &str = r#"
     additionalSpace = "0M";
     copyChannel = false;"#;
 
-/// The names in a directory of an ext4 file system that is a whole raw image.
-fn debugfs_names(raw: &Path, directory: &str) -> Vec<String> {
-    let text = stdout(
-        command("debugfs")
-            .args(["-R", &format!("ls -p {directory}")])
-            .arg(raw),
-    );
-    // /inode/mode/uid/gid/name/size/
-    let mut names: Vec<_> = text
-        .lines()
-        .filter_map(|line| line.split('/').nth(5))
-        .filter(|name| !["", ".", ".."].contains(name))
-        .map(str::to_owned)
-        .collect();
-    names.sort();
-    names
-}
-
 #[test]
 fn the_manual_s_store_image_builds_even_with_nothing_in_it() {
     let built = Build::image(&format!("{MANUAL} additionalPaths = [ ];")).run();
@@ -164,7 +145,7 @@ fn the_manual_s_store_image_builds_even_with_nothing_in_it() {
     oracles::check(&image, "qcow2", "none");
     let scratch = scratch();
     let raw = oracles::raw_copy(&image, "qcow2", scratch.path());
-    assert_eq!(debugfs_names(&raw, "/"), ["lost+found"]);
+    assert_eq!(oracles::debugfs_names(&raw, "/"), ["lost+found"]);
 }
 
 #[test]
@@ -184,5 +165,5 @@ fn the_manual_s_store_image_holds_the_closure_of_the_paths_it_is_given() {
         .chain(["lost+found".to_owned()])
         .collect();
     expected.sort();
-    assert_eq!(debugfs_names(&raw, "/"), expected);
+    assert_eq!(oracles::debugfs_names(&raw, "/"), expected);
 }

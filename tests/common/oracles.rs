@@ -245,3 +245,21 @@ pub fn extract(raw: &Path, partition: &Partition, to: &Path) {
             .arg(format!("count={}", partition.size)),
     );
 }
+
+/// The names in a directory of an ext4 file system that is a whole raw image.
+pub fn debugfs_names(raw: &Path, directory: &str) -> Vec<String> {
+    let text = stdout(
+        command("debugfs")
+            .args(["-R", &format!("ls -p {directory}")])
+            .arg(raw),
+    );
+    // /inode/mode/uid/gid/name/size/
+    let mut names: Vec<_> = text
+        .lines()
+        .filter_map(|line| line.split('/').nth(5))
+        .filter(|name| !["", ".", ".."].contains(name))
+        .map(str::to_owned)
+        .collect();
+    names.sort();
+    names
+}

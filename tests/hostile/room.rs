@@ -73,6 +73,29 @@ fn the_disk_size_that_the_message_names_works_and_one_less_does_not() {
 }
 
 #[test]
+fn files_without_a_byte_need_room_too() {
+    let crowd = |size: u64| {
+        let mut job = job();
+        let source = job.place().join("source/crowd");
+        fs::create_dir(&source).unwrap();
+        for number in 0..20_000 {
+            fs::write(source.join(number.to_string()), "").unwrap();
+        }
+        job.image(
+            "contents",
+            serde_json::json!([{ "source": source, "target": "/crowd" }]),
+        );
+        job.image("partitionTableType", "none");
+        job.image("diskSize", size).image("format", "raw");
+        job.run()
+    };
+    let error = crowd(100).error();
+    assert!(number_after(&error, " bytes and ") > 20_000, "{error}");
+    let named = number_after(&error, "set diskSize to at least ");
+    oracles::check(&crowd(named).image("nixos.img"), "raw", "none");
+}
+
+#[test]
 fn more_than_ext4_holds_is_refused() {
     let mut job = job();
     job.image("additionalSpace", "17T");
