@@ -1,5 +1,9 @@
 //! How large a disk of automatic size is: for what users may fill, and against nixpkgs' formula.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that cannot go on panics"
+)]
 
 mod common;
 
