@@ -143,7 +143,8 @@ pub fn store(arguments: &[&str]) -> Vec<String> {
         .collect()
 }
 
-fn with_fixture(expression: &str) -> String {
+/// The expression with `fixture` as in [`Build`], for programs that evaluate it themselves.
+pub fn with_fixture(expression: &str) -> String {
     format!(
         "let fixture = import {} {{ cache = {}; program = {PROGRAM}; }}; in {expression}",
         repository().join("tests/fixtures").display(),
