@@ -33,7 +33,9 @@ fn sizes() -> Vec<u64> {
         Ok(count) => count.parse().expect("EXT4_SIZES is a number"),
         Err(_) => 320,
     };
-    let mut sizes = vec![2048, 2049, 2100, 3000, 5000, 1 << 32, (1 << 32) - 1];
+    // Below 2,048 there is no journal.
+    let mut sizes = vec![64, 100, 256, 500, 767, 768, 769, 1024, 1500, 2047];
+    sizes.extend([2048, 2049, 2100, 3000, 5000, 1 << 32, (1 << 32) - 1]);
     let group = 32_768i64;
     let near = [
         -2048, -1100, -600, -300, -50, -1, 0, 1, 10, 100, 300, 560, 600, 700, 1100, 1200, 2200,

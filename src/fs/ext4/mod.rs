@@ -85,7 +85,7 @@ impl Format for Ext4 {
         }
         let Some(layout) = allocate::lay_out(tree, &census, blocks) else {
             return Err(PlanError::TooSmall {
-                needed: size::smallest(tree, &census, blocks, 0)? * BLOCK,
+                needed: size::smallest(tree, &census, blocks.max(size::MINIMUM), 0)? * BLOCK,
                 inodes: census.inodes(),
                 length,
             });
