@@ -1,6 +1,7 @@
 //! Corners, each by name. Counts can be raised: `EXT4_FILES` is the number of files of the tree
 //! with a million.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
@@ -66,6 +67,47 @@ fn names_of_255_bytes_in_a_hashed_directory() {
         tree.insert(InodeId::ROOT, &name, file(b"x")).unwrap();
     }
     make_and_compare(tree);
+}
+
+#[test]
+fn names_with_the_same_hash_on_both_sides_of_a_block_boundary() {
+    let seed = uuid::Uuid::new_v5(&options().uuid, b"ext4 directory hash seed").into_bytes();
+    let seed = mkext4::dirhash::seed_from_uuid(&seed);
+    let signed = mkext4::dirhash::Signedness::Signed;
+    // The hash of 31 bits is that of another writer. Among 300,000 names about 20 pairs share one.
+    let mut by_hash: HashMap<u32, Vec<Vec<u8>>> = HashMap::new();
+    for number in 0..300_000 {
+        let mut name = format!("{number:06}").into_bytes();
+        name.resize(255, b'x');
+        let (hash, _) = mkext4::dirhash::half_md4(&seed, signed, &name);
+        by_hash.entry(hash).or_default().push(name);
+    }
+    let mut tree = empty_tree();
+    let top = tree.insert(InodeId::ROOT, b"top", directory()).unwrap();
+    let mut count = 0;
+    for name in by_hash.values().filter(|names| names.len() > 1).flatten() {
+        tree.insert(top, name, file(b"x")).unwrap();
+        count += 1;
+    }
+    // 15 names of 255 bytes fill a block: every second boundary is within a pair.
+    assert!(count > 30, "{count}");
+    let directory = scratch();
+    let tree = Arc::new(tree);
+    let image = make(directory.path(), &tree, 16 * MIB);
+    mount_and_compare(&image, &tree);
+    let dump = stdout(
+        command("debugfs")
+            .args(["-R", "htree_dump /top"])
+            .arg(&image),
+    );
+    let continued = dump.lines().any(|line| {
+        line.starts_with("Entry #")
+            && line.split_once("Hash 0x").is_some_and(|(_, rest)| {
+                let hash = rest.split([',', ' ']).next().unwrap();
+                u32::from_str_radix(hash, 16).unwrap() % 2 == 1
+            })
+    });
+    assert!(continued, "no block begins within a pair:\n{dump}");
 }
 
 #[test]
