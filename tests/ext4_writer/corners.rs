@@ -74,19 +74,23 @@ fn names_with_the_same_hash_on_both_sides_of_a_block_boundary() {
     let seed = uuid::Uuid::new_v5(&options().uuid, b"ext4 directory hash seed").into_bytes();
     let seed = mkext4::dirhash::seed_from_uuid(&seed);
     let signed = mkext4::dirhash::Signedness::Signed;
-    // The hash of 31 bits is that of another writer. Among 300,000 names about 20 pairs share one.
-    let mut by_hash: HashMap<u32, Vec<Vec<u8>>> = HashMap::new();
-    for number in 0..300_000 {
+    let name = |number: u32| {
         let mut name = format!("{number:06}").into_bytes();
         name.resize(255, b'x');
-        let (hash, _) = mkext4::dirhash::half_md4(&seed, signed, &name);
-        by_hash.entry(hash).or_default().push(name);
+        name
+    };
+    // The hash has 31 bits: among half a million names some 58 pairs share one. It is computed by
+    // another writer.
+    let mut by_hash: HashMap<u32, Vec<u32>> = HashMap::new();
+    for number in 0..500_000 {
+        let (hash, _) = mkext4::dirhash::half_md4(&seed, signed, &name(number));
+        by_hash.entry(hash).or_default().push(number);
     }
     let mut tree = empty_tree();
     let top = tree.insert(InodeId::ROOT, b"top", directory()).unwrap();
     let mut count = 0;
-    for name in by_hash.values().filter(|names| names.len() > 1).flatten() {
-        tree.insert(top, name, file(b"x")).unwrap();
+    for number in by_hash.values().filter(|names| names.len() > 1).flatten() {
+        tree.insert(top, &name(*number), file(b"x")).unwrap();
         count += 1;
     }
     // 15 names of 255 bytes fill a block: every second boundary is within a pair.
