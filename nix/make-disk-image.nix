@@ -64,6 +64,9 @@
   # Memory of the guest that installs the boot loader, in MiB.
   memSize ? 1024,
 
+  # How many seconds that guest may run. Not an argument of nixpkgs' function.
+  guestTimeout ? 3600,
+
   # Whether to put the paths of the closure at the root of the file system, and nothing else.
   onlyNixStore ? false,
 
@@ -196,6 +199,51 @@ let
   pathOrNull = path: if path == null then null else "${path}";
 
   textOrNull = value: if value == null then null else toString value;
+
+  # What has to run in the image, runs in a guest: the boot loader's installer, and what looks up
+  # users by their names.
+  isNumber = id: id == "root" || builtins.match "[0-9]+" (toString id) != null;
+  isNamed = entry: entry.user or null != null && !(isNumber entry.user && isNumber entry.group);
+  needsGuest = !onlyNixStore && (installBootLoader || lib.any isNamed contents);
+
+  guest =
+    let
+      inherit (pkgs.stdenv) hostPlatform;
+      architecture = hostPlatform.qemuArch;
+      kernelTarget = pkgs.linux.target or hostPlatform.linux-kernel.target;
+      loader = nixos.boot.loader;
+    in
+    {
+      inherit architecture;
+      kernel = "${pkgs.linux}/${kernelTarget}";
+      modules = "${pkgs.makeModulesClosure {
+        kernel = lib.getOutput "modules" pkgs.linux;
+        firmware = pkgs.linux;
+        rootModules = [
+          "virtio_pci"
+          "virtio_blk"
+          "virtio_rng"
+          "ext4"
+          "crc32c"
+          "vfat"
+          "nls_cp437"
+          "nls_iso8859-1"
+          "efivarfs"
+        ];
+        # Some are built in, or have another name, in some kernels.
+        allowMissing = true;
+      }}";
+      qemu = "${bin buildPackages.qemu_kvm}/qemu-system-${architecture}";
+      firmware = if touchEFIVars then "${efiFirmware}" else null;
+      systemManagementMode = touchEFIVars && OVMF.systemManagementModeRequired or false;
+      grubDevices = if loader.grub.enable or false then loader.grub.devices or [ ] else [ ];
+      limineDevice =
+        if loader.limine.enable or false && loader.limine.biosSupport or false then
+          loader.limine.biosDevice
+        else
+          null;
+      timeout = guestTimeout;
+    };
 in
 
 pkgs.stdenvNoCC.mkDerivation {
@@ -275,6 +323,8 @@ pkgs.stdenvNoCC.mkDerivation {
       ++ pkgs.stdenvNoCC.initialPath
     );
   };
+
+  guest = if needsGuest then guest else null;
 
   passthru = {
     inherit filePath;

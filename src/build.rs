@@ -2,21 +2,19 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
 
 use crate::fs::Mkext4;
-use crate::fs::fat::{self, FatVolume};
-use crate::image::{self, Content, Image, Part};
-use crate::layout::{Partition, Role};
+use crate::image::{self, Image};
+use crate::install::{self, Installed};
 use crate::output::{self, Directory};
 use crate::plan::{self, Disk};
 use crate::progress::Log;
 use crate::spec::{Format, Spec};
-use crate::tree::{Metadata, Tree};
-use crate::{escape, spec, stage};
+use crate::{assemble, escape, spec, stage};
 
 /// Builds what the attributes in `.attrs.json` ask for.
 ///
@@ -26,18 +24,23 @@ pub fn run(log: &Log) -> Result<()> {
     let spec = log.step("reading the attributes", spec::read)?;
     let work = work_directory()?;
     log.phase("stage");
-    let tree = Arc::new(stage::tree(&spec, work.path(), log)?);
+    let mut tree = Arc::new(stage::tree(&spec, work.path(), log)?);
+    let mut installed = Installed::default();
+    if let Some(guest) = &spec.guest {
+        log.phase("guest");
+        (tree, installed) = install::run(&spec, guest, tree, work.path(), log)?;
+    }
     log.phase("plan");
     let disk = log.step("planning the disk", || plan::disk(&spec, &tree, &Mkext4))?;
     report(&disk);
     log.phase("write");
     let out = Directory::create(&spec.out)?;
     let image = log.step("making the boot partitions", || {
-        assemble(&spec, disk, tree, work.path())
+        assemble::image(&spec, disk, tree, &installed, work.path())
     })?;
     write(&spec, &image, work.path(), log)?;
     log.phase("finish");
-    finish(&spec, work.path(), log)?;
+    finish(&spec, &installed, work.path(), log)?;
     drop(work);
     out.keep();
     Ok(())
@@ -69,63 +72,6 @@ fn report(disk: &Disk) {
         usage.inodes,
         usage.inodes_used
     );
-}
-
-/// Puts together table, boot partitions and root file system.
-fn assemble(spec: &Spec, disk: Disk, tree: Arc<Tree>, work: &Path) -> Result<Image> {
-    let mut parts = Vec::new();
-    for (start, bytes) in disk.layout.table {
-        parts.push(Part {
-            name: "partition table".to_owned(),
-            start,
-            // usize to u64: lossless on every target Rust has.
-            length: bytes.len() as u64,
-            content: Content::Bytes(bytes),
-        });
-    }
-    let mut root = Some((disk.root, tree));
-    for partition in &disk.layout.partitions {
-        let content = match partition.role {
-            Role::BiosBoot => continue,
-            Role::Root => {
-                let (plan, tree) = root.take().context("the layout has two root partitions")?;
-                Content::FileSystem { plan, tree }
-            }
-            Role::Esp | Role::Boot => Content::File(boot_partition(spec, partition, work)?),
-        };
-        parts.push(Part {
-            name: partition.role.name().to_owned(),
-            start: partition.start(),
-            length: partition.length(),
-            content,
-        });
-    }
-    parts.sort_by_key(|part| part.start);
-    Ok(Image {
-        length: disk.layout.disk_length,
-        parts,
-    })
-}
-
-fn boot_partition(spec: &Spec, partition: &Partition, work: &Path) -> Result<PathBuf> {
-    // Identity::fat_volumes has one for each boot partition a layout can have, in their order.
-    let first = partition.number == 1;
-    let volume = FatVolume {
-        label: match partition.role {
-            Role::Esp => "ESP",
-            _ => "BOOT",
-        },
-        id: spec.identity.fat_volumes[usize::from(!first)],
-        first_sector: partition.first_sector,
-        length: partition.length(),
-        tree: &Tree::new(Metadata::new(0o755)),
-    };
-    fat::make(&spec.tools, &volume, work).with_context(|| {
-        format!(
-            "making the file system of the {} partition",
-            partition.role.name()
-        )
-    })
 }
 
 /// Writes the image file into `$out`, under another name until it is whole.
@@ -165,8 +111,9 @@ fn write(spec: &Spec, image: &Image, work: &Path, log: &Log) -> Result<()> {
     })
 }
 
-fn finish(spec: &Spec, work: &Path, log: &Log) -> Result<()> {
-    if let Some(variables) = &spec.output.efi_variables {
+fn finish(spec: &Spec, installed: &Installed, work: &Path, log: &Log) -> Result<()> {
+    let variables = installed.efi_variables.as_ref();
+    if let Some(variables) = variables.or(spec.output.efi_variables.as_ref()) {
         let target = spec.out.join("efi-vars.fd");
         fs::copy(variables, &target)
             .and_then(|_| fs::set_permissions(&target, fs::Permissions::from_mode(0o644)))

@@ -6,6 +6,7 @@
 //! describes the way on one page.
 
 pub mod escape;
+pub mod owner;
 pub mod process;
 pub mod progress;
 pub mod signals;
@@ -24,11 +25,17 @@ pub mod fs;
 
 pub mod image;
 
+pub mod guest;
+
 pub mod output;
 
 pub mod plan;
 
 pub mod stage;
+
+pub mod assemble;
+
+pub mod install;
 
 pub mod build;
 

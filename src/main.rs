@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
+use make_disk_image::guest::init;
 use make_disk_image::progress::Log;
 use make_disk_image::{build, inspect, progress, signals};
 
@@ -30,6 +31,9 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    if init::is_init() {
+        init::run();
+    }
     let arguments = Arguments::parse();
     progress::init();
     let result = run(&arguments.command);

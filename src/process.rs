@@ -58,6 +58,33 @@ impl Running {
     }
 }
 
+/// A child that is watched while it runs. Dropped, it is killed with whatever it has started.
+pub(crate) struct Watched(Option<Running>);
+
+impl Watched {
+    /// Starts `command`, with nothing on its standard input. Its other streams are the caller's to
+    /// set. Start it on a thread that outlives it.
+    ///
+    /// # Errors
+    /// If it can't be started: with its name.
+    pub(crate) fn start(command: &mut Command) -> Result<Watched> {
+        command.stdin(Stdio::null());
+        Ok(Watched(Some(Running::start(command)?)))
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        if let Some(running) = self.0.take() {
+            if let Some(group) = running.group {
+                // It may have ended by itself.
+                let _ = killpg(group, Signal::SIGKILL);
+            }
+            let _ = running.wait();
+        }
+    }
+}
+
 /// Kills every child that runs and whatever it has started, and lets no more start: for the moment
 /// before we end.
 pub(crate) fn kill_all() {

@@ -37,9 +37,9 @@ pub fn tree(spec: &Spec, work: &Path, log: &Log) -> Result<Tree> {
     };
     let what = format!("listing the {} paths of the closure", spec.closure.len());
     log.step(&what, || closure(&mut tree, spec, parent))?;
-    if let System::Installed(installation) = &spec.system {
-        // Last, as everything below a target changes hands with it.
-        graft::owners(&mut tree, &installation.contents)?;
+    if let (System::Installed(installation), None) = (&spec.system, &spec.guest) {
+        // Last, as everything below a target changes hands with it; a guest comes even before.
+        graft::owners(&mut tree, &installation.contents, &[])?;
     }
     Ok(tree)
 }

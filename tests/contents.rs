@@ -11,7 +11,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use make_disk_image::spec::{Graft, Owner};
+use make_disk_image::spec::{Graft, Ids, Owner};
 use make_disk_image::tree::{Chmod, Metadata, Timestamp, Tree, graft};
 
 const PROGRAMS: [(&str, &str); 8] = [
@@ -279,7 +279,7 @@ fn grafts(sources: &Path, entries: &[Entry]) -> Vec<Graft> {
             .map(OsString::from)
             .collect(),
         mode: (!mode.is_empty()).then(|| Chmod::parse(mode).unwrap()),
-        owner: owner.map(|(uid, gid)| Owner { uid, gid }),
+        owner: owner.map(|(uid, gid)| Owner::Ids(Ids { uid, gid })),
     };
     entries.iter().map(graft).collect()
 }
@@ -293,7 +293,7 @@ fn grafted(sources: &Path, entries: &[Entry]) -> anyhow::Result<Tree> {
         Path::new("/nix/store"),
         Timestamp::STORE,
     )?;
-    graft::owners(&mut tree, &grafts)?;
+    graft::owners(&mut tree, &grafts, &[])?;
     Ok(tree)
 }
 

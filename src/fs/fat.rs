@@ -23,6 +23,10 @@ use crate::{escape, process};
 /// (Microsoft FAT specification, "Date and Time Formats").
 const TIMES: (i64, i64) = (315_532_800, 4_354_819_198);
 
+/// What mtools are told besides their environment: names are ASCII (IBM's code page 367). Any other
+/// code page is a file of glibc's that need not be there.
+const CONFIGURATION: &str = "default_codepage=367\n";
+
 /// The longest file, in bytes.
 const LARGEST_FILE: u64 = u32::MAX as u64;
 
@@ -176,6 +180,9 @@ fn check_room(volume: &FatVolume<'_>, geometry: &Geometry) -> Result<(), FatErro
 fn fill(tools: &Tools, tree: &Tree, image: &Path, work: &Path) -> anyhow::Result<()> {
     let mut entries = Vec::new();
     tree.walk(|path, id| entries.push((path.to_owned(), id)));
+    let configuration = work.join("mtoolsrc");
+    fs::write(&configuration, CONFIGURATION)
+        .with_context(|| format!("writing {}", escape::path(&configuration)))?;
     for (path, id) in entries {
         let inode = tree.inode(id);
         // Names were checked: they are ASCII.
@@ -185,6 +192,7 @@ fn fill(tools: &Tools, tree: &Tree, image: &Path, work: &Path) -> anyhow::Result
         let run = |program: &str, source: Option<&Path>| {
             let mut command = Command::new(tools.mtools.join(program));
             clean_environment(&mut command, time);
+            command.env("MTOOLSRC", &configuration);
             command.arg("-i").arg(image).args(source).arg(&target);
             process::output(&mut command)
                 .map(drop)
@@ -239,7 +247,6 @@ fn clean_environment(command: &mut Command, time: i64) {
         .env("LC_ALL", "C")
         .env("TZ", "UTC")
         .env("SOURCE_DATE_EPOCH", time.to_string())
-        .env("MTOOLSRC", "/dev/null")
         .env("MTOOLS_SKIP_CHECK", "1")
         .env("MTOOLS_FAT_COMPATIBILITY", "0")
         .env("MTOOLS_LOWER_CASE", "0")

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::attributes::{Attributes, number, quoted, shown};
 use super::problems::Problems;
-use super::{Graft, Owner};
+use super::{Graft, Ids, Names, Owner};
 use crate::tree::Chmod;
 
 /// The longest file name of ext4 in bytes.
@@ -92,11 +92,14 @@ fn owner(entry: &Attributes<'_>, problems: &mut Problems) -> Option<Owner> {
     let missing = match (entry.optional("user"), entry.optional("group")) {
         (None, None) => return None,
         (Some(user), Some(group)) => {
-            let uid = id(&entry.at("user"), user, problems);
-            let gid = id(&entry.at("group"), group, problems);
-            return Some(Owner {
-                uid: uid?,
-                gid: gid?,
+            let user = account(&entry.at("user"), user, problems);
+            let group = account(&entry.at("group"), group, problems);
+            return Some(match (user?, group?) {
+                (Account::Id(uid), Account::Id(gid)) => Owner::Ids(Ids { uid, gid }),
+                (user, group) => Owner::Names(Names {
+                    user: user.name(),
+                    group: group.name(),
+                }),
             });
         }
         (Some(_), None) => "group",
@@ -109,7 +112,22 @@ fn owner(entry: &Attributes<'_>, problems: &mut Problems) -> Option<Owner> {
     None
 }
 
-fn id(at: &str, value: &Value, problems: &mut Problems) -> Option<u32> {
+/// A user or a group.
+enum Account {
+    Id(u32),
+    Name(String),
+}
+
+impl Account {
+    fn name(self) -> String {
+        match self {
+            Account::Id(id) => id.to_string(),
+            Account::Name(name) => name,
+        }
+    }
+}
+
+fn account(at: &str, value: &Value, problems: &mut Problems) -> Option<Account> {
     if let Some(id) = number(value) {
         let id = u32::try_from(id).ok().filter(|id| *id <= MAX_ID);
         if id.is_none() {
@@ -118,23 +136,27 @@ fn id(at: &str, value: &Value, problems: &mut Problems) -> Option<u32> {
                 format!("{} is too large; the largest ID is {MAX_ID}", shown(value)),
             );
         }
-        return id;
+        return id.map(Account::Id);
     }
     match value {
         // User and group 0 of every NixOS, whatever its configuration.
-        Value::String(name) if name == "root" => return Some(0),
-        Value::String(name) if name.bytes().any(|byte| !byte.is_ascii_digit()) => problems.add(
-            at,
-            format!(
-                "{} is a name, and only a guest that runs the image's own system can look it up; \
-                 this version has no guest stage yet: write the number, as in \"1000\"",
-                quoted(name)
+        Value::String(name) if name == "root" => return Some(Account::Id(0)),
+        // passwd(5) has colons between fields and a line for each user.
+        Value::String(name) if name.contains(':') || name.contains(char::is_control) => problems
+            .add(
+                at,
+                format!(
+                    "{} can't be a name: it has a colon or a control character in it",
+                    quoted(name)
+                ),
             ),
-        ),
+        Value::String(name) if name.bytes().any(|byte| !byte.is_ascii_digit()) => {
+            return Some(Account::Name(name.clone()));
+        }
         other => problems.add(
             at,
             format!(
-                "{} is no ID; write a number in a string, as in \"1000\"",
+                "{} is no ID; write a name, or a number in a string, as in \"1000\"",
                 shown(other)
             ),
         ),

@@ -6,6 +6,7 @@ mod closure;
 mod contents;
 mod disk;
 mod find;
+mod guest;
 mod identity;
 mod output;
 mod parse;
@@ -17,6 +18,7 @@ mod tools;
 #[cfg(test)]
 pub(crate) mod tests;
 
+pub use crate::owner::{Ids, Names};
 pub use find::read;
 pub use parse::parse;
 pub use problems::{Problem, Problems};
@@ -25,6 +27,7 @@ pub use store_path::{StorePath, StorePathError};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use uuid::Uuid;
 
@@ -53,6 +56,8 @@ pub struct Spec {
     pub closure: Vec<PathInfo>,
     /// The programs we run.
     pub tools: Tools,
+    /// The guest, where one has to run.
+    pub guest: Option<Guest>,
 }
 
 /// What the caller gets.
@@ -192,13 +197,49 @@ pub struct Graft {
     pub owner: Option<Owner>,
 }
 
-/// Numeric owner and group. (Names need the guest, which knows the image's passwd.)
+/// An owner and a group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Owner {
+    /// Numbers.
+    Ids(Ids),
+    /// Names, at least one of them: only the guest, which knows the image's passwd, can look them
+    /// up.
+    Names(Names),
+}
+
+/// The virtual machine that runs the image's own system.
+#[derive(Debug, Clone)]
+pub struct Guest {
+    /// Its processor.
+    pub architecture: Architecture,
+    /// The kernel, as a boot loader takes it.
+    pub kernel: PathBuf,
+    /// nixpkgs' `makeModulesClosure`.
+    pub modules: PathBuf,
+    /// QEMU's program for this architecture.
+    pub qemu: PathBuf,
+    /// The EFI firmware, with `touchEFIVars`; [`Output::efi_variables`] has its variables.
+    pub firmware: Option<PathBuf>,
+    /// Whether the firmware needs System Management Mode.
+    pub system_management_mode: bool,
+    /// Devices that boot loaders will be told to install to: paths below `/dev`, or words that are
+    /// no device, like "nodev".
+    pub devices: Vec<String>,
+    /// Memory in MiB.
+    pub memory: u64,
+    /// How long it may run.
+    pub timeout: Duration,
+    /// Whether to install the boot loader.
+    pub boot_loader: bool,
+}
+
+/// Processors that a guest can have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Owner {
-    /// User ID.
-    pub uid: u32,
-    /// Group ID.
-    pub gid: u32,
+pub enum Architecture {
+    /// 64-bit x86.
+    X86_64,
+    /// 64-bit ARM.
+    Aarch64,
 }
 
 /// What `exportReferencesGraph` says of one path.

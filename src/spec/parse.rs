@@ -2,10 +2,10 @@
 
 use serde_json::Value;
 
-use super::attributes::{self, Attributes, shown};
+use super::attributes::Attributes;
 use super::closure::{self, Closure};
 use super::problems::Problems;
-use super::{Installation, Spec, System, contents, disk, identity, output, tools};
+use super::{Installation, Owner, Spec, System, contents, disk, guest, identity, output, tools};
 
 /// Checks the contents of an `.attrs.json`, as nix/make-disk-image.nix and Nix make it. Attributes
 /// that we don't know are no problem: stdenv adds many.
@@ -46,7 +46,6 @@ fn spec(top: &Attributes<'_>, problems: &mut Problems) -> Option<Spec> {
     let root = disk::root(&image, table, problems);
     let output = output::output(&image, table, problems);
     let identity = identity::identity(&image, problems);
-    memory(&image, problems);
     let closure = closure::closure(top, store_dir, problems);
     let system = system(
         &image,
@@ -56,6 +55,8 @@ fn spec(top: &Attributes<'_>, problems: &mut Problems) -> Option<Spec> {
         problems,
     );
     let tools = tools::tools(top, only_nix_store == Some(false), problems);
+    let needed = needs_guest(&image, system.as_ref());
+    let guest = guest::guest(top, &image, needed, problems);
     Some(Spec {
         out: out?.as_str().into(),
         output: output?,
@@ -68,6 +69,7 @@ fn spec(top: &Attributes<'_>, problems: &mut Problems) -> Option<Spec> {
         store_dir: store_dir.into(),
         closure: closure?.paths?,
         tools: tools?,
+        guest: guest?,
     })
 }
 
@@ -87,17 +89,18 @@ fn store_dir<'a>(image: &Attributes<'a>, problems: &mut Problems) -> Option<&'a 
     Some(dir)
 }
 
-/// Only a guest would need it; a wrong one is wrong all the same.
-fn memory(image: &Attributes<'_>, problems: &mut Problems) {
-    let Some(value) = image.required("memSize", problems) else {
-        return;
+/// What needs a guest; empty if nothing does, `None` if that can't be told.
+fn needs_guest(image: &Attributes<'_>, system: Option<&System>) -> Option<&'static str> {
+    let System::Installed(installation) = system? else {
+        return Some("");
     };
-    if attributes::number(value).is_none_or(|mebibytes| mebibytes == 0) {
-        let message = format!(
-            "{} is no memory size; write a whole number of MiB, as in 1024",
-            shown(value)
-        );
-        problems.add(image.at("memSize"), message);
+    if image.optional("installBootLoader") == Some(&Value::Bool(true)) {
+        return Some("installBootLoader = true");
+    }
+    let named = |graft: &super::Graft| matches!(graft.owner, Some(Owner::Names(_)));
+    match installation.contents.iter().any(named) {
+        true => Some("an owner in contents that is a name"),
+        false => Some(""),
     }
 }
 
@@ -123,15 +126,6 @@ fn system(
             problems.add(image.at(key), message);
         }
         return Some(System::StoreOnly);
-    }
-    if boot_loader == Some(true) {
-        problems.add(
-            image.at("installBootLoader"),
-            "needs a guest that runs the image's own system, and this version has no guest stage \
-             yet: set installBootLoader = false. The image then has the system and its profile, \
-             but nothing in the boot partitions and no boot code: boot it with kernel and initrd \
-             given directly, or install a boot loader later",
-        );
     }
     let mut member = |key: &str| {
         let path = image.store_path(key, store_dir, problems)?;

@@ -6,7 +6,7 @@ use crate::nix::Nix;
 
 /// nixpkgs' arguments and ours, and whether they have a default.
 #[test]
-fn the_arguments_are_those_of_nixpkgs_and_package() {
+fn the_arguments_are_those_of_nixpkgs_and_our_own() {
     let names = Nix::new().eval("builtins.functionArgs make-disk-image");
     assert_eq!(
         names,
@@ -14,7 +14,8 @@ fn the_arguments_are_those_of_nixpkgs_and_package() {
             "OVMF": true, "additionalPaths": true, "additionalSpace": true, "baseName": true,
             "bootSize": true, "config": false, "configFile": true, "contents": true,
             "copyChannel": true, "deterministic": true, "diskSize": true, "efiFirmware": true,
-            "efiVariables": true, "format": true, "fsType": true, "installBootLoader": true,
+            "efiVariables": true, "format": true, "fsType": true, "guestTimeout": true,
+            "installBootLoader": true,
             "label": true, "lib": false, "memSize": true, "name": true, "onlyNixStore": true,
             "package": true, "partitionTableType": true, "pkgs": false, "postVM": true,
             "rootFSUID": true, "rootGPUID": true, "touchEFIVars": true

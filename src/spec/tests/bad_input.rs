@@ -80,7 +80,6 @@ fn attributes_that_are_missing_are_all_named() {
             "image.postVM",
             "image.touchEFIVars",
             "image.deterministic",
-            "image.memSize",
             "closure",
             "image.contents",
             "image.installBootLoader",
@@ -90,6 +89,7 @@ fn attributes_that_are_missing_are_all_named() {
             "tools.nixStore",
             "tools.qemuImg",
             "tools.path",
+            "image.memSize",
         ]
     );
 }

@@ -4,7 +4,9 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::super::{DiskSize, Format, Owner, PartitionTable, Spec, System};
+use super::super::{
+    Architecture, DiskSize, Format, Ids, Names, Owner, PartitionTable, Spec, System,
+};
 use super::{BASH, CHANNEL, TOPLEVEL, attributes, changed, parse_value};
 
 fn spec(changes: &[(&str, Value)]) -> Spec {
@@ -196,16 +198,55 @@ fn contents_are_grafts() {
     assert_eq!(a.owner, None);
     assert_eq!(
         b.owner,
-        Some(Owner {
+        Some(Owner::Ids(Ids {
             uid: 1000,
             gid: 100
-        })
+        }))
     );
     assert_eq!(b.mode, None);
     assert!(c.target.is_empty());
-    assert_eq!(c.owner, Some(Owner { uid: 0, gid: 0 }));
-    assert_eq!((&d.target[..], d.owner), (&["é".into()][..], None));
+    assert_eq!(c.owner, Some(Owner::Ids(Ids { uid: 0, gid: 0 })));
+    assert_eq!((&d.target[..], &d.owner), (&["é".into()][..], &None));
     assert_eq!(e.target, b.target);
+}
+
+const GUEST: &str = r#"{
+    "architecture": "x86_64", "kernel": "/k/bzImage", "modules": "/m", "qemu": "/q/bin/qemu",
+    "firmware": "/f/OVMF_CODE.fd", "systemManagementMode": false,
+    "grubDevices": ["/dev/sda", "nodev"], "limineDevice": "/dev/sdb", "timeout": 60
+}"#;
+
+#[test]
+fn a_boot_loader_or_the_name_of_an_owner_needs_a_guest() {
+    let guest: Value = serde_json::from_str(GUEST).unwrap();
+    let named = json!([{ "source": "/s", "target": "/t", "user": "alice", "group": 7 }]);
+    let idle = spec(&[("/guest", guest.clone())]);
+    assert!(idle.guest.is_none());
+
+    let spec = spec(&[
+        ("/guest", guest),
+        ("/image/installBootLoader", json!(true)),
+        ("/image/contents", named),
+        ("/image/memSize", json!(2048)),
+    ]);
+    let guest = spec.guest.unwrap();
+    assert_eq!(guest.architecture, Architecture::X86_64);
+    assert_eq!(guest.kernel, Path::new("/k/bzImage"));
+    // No EFI variables are wanted.
+    assert_eq!(guest.firmware, None);
+    assert_eq!(guest.devices, ["/dev/sda", "nodev", "/dev/sdb"]);
+    assert_eq!((guest.memory, guest.timeout.as_secs()), (2048, 60));
+    assert!(guest.boot_loader);
+    let System::Installed(installation) = spec.system else {
+        panic!("not installed");
+    };
+    assert_eq!(
+        installation.contents[0].owner,
+        Some(Owner::Names(Names {
+            user: "alice".into(),
+            group: "7".into()
+        }))
+    );
 }
 
 #[test]

@@ -6,26 +6,39 @@ use super::super::place::find_directory;
 use super::super::{InodeId, Kind, Tree};
 use super::target_path;
 use crate::escape;
+use crate::owner::Ids;
 use crate::spec::{Graft, Owner};
 
 /// Gives every target of `contents` that has an owner to it, with everything below it, one entry
-/// after the other. nixpkgs runs `chown -R OWNER TARGET` when all else is done, so this comes last,
-/// and other entries' files below a target, and those of the installation, change hands as well.
+/// after the other; `names` has what the owners that are names stand for, in their order. nixpkgs
+/// runs `chown -R OWNER TARGET` when all else is done, so this comes last, and other entries' files
+/// below a target, and those of the installation, change hands as well.
 ///
 /// As with chown(2), whatever is no directory loses its set-user-ID bit, its set-group-ID bit where
 /// its group may execute it, and its capabilities; symlinks change hands themselves.
 ///
 /// # Errors
-/// If a target is not there any more, or the way to it is not one of directories.
-pub fn owners(tree: &mut Tree, contents: &[Graft]) -> Result<()> {
+/// If a target is not there any more, or the way to it is not one of directories. If `names` is too
+/// short.
+pub fn owners(tree: &mut Tree, contents: &[Graft], names: &[Ids]) -> Result<()> {
+    let mut names = names.iter();
     for graft in contents {
-        if let Some(owner) = graft.owner {
-            let id = find(tree, graft).with_context(|| {
-                let target = escape::path(&target_path(graft));
-                format!("contents: giving {target} to {}:{}", owner.uid, owner.gid)
-            })?;
-            chown_all(tree, id, owner);
-        }
+        let ids = match &graft.owner {
+            None => continue,
+            Some(Owner::Ids(ids)) => *ids,
+            Some(Owner::Names(name)) => *names.next().with_context(|| {
+                format!(
+                    "nobody looked up {}:{}",
+                    escape::bytes(name.user.as_bytes()),
+                    escape::bytes(name.group.as_bytes())
+                )
+            })?,
+        };
+        let id = find(tree, graft).with_context(|| {
+            let target = escape::path(&target_path(graft));
+            format!("contents: giving {target} to {}:{}", ids.uid, ids.gid)
+        })?;
+        chown_all(tree, id, ids);
     }
     Ok(())
 }
@@ -42,7 +55,7 @@ fn find(tree: &Tree, graft: &Graft) -> Result<InodeId> {
     }
 }
 
-fn chown_all(tree: &mut Tree, top: InodeId, owner: Owner) {
+fn chown_all(tree: &mut Tree, top: InodeId, owner: Ids) {
     let mut stack = vec![top];
     while let Some(id) = stack.pop() {
         if let Some(entries) = tree.directory(id) {

@@ -9,7 +9,7 @@ mod holes;
 mod policy;
 mod read;
 mod workers;
-mod xattrs;
+pub(crate) mod xattrs;
 
 use std::num::NonZero;
 use std::path::{Path, PathBuf};

@@ -1,0 +1,86 @@
+//! The whole disk put together: table, boot code, boot partitions and root file system.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+
+use crate::fs::fat::{self, FatVolume};
+use crate::guest;
+use crate::image::{Content, Image, Part};
+use crate::install::Installed;
+use crate::layout::{Partition, Role};
+use crate::plan::Disk;
+use crate::spec::Spec;
+use crate::tree::{Metadata, Tree};
+
+/// The image of `disk`, whose root file system holds `tree`. Boot partitions are made in `work`.
+///
+/// # Errors
+/// If the files of a boot partition do not fit, or it can't be made.
+pub fn image(
+    spec: &Spec,
+    disk: Disk,
+    tree: Arc<Tree>,
+    installed: &Installed,
+    work: &Path,
+) -> Result<Image> {
+    let mut parts = Vec::new();
+    for (start, bytes) in guest::overlay(&installed.areas, &disk.layout) {
+        parts.push(Part {
+            name: "partition table and boot code".to_owned(),
+            start,
+            // usize to u64: lossless on every target Rust has.
+            length: bytes.len() as u64,
+            content: Content::Bytes(bytes),
+        });
+    }
+    let empty = Tree::new(Metadata::new(0o755));
+    let mut root = Some((disk.root, tree));
+    for partition in &disk.layout.partitions {
+        let content = match partition.role {
+            // What is in it is boot code.
+            Role::BiosBoot => continue,
+            Role::Root => {
+                let (plan, tree) = root.take().context("the layout has two root partitions")?;
+                Content::FileSystem { plan, tree }
+            }
+            Role::Esp | Role::Boot => {
+                let tree = installed.boot.get(&partition.number).unwrap_or(&empty);
+                Content::File(boot_partition(spec, partition, tree, work)?)
+            }
+        };
+        parts.push(Part {
+            name: partition.role.name().to_owned(),
+            start: partition.start(),
+            length: partition.length(),
+            content,
+        });
+    }
+    parts.sort_by_key(|part| part.start);
+    Ok(Image {
+        length: disk.layout.disk_length,
+        parts,
+    })
+}
+
+fn boot_partition(spec: &Spec, partition: &Partition, tree: &Tree, work: &Path) -> Result<PathBuf> {
+    // Identity::fat_volumes has one for each boot partition a layout can have, in their order.
+    let first = partition.number == 1;
+    let volume = FatVolume {
+        label: match partition.role {
+            Role::Esp => "ESP",
+            _ => "BOOT",
+        },
+        id: spec.identity.fat_volumes[usize::from(!first)],
+        first_sector: partition.first_sector,
+        length: partition.length(),
+        tree,
+    };
+    fat::make(&spec.tools, &volume, work).with_context(|| {
+        format!(
+            "making the file system of the {} partition",
+            partition.role.name()
+        )
+    })
+}

@@ -1,0 +1,71 @@
+//! Which accelerators to try.
+
+use std::fs::{self, OpenOptions};
+use std::path::Path;
+use std::time::Duration;
+
+/// How QEMU runs the guest's instructions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Accelerator {
+    /// By the processor, through `/dev/kvm`.
+    Kvm,
+    /// By QEMU itself: slower, and always there.
+    Tcg,
+}
+
+/// How long a guest under KVM may take to say its first word: many times of what it needs.
+pub const KVM_PATIENCE: Duration = Duration::from_secs(40);
+
+/// What to try, in this order. That `/dev/kvm` opens does not say that a guest runs: where the
+/// processor has no extensions for it, guests can hang there. So TCG always comes after KVM.
+pub fn candidates() -> &'static [Accelerator] {
+    let opens = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open("/dev/kvm")
+        .map_err(|error| error.to_string());
+    let processor = fs::read_to_string(Path::new("/proc/cpuinfo")).unwrap_or_default();
+    let (list, why) = choose(opens.map(drop), &processor);
+    log::info!("{why}");
+    list
+}
+
+fn choose(opens: Result<(), String>, processor: &str) -> (&'static [Accelerator], String) {
+    let emulated = |why: String| (&[Accelerator::Tcg][..], why);
+    if let Err(error) = opens {
+        return emulated(format!("the guest is emulated: /dev/kvm: {error}"));
+    }
+    // On x86 the flags say it; elsewhere there are none of this kind.
+    let x86 = processor.lines().find(|line| line.starts_with("flags"));
+    let extended = |flags: &str| flags.split_whitespace().any(|f| f == "vmx" || f == "svm");
+    if x86.is_some_and(|flags| !extended(flags)) {
+        return emulated(
+            "the guest is emulated: /dev/kvm opens, but the processor has neither vmx nor svm"
+                .to_owned(),
+        );
+    }
+    (
+        &[Accelerator::Kvm, Accelerator::Tcg],
+        "the guest runs under KVM".to_owned(),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kvm_is_tried_only_where_it_may_work() {
+        use Accelerator::{Kvm, Tcg};
+        let absent = || Err("No such file or directory".to_owned());
+        for (opens, processor, list) in [
+            (Ok(()), "flags\t\t: fpu vmx sse\n", &[Kvm, Tcg][..]),
+            (Ok(()), "flags : svm\n", &[Kvm, Tcg]),
+            (Ok(()), "flags : fpu svmx\n", &[Tcg]),
+            (Ok(()), "CPU implementer : 0x41\n", &[Kvm, Tcg]),
+            (absent(), "flags : vmx\n", &[Tcg]),
+        ] {
+            assert_eq!(choose(opens, processor).0, list, "{processor}");
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! Device nodes and the links that boot loader installers look for.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::os::unix::fs::symlink;
+use std::path::{Component, Path};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+
+/// The disk to install to.
+const DISK: &str = "/dev/vda";
+
+/// How long a disk may take to appear.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Waits until `device` is there.
+pub fn wait_for(device: &str) -> Result<()> {
+    let begin = Instant::now();
+    while !Path::new(device).exists() {
+        if begin.elapsed() > PATIENCE {
+            bail!(
+                "there is no {device} after {} s; does the kernel have virtio_pci and virtio_blk?",
+                PATIENCE.as_secs()
+            );
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
+    Ok(())
+}
+
+/// Makes what udev would make: `/dev/block/MAJOR:MINOR`, and what nixpkgs makes: `/dev/xvda`,
+/// `/dev/sda` and `links` for the disk.
+pub fn link(links: &[String]) -> Result<()> {
+    for (name, target) in [
+        ("fd", "/proc/self/fd"),
+        ("stdin", "/proc/self/fd/0"),
+        ("stdout", "/proc/self/fd/1"),
+        ("stderr", "/proc/self/fd/2"),
+    ] {
+        make(&Path::new("/dev").join(name), target)?;
+    }
+    block_numbers().context("making /dev/block")?;
+    let usual = ["/dev/xvda", "/dev/sda"].into_iter();
+    for link in usual.chain(links.iter().map(String::as_str)) {
+        // GRUB's "nodev" is no device.
+        if link == DISK || link == "nodev" || link.is_empty() {
+            continue;
+        }
+        let path = Path::new(link);
+        let climbs = path.components().any(|part| part == Component::ParentDir);
+        ensure!(
+            path.starts_with("/dev") && !climbs,
+            "{link} is not a device below /dev: a boot loader can't be installed to it"
+        );
+        if let Some(parent) = path.parent() {
+            fs::create_dir_all(parent).with_context(|| format!("making {}", parent.display()))?;
+        }
+        make(path, DISK)?;
+    }
+    Ok(())
+}
+
+fn block_numbers() -> Result<()> {
+    fs::create_dir_all("/dev/block")?;
+    for entry in fs::read_dir("/sys/class/block")? {
+        let entry = entry?;
+        let numbers = fs::read_to_string(entry.path().join("dev"))?;
+        let name = entry.file_name();
+        let target = Path::new("..").join(name);
+        make(&Path::new("/dev/block").join(numbers.trim()), target)?;
+    }
+    Ok(())
+}
+
+fn make(link: &Path, target: impl AsRef<Path>) -> Result<()> {
+    match symlink(target, link) {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => {
+            Err(error).with_context(|| format!("making the link {}", link.display()))
+        }
+        _ => Ok(()),
+    }
+}

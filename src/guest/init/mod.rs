@@ -1,0 +1,70 @@
+//! The guest's side: `/init` of its initrd. It installs what the job says into the disk, sends
+//! back what that changed, and powers off.
+
+mod devices;
+mod install;
+mod kernel;
+mod owners;
+mod send;
+mod snapshot;
+mod target;
+
+use std::fs;
+use std::io::Write;
+
+use anyhow::{Context, Result};
+use nix::sys::reboot::{RebootMode, reboot};
+use nix::unistd;
+
+use super::console::{EXIT, FAILED, STARTED};
+use super::job::{self, Job};
+
+/// Whether this process is a guest's `/init`. (In Nix's sandbox a builder has the process ID 1, too.)
+pub fn is_init() -> bool {
+    unistd::getpid().as_raw() == 1 && std::env::args_os().next().is_some_and(|arg| arg == "/init")
+}
+
+/// Does the job and powers off.
+pub fn run() -> ! {
+    let status = match work() {
+        Ok(()) => 0,
+        Err(error) => {
+            // The host wants one line.
+            let text = format!("{error:#}").replace('\n', "; ");
+            say(&format!("{FAILED}{text}"));
+            1
+        }
+    };
+    unistd::sync();
+    // In front of it may be half a line of another program.
+    say(&format!("\n{EXIT}{status}"));
+    loop {
+        let _ = reboot(RebootMode::RB_POWER_OFF);
+        // It can't be powered off like this; -no-reboot makes QEMU end as well.
+        let _ = reboot(RebootMode::RB_AUTOBOOT);
+    }
+}
+
+/// A line on the console.
+fn say(line: &str) {
+    // Nobody could be told of an error.
+    let _ = std::io::stdout().write_all(format!("{line}\n").as_bytes());
+}
+
+fn work() -> Result<()> {
+    kernel::mount_own()?;
+    say(STARTED);
+    let json = fs::read(job::PATH).context("reading the job")?;
+    let job: Job = serde_json::from_slice(&json).context("reading the job")?;
+    kernel::load_modules()?;
+    devices::wait_for(&job.root)?;
+    devices::link(&job.links)?;
+    target::mount(&job)?;
+    kernel::set_clock(job.time)?;
+    let before = snapshot::take(&job)?;
+    install::run(&job)?;
+    let owners = owners::look_up(&job.owners)?;
+    kernel::end_others();
+    target::flush()?;
+    send::report(&job, &before, &owners)
+}

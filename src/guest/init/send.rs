@@ -1,0 +1,161 @@
+//! The report, written to its disk.
+
+use std::collections::HashMap;
+use std::fs::{self, File, Metadata, OpenOptions};
+use std::io::{self, BufWriter, Read, Seek, SeekFrom};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use nix::sys::stat::{major, minor};
+
+use super::snapshot::{State, excluded, walk};
+use super::target::{VIEW, boot_view};
+use crate::escape;
+use crate::guest::job::{Area, Job};
+use crate::guest::report::{Record, RecordKind, Writer};
+use crate::owner::Ids;
+use crate::tree::scan::xattrs;
+
+/// Where the report goes.
+const DISK: &str = "/dev/vdb";
+
+/// Writes everything that the host wants to know.
+pub fn report(job: &Job, before: &HashMap<PathBuf, State>, owners: &[Ids]) -> Result<()> {
+    let disk = OpenOptions::new()
+        .write(true)
+        .open(DISK)
+        .with_context(|| format!("opening {DISK}"))?;
+    let mut writer = Writer::new(BufWriter::with_capacity(1 << 20, &disk));
+    let wrote = || format!("writing the report to {DISK}");
+    writer.owners(owners).with_context(wrote)?;
+    let root = Path::new(VIEW);
+    let excluded = excluded(job);
+    writer.paths(&paths(root, &excluded)?).with_context(wrote)?;
+
+    let mut links = HashMap::new();
+    walk(root, &excluded, &mut |path, stat| {
+        if before.get(path) == Some(&State::of(stat)) {
+            return Ok(());
+        }
+        file(&mut writer, 0, root, path, stat, &mut links)
+    })?;
+    for boot in &job.boot {
+        let top = boot_view(boot.number);
+        // FAT has no hard links.
+        let mut none = HashMap::new();
+        walk(&top, &[], &mut |path, stat| {
+            file(&mut writer, boot.number, &top, path, stat, &mut none)
+        })?;
+    }
+    for area in &job.areas {
+        let bytes = read_area(area)?;
+        writer.area(&area.name, &bytes).with_context(wrote)?;
+    }
+    let buffered = writer.end().with_context(wrote)?;
+    drop(buffered);
+    disk.sync_all().with_context(wrote)
+}
+
+fn paths(top: &Path, excluded: &[PathBuf]) -> Result<Vec<u8>> {
+    let mut paths = Vec::new();
+    walk(top, excluded, &mut |path, _| {
+        paths.extend_from_slice(path.as_os_str().as_bytes());
+        paths.push(0);
+        Ok(())
+    })?;
+    Ok(paths)
+}
+
+fn file<W: io::Write>(
+    writer: &mut Writer<W>,
+    volume: u32,
+    top: &Path,
+    path: &Path,
+    stat: &Metadata,
+    links: &mut HashMap<u64, PathBuf>,
+) -> Result<()> {
+    let name = || format!("sending {}", escape::path(path));
+    let here = top.join(path);
+    let Some(kind) = kind(&here, path, stat, links).with_context(name)? else {
+        return Ok(());
+    };
+    let xattrs = match kind {
+        RecordKind::Link(_) => Vec::new(),
+        _ => xattrs::read(&here).with_context(name)?,
+    };
+    let pairs = xattrs.iter().map(|x| (x.name.to_vec(), x.value.to_vec()));
+    let record = Record {
+        volume,
+        path: path.as_os_str().as_bytes().to_vec(),
+        mode: u16::try_from(stat.mode() & 0o7777).with_context(name)?,
+        uid: stat.uid(),
+        gid: stat.gid(),
+        mtime: (
+            stat.mtime(),
+            u32::try_from(stat.mtime_nsec()).with_context(name)?,
+        ),
+        xattrs: pairs.collect(),
+        kind,
+    };
+    let sent = match record.kind {
+        RecordKind::File => {
+            let bytes = File::open(&here).with_context(name)?;
+            writer.file(&record, stat.len(), bytes)
+        }
+        _ => writer.file(&record, 0, io::empty()),
+    };
+    sent.with_context(name)
+}
+
+/// `None` for a socket: it is nothing without the process that listens.
+fn kind(
+    here: &Path,
+    path: &Path,
+    stat: &Metadata,
+    links: &mut HashMap<u64, PathBuf>,
+) -> io::Result<Option<RecordKind>> {
+    let file = stat.file_type();
+    if !file.is_dir() && stat.nlink() > 1 {
+        if let Some(first) = links.get(&stat.ino()) {
+            let first = first.as_os_str().as_bytes().to_vec();
+            return Ok(Some(RecordKind::Link(first)));
+        }
+        links.insert(stat.ino(), path.to_owned());
+    }
+    // The numbers of Linux have 32 bits: nothing is lost.
+    let number = |n: u64| u32::try_from(n).map_err(io::Error::other);
+    Ok(Some(if file.is_dir() {
+        RecordKind::Directory
+    } else if file.is_file() {
+        RecordKind::File
+    } else if file.is_symlink() {
+        let target = fs::read_link(here)?;
+        RecordKind::Symlink(target.as_os_str().as_bytes().to_vec())
+    } else if file.is_fifo() {
+        RecordKind::Fifo
+    } else if file.is_char_device() {
+        RecordKind::Character(number(major(stat.rdev()))?, number(minor(stat.rdev()))?)
+    } else if file.is_block_device() {
+        RecordKind::Block(number(major(stat.rdev()))?, number(minor(stat.rdev()))?)
+    } else {
+        return Ok(None);
+    }))
+}
+
+fn read_area(area: &Area) -> Result<Vec<u8>> {
+    let name = || {
+        format!(
+            "reading {} bytes of the disk at {}",
+            area.length, area.start
+        )
+    };
+    let mut disk = File::open("/dev/vda").with_context(name)?;
+    disk.seek(SeekFrom::Start(area.start)).with_context(name)?;
+    let mut bytes = Vec::new();
+    disk.take(area.length)
+        .read_to_end(&mut bytes)
+        .with_context(name)?;
+    Ok(bytes)
+}

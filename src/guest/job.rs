@@ -1,0 +1,53 @@
+//! What the guest is told to do: the file `/job.json` of its initrd.
+
+use serde::{Deserialize, Serialize};
+
+use crate::owner::Names;
+
+/// Where the initrd has the job.
+pub const PATH: &str = "/job.json";
+
+/// What the guest has to do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Job {
+    /// Seconds since 1970 that the clock starts at, or a day later than 1970 if that is later.
+    pub time: i64,
+    /// The device of the root file system.
+    pub root: String,
+    /// The boot partitions, in the order in which they are mounted.
+    pub boot: Vec<BootPartition>,
+    /// Where the store is in the image: an absolute path.
+    pub store: String,
+    /// Device names that are links to the disk.
+    pub links: Vec<String>,
+    /// Whether EFI variables are to be had.
+    pub efi_variables: bool,
+    /// Whether to install the boot loader.
+    pub boot_loader: bool,
+    /// Users and groups to look up in the image's `passwd` and `group`.
+    pub owners: Vec<Names>,
+    /// Parts of the disk to send back.
+    pub areas: Vec<Area>,
+}
+
+/// A FAT partition and its place.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BootPartition {
+    /// The partition's number.
+    pub number: u32,
+    /// Its device.
+    pub device: String,
+    /// Where it is mounted: an absolute path.
+    pub target: String,
+}
+
+/// A part of the disk where boot code may be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Area {
+    /// What it is called in the report.
+    pub name: String,
+    /// First byte on the disk.
+    pub start: u64,
+    /// Bytes.
+    pub length: u64,
+}

@@ -1,0 +1,26 @@
+//! The guest stage: a throw-away virtual machine in which the image's own system installs its boot
+//! loader.
+//!
+//! The guest boots the planned disk, with this program as its `/init` ([`init`]), and sends back
+//! what it changed. That is merged into the trees, and the disk is planned again: what the guest's
+//! kernel wrote is never kept, so when and how it wrote does not show in the image.
+
+mod accelerate;
+mod areas;
+mod console;
+pub mod init;
+mod initrd;
+mod job;
+mod merge;
+mod modules;
+mod qemu;
+mod report;
+mod run;
+mod seeds;
+#[cfg(test)]
+mod tests;
+
+pub use areas::overlay;
+pub use merge::{boot, root};
+pub use report::Report;
+pub use run::{Outcome, run};

@@ -1,0 +1,295 @@
+//! One run of the guest, from job to report.
+
+use std::fs::{self, File};
+use std::io::{BufReader, Read};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+use super::accelerate::{self, Accelerator};
+use super::console::{Console, End};
+use super::job::{BootPartition, Job};
+use super::report::{self, Report};
+use super::{areas, initrd, qemu};
+use crate::escape;
+use crate::layout::{Layout, Role};
+use crate::owner::Names;
+use crate::process::Watched;
+use crate::spec::{Guest, Owner, PartitionTable, Spec, System};
+
+/// The disk of the report is as long as this and twice the disk; it is sparse.
+const REPORT_BASE: u64 = 1 << 30;
+
+/// How long a guest that has ended may take to go away.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// Memory with which a guest without further needs is known to work, in MiB.
+const USUAL_MEMORY: u64 = 1024;
+
+/// What a run leaves.
+pub struct Outcome {
+    /// What the guest sent.
+    pub report: Report,
+    /// The EFI variables as the guest left them.
+    pub efi_variables: Option<PathBuf>,
+}
+
+/// Boots `disk`, which has `layout` and is changed by it, and does what `spec` wants done in a
+/// guest. Files of the report are put into `work`.
+///
+/// # Errors
+/// If QEMU can't be started, the guest ends early, takes too long or fails: with the end of its
+/// console, and what to change.
+pub fn run(
+    spec: &Spec,
+    guest: &Guest,
+    layout: &Layout,
+    disk: &Path,
+    work: &Path,
+) -> Result<Outcome> {
+    let job = job(spec, guest, layout);
+    let directory = work.join("guest");
+    fs::create_dir(&directory).with_context(|| format!("making {}", escape::path(&directory)))?;
+    let files = Files {
+        initrd: directory.join("initrd"),
+        disk: disk.to_owned(),
+        report: directory.join("report"),
+        efi_variables: match (&guest.firmware, &spec.output.efi_variables) {
+            (Some(_), Some(from)) => Some((from.clone(), directory.join("efi-vars.fd"))),
+            _ => None,
+        },
+        report_length: layout
+            .disk_length
+            .saturating_mul(2)
+            .saturating_add(REPORT_BASE),
+    };
+    initrd::write(&job, &guest.modules, &files.initrd)?;
+    attempts(
+        guest,
+        &files,
+        accelerate::candidates(),
+        accelerate::KVM_PATIENCE,
+    )?;
+    let file = File::open(&files.report).context("opening the guest's report")?;
+    let report = report::read(BufReader::with_capacity(1 << 20, file), &directory)?;
+    fs::remove_file(&files.report).context("removing the guest's report")?;
+    Ok(Outcome {
+        report,
+        efi_variables: files.efi_variables.map(|(_, variables)| variables),
+    })
+}
+
+/// What the guest is told.
+fn job(spec: &Spec, guest: &Guest, layout: &Layout) -> Job {
+    let device = |number: u32| match number {
+        0 => "/dev/vda".to_owned(),
+        number => format!("/dev/vda{number}"),
+    };
+    let two = spec.table == PartitionTable::EfiXbootldr;
+    let boot = layout.partitions.iter().filter_map(|partition| {
+        let target = match partition.role {
+            Role::Esp if two => "/efi",
+            Role::Esp | Role::Boot => "/boot",
+            Role::Root | Role::BiosBoot => return None,
+        };
+        Some(BootPartition {
+            number: partition.number,
+            device: device(partition.number),
+            target: target.to_owned(),
+        })
+    });
+    Job {
+        time: spec.identity.time,
+        root: device(layout.root().map_or(0, |root| root.number)),
+        boot: boot.collect(),
+        store: spec.store_dir.to_string_lossy().into_owned(),
+        links: guest.devices.clone(),
+        efi_variables: guest.firmware.is_some(),
+        boot_loader: guest.boot_loader,
+        owners: names(&spec.system),
+        areas: areas::of(layout),
+    }
+}
+
+/// The owners of `contents` that are names, in their order.
+fn names(system: &System) -> Vec<Names> {
+    let System::Installed(installation) = system else {
+        return Vec::new();
+    };
+    let owners = installation
+        .contents
+        .iter()
+        .filter_map(|graft| graft.owner.clone());
+    owners
+        .filter_map(|owner| match owner {
+            Owner::Names(names) => Some(names),
+            Owner::Ids(_) => None,
+        })
+        .collect()
+}
+
+/// The files of a run, and how to make those that every attempt needs anew.
+struct Files {
+    initrd: PathBuf,
+    disk: PathBuf,
+    report: PathBuf,
+    report_length: u64,
+    /// Where they come from, and the copy that the firmware changes.
+    efi_variables: Option<(PathBuf, PathBuf)>,
+}
+
+/// Tries one accelerator after the other, until a guest runs.
+fn attempts(guest: &Guest, files: &Files, list: &[Accelerator], patience: Duration) -> Result<()> {
+    let mut rest = list;
+    while let Some((accelerator, others)) = rest.split_first() {
+        prepare(files)?;
+        let first = match others {
+            [] => guest.timeout,
+            _ => patience,
+        };
+        let mut run = attempt(guest, files, *accelerator, first)?;
+        if others.is_empty() || run.console.started() {
+            return judge(guest, &mut run);
+        }
+        log::warn!(
+            "the guest says nothing under KVM after {} s ({}): starting it again, emulated",
+            run.time.as_secs(),
+            run.said
+                .trim_end()
+                .lines()
+                .next_back()
+                .unwrap_or("QEMU neither")
+        );
+        rest = others;
+    }
+    Ok(())
+}
+
+fn prepare(files: &Files) -> Result<()> {
+    File::create(&files.report)
+        .and_then(|file| file.set_len(files.report_length))
+        .with_context(|| format!("making {}", escape::path(&files.report)))?;
+    if let Some((from, to)) = &files.efi_variables {
+        fs::copy(from, to)
+            .and_then(|_| fs::set_permissions(to, fs::Permissions::from_mode(0o600)))
+            .with_context(|| format!("copying {} to {}", escape::path(from), escape::path(to)))?;
+    }
+    Ok(())
+}
+
+/// A guest that has ended, or was ended.
+struct Ended {
+    console: Console,
+    end: End,
+    /// What QEMU itself said.
+    said: String,
+    time: Duration,
+}
+
+fn attempt(
+    guest: &Guest,
+    files: &Files,
+    accelerator: Accelerator,
+    first: Duration,
+) -> Result<Ended> {
+    let qemu_files = qemu::Files {
+        initrd: &files.initrd,
+        disk: &files.disk,
+        report: &files.report,
+        efi_variables: files.efi_variables.as_ref().map(|(_, to)| to.as_path()),
+    };
+    let mut command = qemu::command(guest, &qemu_files, accelerator);
+    let (reader, writer) = std::io::pipe().context("making a pipe for the guest's console")?;
+    let mut errors = tempfile::tempfile().context("making a file for QEMU's messages")?;
+    command
+        .stdout(Stdio::from(writer))
+        .stderr(errors.try_clone().context("duplicating a file")?);
+    let begin = Instant::now();
+    let qemu =
+        Watched::start(&mut command).context("starting the guest that installs the boot loader")?;
+    // The command holds the writing end, and the console would never close.
+    drop(command);
+    let mut console = Console::new(reader);
+    let end = console.follow(first, guest.timeout);
+    if matches!(end, End::Exit(_)) {
+        // It powers off by itself; what it wrote is written.
+        console.drain(GRACE);
+    }
+    drop(qemu);
+    let mut said = Vec::new();
+    std::io::Seek::rewind(&mut errors)
+        .and_then(|()| errors.read_to_end(&mut said))
+        .context("reading QEMU's messages")?;
+    Ok(Ended {
+        console,
+        end,
+        said: lines(&said),
+        time: begin.elapsed(),
+    })
+}
+
+fn lines(bytes: &[u8]) -> String {
+    let lines = bytes.split(|&byte| byte == b'\n').map(escape::bytes);
+    lines.collect::<Vec<_>>().join("\n").trim().to_owned()
+}
+
+/// An error, unless the guest did all that it should.
+fn judge(guest: &Guest, run: &mut Ended) -> Result<()> {
+    let console = &run.console;
+    let what = match run.end {
+        End::Exit(0) => return Ok(()),
+        End::Exit(_) => {
+            let reason = console.failure.clone();
+            format!("the guest failed: {}", reason.unwrap_or_default())
+        }
+        End::Closed if console.has("Kernel panic") => "the guest's kernel panicked".to_owned(),
+        End::Closed => format!(
+            "the guest ended after {} s without having finished",
+            run.time.as_secs()
+        ),
+        End::NotStarted => format!("the guest did not start within {} s", run.time.as_secs()),
+        End::Late => format!(
+            "the guest did not finish within {} s, and was ended",
+            run.time.as_secs()
+        ),
+    };
+    let qemu = match run.said.as_str() {
+        "" => String::new(),
+        said => format!("\nQEMU said: {said}"),
+    };
+    bail!("{what}{}{qemu}\n{}", advice(guest, run), console.tail())
+}
+
+/// What to change, where that can be known.
+fn advice(guest: &Guest, run: &Ended) -> String {
+    let console = &run.console;
+    let memory = ["Out of memory", "out of memory", "panic_on_oom", "oom-kill"]
+        .iter()
+        .any(|sign| console.has(sign));
+    // With much too little, there is no word of it, or the initrd is not there.
+    let silent = !console.started() && guest.memory < USUAL_MEMORY / 4;
+    if memory || silent {
+        let more = guest.memory.saturating_mul(2).max(USUAL_MEMORY);
+        return format!(
+            ": {} MiB of memory were too little: set memSize to at least {more}",
+            guest.memory
+        );
+    }
+    if console.has("No space left on device") {
+        return ": a file system in the image is full: set a larger diskSize (the root file system) \
+                or bootSize (the boot partitions)"
+            .to_owned();
+    }
+    match run.end {
+        End::Late | End::NotStarted => ": set guestTimeout to a larger number of seconds if the \
+                                        machine is only slow"
+            .to_owned(),
+        _ => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,181 @@
+//! Runs with a QEMU that is a shell script, for what real guests do rarely.
+
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+
+use super::*;
+use crate::guest::console::{EXIT, FAILED, STARTED};
+
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// Runs `script` as QEMU, with two accelerators; `$*` has the arguments.
+fn run_with(script: &str, memory: u64, timeout: Duration) -> Result<()> {
+    let directory = tempfile::tempdir().unwrap();
+    let qemu = directory.path().join("qemu");
+    {
+        let mut options = fs::OpenOptions::new();
+        let mut file = options
+            .write(true)
+            .create(true)
+            .mode(0o755)
+            .open(&qemu)
+            .unwrap();
+        write!(file, "#!/bin/sh\n{script}\n").unwrap();
+    }
+    let files = Files {
+        initrd: directory.path().join("initrd"),
+        disk: directory.path().join("disk"),
+        report: directory.path().join("report"),
+        report_length: 1 << 20,
+        efi_variables: None,
+    };
+    let guest = Guest {
+        qemu,
+        memory,
+        timeout,
+        ..crate::guest::tests::guest()
+    };
+    attempts(
+        &guest,
+        &files,
+        &[Accelerator::Kvm, Accelerator::Tcg],
+        PATIENCE,
+    )
+}
+
+fn message(script: &str, memory: u64) -> String {
+    let timeout = Duration::from_secs(2);
+    format!("{:#}", run_with(script, memory, timeout).unwrap_err())
+}
+
+#[test]
+fn a_guest_that_hangs_under_kvm_is_emulated() {
+    for hang in [
+        "sleep 600",
+        "echo no kvm >&2; exit 1",
+        "echo '[ 0.1] x'; sleep 600",
+    ] {
+        let script =
+            format!("case $* in *accel=kvm*) {hang};; *) echo '{STARTED}'; echo '{EXIT}0';; esac");
+        run_with(&script, 1024, Duration::from_secs(60)).unwrap();
+    }
+}
+
+#[test]
+fn a_guest_that_works_under_kvm_is_not_started_again() {
+    let script =
+        format!("case $* in *accel=kvm*) echo '{STARTED}'; echo '{EXIT}0';; *) exit 1;; esac");
+    run_with(&script, 1024, Duration::from_secs(60)).unwrap();
+    let script = format!(
+        "case $* in *accel=kvm*) echo '{STARTED}'; echo '{FAILED}the script'; echo '{EXIT}1';; esac"
+    );
+    let error = message(&script, 1024);
+    assert!(
+        error.starts_with("the guest failed: the script\n"),
+        "{error}"
+    );
+}
+
+#[test]
+fn every_end_has_its_message() {
+    let started = format!("echo '{STARTED}'");
+    for (script, memory, expected) in [
+        (
+            "exit 1".to_owned(),
+            1024,
+            "the guest ended after 0 s without having finished\nits console had nothing",
+        ),
+        (
+            "echo 'cannot set up guest memory' >&2; exit 1".to_owned(),
+            1024,
+            "the guest ended after 0 s without having finished\n\
+             QEMU said: cannot set up guest memory\nits console had nothing",
+        ),
+        (
+            format!("{started}; echo work; kill -9 $$"),
+            1024,
+            "the guest ended after 0 s without having finished\nits console ended:\n  work",
+        ),
+        (
+            format!("{started}; echo 'Kernel panic - not syncing'; exit 0"),
+            1024,
+            "the guest's kernel panicked\nits console ended:\n  Kernel panic - not syncing",
+        ),
+        (
+            format!("{started}; echo 'Kernel panic: Out of memory: x'"),
+            64,
+            "the guest's kernel panicked: 64 MiB of memory were too little: set memSize to at \
+             least 1024\nits console ended:\n  Kernel panic: Out of memory: x",
+        ),
+        (
+            "exit 0".to_owned(),
+            64,
+            "the guest ended after 0 s without having finished: 64 MiB of memory were too little: \
+             set memSize to at least 1024\nits console had nothing",
+        ),
+        (
+            format!("{started}; echo waiting; sleep 600"),
+            1024,
+            "the guest did not finish within 2 s, and was ended: set guestTimeout to a larger \
+             number of seconds if the machine is only slow\nits console ended:\n  waiting",
+        ),
+        (
+            "sleep 600".to_owned(),
+            1024,
+            "the guest did not start within 2 s: set guestTimeout to a larger number of seconds \
+             if the machine is only slow\nits console had nothing",
+        ),
+        (
+            format!(
+                "{started}; echo 'cp: No space left on device'; echo '{FAILED}x'; echo '{EXIT}1'"
+            ),
+            1024,
+            "the guest failed: x: a file system in the image is full: set a larger diskSize (the \
+             root file system) or bootSize (the boot partitions)\nits console ended:\n  \
+             cp: No space left on device",
+        ),
+    ] {
+        assert_eq!(message(&script, memory), expected);
+    }
+}
+
+#[test]
+fn what_a_guest_started_ends_with_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let pid = directory.path().join("pid");
+    let script = format!(
+        "sleep 600 & echo $! >{}; echo '{STARTED}'; echo '{EXIT}0'; wait",
+        pid.display()
+    );
+    let begin = Instant::now();
+    run_with(&script, 1024, Duration::from_secs(60)).unwrap();
+    assert!(begin.elapsed() < GRACE * 2);
+    let pid = fs::read_to_string(pid).unwrap();
+    let stat = fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
+    // A zombie is gone but for the one who should have waited for it.
+    assert!(stat.is_empty() || stat.contains(") Z "), "{stat}");
+}
+
+#[test]
+fn a_missing_qemu_is_named() {
+    let guest = Guest {
+        qemu: "/nonexistent/qemu".into(),
+        ..crate::guest::tests::guest()
+    };
+    let directory = tempfile::tempdir().unwrap();
+    let files = Files {
+        initrd: "/i".into(),
+        disk: "/d".into(),
+        report: directory.path().join("report"),
+        report_length: 1,
+        efi_variables: None,
+    };
+    let error = attempts(&guest, &files, &[Accelerator::Tcg], PATIENCE).unwrap_err();
+    let text = format!("{error:#}");
+    assert!(
+        text.starts_with(
+            "starting the guest that installs the boot loader: starting /nonexistent/qemu -nodefaults"
+        ) && text.ends_with("No such file or directory (os error 2)"),
+        "{text}"
+    );
+}

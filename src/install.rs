@@ -1,0 +1,94 @@
+//! The guest stage among the steps: a disk to boot, the guest, and what it changed put into the tree.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+
+use crate::fs::Mkext4;
+use crate::layout::Role;
+use crate::progress::Log;
+use crate::spec::{DiskSize, Guest, Spec, System};
+use crate::tree::{Timestamp, Tree, graft};
+use crate::{assemble, escape, guest, image, plan};
+
+/// What an automatic size leaves free for the guest to work in, in bytes: the image is planned again
+/// afterwards, and this disk is sparse.
+const ROOM: u64 = 4 << 30;
+
+/// What a guest installed outside of the root file system.
+#[derive(Debug, Default)]
+pub struct Installed {
+    /// The boot partitions, by number.
+    pub boot: BTreeMap<u32, Tree>,
+    /// Boot code, by the name of its area.
+    pub areas: BTreeMap<String, Vec<u8>>,
+    /// EFI variables as the guest's firmware left them.
+    pub efi_variables: Option<PathBuf>,
+}
+
+/// Runs the guest on a disk with `tree`. Returns the tree with what the guest changed, owners of
+/// `contents` included, and the rest of what it installed.
+///
+/// # Errors
+/// If the disk can't be made, or the guest fails.
+pub fn run(
+    spec: &Spec,
+    machine: &Guest,
+    mut tree: Arc<Tree>,
+    work: &Path,
+    log: &Log,
+) -> Result<(Arc<Tree>, Installed)> {
+    let path = work.join("guest-disk.raw");
+    let layout = log.step("writing the disk that the guest boots", || {
+        let disk = plan::disk(&roomy(spec), &tree, &Mkext4)?;
+        let layout = disk.layout.clone();
+        let none = Installed::default();
+        let image = assemble::image(spec, disk, tree.clone(), &none, work)?;
+        image::write(&image, &path, &|_| ())?;
+        Ok(layout)
+    })?;
+    let outcome = log.step("running the guest", || {
+        guest::run(spec, machine, &layout, &path, work)
+    })?;
+    fs::remove_file(&path).with_context(|| format!("removing {}", escape::path(&path)))?;
+    let time = Timestamp {
+        seconds: spec.identity.time,
+        nanoseconds: 0,
+    };
+    let report = outcome.report;
+    let merged = Arc::make_mut(&mut tree);
+    guest::root(merged, &report, &spec.store_dir, time)?;
+    if let System::Installed(installation) = &spec.system {
+        graft::owners(merged, &installation.contents, &report.owners)?;
+    }
+    let mut boot = BTreeMap::new();
+    for partition in &layout.partitions {
+        if matches!(partition.role, Role::Esp | Role::Boot) {
+            let number = partition.number;
+            boot.insert(number, guest::boot(&report, number, time)?);
+        }
+    }
+    let installed = Installed {
+        boot,
+        areas: report.areas,
+        efi_variables: outcome.efi_variables,
+    };
+    Ok((tree, installed))
+}
+
+/// The order for the disk that the guest boots.
+fn roomy(spec: &Spec) -> Spec {
+    let size = match spec.size {
+        DiskSize::Auto { additional_space } => DiskSize::Auto {
+            additional_space: additional_space.saturating_add(ROOM),
+        },
+        fixed => fixed,
+    };
+    Spec {
+        size,
+        ..spec.clone()
+    }
+}
