@@ -211,7 +211,7 @@ let
       inherit (pkgs.stdenv) hostPlatform;
       architecture = hostPlatform.qemuArch;
       kernelTarget = pkgs.linux.target or hostPlatform.linux-kernel.target;
-      loader = nixos.boot.loader;
+      loader = nixos.boot.loader or { };
     in
     {
       inherit architecture;

@@ -74,6 +74,40 @@ fn attributes_of_a_system() {
     check_golden("system.json", &Nix::new().attributes(FULL));
 }
 
+/// The guest is what the boot loader's installer runs in.
+#[test]
+fn attributes_of_a_guest() {
+    let nix = Nix::new();
+    let guest = |call: &str| nix.attributes(call)["guest"].clone();
+    check_golden("guest.json", &guest("make { }"));
+    check_golden(
+        "guest-efi.json",
+        &guest(r#"make { partitionTableType = "efi"; touchEFIVars = true; guestTimeout = 60; }"#),
+    );
+}
+
+#[test]
+fn a_guest_is_there_only_if_something_has_to_run() {
+    let nix = Nix::new();
+    let entry = |owner: &str| {
+        format!(
+            "make {{ installBootLoader = false; contents = \
+             [ {{ source = \"/s\"; target = \"/t\"; {owner} }} ]; }}"
+        )
+    };
+    for (owner, needed) in [
+        ("", false),
+        (r#"user = "1000"; group = "root";"#, false),
+        (r#"user = 1000; group = 100;"#, false),
+        (r#"user = "alice"; group = "100";"#, true),
+        (r#"user = "0"; group = "users";"#, true),
+    ] {
+        let guest = &nix.attributes(&entry(owner))["guest"];
+        assert_eq!(!guest.is_null(), needed, "{owner}");
+    }
+    assert!(nix.attributes("manual.store")["guest"].is_null());
+}
+
 #[test]
 fn attributes_of_a_store() {
     check_golden("store.json", &Nix::new().attributes("manual.store"));
