@@ -1,7 +1,8 @@
 //! An onlyNixStore image beside other ways to the same files: time, memory, bytes.
 //!
 //! `cargo bench` makes a tree the size of a small NixOS, runs every way on it in turn, several
-//! times, and prints and writes to `target/bench.json` the medians. MAKE_DISK_IMAGE_BENCH_RUNS sets
+//! times, and prints and writes to `target/bench.json` the medians; beside the ratios of
+//! medians stand the medians of the ratios in each round. MAKE_DISK_IMAGE_BENCH_RUNS sets
 //! how many times (5). Tree and images are in memory where there is room for them.
 
 // A benchmark that can't go on panics, as a test does.
@@ -90,19 +91,22 @@ fn target_directory() -> PathBuf {
 }
 
 fn report(all: &[Vec<Measured>], json: &Path) {
-    let medians: Vec<Measured> = all.iter().map(|runs| measure::median(runs)).collect();
-    let ours = medians[0];
+    let ours = measure::medians(&all[0]);
     println!(
-        "{:44} {:>8} {:>8} {:>9} {:>9} {:>9}",
-        "", "seconds", "ours/it", "peak MiB", "read MiB", "write MiB"
+        "{:44} {:>8} {:>8} {:>8} {:>8} {:>8} {:>9} {:>9} {:>9}",
+        "", "seconds", "ours/it", "paired", "CPU s", "ours/it", "peak MiB", "read MiB", "write MiB"
     );
     let mut rows = Vec::new();
-    for (way, median) in WAYS.into_iter().zip(medians) {
+    for (way, runs) in WAYS.into_iter().zip(all) {
+        let median = measure::medians(runs);
         let ratio = ours.seconds / median.seconds;
+        let paired = measure::paired_ratio(&all[0], runs);
+        let cpu_ratio = ours.cpu / median.cpu;
         println!(
-            "{:44} {:8.2} {ratio:8.2} {:9} {:9} {:9}",
+            "{:44} {:8.2} {ratio:8.2} {paired:8.2} {:8.2} {cpu_ratio:8.2} {:9} {:9} {:9}",
             way.name(),
             median.seconds,
+            median.cpu,
             median.peak >> 20,
             median.read >> 20,
             median.written >> 20,
@@ -115,13 +119,17 @@ fn report(all: &[Vec<Measured>], json: &Path) {
             "ours": ours.seconds,
             "peer": median.seconds,
             "ratio": ratio,
+            "paired_ratio": paired,
+            "ours_cpu": ours.cpu,
+            "peer_cpu": median.cpu,
+            "cpu_ratio": cpu_ratio,
             "ours_peak_mib": ours.peak >> 20,
             "peer_peak_mib": median.peak >> 20,
             "ours_bytes_read": ours.read,
             "ours_bytes_written": ours.written,
             "peer_bytes_read": median.read,
             "peer_bytes_written": median.written,
-            "runs": all[0].len(),
+            "runs": runs.len(),
         }));
     }
     let text = serde_json::to_string_pretty(&rows).unwrap();

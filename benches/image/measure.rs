@@ -4,9 +4,10 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeVal;
 use serde::{Deserialize, Serialize};
 
 use crate::ways::{self, Way};
@@ -16,6 +17,9 @@ use crate::ways::{self, Way};
 pub struct Measured {
     /// From start to end, in seconds.
     pub seconds: f64,
+    /// Seconds of all processors together, the kernel's work for it included; what else the
+    /// machine does changes them little.
+    pub cpu: f64,
     /// The largest resident memory of one process, in bytes.
     pub peak: u64,
     /// Bytes of all reads, cached ones too.
@@ -56,6 +60,7 @@ pub fn child(command: &[OsString]) {
     assert!(status.success(), "{command:?}: {status}");
     // The kernel adds to ours what children had that we waited for (proc(5), getrusage(2)).
     let usage = getrusage(UsageWho::RUSAGE_CHILDREN).unwrap();
+    let cpu = [usage.user_time(), usage.system_time()].map(seconds_of);
     let io = fs::read_to_string("/proc/self/io").unwrap();
     let field = |name: &str| {
         io.lines()
@@ -64,6 +69,7 @@ pub fn child(command: &[OsString]) {
     };
     let measured = Measured {
         seconds,
+        cpu: cpu.iter().sum(),
         peak: u64::try_from(usage.max_rss()).unwrap() << 10,
         read: field("rchar:"),
         written: field("wchar:"),
@@ -71,19 +77,39 @@ pub fn child(command: &[OsString]) {
     println!("{}", serde_json::to_string(&measured).unwrap());
 }
 
+fn seconds_of(time: TimeVal) -> f64 {
+    Duration::new(
+        u64::try_from(time.tv_sec()).unwrap(),
+        u32::try_from(time.tv_usec()).unwrap() * 1000,
+    )
+    .as_secs_f64()
+}
+
 /// The median of each figure by itself.
-pub fn median(runs: &[Measured]) -> Measured {
+pub fn medians(runs: &[Measured]) -> Measured {
     let middle = |figure: &dyn Fn(&Measured) -> u64| {
         let mut figures: Vec<u64> = runs.iter().map(figure).collect();
         figures.sort_unstable();
         figures[figures.len() / 2]
     };
-    let mut seconds: Vec<f64> = runs.iter().map(|run| run.seconds).collect();
-    seconds.sort_by(f64::total_cmp);
     Measured {
-        seconds: seconds[seconds.len() / 2],
+        seconds: median(runs.iter().map(|run| run.seconds)),
+        cpu: median(runs.iter().map(|run| run.cpu)),
         peak: middle(&|run| run.peak),
         read: middle(&|run| run.read),
         written: middle(&|run| run.written),
     }
+}
+
+/// The median of our time divided by theirs in each round. The two ran one soon after the other, so
+/// a machine that others slow down for a while slows down both.
+pub fn paired_ratio(ours: &[Measured], theirs: &[Measured]) -> f64 {
+    let rounds = ours.iter().zip(theirs);
+    median(rounds.map(|(ours, theirs)| ours.seconds / theirs.seconds))
+}
+
+fn median(figures: impl Iterator<Item = f64>) -> f64 {
+    let mut figures: Vec<f64> = figures.collect();
+    figures.sort_by(f64::total_cmp);
+    figures[figures.len() / 2]
 }
