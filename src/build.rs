@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 
-use crate::fs::Mkext4;
+use crate::fs::Ext4;
 use crate::image::{self, Image};
 use crate::install::{self, Installed};
 use crate::output::{self, Directory};
@@ -31,7 +31,7 @@ pub fn run(log: &Log) -> Result<()> {
         (tree, installed) = install::run(&spec, guest, tree, work.path(), log)?;
     }
     log.phase("plan");
-    let disk = log.step("planning the disk", || plan::disk(&spec, &tree, &Mkext4))?;
+    let disk = log.step("planning the disk", || plan::disk(&spec, &tree, &Ext4))?;
     report(&disk);
     log.phase("write");
     let out = Directory::create(&spec.out)?;

@@ -11,7 +11,7 @@ use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use make_disk_image::fs::{Format, Mkext4, Options};
+use make_disk_image::fs::{Ext4, Format, Options};
 use make_disk_image::image::{Content, Image, Part, write};
 use make_disk_image::tree::scan::{self, Policy};
 use make_disk_image::tree::{InodeId, Metadata, Timestamp, Tree};
@@ -29,7 +29,7 @@ fn options() -> Options {
 
 fn image(tree: Tree, length: u64) -> Image {
     let tree = Arc::new(tree);
-    let plan = Mkext4.plan(&tree, length, &options()).unwrap();
+    let plan = Ext4.plan(&tree, length, &options()).unwrap();
     Image {
         length,
         parts: vec![Part {
@@ -223,7 +223,7 @@ fn the_kernel_finds_what_the_sources_have() {
     fill(&source);
     let tree = scan::root(&source, Policy::FAITHFUL).unwrap();
     let free = 100 << 20;
-    let length = Mkext4.smallest(&tree, free, &options()).unwrap();
+    let length = Ext4.smallest(&tree, free, &options()).unwrap();
     let path = scratch.path().join("image");
     write(&image(tree.clone(), length), &path, &|_| {}).unwrap();
     oracles::check_ext4(&path, 0);
@@ -245,7 +245,7 @@ fn the_kernel_finds_what_the_sources_have() {
         .split_whitespace()
         .map(|n| n.parse().unwrap())
         .collect();
-    let usage = Mkext4
+    let usage = Ext4
         .plan(&Arc::new(tree), length, &options())
         .unwrap()
         .usage();
@@ -322,7 +322,7 @@ fn large_files_come_back() {
         name: b"sparse".to_vec(),
     };
     scan::entries(&mut tree, &[entry], Policy::FAITHFUL).unwrap();
-    let length = Mkext4.smallest(&tree, 0, &options()).unwrap();
+    let length = Ext4.smallest(&tree, 0, &options()).unwrap();
     assert!(length < 800 << 20);
     let path = scratch.path().join("image");
     write(&image(tree, length), &path, &|_| {}).unwrap();

@@ -32,7 +32,8 @@ mkdir sticky set-group; chmod 1777 sticky; chmod 2775 set-group
 cd ../deep
 path=$(printf 'd/%.0s' {1..60}); mkdir -p "$path"; echo bottom >"$path/file"
 touch 'with blank' 'a  b' $'new\nline' $'tab\t' '* ?' "'\"" -- -n $'\e[31m' '\' 'ünïcode-名前' \
-  "$(printf '%0255d' 1)"
+  "$(printf '%0255d' 1)" $'not \xff UTF-8 \x80'
+ln -s $'\xfe to\xff' $'link \xc3'
 
 cd ../attributes
 echo u >user; setfattr -n user.color -v red user; setfattr -n user.empty user

@@ -5,10 +5,8 @@
 
 mod ext4;
 pub mod fat;
-mod mkext4;
 
 pub use ext4::Ext4;
-pub use mkext4::Mkext4;
 
 use std::sync::Arc;
 
