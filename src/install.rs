@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 
-use crate::fs::Mkext4;
+use crate::fs::Ext4;
 use crate::layout::Role;
 use crate::progress::Log;
 use crate::spec::{DiskSize, Guest, Spec, System};
@@ -43,7 +43,7 @@ pub fn run(
 ) -> Result<(Arc<Tree>, Installed)> {
     let path = work.join("guest-disk.raw");
     let layout = log.step("writing the disk that the guest boots", || {
-        let disk = plan::disk(&roomy(spec), &tree, &Mkext4)?;
+        let disk = plan::disk(&roomy(spec), &tree, &Ext4)?;
         let layout = disk.layout.clone();
         let none = Installed::default();
         let image = assemble::image(spec, disk, tree.clone(), &none, work)?;
