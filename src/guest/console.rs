@@ -110,7 +110,13 @@ impl Console {
 
     /// Whether a line of the console has `text` in it.
     pub fn has(&self, text: &str) -> bool {
-        self.lines.iter().any(|line| line.contains(text))
+        self.after(text).is_some()
+    }
+
+    /// What the first line that has `text` in it has after that.
+    pub fn after(&self, text: &str) -> Option<&str> {
+        let mut lines = self.lines.iter();
+        lines.find_map(|line| Some(line.split_once(text)?.1))
     }
 
     /// The last lines, indented.

@@ -239,19 +239,20 @@ fn lines(bytes: &[u8]) -> String {
 /// An error, unless the guest did all that it should.
 fn judge(guest: &Guest, run: &mut Ended) -> Result<()> {
     let console = &run.console;
-    let what = match run.end {
-        End::Exit(0) => return Ok(()),
-        End::Exit(_) => {
+    let panic = console.after("Kernel panic - ");
+    let what = match (run.end, panic) {
+        (End::Exit(0), _) => return Ok(()),
+        (End::Exit(_), _) => {
             let reason = console.failure.clone();
             format!("the guest failed: {}", reason.unwrap_or_default())
         }
-        End::Closed if console.has("Kernel panic") => "the guest's kernel panicked".to_owned(),
-        End::Closed => format!(
+        (End::Closed, Some(reason)) => format!("the guest's kernel panicked ({reason})"),
+        (End::Closed, None) => format!(
             "the guest ended after {} s without having finished",
             run.time.as_secs()
         ),
-        End::NotStarted => format!("the guest did not start within {} s", run.time.as_secs()),
-        End::Late => format!(
+        (End::NotStarted, _) => format!("the guest did not start within {} s", run.time.as_secs()),
+        (End::Late, _) => format!(
             "the guest did not finish within {} s, and was ended",
             run.time.as_secs()
         ),

@@ -22,11 +22,16 @@ pub struct Attributes {
 }
 
 impl Attributes {
-    /// Those of our function with the fixture and these arguments (see [`Build::image`]), by a
-    /// build that does nothing but keep them.
+    /// Those of our function with the fixture and these arguments (see [`Build::image`]), without a
+    /// guest, by a build that does nothing but keep them.
     pub fn of(arguments: &str) -> Self {
+        Self::with_guest(&format!("installBootLoader = false; {arguments}"))
+    }
+
+    /// As [`Attributes::of`], with a guest.
+    pub fn with_guest(arguments: &str) -> Self {
         let built = Build::expression(&format!(
-            r#"(fixture.makeDiskImage {{ installBootLoader = false; {arguments} }}).overrideAttrs (_: {{
+            r#"(fixture.makeDiskImage {{ {arguments} }}).overrideAttrs (_: {{
                 realBuilder = "${{fixture.pkgs.bash}}/bin/bash";
                 args = [ "-c" ''. ./.attrs.sh; printf %s "$(<.attrs.json)" >"''${{outputs[out]}}"'' ];
             }})"#

@@ -59,9 +59,10 @@ fn work() -> Result<()> {
     kernel::load_modules()?;
     devices::wait_for(&job.root)?;
     devices::link(&job.links)?;
-    target::mount(&job)?;
+    target::mount_root(&job)?;
     kernel::set_clock(job.time)?;
     let before = snapshot::take(&job)?;
+    target::mount_others(&job)?;
     install::run(&job)?;
     let owners = owners::look_up(&job.owners)?;
     kernel::end_others();

@@ -27,11 +27,17 @@ pub fn boot_view(number: u32) -> PathBuf {
     PathBuf::from(format!("/view-{number}"))
 }
 
-/// Mounts all that the installation needs.
-pub fn mount(job: &Job) -> Result<()> {
+/// Mounts the root file system.
+pub fn mount_root(job: &Job) -> Result<()> {
+    let flags = MsFlags::MS_NOATIME;
+    mount_at(&job.root, Path::new(TARGET), Some("ext4"), flags)?;
+    mount_at(TARGET, Path::new(VIEW), None, MsFlags::MS_BIND)
+}
+
+/// Mounts all else that the installation needs on it. The directories that this makes stay, as
+/// those of nixos-enter do.
+pub fn mount_others(job: &Job) -> Result<()> {
     let target = Path::new(TARGET);
-    mount_at(&job.root, target, Some("ext4"), MsFlags::MS_NOATIME)?;
-    mount_at(TARGET, Path::new(VIEW), None, MsFlags::MS_BIND)?;
     for boot in &job.boot {
         let at = below(target, &boot.target);
         fs::create_dir_all(&at)

@@ -99,13 +99,13 @@ fn every_end_has_its_message() {
         (
             format!("{started}; echo 'Kernel panic - not syncing'; exit 0"),
             1024,
-            "the guest's kernel panicked\nits console ended:\n  Kernel panic - not syncing",
+            "the guest's kernel panicked (not syncing)\nits console ended:\n  Kernel panic - not syncing",
         ),
         (
-            format!("{started}; echo 'Kernel panic: Out of memory: x'"),
+            format!("{started}; echo 'Kernel panic - Out of memory: x'"),
             64,
-            "the guest's kernel panicked: 64 MiB of memory were too little: set memSize to at \
-             least 1024\nits console ended:\n  Kernel panic: Out of memory: x",
+            "the guest's kernel panicked (Out of memory: x): 64 MiB of memory were too little: set \
+             memSize to at least 1024\nits console ended:\n  Kernel panic - Out of memory: x",
         ),
         (
             "exit 0".to_owned(),

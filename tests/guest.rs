@@ -1,0 +1,210 @@
+//! Guests that fail, and what is left of them: the program run directly, with real guests.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
+mod common;
+
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use common::oracles;
+use common::program::{Attributes, Job};
+use serde_json::json;
+
+/// A system whose boot loader's installer is `script`.
+fn attributes(script: &str) -> Attributes {
+    Attributes::with_guest(&format!(
+        r#"loader = "none"; copyChannel = false; extraInstallCommands = ''{script}'';"#
+    ))
+}
+
+fn error(script: &str, change: impl FnOnce(&mut Job)) -> String {
+    let mut job = attributes(script).job();
+    change(&mut job);
+    job.run().error()
+}
+
+#[test]
+fn an_installer_that_fails_is_named_with_what_it_said() {
+    let error = error("echo the disk is odd; exit 3", |_| ());
+    assert!(
+        error.starts_with(
+            "the guest failed: installing the boot loader: \
+             /nix/var/nix/profiles/system/bin/switch-to-configuration boot ended with exit status: 3\n\
+             its console ended:\n"
+        ) && error.ends_with("\n  the disk is odd"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_kernel_panic_is_told() {
+    let error = error("echo c >/proc/sysrq-trigger", |_| ());
+    let expected = "the guest's kernel panicked (not syncing: sysrq triggered crash)\n\
+                    its console ended:\n";
+    assert!(error.starts_with(expected), "{error}");
+}
+
+#[test]
+fn a_machine_that_goes_off_too_early_is_told() {
+    let error = error("@busybox@/bin/busybox poweroff -f", |_| ());
+    assert!(
+        error.contains("without having finished\nits console ended:\n"),
+        "{error}"
+    );
+}
+
+#[test]
+fn an_installer_that_never_ends_is_ended() {
+    let begin = Instant::now();
+    let error = error("echo waiting; while :; do sleep 1; done", |job| {
+        job.json["guest"]["timeout"] = json!(25);
+    });
+    assert!(begin.elapsed() < Duration::from_secs(90));
+    assert!(
+        error.starts_with(
+            "the guest did not finish within 25 s, and was ended: set guestTimeout to a larger \
+             number of seconds if the machine is only slow\nits console ended:\n"
+        ) && error.ends_with("\n  waiting"),
+        "{error}"
+    );
+}
+
+#[test]
+fn too_little_memory_is_told_with_what_is_enough() {
+    let error = error("", |job| {
+        job.image("memSize", 64);
+        job.json["guest"]["timeout"] = json!(60);
+    });
+    assert!(
+        error.contains("64 MiB of memory were too little: set memSize to at least 1024"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_full_file_system_is_told() {
+    let error = error("head -c 1G /dev/zero >/filler || exit 1", |job| {
+        job.image("diskSize", 600);
+    });
+    assert!(
+        error.contains(
+            ": a file system in the image is full: set a larger diskSize (the root file system) or \
+             bootSize (the boot partitions)\n"
+        ) && error.contains("No space left on device"),
+        "{error}"
+    );
+}
+
+#[test]
+fn an_owner_that_nobody_is_named_after_is_told() {
+    let error = error("", |job| {
+        job.image(
+            "contents",
+            json!([{ "source": "/etc/hostname", "target": "/x", "user": "bob", "group": "users" }]),
+        );
+    });
+    assert!(
+        error.starts_with(
+            "the guest failed: contents: the image has no user bob after its activation; declare it \
+             in the configuration, or write a number\n"
+        ),
+        "{error}"
+    );
+}
+
+#[test]
+fn qemu_that_is_missing_or_killed_is_told() {
+    let attributes = attributes("");
+    let mut job = attributes.job();
+    job.json["guest"]["qemu"] = json!("/nonexistent/qemu");
+    let error = job.run().error();
+    assert!(
+        error.starts_with(
+            "starting the guest that installs the boot loader: starting /nonexistent/qemu "
+        ),
+        "{error}"
+    );
+
+    let mut job = attributes.job();
+    let qemu = job.json["guest"]["qemu"].as_str().unwrap().to_owned();
+    let script = job.place().join("qemu");
+    std::fs::write(
+        &script,
+        format!("#!/bin/bash\n{qemu} \"$@\" &\n/bin/sleep 3\nkill -9 $!\n"),
+    )
+    .unwrap();
+    assert!(
+        Command::new("chmod")
+            .arg("755")
+            .arg(&script)
+            .status()
+            .unwrap()
+            .success()
+    );
+    job.json["guest"]["qemu"] = json!(script);
+    let error = job.run().error();
+    assert!(error.contains("without having finished"), "{error}");
+}
+
+#[test]
+fn a_signal_ends_the_guest_too() {
+    let attributes = attributes("echo waiting; while :; do sleep 1; done");
+    for signal in ["TERM", "INT"] {
+        let mut running = attributes.job().start();
+        running.wait_for(|running| {
+            let entries = std::fs::read_dir(running.build()).unwrap();
+            entries
+                .flatten()
+                .any(|entry| entry.path().join("guest/report").exists())
+        });
+        std::thread::sleep(Duration::from_secs(1));
+        let ended = running.end_by(signal);
+        ended.assert_nothing_left(Duration::from_secs(5));
+    }
+}
+
+/// What activation and installer leave, and what not: no seeds, no deleted file.
+#[test]
+fn an_image_has_what_the_guest_left_and_no_seeds() {
+    let script = "mkdir -p /var/lib/systemd /var/kept; echo seed >/var/lib/systemd/random-seed; \
+                  echo id >/etc/machine-id; rm /etc/NIXOS-not-there /gone; \
+                  echo x >/var/kept/file; ln /var/kept/file /var/kept/twin; chmod 2750 /var/kept; \
+                  chown 417:418 /var/kept/file; mkfifo /var/kept/pipe || true";
+    let attributes = attributes(&script.replace("/etc/NIXOS-not-there ", ""));
+    let images = ["1", "2"].map(|cores| {
+        let mut job = attributes.job();
+        job.environment.insert("NIX_BUILD_CORES", cores.into());
+        job.image(
+            "contents",
+            json!([
+                { "source": "/etc/hostname", "target": "/gone" },
+                { "source": "/etc/hostname", "target": "/owned", "user": "app", "group": "app" },
+            ]),
+        );
+        job.run()
+    });
+    let [a, b] = [&images[0], &images[1]].map(|ended| ended.image("nixos.img"));
+    oracles::check(&a, "raw", "legacy").unwrap();
+    assert_eq!(common::program::hash(&a), common::program::hash(&b));
+    let stat = |path: &str| {
+        let file = format!("{}?offset=1048576", a.display());
+        let output =
+            common::run(common::command("debugfs").args(["-R", &format!("stat {path}"), &file]));
+        common::said(&output)
+    };
+    for (path, expected) in [
+        ("/owned", "User:   417   Group:   418"),
+        ("/var/kept", "Mode:  02750"),
+        ("/var/kept/file", "Links: 2"),
+        ("/var/kept/twin", "User:   417   Group:   418"),
+        ("/etc/passwd", "mtime: 0x00000001:00000000"),
+        ("/dev", "Mode:  0755"),
+        ("/sys", "Mode:  0755"),
+        ("/etc/machine-id", "File not found"),
+        ("/var/lib/systemd/random-seed", "File not found"),
+        ("/gone", "File not found"),
+    ] {
+        let text = stat(path);
+        assert!(text.contains(expected), "{path}: {text}");
+    }
+}
