@@ -68,6 +68,8 @@ pub fn smallest(tree: &Tree, free: u64) -> u64 {
 /// Writes the file system `plan` of `tree` to a new file in `directory`.
 pub fn write(directory: &Path, tree: &Arc<Tree>, plan: Box<dyn Plan>) -> PathBuf {
     let path = directory.join("ext4.img");
+    // A new file, and not the old one emptied: a loop device may still know that.
+    let _ = std::fs::remove_file(&path);
     let image = Image {
         length: plan.length(),
         parts: vec![Part {

@@ -6,11 +6,13 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Arc;
+use std::time::Duration;
 
 use make_disk_image::tree::{Inode, InodeId, Kind, Source, Tree};
 
-use crate::common::{command, scratch, stdout};
+use crate::common::{command, run, scratch, stdout};
 use crate::images::*;
 
 /// A mounted image, unmounted when dropped.
@@ -25,7 +27,7 @@ impl Mount {
     pub fn new(image: &Path, options: &str) -> Mount {
         let scratch = scratch();
         let directory = scratch.path().to_owned();
-        stdout(
+        patiently(
             command("mount")
                 .args(["-t", "ext4", "-o", &format!("loop,{options}")])
                 .arg(image)
@@ -45,8 +47,20 @@ impl Mount {
     /// Unmounts; a failure is a failure of the test.
     pub fn unmount(mut self) {
         self.mounted = false;
-        stdout(command("umount").arg(&self.directory));
+        patiently(command("umount").arg(&self.directory));
     }
+}
+
+/// Runs a command that has to succeed within some tries: other tests take loop devices at the same
+/// time, and whoever looks at new devices keeps them busy for a moment.
+fn patiently(command: &mut Command) {
+    for _ in 0..20 {
+        if run(command).status.success() {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(250));
+    }
+    stdout(command);
 }
 
 impl Drop for Mount {
