@@ -228,8 +228,9 @@ let
           "vfat"
           "nls_cp437"
           "nls_iso8859-1"
-          "efivarfs"
-        ];
+        ]
+        # Without EFI firmware the kernel refuses it.
+        ++ lib.optional touchEFIVars "efivarfs";
         # Some are built in, or have another name, in some kernels.
         allowMissing = true;
       }}";
