@@ -113,6 +113,19 @@ fn an_owner_that_nobody_is_named_after_is_told() {
 }
 
 #[test]
+fn a_system_for_another_processor_needs_another_builder() {
+    let error = error("", |job| {
+        job.json["guest"]["architecture"] = json!("aarch64");
+    });
+    assert!(
+        error.starts_with(
+            "the image's system is for aarch64, and its guest can only run on a builder of that kind"
+        ),
+        "{error}"
+    );
+}
+
+#[test]
 fn qemu_that_is_missing_or_killed_is_told() {
     let attributes = attributes("");
     let mut job = attributes.job();

@@ -1,5 +1,6 @@
 //! One run of the guest, from job to report.
 
+use std::env::consts::ARCH;
 use std::fs::{self, File};
 use std::io::{BufReader, Read};
 use std::os::unix::fs::PermissionsExt;
@@ -7,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
 use super::accelerate::{self, Accelerator};
 use super::console::{Console, End};
@@ -50,6 +51,12 @@ pub fn run(
     disk: &Path,
     work: &Path,
 ) -> Result<Outcome> {
+    ensure!(
+        guest.architecture.name() == ARCH,
+        "the image's system is for {}, and its guest can only run on a builder of that kind; this \
+         one is {ARCH}: build it there, or set installBootLoader = false and use numbers as owners",
+        guest.architecture.name()
+    );
     let job = job(spec, guest, layout);
     let directory = work.join("guest");
     fs::create_dir(&directory).with_context(|| format!("making {}", escape::path(&directory)))?;

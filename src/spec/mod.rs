@@ -279,6 +279,16 @@ pub struct Tools {
     pub environment: BTreeMap<String, String>,
 }
 
+impl Architecture {
+    /// The name that Nix, QEMU and Rust have for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Architecture::X86_64 => "x86_64",
+            Architecture::Aarch64 => "aarch64",
+        }
+    }
+}
+
 impl PartitionTable {
     /// The caller's word for it.
     pub fn name(self) -> &'static str {
