@@ -3,7 +3,7 @@
 
 CARGO ?= cargo
 
-.PHONY: image test bench setup clean
+.PHONY: image test boot-matrix bench setup clean
 
 # Builds an image with Nix, shows its partitions and what took how long, and boots it in QEMU.
 image: setup
@@ -13,6 +13,10 @@ image: setup
 # Every test. (What cargo calls ignored are measurements and helpers that tests start themselves.)
 test: setup
 	$(CARGO) test
+
+# Every partition table with every boot loader, from firmware to a line of init. `make test` does it, too.
+boot-matrix: setup
+	$(CARGO) test --quiet --test boot_matrix
 
 # Measures, prints, and writes target/bench.json.
 bench: setup

@@ -1,0 +1,269 @@
+//! Every partition table with every boot loader that is for it: built with the installer's own run
+//! in the guest, twice, as raw and compressed, and booted from firmware to the line that init writes
+//! from the root file system. A line a row, and the count on the last.
+//!
+//! `cargo test --test boot_matrix -- hybrid` takes the rows in whose name the word is.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
+mod common;
+
+use std::panic::{self, AssertUnwindSafe};
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use common::nix::{self, Build, Built};
+use common::qemu::{self, Boot};
+use common::{command, oracles, scratch, stdout};
+
+/// A boot from firmware takes 6 s on an idle machine.
+const LIMIT: Duration = Duration::from_secs(180);
+
+/// The UUID of the root file system where none is asked for.
+const ROOT: &str = "f222513b-ded1-49fa-b591-20ce86a2fe7f";
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Firmware {
+    SeaBios,
+    Ovmf,
+}
+use Firmware::{Ovmf, SeaBios};
+
+struct Row {
+    table: &'static str,
+    loader: &'static str,
+    /// Further arguments of the function and options of the fixture's configuration.
+    more: &'static str,
+    firmware: &'static [Firmware],
+}
+
+const fn row(
+    table: &'static str,
+    loader: &'static str,
+    more: &'static str,
+    firmware: &'static [Firmware],
+) -> Row {
+    Row {
+        table,
+        loader,
+        more,
+        firmware,
+    }
+}
+
+/// Only the variables know what to boot: nothing is where firmware looks by itself.
+const VARIABLES: &str = "touchEFIVars = true; canTouchEfiVariables = true;";
+
+const ROWS: [Row; 11] = [
+    row("legacy", "grub-bios", "", &[SeaBios]),
+    row("legacy+boot", "grub-bios", "", &[SeaBios]),
+    row("legacy+gpt", "grub-bios", "", &[SeaBios]),
+    row("hybrid", "grub-hybrid", "", &[SeaBios, Ovmf]),
+    row("hybrid", "systemd-boot", "", &[Ovmf]),
+    row("efi", "grub-efi", "", &[Ovmf]),
+    row("efi", "systemd-boot", "", &[Ovmf]),
+    row(
+        "efixbootldr",
+        "grub-efi",
+        r#"efiSysMountPoint = "/efi";"#,
+        &[Ovmf],
+    ),
+    row(
+        "efixbootldr",
+        "systemd-boot",
+        r#"efiSysMountPoint = "/efi";"#,
+        &[Ovmf],
+    ),
+    row("efi", "grub-efi", VARIABLES, &[Ovmf]),
+    row(
+        "efi",
+        "systemd-boot",
+        r#"touchEFIVars = true; canTouchEfiVariables = true;
+           extraInstallCommands = "rm -r /boot/EFI/BOOT";"#,
+        &[Ovmf],
+    ),
+];
+
+/// `format`, and the file's name and format for QEMU.
+const FORMATS: [(&str, &str, &str); 2] = [
+    ("raw", "nixos.img", "raw"),
+    ("qcow2-compressed", "nixos.qcow2", "qcow2"),
+];
+
+impl Row {
+    fn has_variables(&self) -> bool {
+        self.more.contains("touchEFIVars")
+    }
+
+    fn name(&self) -> String {
+        let variables = if self.has_variables() {
+            " by its variable"
+        } else {
+            ""
+        };
+        format!("{} {}{variables}", self.table, self.loader)
+    }
+
+    fn arguments(&self, format: &str) -> String {
+        let Row {
+            table,
+            loader,
+            more,
+            ..
+        } = self;
+        format!(
+            r#"partitionTableType = "{table}"; loader = "{loader}"; format = "{format}";
+               copyChannel = false; additionalSpace = "64M"; {more}"#
+        )
+    }
+
+    /// Goes through the row, and tells what took how long.
+    fn run(&self) -> String {
+        let mut times = Vec::new();
+        let system = nix::evaluate(&format!(
+            "toString (fixture.makeDiskImage {{ {} }}).config.system.build.toplevel",
+            self.arguments("raw")
+        ));
+        let builds = FORMATS.map(|(format, ..)| Build::image(&self.arguments(format)).run());
+        for ((format, ..), built) in FORMATS.iter().zip(&builds) {
+            times.push(format!("{format} {:.1} s", built.time.as_secs_f64()));
+        }
+        self.same_disk(&builds);
+        let again = Build::image(&self.arguments("raw")).again().run();
+        assert!(
+            again.log.contains("checking outputs of"),
+            "nothing was compared\n{}",
+            again.log
+        );
+        drop(again);
+        for ((format, file, container), built) in FORMATS.iter().zip(&builds) {
+            let image = built.out.join(file);
+            oracles::check(&image, container, self.table);
+            if *container == "raw" && self.has_variables() {
+                no_fallback(&image);
+            }
+            for firmware in self.firmware {
+                let time = self.boots(*firmware, built, &image, container, &system);
+                let name = match firmware {
+                    SeaBios => "SeaBIOS",
+                    Ovmf => "OVMF",
+                };
+                times.push(format!("{name} from {format} {:.1} s", time.as_secs_f64()));
+            }
+        }
+        times.join(", ")
+    }
+
+    /// What the two builds have on their disks and in their variables is the same: they are one more
+    /// pair of builds to compare.
+    fn same_disk(&self, builds: &[Built; 2]) {
+        let [raw, compressed] = builds;
+        stdout(
+            command("qemu-img")
+                .args(["compare", "-s", "-f", "raw", "-F", "qcow2"])
+                .arg(raw.out.join("nixos.img"))
+                .arg(compressed.out.join("nixos.qcow2")),
+        );
+        let variables = builds.each_ref().map(|built| built.out.join("efi-vars.fd"));
+        if self.has_variables() {
+            stdout(command("cmp").args(&variables));
+        } else {
+            assert!(variables.iter().all(|path| !path.exists()));
+        }
+    }
+
+    fn boots(
+        &self,
+        firmware: Firmware,
+        built: &Built,
+        image: &Path,
+        container: &str,
+        system: &str,
+    ) -> Duration {
+        let variables = built.out.join("efi-vars.fd");
+        let boot = match firmware {
+            SeaBios => Boot::Bios,
+            Ovmf => Boot::Efi(self.has_variables().then_some(&variables)),
+        };
+        let booted = qemu::boot(image, container, &boot, LIMIT);
+        let expected = match firmware {
+            SeaBios => "bios",
+            Ovmf => "efi",
+        };
+        assert_eq!(booted.fact("firmware"), expected);
+        assert_eq!(booted.fact("uuid"), ROOT);
+        assert_eq!(booted.fact("system"), system);
+        booted.time
+    }
+}
+
+/// The EFI system partition has a loader, but not on the path for removable media.
+fn no_fallback(image: &Path) {
+    let table = oracles::read_table(image);
+    let scratch = scratch();
+    let esp = scratch.path().join("esp");
+    oracles::extract(image, &table.partitions[0], &esp);
+    let files = stdout(
+        command("mdir")
+            .args(["-b", "-/", "-i"])
+            .arg(&esp)
+            .arg("::/"),
+    );
+    let files = files.to_uppercase();
+    assert!(files.contains(".EFI"), "{files}");
+    assert!(!files.contains("BOOTX64.EFI"), "{files}");
+}
+
+/// Takes rows until none is left, prints their lines, and returns how many passed.
+fn work(rows: &[&Row], next: &AtomicUsize, output: &Mutex<()>) -> usize {
+    let mut passed = 0;
+    while let Some(row) = rows.get(next.fetch_add(1, Ordering::Relaxed)) {
+        let start = Instant::now();
+        let result = panic::catch_unwind(AssertUnwindSafe(|| row.run()));
+        let seconds = start.elapsed().as_secs_f64();
+        let _whole_lines = output.lock();
+        match result {
+            Ok(times) => {
+                passed += 1;
+                println!("ok     {:<36} {seconds:6.1} s  ({times})", row.name());
+            }
+            Err(payload) => {
+                let message = payload.downcast_ref::<String>().cloned();
+                let message =
+                    message.or_else(|| payload.downcast_ref::<&str>().map(|&text| text.to_owned()));
+                println!("FAILED {:<36} {seconds:6.1} s", row.name());
+                println!("{}", message.unwrap_or_default());
+            }
+        }
+    }
+    passed
+}
+
+fn main() -> ExitCode {
+    // Rows print their failures themselves, whole.
+    panic::set_hook(Box::new(|_| {}));
+    let words: Vec<_> = std::env::args()
+        .skip(1)
+        .filter(|word| !word.starts_with('-'))
+        .collect();
+    let wanted = |row: &&Row| words.iter().all(|word| row.name().contains(word));
+    let rows: Vec<_> = ROWS.iter().filter(wanted).collect();
+    let (next, output) = (AtomicUsize::new(0), Mutex::new(()));
+    // A guest uses one core, and 1 GiB.
+    let passed: usize = thread::scope(|scope| {
+        let threads = [(); 2].map(|()| scope.spawn(|| work(&rows, &next, &output)));
+        threads
+            .map(|thread| thread.join().unwrap_or(0))
+            .iter()
+            .sum()
+    });
+    println!("{passed} passed, {} failed", rows.len() - passed);
+    if passed == rows.len() && !rows.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
