@@ -163,7 +163,7 @@ impl Row {
         let [raw, compressed] = builds;
         stdout(
             command("qemu-img")
-                .args(["compare", "-s", "-f", "raw", "-F", "qcow2"])
+                .args(["compare", "-f", "raw", "-F", "qcow2"])
                 .arg(raw.out.join("nixos.img"))
                 .arg(compressed.out.join("nixos.qcow2")),
         );
