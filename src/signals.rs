@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use nix::sys::signal::{self, SigSet, Signal};
 use nix::unistd::Pid;
 
-use crate::{output, process};
+use crate::{output, process, sys};
 
 /// From now on SIGINT, SIGTERM and SIGHUP kill every child with its process group, remove what is
 /// unfinished, and then end this process as they would have; where the output is whole already, it
@@ -20,7 +20,10 @@ use crate::{output, process};
 pub fn clean_up_on_signals() -> Result<()> {
     let mut set = SigSet::empty();
     for fatal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
-        set.add(fatal);
+        // One that is blocked could be waited for although it is ignored.
+        if !sys::ignores(fatal) {
+            set.add(fatal);
+        }
     }
     set.thread_block().context("blocking signals")?;
     thread::Builder::new()

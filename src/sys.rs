@@ -41,3 +41,20 @@ pub fn umask(command: &mut Command, mask: u32) -> &mut Command {
         })
     }
 }
+
+/// Whether this process ignores `signal`: as nohup(1) has it for SIGHUP, and a shell without job
+/// control for SIGINT of what it runs in the background.
+pub fn ignores(signal: Signal) -> bool {
+    let mut action = std::mem::MaybeUninit::<nix::libc::sigaction>::zeroed();
+    // SAFETY: without a new action sigaction(2) only fills in the present one; where it fails, the
+    // zeros that are there are a valid value, too.
+    let action = unsafe {
+        nix::libc::sigaction(
+            signal as nix::libc::c_int,
+            std::ptr::null(),
+            action.as_mut_ptr(),
+        );
+        action.assume_init()
+    };
+    action.sa_sigaction == nix::libc::SIG_IGN
+}

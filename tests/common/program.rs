@@ -160,7 +160,11 @@ impl Job {
         let json = serde_json::to_vec(&self.json).expect("JSON is written");
         fs::write(build.join(".attrs.json"), json).expect("writing .attrs.json");
         // Every descendant inherits the lock, so that it tells whether one is left.
-        let mut words = vec![OsString::from("flock"), "-F".into(), self.lock().into()];
+        // What runs the tests in the background may ignore signals, and so would the program.
+        let mut words = ["env", "--default-signal=HUP,INT,TERM", "flock", "-F"]
+            .map(OsString::from)
+            .to_vec();
+        words.push(self.lock().into());
         words.extend(self.wrapper.iter().map(OsString::from));
         words.extend([PROGRAM, "build"].map(OsString::from));
         let (first, rest) = words.split_first().expect("there is a program");

@@ -78,6 +78,23 @@ fn a_signal_ends_everything_and_leaves_nothing() {
     }
 }
 
+/// An ignored signal was waited for and cleaned up after, and then the program hung: its own end was
+/// ignored, too.
+#[test]
+fn what_nohup_ignores_does_not_end_the_build() {
+    for signal in ["HUP", "INT"] {
+        let mut job = job();
+        let mark = job.place().join("reached");
+        job.image("postVM", format!("touch {}; sleep 1", mark.display()));
+        job.wrapper = vec!["env".into(), format!("--ignore-signal={signal}")];
+        let mut running = job.start();
+        running.wait_for(reached);
+        let ended = running.end_by(signal);
+        assert!(ended.output.status.success(), "{:?}", ended.output);
+        ended.image("nixos.qcow2");
+    }
+}
+
 #[test]
 fn a_signal_at_any_moment_leaves_nothing() {
     for delay in (0..800).step_by(20) {
