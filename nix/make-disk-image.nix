@@ -107,15 +107,7 @@ let
   ) null contents;
 in
 
-assert lib.assertOneOf "partitionTableType" partitionTableType [
-  "legacy"
-  "legacy+boot"
-  "legacy+gpt"
-  "efi"
-  "efixbootldr"
-  "hybrid"
-  "none"
-];
+assert lib.assertOneOf "partitionTableType" partitionTableType (import ./partition-tables.nix);
 
 assert lib.assertMsg (fsType == "ext4" && deterministic -> rootFSUID != null) ''
   make-disk-image: rootFSUID is null, but deterministic = true needs a fixed UUID for an ext4 root.

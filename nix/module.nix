@@ -61,15 +61,7 @@ in
     };
 
     partitionTableType = lib.mkOption {
-      type = lib.types.enum [
-        "none"
-        "legacy"
-        "legacy+boot"
-        "legacy+gpt"
-        "efi"
-        "efixbootldr"
-        "hybrid"
-      ];
+      type = lib.types.enum (import ./partition-tables.nix);
       default = "efi";
       description = "How the disk is divided.";
     };

@@ -54,10 +54,7 @@ pub fn run(
         guest::run(spec, machine, &layout, &path, work)
     })?;
     fs::remove_file(&path).with_context(|| format!("removing {}", escape::path(&path)))?;
-    let time = Timestamp {
-        seconds: spec.identity.time,
-        nanoseconds: 0,
-    };
+    let time = Timestamp::from_seconds(spec.identity.time);
     let report = outcome.report;
     let merged = Arc::make_mut(&mut tree);
     guest::root(merged, &report, &spec.store_dir, time)?;

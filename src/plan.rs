@@ -52,10 +52,7 @@ impl<'a> Planner<'a> {
         let options = Options {
             uuid: spec.identity.root_file_system,
             label: spec.root.label.clone(),
-            time: Timestamp {
-                seconds: spec.identity.time,
-                nanoseconds: 0,
-            },
+            time: Timestamp::from_seconds(spec.identity.time),
         };
         Planner {
             spec,

@@ -21,10 +21,7 @@ pub fn tree(spec: &Spec, work: &Path, log: &Log) -> Result<Tree> {
     log.step("looking for the paths of the closure", || {
         store::check(&spec.closure)
     })?;
-    let time = Timestamp {
-        seconds: spec.identity.time,
-        nanoseconds: 0,
-    };
+    let time = Timestamp::from_seconds(spec.identity.time);
     let mut tree = Tree::new(Metadata {
         mtime: time,
         ..Metadata::new(0o755)

@@ -6,17 +6,7 @@ mod common;
 use std::fs;
 
 use common::nix::{Build, Built, evaluate, nix, store};
-use common::{command, oracles, scratch, stdout};
-
-const TABLES: [&str; 7] = [
-    "none",
-    "legacy",
-    "legacy+boot",
-    "legacy+gpt",
-    "efi",
-    "efixbootldr",
-    "hybrid",
-];
+use common::{TABLES, command, oracles, scratch, stdout};
 
 /// format, file name, qemu-img's name of it
 const FORMATS: [(&str, &str, &str); 6] = [

@@ -136,10 +136,7 @@ mod tests {
     use crate::tree::listing::listing;
     use crate::tree::place::make_directories;
 
-    const TIME: Timestamp = Timestamp {
-        seconds: 100,
-        nanoseconds: 0,
-    };
+    const TIME: Timestamp = Timestamp::from_seconds(100);
 
     fn entry(volume: u32, path: &str, kind: RecordKind, seconds: i64) -> Entry {
         let content = matches!(kind, RecordKind::File).then(|| Content::bytes(b"new".to_vec()));

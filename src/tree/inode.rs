@@ -18,10 +18,15 @@ pub struct Timestamp {
 impl Timestamp {
     /// What Nix gives every file of its store, and what a deterministic image has for all times
     /// that nobody chose: one second after 1970-01-01.
-    pub const STORE: Timestamp = Timestamp {
-        seconds: 1,
-        nanoseconds: 0,
-    };
+    pub const STORE: Timestamp = Timestamp::from_seconds(1);
+
+    /// A whole second, counted from 1970.
+    pub const fn from_seconds(seconds: i64) -> Timestamp {
+        Timestamp {
+            seconds,
+            nanoseconds: 0,
+        }
+    }
 }
 
 /// An extended attribute, with its full name (`user.mime_type`, `security.capability`).

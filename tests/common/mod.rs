@@ -19,6 +19,17 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+/// What `partitionTableType` may be.
+pub const TABLES: [&str; 7] = [
+    "none",
+    "legacy",
+    "legacy+boot",
+    "legacy+gpt",
+    "efi",
+    "efixbootldr",
+    "hybrid",
+];
+
 /// The repository.
 pub fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))

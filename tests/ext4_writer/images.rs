@@ -20,10 +20,7 @@ pub fn options() -> Options {
     Options {
         uuid: uuid::uuid!("17c1ed75-4a11-41f0-8960-e3b6440c5961"),
         label: "nixos".to_owned(),
-        time: Timestamp {
-            seconds: 1_700_000_000,
-            nanoseconds: 0,
-        },
+        time: Timestamp::from_seconds(1_700_000_000),
     }
 }
 

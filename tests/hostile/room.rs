@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use super::common::TABLES;
 use super::common::oracles;
 use super::common::program::{Ended, Job};
 use super::{ATTRIBUTES, job};
@@ -31,15 +32,7 @@ fn sized(table: &str, mebibytes: u64) -> Ended {
 
 #[test]
 fn the_disk_size_that_the_message_names_works_and_one_less_does_not() {
-    for table in [
-        "none",
-        "legacy",
-        "legacy+boot",
-        "legacy+gpt",
-        "efi",
-        "efixbootldr",
-        "hybrid",
-    ] {
+    for table in TABLES {
         let first = sized(table, 140).error();
         let named = number_after(&first, "set diskSize to at least ");
         let needed = number_after(&first, "the root file system needs ");
