@@ -176,6 +176,21 @@ fn a_signal_ends_the_guest_too() {
     }
 }
 
+/// GRUB's blocklists, with `--force`: they would name blocks of the guest's file system.
+#[test]
+fn boot_code_on_a_disk_without_a_table_is_refused() {
+    let error = error("printf code >/dev/vda", |job| {
+        job.image("partitionTableType", "none");
+    });
+    assert_eq!(
+        error,
+        "the boot loader's installer wrote boot code to the first 1024 bytes of a disk without a \
+         partition table: it goes on in blocks of the root file system, and those move: set \
+         partitionTableType to \"legacy\", which has room for boot code, or installBootLoader = \
+         false"
+    );
+}
+
 /// What activation and installer leave, and what not: no seeds, no deleted file.
 #[test]
 fn an_image_has_what_the_guest_left_and_no_seeds() {

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use anyhow::{Result, ensure};
+
 use super::job::Area;
 use crate::layout::{Layout, Role, SECTOR};
 
@@ -16,16 +18,21 @@ const GAP: &str = "gap";
 /// The BIOS boot partition: GRUB's core image on a disk with a GPT.
 const BIOS: &str = "bios";
 
-/// The parts of a disk that may hold boot code. None without a table: all of it is root's.
+/// What ext4 leaves to boot code at its start (Documentation/filesystems/ext4/super.rst), where
+/// there is no table.
+const UNPARTITIONED: &str = "unpartitioned";
+const UNPARTITIONED_CODE: u64 = 1024;
+
+/// The parts of a disk that may hold boot code.
 pub fn of(layout: &Layout) -> Vec<Area> {
-    // The table at the disk's end is not in front of anything.
-    let Some((0, table)) = layout.table.first() else {
-        return Vec::new();
-    };
     let area = |name: &str, start, end: u64| Area {
         name: name.to_owned(),
         start,
         length: end.saturating_sub(start),
+    };
+    // The table at the disk's end is not in front of anything.
+    let Some((0, table)) = layout.table.first() else {
+        return vec![area(UNPARTITIONED, 0, UNPARTITIONED_CODE)];
     };
     // usize to u64: lossless on every target Rust has.
     let table_end = table.len() as u64;
@@ -40,6 +47,23 @@ pub fn of(layout: &Layout) -> Vec<Area> {
     }
     areas.retain(|area| area.length > 0);
     areas
+}
+
+/// Checks that boot code is only where it works on another disk than the guest's.
+///
+/// # Errors
+/// If a disk without a table has any: there is room for no more than a list of blocks of the file
+/// system that the rest is in, and the image's file system is laid out anew.
+pub fn check(areas: &BTreeMap<String, Vec<u8>>) -> Result<()> {
+    let code = areas.get(UNPARTITIONED);
+    ensure!(
+        code.is_none_or(|code| code.iter().all(|&byte| byte == 0)),
+        "the boot loader's installer wrote boot code to the first {UNPARTITIONED_CODE} bytes of a \
+         disk without a partition table: it goes on in blocks of the root file system, and those \
+         move: set partitionTableType to \"legacy\", which has room for boot code, or \
+         installBootLoader = false"
+    );
+    Ok(())
 }
 
 /// The bytes of the table, with the MBR's boot code in it, and of the other areas: (first byte on
@@ -82,7 +106,7 @@ mod tests {
     #[test]
     fn boot_code_is_where_no_table_and_no_file_system_is() {
         for (table, expected) in [
-            (PartitionTable::None, ""),
+            (PartitionTable::None, "unpartitioned 0 1024"),
             (PartitionTable::Legacy, "mbr 0 440, gap 512 1048064"),
             (PartitionTable::LegacyBoot, "mbr 0 440, gap 512 1048064"),
             (

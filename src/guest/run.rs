@@ -82,6 +82,7 @@ pub fn run(
     )?;
     let file = File::open(&files.report).context("opening the guest's report")?;
     let report = report::read(BufReader::with_capacity(1 << 20, file), &directory)?;
+    areas::check(&report.areas)?;
     fs::remove_file(&files.report).context("removing the guest's report")?;
     Ok(Outcome {
         report,
