@@ -8,14 +8,15 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 
 use crate::fs::Ext4;
+use crate::image::LazyImage;
 use crate::layout::Role;
 use crate::progress::Log;
 use crate::spec::{DiskSize, Guest, Spec, System};
 use crate::tree::{Timestamp, Tree, graft};
-use crate::{assemble, escape, guest, image, plan};
+use crate::{assemble, escape, guest, plan};
 
 /// What an automatic size leaves free for the guest to work in, in bytes: the image is planned again
-/// afterwards, and this disk is sparse.
+/// afterwards, and what is free takes no room.
 const ROOM: u64 = 4 << 30;
 
 /// What a guest installed outside of the root file system.
@@ -41,21 +42,27 @@ pub fn run(
     work: &Path,
     log: &Log,
 ) -> Result<(Arc<Tree>, Installed)> {
-    let path = work.join("guest-disk.raw");
-    let layout = log.step("writing the disk that the guest boots", || {
+    let path = work.join("guest-disk");
+    let (layout, disk) = log.step("planning the disk that the guest boots", || {
         let disk = plan::disk(&roomy(spec), &tree, &Ext4)?;
         let layout = disk.layout.clone();
         let none = Installed::default();
         let image = assemble::image(spec, disk, tree.clone(), &none, work)?;
-        image::write(&image, &path, &|_| ())?;
-        Ok(layout)
+        Ok((layout, LazyImage::new(image, &path)?))
     })?;
     let outcome = log.step("running the guest", || {
-        guest::run(spec, machine, &layout, &path, work)
+        guest::run(spec, machine, &layout, &disk, work)
     })?;
+    // It holds the tree, which would have to be copied to be changed.
+    drop(disk);
     fs::remove_file(&path).with_context(|| format!("removing {}", escape::path(&path)))?;
     let time = Timestamp::from_seconds(spec.identity.time);
     let report = outcome.report;
+    debug_assert_eq!(
+        Arc::strong_count(&tree),
+        1,
+        "the tree is about to be copied"
+    );
     let merged = Arc::make_mut(&mut tree);
     guest::root(merged, &report, &spec.store_dir, time)?;
     if let System::Installed(installation) = &spec.system {

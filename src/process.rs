@@ -62,13 +62,12 @@ impl Running {
 pub(crate) struct Watched(Option<Running>);
 
 impl Watched {
-    /// Starts `command`, with nothing on its standard input. Its other streams are the caller's to
-    /// set. Start it on a thread that outlives it.
+    /// Starts `command`, whose streams are the caller's to set. Start it on a thread that outlives
+    /// it.
     ///
     /// # Errors
     /// If it can't be started: with its name.
     pub(crate) fn start(command: &mut Command) -> Result<Watched> {
-        command.stdin(Stdio::null());
         Ok(Watched(Some(Running::start(command)?)))
     }
 }

@@ -1,7 +1,7 @@
 //! The guest's serial console: read as it comes, for a bounded time.
 
 use std::io::Read;
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -33,11 +33,33 @@ pub enum End {
     NotStarted,
     /// It did not end in time.
     Late,
+    /// It was told that it can't go on.
+    Stopped,
+}
+
+/// What happens while a guest runs.
+enum Event {
+    Said(Vec<u8>),
+    Closed,
+    Stopped,
+}
+
+/// Tells a [`Console`] that its guest can't go on.
+pub struct Stop(Sender<Event>);
+
+impl Stop {
+    /// Nothing more is read then.
+    pub fn stop(&self) {
+        // It may have come to its end.
+        let _ = self.0.send(Event::Stopped);
+    }
 }
 
 /// What a guest says.
 pub struct Console {
-    pieces: Receiver<Vec<u8>>,
+    events: Receiver<Event>,
+    sender: Sender<Event>,
+    begin: Instant,
     line: Vec<u8>,
     lines: Vec<String>,
     started: bool,
@@ -46,20 +68,25 @@ pub struct Console {
 }
 
 impl Console {
-    /// Reads `stream` from now on.
+    /// Reads `stream` from now on: the guest is about to start.
     pub fn new(mut stream: impl Read + Send + 'static) -> Console {
-        let (sender, pieces) = mpsc::channel();
+        let (sender, events) = mpsc::channel();
+        let to = sender.clone();
         // It ends with the stream, which ends with the guest.
         thread::spawn(move || {
             let mut buffer = [0; 4096];
             while let Ok(length @ 1..) = stream.read(&mut buffer) {
-                if sender.send(buffer[..length].to_vec()).is_err() {
-                    break;
+                if to.send(Event::Said(buffer[..length].to_vec())).is_err() {
+                    return;
                 }
             }
+            // Nobody may listen any more.
+            let _ = to.send(Event::Closed);
         });
         Console {
-            pieces,
+            events,
+            sender,
+            begin: Instant::now(),
             line: Vec::new(),
             lines: Vec::new(),
             started: false,
@@ -67,29 +94,34 @@ impl Console {
         }
     }
 
-    /// Reads until init has ended, but at most for `limit`, and for `first` until it begins. What
-    /// the guest's programs say goes to the log.
+    /// What another thread stops it with.
+    pub fn stop(&self) -> Stop {
+        Stop(self.sender.clone())
+    }
+
+    /// Reads until init has ended, but at most for `limit` since it was made, and for `first` until
+    /// init begins. What the guest's programs say goes to the log.
     pub fn follow(&mut self, first: Duration, limit: Duration) -> End {
-        let begin = Instant::now();
         loop {
             let limit = if self.started {
                 limit
             } else {
                 limit.min(first)
             };
-            let left = limit.saturating_sub(begin.elapsed());
-            match self.pieces.recv_timeout(left) {
-                Ok(piece) => {
+            let left = limit.saturating_sub(self.begin.elapsed());
+            match self.events.recv_timeout(left) {
+                Ok(Event::Said(piece)) => {
                     if let Some(status) = self.take(&piece) {
                         return End::Exit(status);
                     }
                 }
-                Err(RecvTimeoutError::Disconnected) => {
+                Ok(Event::Closed) => {
                     self.end_line();
                     return End::Closed;
                 }
-                Err(RecvTimeoutError::Timeout) if self.started => return End::Late,
-                Err(RecvTimeoutError::Timeout) => return End::NotStarted,
+                Ok(Event::Stopped) => return End::Stopped,
+                Err(_) if self.started => return End::Late,
+                Err(_) => return End::NotStarted,
             }
         }
     }
@@ -97,8 +129,8 @@ impl Console {
     /// Reads on until the console closes, but at most for `limit`.
     pub fn drain(&mut self, limit: Duration) {
         let begin = Instant::now();
-        while let Ok(_said) = self
-            .pieces
+        while let Ok(Event::Said(_)) = self
+            .events
             .recv_timeout(limit.saturating_sub(begin.elapsed()))
         {}
     }
@@ -147,6 +179,8 @@ impl Console {
         }
         if text == STARTED {
             self.started = true;
+            let seconds = self.begin.elapsed().as_secs_f64();
+            log::info!("  the guest's init ran after {seconds:.2} s");
             return None;
         }
         if let Some(status) = text.strip_prefix(EXIT) {

@@ -8,6 +8,7 @@
 mod accelerate;
 mod areas;
 mod console;
+mod disk;
 pub mod init;
 mod initrd;
 mod job;

@@ -7,6 +7,7 @@ use std::process::Command;
 use std::thread;
 
 use super::accelerate::Accelerator;
+use super::disk::EXPORT;
 use crate::spec::{Architecture, Guest};
 
 /// The most processors a guest gets, as in nixpkgs.
@@ -17,36 +18,42 @@ const MAX_PROCESSORS: usize = 255;
 pub struct Files<'a> {
     /// The initrd.
     pub initrd: &'a Path,
-    /// The disk, raw: `/dev/vda`.
-    pub disk: &'a Path,
     /// Where the report goes, raw: `/dev/vdb`.
     pub report: &'a Path,
     /// The firmware's variables, which it changes.
     pub efi_variables: Option<&'a Path>,
+    /// The directory for what the guest writes to its disk.
+    pub temporary: &'a Path,
 }
 
 /// The command that runs `guest` with nothing but its two disks and a serial console, which is on
-/// the standard output.
+/// the standard output. Its standard input is to be a socket from which it gets its disk,
+/// `/dev/vda`, by NBD.
 pub fn command(guest: &Guest, files: &Files<'_>, accelerator: Accelerator) -> Command {
     let mut qemu = Command::new(&guest.qemu);
     qemu.args(["-nodefaults", "-no-user-config", "-no-reboot"])
-        .args(["-display", "none", "-serial", "stdio", "-monitor", "none"])
+        .args(["-display", "none", "-monitor", "none"])
+        // The backend `stdio` would read from the standard input.
+        .args(["-chardev", "file,id=console,path=/proc/self/fd/1"])
+        .args(["-serial", "chardev:console"])
         .args(["-machine", &machine(guest, accelerator), "-cpu", "max"])
         .args(["-m", &format!("{}M", guest.memory)])
         .args(["-smp", &processors().to_string()])
         // Perl, Python and the kernel itself wait for random numbers; none gets into the image.
         .args(["-object", "rng-builtin,id=random"])
         .args(["-device", "virtio-rng-pci,rng=random"]);
-    disk(&mut qemu, "disk", files.disk);
-    disk(&mut qemu, "report", files.report);
+    disk(&mut qemu, "disk", served().as_ref());
+    disk(&mut qemu, "report", &raw(files.report));
+    // Where `snapshot=on` puts its overlay; in Nix's sandbox there is no /var/tmp.
+    qemu.env("TMPDIR", files.temporary);
     if let (Some(firmware), Some(variables)) = (&guest.firmware, files.efi_variables) {
         if guest.system_management_mode {
             qemu.args(["-global", "driver=cfi.pflash01,property=secure,value=on"]);
         }
         qemu.arg("-drive")
-            .arg(drive("if=pflash,unit=0,readonly=on", firmware))
+            .arg(join("if=pflash,unit=0,readonly=on,", &raw(firmware)))
             .arg("-drive")
-            .arg(drive("if=pflash,unit=1", variables));
+            .arg(join("if=pflash,unit=1,", &raw(variables)));
     }
     qemu.arg("-kernel")
         .arg(&guest.kernel)
@@ -79,19 +86,28 @@ fn parameters(architecture: Architecture) -> String {
     format!("console={console} panic=-1 loglevel=4 random.trust_cpu=on")
 }
 
-fn disk(qemu: &mut Command, name: &str, file: &Path) {
-    // The files are thrown away: nobody waits for them to be on a disk.
-    let options = format!("if=none,id={name},cache=unsafe,discard=unmap,werror=report");
-    qemu.arg("-drive").arg(drive(&options, file)).args([
+fn disk(qemu: &mut Command, name: &str, source: &OsStr) {
+    // What is written is thrown away: nobody waits for it to be on a disk.
+    let options = format!("if=none,id={name},cache=unsafe,discard=unmap,werror=report,");
+    qemu.arg("-drive").arg(join(&options, source)).args([
         "-device",
         &format!("virtio-blk-pci,drive={name},serial={name}"),
     ]);
 }
 
-/// A `-drive` of a raw file; QEMU wants commas in names doubled.
-fn drive(options: &str, file: &Path) -> OsString {
-    let mut value = OsString::from(options);
-    value.push(",format=raw,file=");
+/// What a `-drive` is of: the disk that comes over file descriptor 0, with what is written to it in
+/// an overlay. (QEMU takes a decimal number as a descriptor it has, where no monitor is at work:
+/// its util/qemu-sockets.c.)
+fn served() -> String {
+    format!(
+        "snapshot=on,format=raw,file.driver=nbd,file.export={EXPORT},\
+         file.server.type=fd,file.server.str=0"
+    )
+}
+
+/// What a `-drive` is of: a raw file. QEMU wants commas in names doubled.
+fn raw(file: &Path) -> OsString {
+    let mut value = OsString::from("format=raw,file=");
     let mut pieces = file
         .as_os_str()
         .as_encoded_bytes()
@@ -103,6 +119,12 @@ fn drive(options: &str, file: &Path) -> OsString {
         value.push(",,");
         value.push(os(piece));
     }
+    value
+}
+
+fn join(options: &str, source: &OsStr) -> OsString {
+    let mut value = OsString::from(options);
+    value.push(source);
     value
 }
 
@@ -124,10 +146,7 @@ mod tests {
 
     #[test]
     fn commas_in_names_are_doubled() {
-        assert_eq!(
-            drive("if=none", Path::new("/a,b/c")),
-            "if=none,format=raw,file=/a,,b/c"
-        );
+        assert_eq!(raw(Path::new("/a,b/c")), "format=raw,file=/a,,b/c");
     }
 
     #[test]
@@ -136,8 +155,8 @@ mod tests {
         let line = |guest: &Guest, accelerator| {
             let files = Files {
                 initrd: Path::new("/i"),
-                disk: Path::new("/d"),
                 report: Path::new("/r"),
+                temporary: Path::new("/t"),
                 efi_variables: Some(Path::new("/v")),
             };
             let command = command(guest, &files, accelerator);

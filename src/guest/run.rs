@@ -3,19 +3,24 @@
 use std::env::consts::ARCH;
 use std::fs::{self, File};
 use std::io::{BufReader, Read};
+use std::net::Shutdown;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
+use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 
 use super::accelerate::{self, Accelerator};
 use super::console::{Console, End};
 use super::job::{BootPartition, Job};
 use super::report::{self, Report};
-use super::{areas, initrd, qemu};
+use super::{areas, disk, initrd, qemu};
 use crate::escape;
+use crate::image::LazyImage;
 use crate::layout::{Layout, Role};
 use crate::owner::Names;
 use crate::process::Watched;
@@ -38,7 +43,7 @@ pub struct Outcome {
     pub efi_variables: Option<PathBuf>,
 }
 
-/// Boots `disk`, which has `layout` and is changed by it, and does what `spec` wants done in a
+/// Boots `disk`, which has `layout`, and does what `spec` wants done in a
 /// guest. Files of the report are put into `work`.
 ///
 /// # Errors
@@ -48,7 +53,7 @@ pub fn run(
     spec: &Spec,
     guest: &Guest,
     layout: &Layout,
-    disk: &Path,
+    disk: &LazyImage,
     work: &Path,
 ) -> Result<Outcome> {
     ensure!(
@@ -61,8 +66,9 @@ pub fn run(
     let directory = work.join("guest");
     fs::create_dir(&directory).with_context(|| format!("making {}", escape::path(&directory)))?;
     let files = Files {
+        directory: directory.clone(),
         initrd: directory.join("initrd"),
-        disk: disk.to_owned(),
+        disk,
         report: directory.join("report"),
         efi_variables: match (&guest.firmware, &spec.output.efi_variables) {
             (Some(_), Some(from)) => Some((from.clone(), directory.join("efi-vars.fd"))),
@@ -140,9 +146,10 @@ fn names(system: &System) -> Vec<Names> {
 }
 
 /// The files of a run, and how to make those that every attempt needs anew.
-struct Files {
+struct Files<'a> {
+    directory: PathBuf,
     initrd: PathBuf,
-    disk: PathBuf,
+    disk: &'a LazyImage,
     report: PathBuf,
     report_length: u64,
     /// Where they come from, and the copy that the firmware changes.
@@ -150,7 +157,12 @@ struct Files {
 }
 
 /// Tries one accelerator after the other, until a guest runs.
-fn attempts(guest: &Guest, files: &Files, list: &[Accelerator], patience: Duration) -> Result<()> {
+fn attempts(
+    guest: &Guest,
+    files: &Files<'_>,
+    list: &[Accelerator],
+    patience: Duration,
+) -> Result<()> {
     let mut rest = list;
     while let Some((accelerator, others)) = rest.split_first() {
         prepare(files)?;
@@ -159,7 +171,7 @@ fn attempts(guest: &Guest, files: &Files, list: &[Accelerator], patience: Durati
             _ => patience,
         };
         let mut run = attempt(guest, files, *accelerator, first)?;
-        if others.is_empty() || run.console.started() {
+        if others.is_empty() || run.console.started() || run.served.is_err() {
             return judge(guest, &mut run);
         }
         log::warn!(
@@ -176,7 +188,7 @@ fn attempts(guest: &Guest, files: &Files, list: &[Accelerator], patience: Durati
     Ok(())
 }
 
-fn prepare(files: &Files) -> Result<()> {
+fn prepare(files: &Files<'_>) -> Result<()> {
     File::create(&files.report)
         .and_then(|file| file.set_len(files.report_length))
         .with_context(|| format!("making {}", escape::path(&files.report)))?;
@@ -195,38 +207,43 @@ struct Ended {
     /// What QEMU itself said.
     said: String,
     time: Duration,
+    /// The error of those who gave it its disk.
+    served: Result<()>,
 }
 
 fn attempt(
     guest: &Guest,
-    files: &Files,
+    files: &Files<'_>,
     accelerator: Accelerator,
     first: Duration,
 ) -> Result<Ended> {
     let qemu_files = qemu::Files {
         initrd: &files.initrd,
-        disk: &files.disk,
         report: &files.report,
         efi_variables: files.efi_variables.as_ref().map(|(_, to)| to.as_path()),
+        temporary: &files.directory,
     };
     let mut command = qemu::command(guest, &qemu_files, accelerator);
+    // Each attempt has a connection of its own: one ends with its QEMU.
+    let (ours, theirs) = UnixStream::pair().context("making a socket for the guest's disk")?;
     let (reader, writer) = std::io::pipe().context("making a pipe for the guest's console")?;
     let mut errors = tempfile::tempfile().context("making a file for QEMU's messages")?;
     command
+        .stdin(Stdio::from(OwnedFd::from(theirs)))
         .stdout(Stdio::from(writer))
         .stderr(errors.try_clone().context("duplicating a file")?);
     let begin = Instant::now();
-    let qemu =
-        Watched::start(&mut command).context("starting the guest that installs the boot loader")?;
-    // The command holds the writing end, and the console would never close.
-    drop(command);
     let mut console = Console::new(reader);
-    let end = console.follow(first, guest.timeout);
-    if matches!(end, End::Exit(_)) {
-        // It powers off by itself; what it wrote is written.
-        console.drain(GRACE);
-    }
-    drop(qemu);
+    let stop = console.stop();
+    let (end, served) = thread::scope(|scope| {
+        let server = scope.spawn(|| disk::serve(files.disk, &ours, || stop.stop()));
+        let end = follow(command, &mut console, first, guest.timeout);
+        // QEMU is gone, but what it may have left must not keep the server.
+        let _ = ours.shutdown(Shutdown::Both);
+        (end, server.join())
+    });
+    let end = end?;
+    let served = served.unwrap_or_else(|_| Err(anyhow!("the guest's disk can't be served")));
     let mut said = Vec::new();
     std::io::Seek::rewind(&mut errors)
         .and_then(|()| errors.read_to_end(&mut said))
@@ -236,7 +253,28 @@ fn attempt(
         end,
         said: lines(&said),
         time: begin.elapsed(),
+        served,
     })
+}
+
+/// Runs QEMU by `command` until the guest has ended, or can't go on, or has no time left.
+fn follow(
+    mut command: Command,
+    console: &mut Console,
+    first: Duration,
+    limit: Duration,
+) -> Result<End> {
+    let qemu =
+        Watched::start(&mut command).context("starting the guest that installs the boot loader")?;
+    // The command holds the other ends, and neither console nor disk would ever be closed.
+    drop(command);
+    let end = console.follow(first, limit);
+    if matches!(end, End::Exit(_)) {
+        // It powers off by itself; what it wrote is written.
+        console.drain(GRACE);
+    }
+    drop(qemu);
+    Ok(end)
 }
 
 fn lines(bytes: &[u8]) -> String {
@@ -247,6 +285,12 @@ fn lines(bytes: &[u8]) -> String {
 /// An error, unless the guest did all that it should.
 fn judge(guest: &Guest, run: &mut Ended) -> Result<()> {
     let console = &run.console;
+    if let Err(error) = &run.served {
+        bail!(
+            "{error:#}\nthe guest can't go on without that, and was ended\n{}",
+            console.tail()
+        );
+    }
     let panic = console.after("Kernel panic - ");
     let what = match (run.end, panic) {
         (End::Exit(0), _) => return Ok(()),
@@ -260,6 +304,7 @@ fn judge(guest: &Guest, run: &mut Ended) -> Result<()> {
             run.time.as_secs()
         ),
         (End::NotStarted, _) => format!("the guest did not start within {} s", run.time.as_secs()),
+        (End::Stopped, _) => "the guest was ended".to_owned(),
         (End::Late, _) => format!(
             "the guest did not finish within {} s, and was ended",
             run.time.as_secs()

@@ -1,7 +1,10 @@
-//! An [`Image`]: the whole disk as parts, and the one step that moves bytes.
+//! An [`Image`]: the whole disk as parts, the one step that moves bytes, and a reader for those who
+//! want to see the disk without that.
 
 mod batch;
 mod copy;
+mod lazy;
+mod source;
 #[cfg(test)]
 mod tests;
 mod write;
@@ -14,6 +17,7 @@ use anyhow::{Result, bail, ensure};
 use crate::fs::Plan;
 use crate::tree::{Kind, Tree};
 
+pub use lazy::{LazyImage, Reader};
 pub use write::write;
 
 /// A whole disk. What no part covers is zeros.

@@ -272,10 +272,114 @@ fn a_source_that_changed_is_named() {
             1 << 20,
             vec![(0, 1 << 20, Content::FileSystem { plan, tree })],
         );
-        let error = write(&image, &directory.path().join("image"), &|_| {}).unwrap_err();
-        let error = format!("{error:#}");
-        assert!(error.contains("/0001"), "{error}");
-        assert!(error.contains(message), "{error} lacks {message}");
+        let path = directory.path().join("image");
+        let written = write(&image, &path, &|_| {}).unwrap_err();
+        let lazy = LazyImage::new(image, &path).unwrap();
+        let read = lazy.reader().read_at(&mut [0; 16384], 0).unwrap_err();
+        for error in [written, read] {
+            let error = format!("{error:#}");
+            assert!(error.contains("/0001"), "{error}");
+            assert!(error.contains(message), "{error} lacks {message}");
+        }
+    }
+}
+
+/// A disk with all there is: parts of every kind, gaps between them, two file systems, a file in
+/// two pieces, bytes in memory.
+fn varied(directory: &Path) -> Image {
+    let lengths = [1, 4096, 5000, 0, 300_000, 1 << 20, 7, 262_144, 20_000];
+    let contents: Vec<Vec<u8>> = lengths.iter().map(|&n| noise(n, 1)).collect();
+    let (files, ids) = tree(directory, &contents);
+    let (mut data, bytes) = placed(&contents, &ids, 8192);
+    // The last file has a hole of two blocks in its middle.
+    let last = data.pop().unwrap();
+    for (from, length) in [(0, 5000), (12_288, 7712)] {
+        data.push(DataExtent {
+            file_offset: from,
+            offset: last.offset + from,
+            length,
+            ..last
+        });
+    }
+    let sparse = directory.join("sparse");
+    let file = fs::File::create(&sparse).unwrap();
+    std::os::unix::fs::FileExt::write_all_at(&file, b"end", (2 << 20) - 3).unwrap();
+    let mut memory = Tree::new(Metadata::new(0o755));
+    let inode = Inode {
+        metadata: Metadata::new(0o444),
+        kind: Kind::File(tree::Content::bytes(noise(9999, 7))),
+    };
+    let extent = DataExtent {
+        inode: memory.insert(InodeId::ROOT, b"a", inode).unwrap(),
+        file_offset: 0,
+        offset: 4096,
+        length: 9999,
+    };
+    let metadata = vec![
+        (0, vec![1; 4096]),
+        (4096, vec![2; 4096]),
+        (8192 + bytes.len() as u64, vec![3; 4096]),
+    ];
+    let planned = |length, data, metadata, tree| {
+        let plan = Box::new(Chosen {
+            length,
+            data,
+            metadata,
+        });
+        Content::FileSystem { plan, tree }
+    };
+    let first = planned(3 << 20, data, metadata, files);
+    let second = planned(
+        1 << 20,
+        vec![extent],
+        vec![(0, vec![5; 4096])],
+        memory.into(),
+    );
+    image(
+        10 << 20,
+        vec![
+            (0, 512, Content::Bytes(b"table".to_vec())),
+            (4096, 3 << 20, Content::File(sparse)),
+            (4 << 20, 4 << 20, first),
+            (8 << 20, 1 << 20, second),
+        ],
+    )
+}
+
+#[test]
+fn a_disk_that_is_only_read_is_the_one_that_is_written() {
+    let directory = tempfile::tempdir().unwrap();
+    let written = directory.path().join("written");
+    write(&varied(directory.path()), &written, &|_| {}).unwrap();
+    let written = fs::read(written).unwrap();
+    let path = directory.path().join("metadata");
+    let lazy = LazyImage::new(varied(directory.path()), &path).unwrap();
+    assert_eq!(lazy.length(), written.len() as u64);
+    let used = fs::metadata(&path).unwrap().blocks() * 512;
+    assert!(used < 100_000, "{used} bytes without those of files");
+
+    for length in [511, 4096, 65_537, 3 << 20, 20 << 20] {
+        let mut reader = lazy.reader();
+        let mut at = 0;
+        while at < written.len() {
+            let mut buffer = vec![0xaa; length];
+            let got = reader.read_at(&mut buffer, at as u64).unwrap();
+            assert_eq!(got, length.min(written.len() - at));
+            assert!(buffer[..got] == written[at..at + got], "{got} at {at}");
+            at += got;
+        }
+    }
+    // Back and forth.
+    let mut reader = lazy.reader();
+    let mut at = 12_345;
+    for _ in 0..2000 {
+        at = (at * 7919 + 104_729) % (written.len() - 5003);
+        let mut buffer = [0; 5003];
+        assert_eq!(reader.read_at(&mut buffer, at as u64).unwrap(), 5003);
+        assert!(buffer == written[at..at + 5003], "at {at}");
+    }
+    for offset in [written.len() as u64, u64::MAX] {
+        assert_eq!(reader.read_at(&mut [0], offset).unwrap(), 0);
     }
 }
 

@@ -12,11 +12,12 @@ use std::thread;
 use anyhow::{Context, Result, anyhow, ensure};
 
 use super::batch::{BLOCK, Batch, GATHER, batches};
-use super::copy::{Copier, Range, data_ranges, open, read_at, shorter};
+use super::copy::{Copier, Range, data_ranges, open};
+use super::source::{Opened, slice};
 use super::{Content, Image};
 use crate::escape;
 use crate::fs::{DataExtent, Plan};
-use crate::tree::{Kind, Source, Tree};
+use crate::tree::Tree;
 
 /// Writes `image` to the file `path`, which is made or emptied first. What is zero is left as a
 /// hole. Data is copied on all cores; `progress` is called from any of them with the number of
@@ -30,12 +31,46 @@ use crate::tree::{Kind, Source, Tree};
 /// length than when it was listed, and if writing fails; a full file system is reported with what
 /// the image needs and what there is. The file is left as it was at the failure.
 pub fn write(image: &Image, path: &Path, progress: &(dyn Fn(u64) + Sync)) -> Result<()> {
+    write_parts(image, path, Data::Copied, progress)
+}
+
+/// As [`write`], but what would be data of files in planned file systems stays a hole.
+///
+/// # Errors
+/// As [`write`], but no source is looked at.
+pub(super) fn write_metadata(image: &Image, path: &Path) -> Result<()> {
+    write_parts(image, path, Data::LeftOut, &|_| ())
+}
+
+/// What is done with the data of files in planned file systems.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Data {
+    Copied,
+    LeftOut,
+}
+
+impl Data {
+    fn of(self, plan: &dyn Plan) -> &[DataExtent] {
+        match self {
+            Data::Copied => plan.data(),
+            Data::LeftOut => &[],
+        }
+    }
+}
+
+fn write_parts(
+    image: &Image,
+    path: &Path,
+    data: Data,
+    progress: &(dyn Fn(u64) + Sync),
+) -> Result<()> {
     image.check()?;
     let file = File::create(path).with_context(|| format!("making {}", escape::path(path)))?;
     let target = Target {
         file: &file,
         path,
         image,
+        data,
         copied: AtomicU64::new(0),
         progress,
     };
@@ -63,6 +98,7 @@ struct Target<'a> {
     file: &'a File,
     path: &'a Path,
     image: &'a Image,
+    data: Data,
     copied: AtomicU64,
     progress: &'a (dyn Fn(u64) + Sync),
 }
@@ -118,7 +154,7 @@ impl Target<'_> {
             |why| format!("unknown ({why:#})"),
             |bytes| format!("{bytes} bytes"),
         );
-        let advice = match needed(self.image) {
+        let advice = match needed(self.image, self.data) {
             Ok(needed) => format!(
                 "the image needs {needed} bytes and the room for it is {room}: free space there, \
                  or build where there is more (the directory of the output, TMPDIR)"
@@ -139,8 +175,8 @@ impl Target<'_> {
     }
 }
 
-/// Bytes that `image` takes on a file system that keeps holes.
-fn needed(image: &Image) -> Result<u64> {
+/// Bytes that `image` takes on a file system that keeps holes, with or without `data`.
+fn needed(image: &Image, data: Data) -> Result<u64> {
     let mut needed: u64 = 0;
     let mut add = |length: u64| needed = needed.saturating_add(length.next_multiple_of(BLOCK));
     for part in &image.parts {
@@ -153,7 +189,7 @@ fn needed(image: &Image) -> Result<u64> {
                 }
             }
             Content::FileSystem { plan, .. } => {
-                for extent in plan.data() {
+                for extent in data.of(plan.as_ref()) {
                     add(extent.length);
                 }
                 plan.metadata(&mut |_, bytes| {
@@ -177,7 +213,7 @@ struct FileSystem<'a> {
 
 impl FileSystem<'_> {
     fn write(&self) -> Result<()> {
-        let batches = batches(self.plan.data());
+        let batches = batches(self.target.data.of(self.plan));
         let next = AtomicUsize::new(0);
         let stop = AtomicBool::new(false);
         let failure = Mutex::new(None);
@@ -234,15 +270,6 @@ impl FileSystem<'_> {
         })?;
         self.target.write(&buffer, self.start + start)
     }
-
-    /// Where the bytes of `extent` are, and how long the whole file is.
-    fn source(&self, extent: &DataExtent) -> Result<(&Source, u64)> {
-        let inode = self.tree.inodes().get(extent.inode.index());
-        match inode.map(|inode| &inode.kind) {
-            Some(Kind::File(content)) => Ok((&content.source, content.size)),
-            _ => Err(anyhow!("data of no file: {extent:?}")),
-        }
-    }
 }
 
 /// What one thread keeps from batch to batch.
@@ -272,7 +299,7 @@ impl Worker {
             let length = usize::try_from(extent.length).context("an extent beyond the memory")?;
             let begin = self.buffer.len();
             self.buffer.resize(begin + length, 0);
-            read(fs, extent, &mut self.buffer[begin..])?;
+            Opened::open(fs.tree, extent)?.read(&mut self.buffer[begin..], extent.file_offset)?;
             let block = usize::try_from(BLOCK).context("a block beyond the memory")?;
             self.buffer
                 .resize(self.buffer.len().next_multiple_of(block), 0);
@@ -298,19 +325,13 @@ impl Worker {
             to: fs.start + extent.offset + skip,
             length,
         };
-        let (source, size) = fs.source(extent)?;
-        match source {
-            Source::Bytes(bytes) => {
-                let range_of = |from: u64, length: u64| {
-                    let from = usize::try_from(from).ok()?;
-                    bytes.get(from..from.checked_add(usize::try_from(length).ok()?)?)
-                };
-                let bytes = range_of(range.from, length).context("a file shorter than its size")?;
-                fs.target.write(bytes, range.to)?;
+        match Opened::open(fs.tree, extent)? {
+            Opened::Bytes(bytes) => {
+                let length = usize::try_from(length).context("an extent beyond the memory")?;
+                fs.target
+                    .write(slice(bytes, range.from, length)?, range.to)?;
             }
-            Source::File(file) => {
-                let path = file.path();
-                let input = open_unchanged(&path, size)?;
+            Opened::File(input, path) => {
                 self.copier.get_or_insert_with(Copier::new).copy(
                     (&input, &path),
                     fs.target.file,
@@ -322,40 +343,4 @@ impl Worker {
         fs.target.add_progress(length);
         Ok(())
     }
-}
-
-/// Fills `buffer` with the bytes of `extent`.
-fn read(fs: &FileSystem<'_>, extent: &DataExtent, buffer: &mut [u8]) -> Result<()> {
-    let (source, size) = fs.source(extent)?;
-    match source {
-        Source::Bytes(bytes) => {
-            let from =
-                usize::try_from(extent.file_offset).context("an offset beyond the memory")?;
-            let part = bytes
-                .get(from..)
-                .and_then(|rest| rest.get(..buffer.len()))
-                .context("a file shorter than its size")?;
-            buffer.copy_from_slice(part);
-        }
-        Source::File(file) => {
-            let path = file.path();
-            let input = open_unchanged(&path, size)?;
-            let got = read_at(&input, &path, buffer, extent.file_offset)?;
-            if got < buffer.len() {
-                return Err(shorter(&path, extent.file_offset + got as u64));
-            }
-        }
-    }
-    Ok(())
-}
-
-/// Opens a source that has to have `size` bytes.
-fn open_unchanged(path: &Path, size: u64) -> Result<File> {
-    let (file, length) = open(path)?;
-    ensure!(
-        length == size,
-        "{} has {length} bytes and had {size} when it was listed: it was changed during the build",
-        escape::path(path)
-    );
-    Ok(file)
 }

@@ -5,6 +5,7 @@ use std::os::unix::fs::OpenOptionsExt;
 
 use super::*;
 use crate::guest::console::{EXIT, FAILED, STARTED};
+use crate::image::Image;
 
 const PATIENCE: Duration = Duration::from_millis(500);
 
@@ -22,9 +23,11 @@ fn run_with(script: &str, memory: u64, timeout: Duration) -> Result<()> {
             .unwrap();
         write!(file, "#!/bin/sh\n{script}\n").unwrap();
     }
+    let disk = disk(directory.path());
     let files = Files {
+        directory: directory.path().to_owned(),
         initrd: directory.path().join("initrd"),
-        disk: directory.path().join("disk"),
+        disk: &disk,
         report: directory.path().join("report"),
         report_length: 1 << 20,
         efi_variables: None,
@@ -41,6 +44,15 @@ fn run_with(script: &str, memory: u64, timeout: Duration) -> Result<()> {
         &[Accelerator::Kvm, Accelerator::Tcg],
         PATIENCE,
     )
+}
+
+/// A disk of a MiB of zeros.
+fn disk(directory: &Path) -> LazyImage {
+    let image = Image {
+        length: 1 << 20,
+        parts: Vec::new(),
+    };
+    LazyImage::new(image, &directory.join("disk")).unwrap()
 }
 
 fn message(script: &str, memory: u64) -> String {
@@ -169,9 +181,11 @@ fn a_missing_qemu_is_named() {
         ..crate::guest::tests::guest()
     };
     let directory = tempfile::tempdir().unwrap();
+    let disk = disk(directory.path());
     let files = Files {
+        directory: directory.path().to_owned(),
         initrd: "/i".into(),
-        disk: "/d".into(),
+        disk: &disk,
         report: directory.path().join("report"),
         report_length: 1,
         efi_variables: None,
