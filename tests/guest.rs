@@ -3,7 +3,8 @@
 
 mod common;
 
-use std::process::Command;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
 
 use common::oracles;
@@ -15,6 +16,15 @@ fn attributes(script: &str) -> Attributes {
     Attributes::with_guest(&format!(
         r#"loader = "none"; copyChannel = false; extraInstallCommands = ''{script}'';"#
     ))
+}
+
+/// Has `script` run for QEMU, which is `$qemu`.
+fn instead_of_qemu(job: &mut Job, script: &str) {
+    let qemu = job.json["guest"]["qemu"].as_str().unwrap().to_owned();
+    let path = job.place().join("qemu");
+    fs::write(&path, format!("#!/bin/bash\nqemu={qemu}\n{script}\n")).unwrap();
+    fs::set_permissions(&path, Permissions::from_mode(0o755)).unwrap();
+    job.json["guest"]["qemu"] = json!(path);
 }
 
 fn error(script: &str, change: impl FnOnce(&mut Job)) -> String {
@@ -139,24 +149,38 @@ fn qemu_that_is_missing_or_killed_is_told() {
     );
 
     let mut job = attributes.job();
-    let qemu = job.json["guest"]["qemu"].as_str().unwrap().to_owned();
-    let script = job.place().join("qemu");
-    std::fs::write(
-        &script,
-        format!("#!/bin/bash\n{qemu} \"$@\" &\n/bin/sleep 3\nkill -9 $!\n"),
-    )
-    .unwrap();
-    assert!(
-        Command::new("chmod")
-            .arg("755")
-            .arg(&script)
-            .status()
-            .unwrap()
-            .success()
-    );
-    job.json["guest"]["qemu"] = json!(script);
+    instead_of_qemu(&mut job, "$qemu \"$@\" <&0 &\n/bin/sleep 3\nkill -9 $!");
     let error = job.run().error();
     assert!(error.contains("without having finished"), "{error}");
+}
+
+/// The guest reads the files of its disk where they are: what it can't have is not its error.
+#[test]
+fn a_file_that_the_guest_can_not_read_is_told() {
+    let attributes = attributes("cat /data >/dev/null || echo never mind");
+    for (change, reason) in [
+        (
+            "rm",
+            "opening SOURCE to copy it: No such file or directory (os error 2)",
+        ),
+        (
+            "echo changed >",
+            "SOURCE has 8 bytes and had 100000 when it was listed: it was changed during the build",
+        ),
+    ] {
+        let mut job = attributes.job();
+        let source = job.place().join("source");
+        fs::write(&source, vec![1; 100_000]).unwrap();
+        let source = source.to_str().unwrap();
+        job.image("contents", json!([{ "source": source, "target": "/data" }]));
+        instead_of_qemu(&mut job, &format!("{change} {source}\nexec $qemu \"$@\""));
+        let error = job.run().error();
+        let expected = format!(
+            "{}\nthe guest can't go on without that, and was ended\nits console ended:\n",
+            reason.replace("SOURCE", source)
+        );
+        assert!(error.starts_with(&expected), "{error}");
+    }
 }
 
 #[test]
@@ -165,7 +189,7 @@ fn a_signal_ends_the_guest_too() {
     for signal in ["TERM", "INT"] {
         let mut running = attributes.job().start();
         running.wait_for(|running| {
-            let entries = std::fs::read_dir(running.build()).unwrap();
+            let entries = fs::read_dir(running.build()).unwrap();
             entries
                 .flatten()
                 .any(|entry| entry.path().join("guest/report").exists())

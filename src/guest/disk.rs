@@ -124,3 +124,117 @@ impl<F> Write for View<'_, F> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::fs;
+    use std::net::Shutdown;
+    use std::os::fd::OwnedFd;
+    use std::path::Path;
+    use std::process::{Command, Output};
+    use std::thread;
+
+    use super::*;
+    use crate::image::{Content, Image, Part};
+
+    /// A disk of a MiB that has `bytes` in its middle.
+    fn disk(directory: &Path, bytes: &[u8]) -> LazyImage {
+        let part = Part {
+            name: "test".to_owned(),
+            start: 300 << 10,
+            length: 600 << 10,
+            content: Content::Bytes(bytes.to_vec()),
+        };
+        let image = Image {
+            length: 1 << 20,
+            parts: vec![part],
+        };
+        LazyImage::new(image, &directory.join("disk")).unwrap()
+    }
+
+    /// QEMU's own program as the client that copies the disk to `copy`.
+    fn convert(socket: UnixStream, export: &str, copy: &Path) -> Output {
+        let image = format!("driver=nbd,server.type=fd,server.str=0,export={export}");
+        Command::new("qemu-img")
+            .args(["convert", "--image-opts", &image, "-O", "raw"])
+            .arg(copy)
+            .stdin(OwnedFd::from(socket))
+            .output()
+            .unwrap()
+    }
+
+    fn served(disk: &LazyImage, client: impl FnOnce(UnixStream) + Send) -> (Result<()>, bool) {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let stopped = Cell::new(false);
+        let end = thread::scope(|scope| {
+            scope.spawn(|| client(theirs));
+            let end = serve(disk, &ours, || stopped.set(true));
+            ours.shutdown(Shutdown::Both).unwrap();
+            end
+        });
+        (end, stopped.get())
+    }
+
+    #[test]
+    fn qemu_gets_the_disk() {
+        let directory = tempfile::tempdir().unwrap();
+        let bytes: Vec<u8> = (0..500_000u32).map(|i| i.to_le_bytes()[1]).collect();
+        let copy = directory.path().join("copy");
+        let (end, stopped) = served(&disk(directory.path(), &bytes), |socket| {
+            let output = convert(socket, EXPORT, &copy);
+            assert!(output.status.success(), "{output:?}");
+        });
+        end.unwrap();
+        assert!(!stopped);
+        let copy = fs::read(copy).unwrap();
+        let start = 300 << 10;
+        assert_eq!(copy.len(), 1 << 20);
+        assert!(copy[start..start + bytes.len()] == bytes);
+        assert!(copy[..start].iter().all(|&byte| byte == 0));
+        assert!(copy[start + bytes.len()..].iter().all(|&byte| byte == 0));
+    }
+
+    #[test]
+    fn what_can_not_be_read_is_told() {
+        let directory = tempfile::tempdir().unwrap();
+        let disk = disk(directory.path(), b"x");
+        // As if the file of the metadata were cut.
+        let file = fs::File::options()
+            .write(true)
+            .open(directory.path().join("disk"))
+            .unwrap();
+        file.set_len(4096).unwrap();
+        let copy = directory.path().join("copy");
+        let (end, stopped) = served(&disk, |socket| {
+            let output = convert(socket, EXPORT, &copy);
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert!(said.contains("Input/output error"), "{said}");
+        });
+        let error = end.unwrap_err().to_string();
+        assert!(
+            error.ends_with("/disk ends at byte 4096 and was longer when it was listed: it was changed during the build"),
+            "{error}"
+        );
+        assert!(stopped);
+    }
+
+    #[test]
+    fn the_end_of_the_client_is_no_error_and_rubbish_is_one() {
+        let directory = tempfile::tempdir().unwrap();
+        let disk = disk(directory.path(), b"x");
+        let (end, stopped) = served(&disk, drop);
+        assert!(end.is_ok() && !stopped);
+        let (end, stopped) = served(&disk, |mut socket| {
+            socket.write_all(&[7; 100]).unwrap();
+            socket.shutdown(Shutdown::Write).unwrap();
+            let _ = socket.read_to_end(&mut Vec::new());
+        });
+        let error = format!("{:#}", end.unwrap_err());
+        assert_eq!(
+            error,
+            "serving the guest's disk to QEMU by NBD: Invalid client flag"
+        );
+        assert!(stopped);
+    }
+}

@@ -199,3 +199,12 @@ fn a_missing_qemu_is_named() {
         "{text}"
     );
 }
+
+#[test]
+fn what_qemu_leaves_does_not_keep_the_disk() {
+    // In a process group of its own, with the socket.
+    let script = format!("setsid sleep 30 <&0 >/dev/null 2>&1 & echo '{STARTED}'; echo '{EXIT}0'");
+    let begin = Instant::now();
+    run_with(&script, 1024, Duration::from_secs(60)).unwrap();
+    assert!(begin.elapsed() < Duration::from_secs(20));
+}
