@@ -18,7 +18,7 @@ test: setup
 boot-matrix: setup
 	$(CARGO) test --quiet --test boot_matrix
 
-# Measures, prints, and writes target/bench.json.
+# Measures, prints, and writes target/bench.json and docs/performance.md. Takes 14 GiB of free memory.
 bench: setup
 	$(CARGO) bench --bench image
 

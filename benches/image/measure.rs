@@ -1,22 +1,27 @@
 //! What one way took, measured by a small process around it.
 
 use std::ffi::OsString;
-use std::fs;
-use std::path::Path;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeVal;
 use serde::{Deserialize, Serialize};
 
-use crate::ways::{self, Way};
+use crate::common::{machine, median};
+use crate::place::Place;
+use crate::ways::Way;
 
 /// What a process and its children took.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct Measured {
-    /// From start to end, in seconds.
+    /// From start to end, in seconds, until what was written is on disk where that is asked for.
     pub seconds: f64,
+    /// How much of that was waiting for the disk after the end.
+    pub sync: f64,
     /// Seconds of all processors together, the kernel's work for it included; what else the
     /// machine does changes them little.
     pub cpu: f64,
@@ -28,27 +33,49 @@ pub struct Measured {
     pub written: u64,
 }
 
-/// Runs `way` once and removes what an earlier run left, which takes no part in the time.
-pub fn run(way: Way, store: &Path, image: &Path, length: u64) -> Measured {
-    let _ = fs::remove_file(image);
-    let stage = image.with_extension("stage");
-    for directory in [&stage, &ways::out(store)] {
-        if directory.exists() {
-            fs::remove_dir_all(directory).unwrap();
-        }
-    }
-    let output = Command::new(std::env::current_exe().unwrap())
+/// Memory that is left alone when some is made ready.
+const RESERVE: u64 = 3 << 30;
+
+/// Goes `way` once, from the store of `place` to an image of `length` bytes. What an earlier run
+/// left is removed first, which takes no part in the time.
+pub fn run(way: Way, place: &Place, length: u64) -> Measured {
+    place.clear();
+    let touched = length.saturating_mul(way.copies());
+    let available = machine::memory("MemAvailable").saturating_sub(RESERVE);
+    let sync = match place.syncs() {
+        true => way.image(place),
+        false => PathBuf::new(),
+    };
+    let program = std::env::current_exe().unwrap();
+    // In a process of its own: the memory of who starts a program counts as the program's.
+    let touch = Command::new(&program)
+        .args(["touch", &touched.min(available).to_string()])
+        .status()
+        .unwrap();
+    assert!(touch.success(), "{touch}");
+    let output = Command::new(program)
         .arg("measure")
-        .args(way.command(store, image, &stage, length))
-        .stderr(Stdio::inherit())
+        .arg(sync)
+        .args(way.command(place, length))
+        .stderr(File::create(place.log()).unwrap())
         .output()
         .unwrap();
-    assert!(output.status.success(), "{}: {}", way.name(), output.status);
+    assert!(
+        output.status.success(),
+        "{}: {}\n{}",
+        way.name(),
+        output.status,
+        String::from_utf8_lossy(&fs::read(place.log()).unwrap())
+    );
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-/// Runs a command, whose output goes to standard error, and prints what it took.
-pub fn child(command: &[OsString]) {
+/// A file to sync or nothing, and a command: runs the command, whose output goes to
+/// standard error, and prints what it took.
+pub fn child(arguments: &[OsString]) {
+    let [sync, command @ ..] = arguments else {
+        panic!("a file and a command are needed")
+    };
     let begin = Instant::now();
     let status = Command::new(&command[0])
         .args(&command[1..])
@@ -56,8 +83,12 @@ pub fn child(command: &[OsString]) {
         .stdout(std::io::stderr())
         .status()
         .unwrap_or_else(|error| panic!("starting {:?}: {error}", command[0]));
-    let seconds = begin.elapsed().as_secs_f64();
+    let ended = Instant::now();
     assert!(status.success(), "{command:?}: {status}");
+    if !sync.is_empty() {
+        File::open(Path::new(sync)).unwrap().sync_data().unwrap();
+    }
+    let seconds = begin.elapsed().as_secs_f64();
     // The kernel adds to ours what children had that we waited for (proc(5), getrusage(2)).
     let usage = getrusage(UsageWho::RUSAGE_CHILDREN).unwrap();
     let cpu = [usage.user_time(), usage.system_time()].map(seconds_of);
@@ -69,12 +100,30 @@ pub fn child(command: &[OsString]) {
     };
     let measured = Measured {
         seconds,
+        sync: ended.elapsed().as_secs_f64(),
         cpu: cpu.iter().sum(),
         peak: u64::try_from(usage.max_rss()).unwrap() << 10,
         read: field("rchar:"),
         written: field("wchar:"),
     };
     println!("{}", serde_json::to_string(&measured).unwrap());
+}
+
+/// Uses some bytes of memory and gives them back. A virtual machine gets memory from its host when
+/// it first uses it, and gives it back when it is free for some seconds: without this, who comes
+/// first after a pause would pay for all.
+pub fn touch(arguments: &[OsString]) {
+    let bytes = arguments[0].to_str().unwrap().parse().unwrap();
+    let mut memory = vec![0u8; bytes];
+    let cores = thread::available_parallelism().unwrap().get();
+    thread::scope(|scope| {
+        for part in memory.chunks_mut(bytes.div_ceil(cores).max(1)) {
+            scope.spawn(|| {
+                let pages = part.iter_mut().step_by(4096);
+                pages.for_each(|byte| *std::hint::black_box(byte) = 1);
+            });
+        }
+    });
 }
 
 fn seconds_of(time: TimeVal) -> f64 {
@@ -94,6 +143,7 @@ pub fn medians(runs: &[Measured]) -> Measured {
     };
     Measured {
         seconds: median(runs.iter().map(|run| run.seconds)),
+        sync: median(runs.iter().map(|run| run.sync)),
         cpu: median(runs.iter().map(|run| run.cpu)),
         peak: middle(&|run| run.peak),
         read: middle(&|run| run.read),
@@ -106,10 +156,4 @@ pub fn medians(runs: &[Measured]) -> Measured {
 pub fn paired_ratio(ours: &[Measured], theirs: &[Measured]) -> f64 {
     let rounds = ours.iter().zip(theirs);
     median(rounds.map(|(ours, theirs)| ours.seconds / theirs.seconds))
-}
-
-fn median(figures: impl Iterator<Item = f64>) -> f64 {
-    let mut figures: Vec<f64> = figures.collect();
-    figures.sort_by(f64::total_cmp);
-    figures[figures.len() / 2]
 }

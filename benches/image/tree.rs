@@ -1,53 +1,63 @@
-//! A directory of store paths: the size and shape of a small NixOS, the same every time.
-//!
-//! The numbers are those of 207 Debian packages, laid out as store paths, and of a directory of
-//! links to all of them as `buildEnv` makes it.
+//! Directories of store paths, the same every time.
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::AT_FDCWD;
 use nix::sys::stat::{UtimensatFlags, utimensat};
 use nix::sys::time::TimeSpec;
 
-/// Sizes of regular files: how many there are, and MiB of all of them together.
-const SIZES: [(usize, usize); 9] = [
-    (6_555, 0),
-    (32_352, 16),
-    (30_072, 61),
-    (19_853, 160),
-    (10_579, 319),
-    (3_556, 407),
-    (806, 372),
-    (220, 712),
-    (29, 1025),
-];
-/// Empty files in the one large directory.
-const LARGEST: usize = 6_447;
-const PACKAGES: usize = 207;
-/// Directories in all.
-const DIRECTORIES: usize = 14_687;
-/// Links of the directory of links, each with a target that needs a block in ext4.
-const LONG_LINKS: usize = 30_318;
-/// Links within packages.
-const SHORT_LINKS: usize = 13_626;
+use crate::shape::Shape;
 
-/// Makes the tree at `store` and says what is in it.
-pub fn make(store: &Path) -> String {
+/// A tree that was made.
+pub struct Made {
+    /// Regular files.
+    pub files: u64,
+    /// Bytes of all of them.
+    pub bytes: u64,
+    /// Symbolic links.
+    pub links: u64,
+    /// Directories.
+    pub directories: u64,
+}
+
+impl std::fmt::Display for Made {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "{} files of {} MiB, {} links, {} directories",
+            self.files,
+            self.bytes >> 20,
+            self.links,
+            self.directories
+        )
+    }
+}
+
+/// Makes a tree of `shape` at `store`.
+pub fn make(store: &Path, shape: &Shape) -> Made {
+    let Shape {
+        sizes,
+        largest,
+        packages,
+        directories: all,
+        long_links,
+        short_links,
+    } = shape.clone();
     fs::create_dir(store).unwrap();
     let noise = noise(4 << 20);
     let mut next = numbers();
     let mut directories = Vec::new();
-    for package in 0..PACKAGES {
-        directories.push(store.join(format!("{}-package-{package}-1.0", hash(package))));
+    for package in 0..packages {
+        directories.push(package_directory(store, package));
     }
     // Up to three levels below each package.
-    for index in PACKAGES..DIRECTORIES {
-        let above = if index < 5 * PACKAGES {
-            index % PACKAGES
+    for index in packages..all {
+        let above = if index < 5 * packages {
+            index % packages
         } else {
-            next() % (DIRECTORIES / 4).min(index)
+            next() % (all / 4).min(index)
         };
         directories.push(directories[above].join(format!("directory-{index}")));
     }
@@ -56,32 +66,32 @@ pub fn make(store: &Path) -> String {
     }
     let mut paths = Vec::new();
     let mut bytes = 0;
-    for (class, (count, mib)) in SIZES.into_iter().enumerate() {
+    for (class, (count, total)) in sizes.into_iter().enumerate() {
         for index in 0..count {
             // Spread from a half to one and a half of the mean.
-            let mean = (mib << 20) / count;
+            let mean = total / count;
             let size = mean / 2 + (mean * index) / count;
-            let at = match (class, index < LARGEST) {
-                (0, true) => PACKAGES,
-                _ => next() % DIRECTORIES,
+            let at = match (class, index < largest) {
+                (0, true) => packages,
+                _ => next() % all,
             };
             let path = directories[at].join(format!("file-{class}-{index}.so"));
-            write(&path, size, next() % (1 << 20), &noise);
-            bytes += size;
             let executable = index % 8 == 0;
-            seal(&path, if executable { 0o555 } else { 0o444 });
+            let mode = if executable { 0o555 } else { 0o444 };
+            write(&path, size, mode, next() % (1 << 20), &noise);
+            bytes += size;
             paths.push(path);
         }
     }
-    for index in 0..LONG_LINKS {
+    for index in 0..long_links {
         // In about 1,500 directories, as those of a directory of links are.
-        let at = (index % 1500) * PACKAGES % DIRECTORIES;
+        let at = (index % 1500) * packages % all;
         let mut target = PathBuf::from("/nix/store");
         target.push(paths[index * 3].strip_prefix(store).unwrap());
         link(&target, &directories[at].join(format!("link-{index}")));
     }
-    for index in 0..SHORT_LINKS {
-        let at = next() % DIRECTORIES;
+    for index in 0..short_links {
+        let at = next() % all;
         let target = format!("lib{index}.so.1.2.3");
         link(
             Path::new(&target),
@@ -89,20 +99,51 @@ pub fn make(store: &Path) -> String {
         );
     }
     for directory in directories.iter().rev() {
-        seal(directory, 0o555);
+        seal(directory);
     }
-    format!(
-        "{} files of {} MiB, {} links, {DIRECTORIES} directories",
-        paths.len(),
-        bytes >> 20,
-        LONG_LINKS + SHORT_LINKS
-    )
+    Made {
+        files: paths.len() as u64,
+        bytes: bytes as u64,
+        links: (long_links + short_links) as u64,
+        directories: all as u64,
+    }
 }
 
-fn write(path: &Path, size: usize, offset: usize, noise: &[u8]) {
+/// Makes one store path at `store` with `count` directories of `entries` empty files each.
+pub fn make_large_directories(store: &Path, count: usize, entries: usize) {
+    fs::create_dir(store).unwrap();
+    let package = package_directory(store, 0);
+    fs::create_dir(&package).unwrap();
+    for directory in 0..count {
+        let directory = package.join(format!("directory-{directory}"));
+        fs::create_dir(&directory).unwrap();
+        for entry in 0..entries {
+            write(
+                &directory.join(format!("file-{entry}.so")),
+                0,
+                0o444,
+                0,
+                &[],
+            );
+        }
+        seal(&directory);
+    }
+    seal(&package);
+}
+
+fn package_directory(store: &Path, package: usize) -> PathBuf {
+    store.join(format!("{}-package-{package}-1.0", hash(package)))
+}
+
+fn write(path: &Path, size: usize, mode: u32, offset: usize, noise: &[u8]) {
     use std::io::Write;
 
-    let mut file = fs::File::create(path).unwrap();
+    let mut file = fs::File::options()
+        .write(true)
+        .create_new(true)
+        .mode(mode)
+        .open(path)
+        .unwrap();
     let mut left = size;
     let mut from = offset;
     while left > 0 {
@@ -111,6 +152,7 @@ fn write(path: &Path, size: usize, offset: usize, noise: &[u8]) {
         left -= length;
         from = 0;
     }
+    set_time(path);
 }
 
 fn link(target: &Path, path: &Path) {
@@ -118,9 +160,9 @@ fn link(target: &Path, path: &Path) {
     set_time(path);
 }
 
-fn seal(path: &Path, mode: u32) {
-    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
-    set_time(path);
+fn seal(directory: &Path) {
+    fs::set_permissions(directory, fs::Permissions::from_mode(0o555)).unwrap();
+    set_time(directory);
 }
 
 /// One second after 1970, as Nix has it.

@@ -1,0 +1,51 @@
+//! This project's program, as Nix would run it.
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::Path;
+
+use serde_json::json;
+
+use crate::place::{Place, sorted};
+
+pub fn command(place: &Place) -> Vec<OsString> {
+    let attributes = place.work.join("attrs.json");
+    write_attributes(place, &attributes);
+    let mut variable = OsString::from("NIX_ATTRS_JSON_FILE=");
+    variable.push(attributes);
+    let program = env!("CARGO_BIN_EXE_make-disk-image");
+    vec!["env".into(), variable, program.into(), "build".into()]
+}
+
+/// Writes the attributes of a derivation for the program: an onlyNixStore image of the paths of
+/// the store, without partitions.
+fn write_attributes(place: &Place, attributes: &Path) {
+    // Not checked when an image is made, and computing it is no part of making one.
+    let hash = "sha256:0mdqa9w1p6cmli6976v4wi0sw9r4p5prkj7lzfd1877wk11c9c73";
+    let closure: Vec<_> = sorted(&place.store_with_out)
+        .iter()
+        .map(|path| json!({ "path": path, "narHash": hash, "narSize": 1, "references": [] }))
+        .collect();
+    let program = "/usr/bin/false";
+    let value = json!({
+        "name": "nixos-disk-image",
+        "system": "x86_64-linux",
+        "outputs": { "out": place.out() },
+        "exportReferencesGraph": { "closure": [closure[0]["path"]] },
+        "closure": closure,
+        "image": {
+            "additionalSpace": "512M", "baseName": "nixos", "bootSize": "256M", "channel": null,
+            "configFile": null, "contents": [], "deterministic": true, "diskSize": "auto",
+            "efiVariables": null, "format": "raw", "fsType": "ext4", "installBootLoader": false,
+            "label": "nixos", "memSize": 1024, "onlyNixStore": true, "partitionTableType": "none",
+            "postVM": "", "rootFSUID": "F222513B-DED1-49FA-B591-20CE86A2FE7F",
+            "rootGPUID": "F222513B-DED1-49FA-B591-20CE86A2FE7F", "toplevel": null,
+            "touchEFIVars": false, "storeDir": place.store_with_out,
+        },
+        "tools": {
+            "bash": program, "mkfsFat": program, "mtools": "/usr/bin", "nixStore": program,
+            "nixosInstall": null, "qemuImg": program, "path": ["/usr/bin"],
+        },
+    });
+    fs::write(attributes, value.to_string()).unwrap();
+}
