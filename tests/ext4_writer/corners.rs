@@ -1,5 +1,6 @@
 //! Corners, each by name. Counts can be raised: `EXT4_FILES` is the number of files of the tree
-//! with a million.
+//! with a million; with `EXT4_LEAVES=258570` a directory is as large as one can be, which takes 2 GB
+//! of memory and of disk.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -340,6 +341,64 @@ fn extent_trees_of_depth_0_1_and_2() {
 }
 
 #[test]
+fn extent_trees_of_depth_2_that_is_full_and_of_depth_3() {
+    // Four nodes in the inode, and 340 in each block.
+    const FULL: u64 = 4 * 340 * 340;
+    let directory = scratch();
+    let mut tree = empty_tree();
+    // At both sides of a leaf's end, of a node's above it, and of the file's.
+    let places = [0, 339, 340, 340 * 340 - 1, 340 * 340, FULL - 1];
+    let mut known = Vec::new();
+    for count in [FULL, FULL + 1] {
+        let blocks = (0..count).map(|number| DataRange {
+            offset: number * 8192,
+            length: 4096,
+        });
+        let file = inode(long_file(count * 8192 - 4096, Some(blocks.collect())));
+        let name = count.to_string();
+        let id = tree.insert(InodeId::ROOT, name.as_bytes(), file).unwrap();
+        for place in places.into_iter().chain([count - 1]) {
+            known.push((id, place * 8192, (place + 1).to_le_bytes()));
+        }
+    }
+    let tree = Arc::new(tree);
+    let plan = plan(&tree, smallest(&tree, 0)).unwrap();
+    check_plan(plan.as_ref());
+    let known: Vec<_> = known
+        .iter()
+        .map(|(id, at, bytes)| (*id, *at, &bytes[..]))
+        .collect();
+    let image = write_sparsely(directory.path(), plan.as_ref(), &known);
+    check(&image);
+    for (count, depth, nodes) in [(FULL, 2, [4, 1360, 0]), (FULL + 1, 3, [1, 5, 1361])] {
+        let request = format!("extents -n /{count}");
+        let text = stdout(command("debugfs").args(["-R", &request]).arg(&image));
+        // " 0/ 3   1/  1 ...": the level, of how many, the number within the node above.
+        for (level, expected) in nodes.into_iter().enumerate() {
+            let start = format!("{level:2}/{depth:2} ");
+            let found = text.lines().filter(|line| line.starts_with(&start)).count();
+            assert_eq!(found, expected, "{start:?}: {text}");
+        }
+    }
+    let mount = Mount::new(&image, "ro");
+    compare(mount.path(), &tree);
+    for count in [FULL, FULL + 1] {
+        let file = File::open(mount.path().join(count.to_string())).unwrap();
+        for place in places.into_iter().chain([count - 1]) {
+            let mut bytes = [0; 8];
+            file.read_exact_at(&mut bytes, place * 8192).unwrap();
+            assert_eq!(u64::from_le_bytes(bytes), place + 1, "{count}");
+        }
+        for place in [0, 339, FULL - 2] {
+            let mut bytes = [1; 8];
+            file.read_exact_at(&mut bytes, place * 8192 + 4096).unwrap();
+            assert_eq!(bytes, [0; 8], "{count}");
+        }
+    }
+    mount.unmount();
+}
+
+#[test]
 fn a_directory_of_120_000_entries() {
     let directory = scratch();
     let mut tree = empty_tree();
@@ -359,6 +418,60 @@ fn a_directory_of_120_000_entries() {
     let tree = Arc::new(tree);
     let image = make(directory.path(), &tree, smallest(&tree, 16 * MIB));
     mount_and_compare(&image, &tree);
+}
+
+#[test]
+fn a_directory_whose_index_is_full() {
+    // In two levels there is room for 258,570 leaves; from 508 on a second one is needed.
+    const MOST: usize = 258_570;
+    let leaves: usize = match std::env::var("EXT4_LEAVES") {
+        Ok(count) => count.parse().expect("EXT4_LEAVES is a number"),
+        Err(_) => 600,
+    };
+    let scratch = scratch();
+    let mut tree = empty_tree();
+    let top = tree.insert(InodeId::ROOT, b"top", directory()).unwrap();
+    // Of names of 255 bytes a leaf holds 15.
+    let entries = 15 * leaves;
+    let mut target = InodeId::ROOT;
+    for number in 0..entries {
+        let name = format!("{number:0>255}");
+        if number % 65_000 == 0 {
+            target = tree.insert(top, name.as_bytes(), file(b"")).unwrap();
+        } else {
+            tree.link(top, name.as_bytes(), target).unwrap();
+        }
+    }
+    let mut tree = Arc::new(tree);
+    let length = smallest(&tree, 16 * MIB);
+    let image = write(scratch.path(), &tree, plan(&tree, length).unwrap());
+    e2fsck(&image);
+    let stat = stdout(command("debugfs").args(["-R", "stat /top"]).arg(&image));
+    // The root of the index, its nodes, and the leaves.
+    let size = (1 + leaves.div_ceil(510) + leaves) * 4096;
+    assert!(stat.contains(&format!("Size: {size}\n")), "{stat}");
+    let mount = Mount::new(&image, "ro");
+    let directory = mount.path().join("top");
+    for number in (0..entries).step_by(entries / 1000) {
+        assert!(directory.join(format!("{number:0>255}")).is_file());
+    }
+    assert_eq!(std::fs::read_dir(&directory).unwrap().count(), entries);
+    mount.unmount();
+
+    if leaves == MOST {
+        let name = format!("{entries:0>255}");
+        let more = Arc::get_mut(&mut tree).unwrap();
+        more.insert(top, name.as_bytes(), file(b"")).unwrap();
+        let Err(error) = plan(&tree, length) else {
+            panic!("planned a directory that is too large");
+        };
+        let message = format!(
+            "1 can't be stored:\n/top: a directory of {} entries; ext4 holds as many as fit in \
+             {MOST} blocks of 4 KiB",
+            entries + 1
+        );
+        assert_eq!(error.to_string(), message);
+    }
 }
 
 #[test]

@@ -331,12 +331,12 @@ impl<'a> Walk<'a> {
 
     fn directory(&mut self, number: u32, directory: &Directory) -> u64 {
         let names = self.census.names(number, directory);
-        let Some(blocks) = names.blocks(self.seed) else {
-            self.problem(format!(
-                "a directory of {} entries; ext4 holds as many as fit in 258570 blocks of 4 KiB",
-                names.len()
-            ));
-            return 1;
+        let blocks = match names.blocks(self.seed) {
+            Ok(blocks) => blocks,
+            Err(error) => {
+                self.problem(error.to_string());
+                return 1;
+            }
         };
         match number {
             LOST_FOUND_INODE => blocks.max(LOST_FOUND_BLOCKS),

@@ -5,7 +5,7 @@ use anyhow::Result;
 use super::bytes::{low32, put};
 use super::checksum::Seed;
 use super::dirhash;
-use super::htree::Index;
+use super::htree::{Index, TooMany};
 use super::{BLOCK_SIZE, LOST_FOUND, LOST_FOUND_INODE};
 use crate::tree::{Directory, Kind};
 
@@ -42,12 +42,15 @@ impl<'a> Names<'a> {
         self.directory.iter().map(|(name, _)| name).chain(extra)
     }
 
-    /// How many blocks they take; `None` if more than an index of two levels can hold.
-    pub fn blocks(&self, seed: dirhash::Seed) -> Option<u64> {
+    /// How many blocks they take.
+    ///
+    /// # Errors
+    /// If they are more than an index of two levels can hold.
+    pub fn blocks(&self, seed: dirhash::Seed) -> Result<u64, TooMany> {
         match self.is_indexed() {
             // usize to u64: lossless.
             true => Index::new(self, seed).map(|index| index.blocks() as u64),
-            false => Some(1),
+            false => Ok(1),
         }
     }
 
@@ -124,9 +127,8 @@ impl Writer<'_> {
     /// Those of `emit`.
     pub fn write(&self, emit: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
         let mut block = Block::new(self.seed);
-        if self.names.is_indexed()
-            && let Some(index) = Index::new(&self.names, self.hash_seed)
-        {
+        if self.names.is_indexed() {
+            let index = Index::new(&self.names, self.hash_seed)?;
             index.write(self, emit)?;
             for leaf in index.leaves() {
                 for &at in leaf {

@@ -33,37 +33,29 @@ struct Leaf {
     start: usize,
 }
 
+/// More names than an index of two levels can hold.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a directory of {0} entries; ext4 holds as many as fit in {MOST_LEAVES} blocks of 4 KiB")]
+pub struct TooMany(usize);
+
 impl Index {
-    /// The index of `names`, or `None` if two levels can't hold it.
-    pub fn new(names: &Names<'_>, seed: Seed) -> Option<Index> {
+    /// The index of `names`.
+    ///
+    /// # Errors
+    /// If two levels can't hold it.
+    pub fn new(names: &Names<'_>, seed: Seed) -> Result<Index, TooMany> {
         let mut hashes: Vec<(Hash, u32)> = Vec::with_capacity(names.len());
         for (at, name) in names.iter().enumerate() {
             hashes.push((seed.hash(name), place(at)));
         }
         hashes.sort_unstable();
-        let mut leaves: Vec<Leaf> = Vec::new();
-        let mut room = 0;
-        let mut before = None;
-        let mut order = Vec::with_capacity(hashes.len());
-        for (start, &(hash, at)) in hashes.iter().enumerate() {
-            let at = index(u64::from(at));
-            let length = entry_length(names.get(at).len());
-            if length > room {
-                let continues = before == Some(hash.major);
-                leaves.push(Leaf {
-                    hash: match leaves.is_empty() {
-                        true => 0,
-                        false => hash.major | u32::from(continues),
-                    },
-                    start,
-                });
-                room = ROOM;
-            }
-            room -= length;
-            before = Some(hash.major);
-            order.push(at);
-        }
-        (leaves.len() <= MOST_LEAVES).then_some(Index { order, leaves })
+        let length = |at: usize| entry_length(names.get(at).len());
+        let leaves = leaves(&hashes, length)?;
+        let order = hashes.iter().map(|&(_, at)| index(u64::from(at)));
+        Ok(Index {
+            order: order.collect(),
+            leaves,
+        })
     }
 
     /// How many blocks the directory has: the index and the leaves.
@@ -141,6 +133,33 @@ impl Index {
     }
 }
 
+/// The leaves for entries in the order of their hashes. `length` is the bytes of the one at a place.
+fn leaves(hashes: &[(Hash, u32)], length: impl Fn(usize) -> usize) -> Result<Vec<Leaf>, TooMany> {
+    let mut leaves: Vec<Leaf> = Vec::new();
+    let mut room = 0;
+    let mut before = None;
+    for (start, &(hash, at)) in hashes.iter().enumerate() {
+        let length = length(index(u64::from(at)));
+        if length > room {
+            let continues = before == Some(hash.major);
+            leaves.push(Leaf {
+                hash: match leaves.is_empty() {
+                    true => 0,
+                    false => hash.major | u32::from(continues),
+                },
+                start,
+            });
+            room = ROOM;
+        }
+        room -= length;
+        before = Some(hash.major);
+    }
+    match leaves.len() <= MOST_LEAVES {
+        true => Ok(leaves),
+        false => Err(TooMany(hashes.len())),
+    }
+}
+
 /// Writes index entries, (hash, block within the directory), from `at` on, and the checksum. The
 /// first entry's hash is not stored: the numbers of entries are in its place.
 fn fill(
@@ -200,5 +219,26 @@ mod tests {
             seen.extend(leaf.iter().map(|&at| seed.hash(names.get(at)).major));
         }
         assert!(seen.is_sorted() && seen.len() == 5001);
+    }
+
+    #[test]
+    fn an_index_is_full_with_507_times_510_leaves() {
+        // Of names of 255 bytes a leaf holds 15.
+        let entries = |count: u32| -> Vec<(Hash, u32)> {
+            let hash = |at: u32| Hash {
+                major: 2 * at,
+                minor: 0,
+            };
+            (0..count).map(|at| (hash(at), at)).collect()
+        };
+        let length = |_| entry_length(255);
+        let most = 15 * 258_570;
+        let full = leaves(&entries(most), length).map(|leaves| leaves.len());
+        assert_eq!(full, Ok(258_570));
+        let error = leaves(&entries(most + 1), length).map(|leaves| leaves.len());
+        assert_eq!(
+            error.unwrap_err().to_string(),
+            "a directory of 3878551 entries; ext4 holds as many as fit in 258570 blocks of 4 KiB"
+        );
     }
 }
