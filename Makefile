@@ -20,7 +20,7 @@ boot-matrix: setup
 
 # Measures, prints, and writes target/bench.json and docs/performance.md. Takes 14 GiB of free memory.
 bench: setup
-	$(CARGO) bench --bench image
+	$(CARGO) bench --bench image --bench stage
 
 setup:
 	tests/setup

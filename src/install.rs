@@ -8,12 +8,13 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 
 use crate::fs::Ext4;
+use crate::guest::{self, Outcome};
 use crate::image::LazyImage;
-use crate::layout::Role;
+use crate::layout::{Layout, Role};
 use crate::progress::Log;
 use crate::spec::{DiskSize, Guest, Spec, System};
 use crate::tree::{Timestamp, Tree, graft};
-use crate::{assemble, escape, guest, plan};
+use crate::{assemble, escape, plan};
 
 /// What an automatic size leaves free for the guest to work in, in bytes: the image is planned again
 /// afterwards, and what is free takes no room.
@@ -38,7 +39,7 @@ pub struct Installed {
 pub fn run(
     spec: &Spec,
     machine: &Guest,
-    mut tree: Arc<Tree>,
+    tree: Arc<Tree>,
     work: &Path,
     log: &Log,
 ) -> Result<(Arc<Tree>, Installed)> {
@@ -56,6 +57,17 @@ pub fn run(
     // It holds the tree, which would have to be copied to be changed.
     drop(disk);
     fs::remove_file(&path).with_context(|| format!("removing {}", escape::path(&path)))?;
+    log.step("putting what the guest changed into the image", || {
+        merge(spec, &layout, tree, outcome)
+    })
+}
+
+fn merge(
+    spec: &Spec,
+    layout: &Layout,
+    mut tree: Arc<Tree>,
+    outcome: Outcome,
+) -> Result<(Arc<Tree>, Installed)> {
     let time = Timestamp::from_seconds(spec.identity.time);
     let report = outcome.report;
     debug_assert_eq!(

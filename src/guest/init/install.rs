@@ -1,6 +1,7 @@
 //! What `nixos-enter` and the boot loader's installer do.
 
 use std::process::{Command, Stdio};
+use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 use nix::sys::stat::{Mode, umask};
@@ -15,6 +16,7 @@ const SYSTEM: &str = "/nix/var/nix/profiles/system";
 /// Activates the system and installs its boot loader.
 pub fn run(job: &Job) -> Result<()> {
     umask(Mode::from_bits_truncate(0o022));
+    let begin = Instant::now();
     target::inside(|| {
         let mut activate = program(job, "activate");
         activate.env("IN_NIXOS_ENTER", "1").env(
@@ -29,7 +31,10 @@ pub fn run(job: &Job) -> Result<()> {
             boot_loader(switch.arg("boot").env("NIXOS_INSTALL_BOOTLOADER", "1"))?;
         }
         Ok(())
-    })
+    })?;
+    let seconds = begin.elapsed().as_secs_f64();
+    say(&format!("the image's own programs took {seconds:.2} s"));
+    Ok(())
 }
 
 /// A program of the system in an environment that is the same every time.

@@ -66,6 +66,7 @@ fn work() -> Result<()> {
     install::run(&job)?;
     let owners = owners::look_up(&job.owners)?;
     kernel::end_others();
-    target::flush()?;
+    // What is read from the disk itself has to be there.
+    unistd::sync();
     send::report(&job, &before, &owners)
 }

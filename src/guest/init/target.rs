@@ -92,13 +92,6 @@ pub fn below(directory: &Path, path: &str) -> PathBuf {
     directory.join(path.trim_start_matches('/'))
 }
 
-/// Brings everything that was written to the disk, so that a read of the disk as a whole sees it.
-pub fn flush() -> Result<()> {
-    unistd::sync();
-    // Partitions and the whole disk are cached apart (Linux, Documentation/admin-guide/sysctl/vm.rst).
-    fs::write("/proc/sys/vm/drop_caches", "1").context("dropping caches")
-}
-
 /// Runs `work` with the image as the root directory.
 pub fn inside<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
     let outside = fs::File::open("/").context("opening the root directory")?;
