@@ -112,7 +112,7 @@ fn metadata(record: &Record, time: Timestamp) -> Metadata {
         uid: record.uid,
         gid: record.gid,
         mtime: record.time().min(time),
-        xattrs: record.attributes(),
+        xattrs: record.attributes().into(),
     }
 }
 

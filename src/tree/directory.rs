@@ -1,5 +1,6 @@
 //! The entries of a directory.
 
+use super::names::{Name, Names};
 use super::{InodeId, InsertError};
 
 /// Names and the inodes they stand for, sorted by the bytes of the names.
@@ -8,7 +9,8 @@ use super::{InodeId, InsertError};
 /// there may be a million of them.
 #[derive(Debug, Clone, Default)]
 pub struct Directory {
-    entries: Vec<(Box<[u8]>, InodeId)>,
+    names: Names,
+    entries: Vec<(Name, InodeId)>,
 }
 
 impl Directory {
@@ -30,25 +32,35 @@ impl Directory {
 
     /// The entry at place `index` in the order of names.
     pub fn nth(&self, index: usize) -> Option<(&[u8], InodeId)> {
-        self.entries.get(index).map(|(name, id)| (&name[..], *id))
+        let &(name, id) = self.entries.get(index)?;
+        Some((self.names.get(name), id))
     }
 
     /// Every entry, in the order of names.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&[u8], InodeId)> {
-        self.entries.iter().map(|(name, id)| (&name[..], *id))
+        let entries = self.entries.iter();
+        entries.map(|&(name, id)| (self.names.get(name), id))
     }
 
-    /// A directory of `entries`, which are sorted and have a different name each.
-    pub(super) fn from_sorted(entries: Vec<(Box<[u8]>, InodeId)>) -> Directory {
-        debug_assert!(entries.is_sorted_by(|(a, _), (b, _)| a < b));
-        Directory { entries }
+    /// A directory of `entries`, which are sorted and have a different name each, one of `names`.
+    pub(super) fn from_sorted(names: Names, entries: Vec<(Name, InodeId)>) -> Directory {
+        debug_assert!(entries.is_sorted_by(|&(a, _), &(b, _)| names.get(a) < names.get(b)));
+        Directory { names, entries }
+    }
+
+    /// Puts another inode in the place of each.
+    pub(super) fn renumber(&mut self, mut number: impl FnMut(InodeId) -> InodeId) {
+        for (_, id) in &mut self.entries {
+            *id = number(*id);
+        }
     }
 
     pub(super) fn insert(&mut self, name: &[u8], id: InodeId) -> Result<(), InsertError> {
         match self.position(name) {
             Ok(_) => Err(InsertError::Exists),
             Err(at) => {
-                self.entries.insert(at, (name.into(), id));
+                let name = self.names.add(name).ok_or(InsertError::TooManyNames)?;
+                self.entries.insert(at, (name, id));
                 Ok(())
             }
         }
@@ -62,10 +74,10 @@ impl Directory {
     fn position(&self, name: &[u8]) -> Result<usize, usize> {
         // Walks insert in order: the end is the place to look first.
         match self.entries.last() {
-            Some((last, _)) if last[..] < *name => Err(self.entries.len()),
+            Some(&(last, _)) if self.names.get(last) < name => Err(self.entries.len()),
             _ => self
                 .entries
-                .binary_search_by(|(entry, _)| entry[..].cmp(name)),
+                .binary_search_by(|&(entry, _)| self.names.get(entry).cmp(name)),
         }
     }
 }

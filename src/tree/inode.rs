@@ -1,10 +1,13 @@
 //! What one inode is: metadata, kind, and for a file the place of its bytes.
 
 use std::ffi::OsStr;
+use std::ops::{Deref, DerefMut};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::Directory;
+use super::names::{Name, Names};
 
 /// Seconds and nanoseconds since 1970-01-01 UTC; `nanoseconds` is below 10^9.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -38,6 +41,63 @@ pub struct Xattr {
     pub value: Box<[u8]>,
 }
 
+/// Extended attributes, sorted by name. A vector behind a pointer: nearly no inode has any, and
+/// there may be a million.
+#[derive(Debug, Clone, Default)]
+#[allow(clippy::box_collection, reason = "8 bytes where a vector has 24")]
+pub struct Xattrs(Option<Box<Vec<Xattr>>>);
+
+impl From<Vec<Xattr>> for Xattrs {
+    fn from(xattrs: Vec<Xattr>) -> Xattrs {
+        Xattrs((!xattrs.is_empty()).then(|| Box::new(xattrs)))
+    }
+}
+
+impl Xattrs {
+    /// Adds one, whose name comes after those of the others.
+    pub fn push(&mut self, xattr: Xattr) {
+        self.0.get_or_insert_default().push(xattr);
+    }
+
+    /// Drops those that are not to be kept.
+    pub fn retain(&mut self, keep: impl FnMut(&Xattr) -> bool) {
+        if let Some(xattrs) = &mut self.0 {
+            xattrs.retain(keep);
+        }
+    }
+}
+
+impl Deref for Xattrs {
+    type Target = [Xattr];
+
+    fn deref(&self) -> &[Xattr] {
+        self.0.as_deref().map_or(&[], Vec::as_slice)
+    }
+}
+
+impl DerefMut for Xattrs {
+    fn deref_mut(&mut self) -> &mut [Xattr] {
+        self.0.as_deref_mut().map_or(&mut [], Vec::as_mut_slice)
+    }
+}
+
+impl<'a> IntoIterator for &'a Xattrs {
+    type Item = &'a Xattr;
+    type IntoIter = std::slice::Iter<'a, Xattr>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
+impl PartialEq for Xattrs {
+    fn eq(&self, other: &Xattrs) -> bool {
+        **self == **other
+    }
+}
+
+impl Eq for Xattrs {}
+
 /// Everything about an inode but its kind and its bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Metadata {
@@ -50,7 +110,7 @@ pub struct Metadata {
     /// Time of the last change of the bytes; the image's other times are made from it.
     pub mtime: Timestamp,
     /// Extended attributes, sorted by name.
-    pub xattrs: Vec<Xattr>,
+    pub xattrs: Xattrs,
 }
 
 impl Metadata {
@@ -61,7 +121,7 @@ impl Metadata {
             uid: 0,
             gid: 0,
             mtime: Timestamp::STORE,
-            xattrs: Vec::new(),
+            xattrs: Xattrs::default(),
         }
     }
 }
@@ -135,22 +195,45 @@ pub enum Source {
 /// The path of a file: its directory, shared by all files of it, and its name.
 #[derive(Debug, Clone)]
 pub struct SourceFile {
-    directory: Arc<Path>,
-    name: Box<OsStr>,
+    directory: Arc<SourceDirectory>,
+    name: Name,
+}
+
+/// A directory on this machine and names in it.
+#[derive(Debug)]
+pub struct SourceDirectory {
+    path: Arc<Path>,
+    names: Names,
+}
+
+impl SourceDirectory {
+    /// The directory `path`, in which `names` are.
+    pub(super) fn new(path: Arc<Path>, names: Names) -> Arc<SourceDirectory> {
+        Arc::new(SourceDirectory { path, names })
+    }
+
+    /// A file in it.
+    pub(super) fn file(self: &Arc<Self>, name: Name) -> SourceFile {
+        SourceFile {
+            directory: self.clone(),
+            name,
+        }
+    }
 }
 
 impl SourceFile {
     /// The file `name` in `directory`.
     pub fn new(directory: Arc<Path>, name: &OsStr) -> SourceFile {
-        SourceFile {
-            directory,
-            name: name.into(),
-        }
+        let mut names = Names::default();
+        // No file system has a name of 4 GiB; without one, the file is found to be a directory.
+        let name = names.add(name.as_bytes()).unwrap_or_default();
+        SourceDirectory::new(directory, names).file(name)
     }
 
     /// The whole path.
     pub fn path(&self) -> PathBuf {
-        self.directory.join(&*self.name)
+        let name = self.directory.names.get(self.name);
+        self.directory.path.join(OsStr::from_bytes(name))
     }
 }
 

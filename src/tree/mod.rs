@@ -9,13 +9,14 @@ pub mod graft;
 mod inode;
 pub mod listing;
 pub mod merge;
+mod names;
 pub mod place;
 pub mod scan;
 
 pub use chmod::Chmod;
 pub use directory::Directory;
 pub use inode::{
-    Content, DataRange, Device, Inode, Kind, Metadata, Source, SourceFile, Timestamp, Xattr,
+    Content, DataRange, Device, Inode, Kind, Metadata, Source, SourceFile, Timestamp, Xattr, Xattrs,
 };
 
 /// The number of an inode within its [`Tree`]; it says nothing about numbers on disk.
@@ -51,6 +52,9 @@ pub enum InsertError {
     /// The name is empty, `.`, `..`, or has a `/` or NUL in it.
     #[error("not a file name")]
     BadName,
+    /// More than 4 GiB of names in one directory.
+    #[error("a directory holds at most 4 GiB of names")]
+    TooManyNames,
     /// More than 2^32 inodes.
     #[error("a tree holds at most 4294967295 inodes")]
     Full,

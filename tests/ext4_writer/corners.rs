@@ -133,7 +133,7 @@ fn attributes_of_one_byte_to_the_limit() {
     let mut tree = empty_tree();
     for length in [0, 1, 2, 3, 4, 67, 68, 69, 1000, 4039, 4040] {
         let mut file = file(b"x");
-        file.metadata.xattrs = vec![xattr("user.x", &vec![0x5a; length])];
+        file.metadata.xattrs = vec![xattr("user.x", &vec![0x5a; length])].into();
         let name = format!("user-{length}");
         tree.insert(InodeId::ROOT, name.as_bytes(), file).unwrap();
     }
@@ -166,7 +166,8 @@ fn attributes_of_one_byte_to_the_limit() {
         xattr("system.posix_acl_default", &acl(&access)),
         xattr("trusted.overlay.opaque", b"y"),
         xattr("user.mime_type", b"text/plain"),
-    ];
+    ]
+    .into();
     tree.insert(InodeId::ROOT, b"all", all).unwrap();
     make_and_compare(tree);
 }
@@ -326,7 +327,7 @@ fn extent_trees_of_depth_0_1_and_2() {
         let name = count.to_string();
         let mut file = inode(Kind::File(striped(count)));
         // With a block of attributes too, which counts among the file's blocks.
-        file.metadata.xattrs = vec![xattr("user.x", &[1; 100])];
+        file.metadata.xattrs = vec![xattr("user.x", &[1; 100])].into();
         tree.insert(InodeId::ROOT, name.as_bytes(), file).unwrap();
     }
     let tree = Arc::new(tree);

@@ -96,7 +96,7 @@ fn what_metadata_cannot_hold_is_told_with_path_and_limit() {
     }
     let mut owned = file(b"");
     (owned.metadata.uid, owned.metadata.gid) = (u32::MAX, u32::MAX);
-    owned.metadata.xattrs = vec![xattr("user.x", &[0; 4041])];
+    owned.metadata.xattrs = vec![xattr("user.x", &[0; 4041])].into();
     tree.insert(InodeId::ROOT, b"4", owned).unwrap();
     let range = "ext4 holds -2147483648 to 15032385535 s";
     assert_eq!(

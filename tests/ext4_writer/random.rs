@@ -116,7 +116,7 @@ fn entry() -> impl Strategy<Value = Entry> {
                         seconds,
                         nanoseconds,
                     },
-                    xattrs,
+                    xattrs: xattrs.into(),
                 },
             },
         )

@@ -16,7 +16,7 @@ const OTHERS: u16 = 0x20;
 /// bits go to the mask, and to the owning group where there is no mask.
 pub fn set_mode(metadata: &mut Metadata, mode: u16) {
     metadata.mode = mode & 0o7777;
-    for xattr in &mut metadata.xattrs {
+    for xattr in metadata.xattrs.iter_mut() {
         if &*xattr.name == b"system.posix_acl_access" {
             set_permissions(&mut xattr.value, mode);
         }

@@ -1,133 +1,163 @@
-//! From what the threads found to the tree, in the order of names.
+//! What the threads found gets its names, and the numbers that the order of names gives it.
 
 use std::collections::HashMap;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
-use super::super::{Directory, Inode, InodeId, InsertError, Kind, Metadata, Tree};
+use super::super::{InodeId, Kind, Tree};
 use super::Source;
 use super::policy::{HardLinks, Policy};
 use super::read::Shared;
-use super::workers::{Entries, Forest, Node};
+use super::workers::Scan;
 use crate::escape;
 
 /// Puts what was found for each of `sources` into its place.
-pub fn entries(
-    tree: &mut Tree,
-    sources: &[Source],
-    mut forest: Forest,
-    policy: Policy,
-) -> Result<()> {
-    let mut links = Links::new(&forest, policy);
-    let tops = std::mem::take(&mut forest.tops);
-    for (source, node) in sources.iter().zip(tops) {
-        let mut directories = Vec::new();
-        add(tree, &mut links, node, &mut directories)
-            .and_then(|id| tree.link(source.parent, &source.name, id))
-            .and_then(|()| fill(tree, &mut links, &mut forest, directories))
-            .with_context(|| {
-                format!(
-                    "putting {} into the image as {}",
-                    escape::path(&source.path),
-                    escape::bytes(&source.name)
-                )
-            })?;
-    }
-    Ok(())
+pub fn entries(tree: &mut Tree, sources: &[Source], scan: Scan, policy: Policy) -> Result<()> {
+    let mut order = Order::new(scan.first, tree, scan.shared, policy);
+    let put = || {
+        for (source, top) in sources.iter().zip(scan.tops) {
+            let new = order.number(top);
+            tree.link(source.parent, &source.name, new)
+                .with_context(|| {
+                    format!(
+                        "putting {} into the image as {}",
+                        escape::path(&source.path),
+                        escape::bytes(&source.name)
+                    )
+                })?;
+            order.below(tree, top);
+        }
+        Ok(())
+    };
+    let result = put();
+    order.renumber(tree);
+    order.sort(tree);
+    result
 }
 
-/// A tree with what was found for one path as its root.
-pub fn root(path: &Path, mut forest: Forest, policy: Policy) -> Result<Tree> {
-    let mut links = Links::new(&forest, policy);
-    let Some(Node::Directory(metadata, place)) = forest.tops.pop() else {
-        bail!("{} is not a directory", escape::path(path));
+/// Makes the one directory that was found the root of `tree`, which has nothing else.
+pub fn root(path: &Path, mut tree: Tree, scan: Scan, policy: Policy) -> Result<Tree> {
+    let Some(&top) = scan.tops.first() else {
+        bail!("{} was not read", escape::path(path));
     };
-    let mut tree = Tree::new(metadata);
-    fill(
-        &mut tree,
-        &mut links,
-        &mut forest,
-        vec![(InodeId::ROOT, place)],
-    )
-    .with_context(|| format!("reading {}", escape::path(path)))?;
+    if tree.directory(top).is_none() {
+        bail!("{} is not a directory", escape::path(path));
+    }
+    let mut order = Order::new(scan.first, &tree, scan.shared, policy);
+    order.below(&tree, top);
+    order.renumber(&mut tree);
+    tree.inodes.swap(InodeId::ROOT.index(), top.index());
+    order.sort(&mut tree);
     Ok(tree)
 }
 
-/// Gives the new directories their entries, and those theirs.
-fn fill(
-    tree: &mut Tree,
-    links: &mut Links,
-    forest: &mut Forest,
-    mut directories: Vec<(InodeId, usize)>,
-) -> Result<(), InsertError> {
-    while let Some((id, place)) = directories.pop() {
-        let found: Entries = std::mem::take(&mut forest.directories[place]);
-        let mut entries = Vec::with_capacity(found.len());
-        let first = directories.len();
-        for (name, node) in found {
-            entries.push((name, add(tree, links, node, &mut directories)?));
-        }
-        // The last of them is taken first.
-        directories[first..].reverse();
-        tree.inode_mut(id).kind = Kind::Directory(Directory::from_sorted(entries));
-    }
-    Ok(())
-}
-
-/// The inode for `node`; where it is a directory it goes to `directories`, too, to be filled.
-fn add(
-    tree: &mut Tree,
-    links: &mut Links,
-    node: Node,
-    directories: &mut Vec<(InodeId, usize)>,
-) -> Result<InodeId, InsertError> {
-    match node {
-        Node::Directory(metadata, place) => {
-            let id = tree.push(directory(metadata))?;
-            directories.push((id, place));
-            Ok(id)
-        }
-        Node::Other(inode, None) => tree.push(inode),
-        Node::Other(inode, Some(shared)) => match links.known.get(&shared) {
-            Some(Some(id)) => Ok(*id),
-            Some(None) => tree.push(inode),
-            None => {
-                let id = tree.push(inode)?;
-                links.known.insert(shared, Some(id));
-                Ok(id)
-            }
-        },
-    }
-}
-
-fn directory(metadata: Metadata) -> Inode {
-    Inode {
-        metadata,
-        kind: Kind::Directory(Directory::default()),
-    }
-}
-
-/// Inodes of this machine that have several names, and the inode that all of them get; `None`
-/// where each gets its own.
-struct Links {
+/// New numbers for the inodes of a scan.
+struct Order {
+    /// The first inode of the scan.
+    first: InodeId,
+    /// By place from the first one on: the new number, or that of the root where there is none.
+    numbers: Vec<InodeId>,
+    /// How many have a number of their own.
+    count: u32,
+    /// Places of those that are another name's inode.
+    doubles: Vec<usize>,
+    shared: HashMap<InodeId, Shared>,
+    /// Inodes of this machine with several names, and the number that all of them get; `None`
+    /// where each gets its own.
     known: HashMap<Shared, Option<InodeId>>,
 }
 
-impl Links {
-    fn new(forest: &Forest, policy: Policy) -> Links {
+impl Order {
+    fn new(first: InodeId, tree: &Tree, shared: HashMap<InodeId, Shared>, policy: Policy) -> Order {
         let mut known = HashMap::new();
         if policy.hard_links == HardLinks::Complete {
             let mut names: HashMap<Shared, u64> = HashMap::new();
-            let below = forest.directories.iter().flatten().map(|(_, node)| node);
-            for node in forest.tops.iter().chain(below) {
-                if let Node::Other(_, Some(shared)) = node {
-                    *names.entry(*shared).or_default() += 1;
-                }
+            for shared in shared.values() {
+                *names.entry(*shared).or_default() += 1;
             }
             names.retain(|shared, &mut count| count < shared.links);
             known.extend(names.into_keys().map(|shared| (shared, None)));
         }
-        Links { known }
+        Order {
+            first,
+            numbers: vec![InodeId::ROOT; tree.inodes.len() - first.index()],
+            count: 0,
+            doubles: Vec::new(),
+            shared,
+            known,
+        }
+    }
+
+    /// Gives `id` its number.
+    fn number(&mut self, id: InodeId) -> InodeId {
+        let place = id.index() - self.first.index();
+        let next = InodeId(self.first.0 + self.count);
+        let number = match self.shared.get(&id) {
+            None => next,
+            Some(shared) => match *self.known.entry(*shared).or_insert(Some(next)) {
+                None => next,
+                Some(number) => number,
+            },
+        };
+        match number == next {
+            true => self.count += 1,
+            false => self.doubles.push(place),
+        }
+        self.numbers[place] = number;
+        number
+    }
+
+    /// Gives numbers to all below `top`: to the entries of a directory in their order, then below
+    /// each of them.
+    fn below(&mut self, tree: &Tree, top: InodeId) {
+        let mut directories = vec![top];
+        while let Some(id) = directories.pop() {
+            let first = directories.len();
+            for (_, entry) in tree.directory(id).iter().flat_map(|found| found.iter()) {
+                self.number(entry);
+                if tree.directory(entry).is_some() {
+                    directories.push(entry);
+                }
+            }
+            // The last of them is taken first.
+            directories[first..].reverse();
+        }
+    }
+
+    /// Has every directory name its entries by their new numbers.
+    fn renumber(&self, tree: &mut Tree) {
+        let first = self.first.index();
+        for inode in &mut tree.inodes[first..] {
+            if let Kind::Directory(directory) = &mut inode.kind {
+                directory.renumber(|id| self.numbers[id.index() - first]);
+            }
+        }
+    }
+
+    /// Moves every inode to where its number says; what has none is dropped.
+    fn sort(mut self, tree: &mut Tree) {
+        let first = self.first;
+        for &place in &self.doubles {
+            self.numbers[place] = InodeId::ROOT;
+        }
+        let mut behind = first.0 + self.count;
+        for number in &mut self.numbers {
+            if *number == InodeId::ROOT {
+                *number = InodeId(behind);
+                behind += 1;
+            }
+        }
+        // In place: the inodes of a large tree are most of the memory there is.
+        let inodes = &mut tree.inodes[first.index()..];
+        for place in 0..inodes.len() {
+            while self.numbers[place].index() - first.index() != place {
+                let target = self.numbers[place].index() - first.index();
+                inodes.swap(place, target);
+                self.numbers.swap(place, target);
+            }
+        }
+        let kept = InodeId(first.0 + self.count);
+        tree.inodes.truncate(kept.index());
     }
 }

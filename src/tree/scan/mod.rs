@@ -1,11 +1,12 @@
 //! Reading directories of this machine into a [`Tree`].
 //!
-//! Directories are read on all processors, each by one thread. What is found is put into the tree
-//! afterwards, in the order of names, so the tree depends neither on the number of threads nor on
+//! Directories are read on all processors, each by one thread. What is found goes into the tree at
+//! once, and is afterwards put in the order of names, so the tree depends neither on the number of threads nor on
 //! the order in which the kernel lists a directory.
 
 mod assemble;
 mod holes;
+mod listed;
 mod policy;
 mod read;
 mod workers;
@@ -17,7 +18,7 @@ use std::thread;
 
 use anyhow::Result;
 
-use super::{InodeId, Tree};
+use super::{InodeId, Metadata, Tree};
 
 pub use policy::{HardLinks, Mtime, Policy};
 
@@ -57,13 +58,15 @@ fn threads() -> usize {
 
 fn entries_on(threads: usize, tree: &mut Tree, sources: &[Source], policy: Policy) -> Result<()> {
     let paths: Vec<&Path> = sources.iter().map(|source| &*source.path).collect();
-    let found = workers::read(threads, &paths, policy, read::Follow::No)?;
-    assemble::entries(tree, sources, found, policy)
+    let scan = workers::read(threads, tree, &paths, policy, read::Follow::No)?;
+    assemble::entries(tree, sources, scan, policy)
 }
 
 fn root_on(threads: usize, path: &Path, policy: Policy) -> Result<Tree> {
-    let found = workers::read(threads, &[path], policy, read::Follow::Yes)?;
-    assemble::root(path, found, policy)
+    // What was found takes the place of this root.
+    let mut tree = Tree::new(Metadata::new(0));
+    let scan = workers::read(threads, &mut tree, &[path], policy, read::Follow::Yes)?;
+    assemble::root(path, tree, scan, policy)
 }
 
 #[cfg(test)]

@@ -6,13 +6,12 @@ use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use nix::fcntl::OFlag;
 use nix::sys::stat::{major, minor};
 use nix::unistd::{AccessFlags, access};
 
-use super::super::{Content, Device, Inode, Kind, Metadata, Source, SourceFile, Timestamp};
+use super::super::{DataRange, Device, Kind, Metadata, Timestamp, Xattrs};
 use super::policy::{HardLinks, Mtime, Policy};
 use super::{holes, xattrs};
 
@@ -36,11 +35,29 @@ pub struct Shared {
 
 /// What one name stands for.
 #[derive(Debug)]
-pub enum Found {
-    /// A directory, which is not read yet.
-    Directory(Metadata),
+pub struct Found {
+    /// Mode, owner, time, attributes.
+    pub metadata: Metadata,
+    /// What it is.
+    pub what: What,
+    /// Where it has other names, too, and that matters.
+    pub shared: Option<Shared>,
+}
+
+/// A [`Kind`] that knows neither its entries nor its place yet.
+#[derive(Debug)]
+pub enum What {
+    /// A directory.
+    Directory,
+    /// A regular file of `size` bytes, with the parts of it that are not holes.
+    File {
+        /// In bytes.
+        size: u64,
+        /// As in [`super::super::Content`].
+        data: Option<Box<[DataRange]>>,
+    },
     /// Anything else.
-    Other(Inode, Option<Shared>),
+    Other(Kind),
 }
 
 /// Something that could not be read.
@@ -66,7 +83,7 @@ impl Reader {
     /// wrong to `problem`.
     pub fn directory(
         self,
-        directory: &Arc<Path>,
+        directory: &Path,
         mut found: impl FnMut(&OsStr, Found),
         mut problem: impl FnMut(Problem),
     ) {
@@ -88,7 +105,7 @@ impl Reader {
                 }
             };
             let name = entry.file_name();
-            match self.entry(directory, &entry) {
+            match self.entry(&entry) {
                 Ok(entry) => found(&name, entry),
                 Err((operation, cause)) => problem(Problem {
                     operation,
@@ -101,21 +118,13 @@ impl Reader {
 
     /// What `path` stands for.
     pub fn path(self, path: &Path, follow: Follow) -> Result<Found, Problem> {
-        let directory = || path.parent().unwrap_or(Path::new("")).into();
-        let name = path.file_name().unwrap_or_default();
         let found = match follow {
             Follow::Yes => fs::metadata(path),
             Follow::No => fs::symlink_metadata(path),
         }
         .map_err(|cause| ("reading the metadata of", cause))
         // A path that ends in a slash has been followed by the kernel.
-        .and_then(|stat| {
-            self.inode(
-                &stat,
-                || path.to_owned(),
-                || SourceFile::new(directory(), name),
-            )
-        });
+        .and_then(|stat| self.inode(&stat, || path.to_owned()));
         found.map_err(|(operation, cause)| Problem {
             operation,
             path: path.to_owned(),
@@ -123,7 +132,7 @@ impl Reader {
         })
     }
 
-    fn entry(self, directory: &Arc<Path>, entry: &fs::DirEntry) -> Result<Found, Failure> {
+    fn entry(self, entry: &fs::DirEntry) -> Result<Found, Failure> {
         if let Policy {
             mtime: Mtime::Fixed(mtime),
             hard_links: HardLinks::Broken,
@@ -138,50 +147,50 @@ impl Reader {
                 mtime,
                 ..Metadata::new(0o777)
             };
-            let kind = symlink(&entry.path())?;
-            return Ok(Found::Other(Inode { metadata, kind }, None));
+            return Ok(Found {
+                metadata,
+                what: What::Other(symlink(&entry.path())?),
+                shared: None,
+            });
         }
         let stat = entry
             .metadata()
             .map_err(|cause| ("reading the metadata of", cause))?;
-        self.inode(
-            &stat,
-            || entry.path(),
-            || SourceFile::new(directory.clone(), &entry.file_name()),
-        )
+        self.inode(&stat, || entry.path())
     }
 
-    fn inode(
-        self,
-        stat: &fs::Metadata,
-        path: impl Fn() -> PathBuf,
-        source: impl FnOnce() -> SourceFile,
-    ) -> Result<Found, Failure> {
+    fn inode(self, stat: &fs::Metadata, path: impl Fn() -> PathBuf) -> Result<Found, Failure> {
         let metadata = self.metadata(stat, &path)?;
         let file_type = stat.file_type();
-        if file_type.is_dir() {
-            return Ok(Found::Directory(metadata));
-        }
-        let kind = if file_type.is_file() {
-            Kind::File(self.content(stat, path, source())?)
+        let what = if file_type.is_dir() {
+            What::Directory
+        } else if file_type.is_file() {
+            let data = self.data(stat, path)?;
+            let size = stat.size();
+            What::File { size, data }
         } else if file_type.is_symlink() {
-            symlink(&path())?
+            What::Other(symlink(&path())?)
         } else if file_type.is_fifo() {
-            Kind::Fifo
+            What::Other(Kind::Fifo)
         } else if file_type.is_socket() {
-            Kind::Socket
+            What::Other(Kind::Socket)
         } else if file_type.is_char_device() {
-            Kind::CharacterDevice(device(stat)?)
+            What::Other(Kind::CharacterDevice(device(stat)?))
         } else {
-            Kind::BlockDevice(device(stat)?)
+            What::Other(Kind::BlockDevice(device(stat)?))
         };
-        let shared =
-            (self.policy.hard_links != HardLinks::Broken && stat.nlink() > 1).then(|| Shared {
-                device: stat.dev(),
-                inode: stat.ino(),
-                links: stat.nlink(),
-            });
-        Ok(Found::Other(Inode { metadata, kind }, shared))
+        // Of directories, links are those of the directories in them.
+        let several = stat.nlink() > 1 && !file_type.is_dir();
+        let shared = (self.policy.hard_links != HardLinks::Broken && several).then(|| Shared {
+            device: stat.dev(),
+            inode: stat.ino(),
+            links: stat.nlink(),
+        });
+        Ok(Found {
+            metadata,
+            what,
+            shared,
+        })
     }
 
     fn metadata(
@@ -198,11 +207,13 @@ impl Reader {
                     .map_err(|_| invalid("its time has no valid nanoseconds"))?,
             },
         };
-        let xattrs = if self.policy.xattrs {
-            xattrs::read(&path()).map_err(|cause| ("reading the extended attributes of", cause))?
-        } else {
-            Vec::new()
-        };
+        let mut xattrs = Xattrs::default();
+        if self.policy.xattrs {
+            let found = xattrs::read(&path());
+            xattrs = found
+                .map_err(|cause| ("reading the extended attributes of", cause))?
+                .into();
+        }
         let mode =
             u16::try_from(stat.mode() & 0o7777).map_err(|_| invalid("its mode is no mode"))?;
         Ok(Metadata {
@@ -212,33 +223,26 @@ impl Reader {
         })
     }
 
-    fn content(
+    /// Checks that a regular file can be read, and looks for holes in it.
+    fn data(
         self,
         stat: &fs::Metadata,
         path: impl Fn() -> PathBuf,
-        source: SourceFile,
-    ) -> Result<Content, Failure> {
-        let size = stat.size();
+    ) -> Result<Option<Box<[DataRange]>>, Failure> {
         // Better now than when half of the image is written. Store files pass without a call.
         if stat.mode() & 0o444 != 0o444 {
             access(&path(), AccessFlags::R_OK).map_err(|cause| ("opening", cause.into()))?;
         }
-        let data = if self.policy.holes && holes::possible(stat) {
-            let file = File::options()
-                .read(true)
-                // Not to hang if it has become a pipe.
-                .custom_flags((OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits())
-                .open(path())
-                .map_err(|cause| ("opening", cause))?;
-            holes::data_ranges(&file, size).map_err(|cause| ("looking for holes in", cause))?
-        } else {
-            None
-        };
-        Ok(Content {
-            size,
-            source: Source::File(source),
-            data,
-        })
+        if !self.policy.holes || !holes::possible(stat) {
+            return Ok(None);
+        }
+        let file = File::options()
+            .read(true)
+            // Not to hang if it has become a pipe.
+            .custom_flags((OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits())
+            .open(path())
+            .map_err(|cause| ("opening", cause))?;
+        holes::data_ranges(&file, stat.size()).map_err(|cause| ("looking for holes in", cause))
     }
 }
 

@@ -1,51 +1,48 @@
 //! The threads of a scan and the directories they have still to read.
 
+use std::collections::HashMap;
+use std::ffi::OsStr;
+use std::io;
+use std::mem;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 
 use anyhow::{Result, anyhow, bail};
 
-use super::super::{Inode, Metadata};
+use super::super::{Directory, Inode, InodeId, InsertError, Kind, SourceFile, Tree};
+use super::listed::{self, Listed};
 use super::policy::Policy;
-use super::read::{self, Follow, Found, Problem, Reader, Shared};
+use super::read::{self, Follow, Problem, Reader, Shared};
 use crate::escape;
 
 /// How many problems an error names.
 const NAMED: usize = 10;
 
-/// What one name stands for; a directory by the place of its entries in [`Forest::directories`].
+/// What was found below some paths. The inodes are in the tree, behind those that were there
+/// before, in an order that means nothing.
 #[derive(Debug)]
-pub enum Node {
-    /// A directory.
-    Directory(Metadata, usize),
-    /// Anything else.
-    Other(Inode, Option<Shared>),
-}
-
-/// Names and what they stand for, sorted by name.
-pub type Entries = Vec<(Box<[u8]>, Node)>;
-
-/// All that was found below some paths.
-#[derive(Debug, Default)]
-pub struct Forest {
+pub struct Scan {
+    /// The first inode that was found.
+    pub first: InodeId,
     /// What the paths themselves are, in their order.
-    pub tops: Vec<Node>,
-    /// The entries of every directory. Their order means nothing.
-    pub directories: Vec<Entries>,
+    pub tops: Vec<InodeId>,
+    /// Inodes that have several names, where that matters. Every name has one here.
+    pub shared: HashMap<InodeId, Shared>,
 }
 
 /// A directory to be read.
 struct Task {
     path: Arc<Path>,
-    place: usize,
+    id: InodeId,
 }
 
 #[derive(Default)]
 struct State {
+    inodes: Vec<Inode>,
+    shared: HashMap<InodeId, Shared>,
     tasks: Vec<Task>,
-    /// How many directories were found, read or not.
-    places: usize,
     /// How many tasks threads are working on.
     busy: usize,
     /// How many threads wait for a task: waking nobody is a system call for nothing.
@@ -58,58 +55,111 @@ struct Queue {
     changed: Condvar,
 }
 
-/// Reads all of `paths` and everything below them.
-pub fn read(threads: usize, paths: &[&Path], policy: Policy, follow: Follow) -> Result<Forest> {
+/// Reads all of `paths` and everything below them into `tree`; nothing there names it yet.
+///
+/// # Errors
+/// If anything can't be read; the tree is unchanged then.
+pub fn read(
+    threads: usize,
+    tree: &mut Tree,
+    paths: &[&Path],
+    policy: Policy,
+    follow: Follow,
+) -> Result<Scan> {
     let reader = Reader { policy };
+    let first = tree.next_id()?;
     let queue = Queue::default();
+    queue.lock().inodes = mem::take(&mut tree.inodes);
     let mut problems = Vec::new();
     let mut tops = Vec::with_capacity(paths.len());
-    {
-        let mut state = queue.lock();
-        for path in paths {
-            match reader.path(path, follow) {
-                Ok(found) => tops.push(state.add(found, || Arc::from(*path))),
-                Err(problem) => problems.push(problem),
-            }
+    for path in paths {
+        match top(reader, &queue, path, follow) {
+            Ok(id) => tops.push(id),
+            Err(problem) => problems.push(problem),
         }
     }
-    let results = thread::scope(|scope| {
+    let died = thread::scope(|scope| {
         let workers: Vec<_> = (0..threads.max(1))
             .map(|_| scope.spawn(|| work(reader, &queue)))
             .collect();
-        workers
-            .into_iter()
-            .map(|worker| worker.join())
-            .collect::<Vec<_>>()
-    });
-    let mut directories: Vec<Entries> = Vec::new();
-    directories.resize_with(queue.lock().places, Vec::new);
-    for result in results {
-        let (read, wrong) = result.map_err(|_| anyhow!("a thread that reads directories died"))?;
-        for (place, entries) in read {
-            directories[place] = entries;
+        let mut died = false;
+        for worker in workers {
+            match worker.join() {
+                Ok(found) => problems.extend(found),
+                Err(_) => died = true,
+            }
         }
-        problems.extend(wrong);
+        died
+    });
+    let mut state = queue.lock();
+    tree.inodes = mem::take(&mut state.inodes);
+    let failure = match died {
+        true => Err(anyhow!("a thread that reads directories died")),
+        false => check(problems),
+    };
+    match failure {
+        Ok(()) => Ok(Scan {
+            first,
+            tops,
+            shared: mem::take(&mut state.shared),
+        }),
+        Err(error) => {
+            tree.inodes.truncate(first.index());
+            Err(error)
+        }
     }
-    check(problems)?;
-    Ok(Forest { tops, directories })
+}
+
+/// Reads what one of the paths itself is.
+fn top(reader: Reader, queue: &Queue, path: &Path, follow: Follow) -> Result<InodeId, Problem> {
+    let found = reader.path(path, follow)?;
+    let shared = found.shared;
+    let inode = listed::inode(found, || {
+        let directory = path.parent().unwrap_or(Path::new(""));
+        SourceFile::new(directory.into(), path.file_name().unwrap_or_default())
+    });
+    let is_directory = matches!(inode.kind, Kind::Directory(_));
+    let mut state = queue.lock();
+    let id = state.next_id(1).map_err(|error| refused(path, error))?;
+    state.inodes.push(inode);
+    if let Some(shared) = shared {
+        state.shared.insert(id, shared);
+    }
+    if is_directory {
+        let path = Arc::from(path);
+        state.tasks.push(Task { path, id });
+    }
+    Ok(id)
 }
 
 /// One thread: reads directories until none is left and none can come any more.
-fn work(reader: Reader, queue: &Queue) -> (Vec<(usize, Entries)>, Vec<Problem>) {
-    let mut read = Vec::new();
+fn work(reader: Reader, queue: &Queue) -> Vec<Problem> {
     let mut problems = Vec::new();
-    let mut found = Vec::new();
+    let mut listed = Listed::default();
     while let Some(task) = queue.next() {
+        let mut too_long = Ok(());
         reader.directory(
             &task.path,
-            |name, entry| found.push((name.as_encoded_bytes().into(), entry)),
+            |name, found| match listed.add(name, found) {
+                Ok(()) => {}
+                Err(error) => too_long = Err(error),
+            },
             |problem| problems.push(problem),
         );
-        found.sort_unstable_by(|a: &(Box<[u8]>, Found), b| a.0.cmp(&b.0));
-        read.push((task.place, queue.done(&task.path, found.drain(..))));
+        if let Err(error) = too_long.and(queue.done(&task, &mut listed)) {
+            problems.push(refused(&task.path, error));
+        }
     }
-    (read, problems)
+    problems
+}
+
+/// What was found does not fit into a tree.
+fn refused(path: &Path, error: InsertError) -> Problem {
+    Problem {
+        operation: "listing",
+        path: path.to_owned(),
+        cause: io::Error::other(error),
+    }
 }
 
 impl Queue {
@@ -137,46 +187,62 @@ impl Queue {
         }
     }
 
-    /// Takes what was found in the directory `path`, which is read now.
-    fn done(
-        &self,
-        path: &Path,
-        found: impl ExactSizeIterator<Item = (Box<[u8]>, Found)>,
-    ) -> Entries {
-        let mut entries = Vec::with_capacity(found.len());
+    /// Takes what was found in the directory of `task`, which is read now, out of `listed`.
+    fn done(&self, task: &Task, listed: &mut Listed) -> Result<(), InsertError> {
+        // Everything that takes time comes before the lock.
+        let ready = listed.ready(&task.path);
+        let paths: Vec<(usize, Arc<Path>)> = ready
+            .directories()
+            .map(|(at, name)| (at, task.path.join(OsStr::from_bytes(name)).into()))
+            .collect();
         let mut state = self.lock();
-        for (name, found) in found {
-            let node = state.add(found, || path.join(as_path(&name)).into());
-            entries.push((name, node));
-        }
+        let added = state.add(task.id, ready, paths);
         state.busy -= 1;
         let wanted = state.waiting > 0;
         drop(state);
         if wanted {
             self.changed.notify_all();
         }
-        entries
+        added
     }
 }
 
-fn as_path(name: &[u8]) -> &Path {
-    Path::new(<std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(name))
-}
-
 impl State {
-    fn add(&mut self, found: Found, path: impl FnOnce() -> Arc<Path>) -> Node {
-        match found {
-            Found::Other(inode, shared) => Node::Other(inode, shared),
-            Found::Directory(metadata) => {
-                let place = self.places;
-                self.places += 1;
-                self.tasks.push(Task {
-                    path: path(),
-                    place,
-                });
-                Node::Directory(metadata, place)
-            }
+    /// The first of the next `count` numbers.
+    fn next_id(&self, count: usize) -> Result<InodeId, InsertError> {
+        let first = self.inodes.len();
+        let end = first.checked_add(count).ok_or(InsertError::Full)?;
+        u32::try_from(end).map_err(|_| InsertError::Full)?;
+        u32::try_from(first)
+            .map(InodeId)
+            .map_err(|_| InsertError::Full)
+    }
+
+    fn add(
+        &mut self,
+        directory: InodeId,
+        ready: listed::Ready<'_>,
+        paths: Vec<(usize, Arc<Path>)>,
+    ) -> Result<(), InsertError> {
+        let first = self.next_id(ready.inodes.len())?;
+        let id = |at: usize| {
+            let at = u32::try_from(at).map_err(|_| InsertError::Full)?;
+            Ok(InodeId(first.0 + at))
+        };
+        let entries = ready.places.iter().enumerate();
+        let entries = entries
+            .map(|(at, &name)| Ok((name, id(at)?)))
+            .collect::<Result<Vec<_>, InsertError>>()?;
+        for (at, path) in paths {
+            self.tasks.push(Task { path, id: id(at)? });
         }
+        for &(at, shared) in &ready.shared {
+            self.shared.insert(id(at)?, shared);
+        }
+        self.inodes.append(ready.inodes);
+        self.inodes[directory.index()].kind =
+            Kind::Directory(Directory::from_sorted(ready.names, entries));
+        Ok(())
     }
 }
 

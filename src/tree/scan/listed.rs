@@ -1,0 +1,99 @@
+//! The entries of one directory, from what was read to what the tree holds.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::super::inode::SourceDirectory;
+use super::super::names::{Name, Names};
+use super::super::{Content, Directory, Inode, InsertError, Kind, Source, SourceFile};
+use super::read::{Found, Shared, What};
+
+/// What was read of a directory. It is used for one directory after the other.
+#[derive(Default)]
+pub struct Listed {
+    names: Vec<u8>,
+    found: Vec<(Name, Found)>,
+    inodes: Vec<Inode>,
+}
+
+/// All of a directory, in the order of names.
+pub struct Ready<'a> {
+    /// Its names.
+    pub names: Names,
+    /// Where they are.
+    pub places: Vec<Name>,
+    /// What each stands for; directories are still empty.
+    pub inodes: &'a mut Vec<Inode>,
+    /// Those that have several names, by their place in `inodes`.
+    pub shared: Vec<(usize, Shared)>,
+}
+
+impl Listed {
+    /// Adds what was found under `name`.
+    ///
+    /// # Errors
+    /// [`InsertError::TooManyNames`].
+    pub fn add(&mut self, name: &OsStr, found: Found) -> Result<(), InsertError> {
+        let name = Name::add(name.as_bytes(), &mut self.names).ok_or(InsertError::TooManyNames)?;
+        self.found.push((name, found));
+        Ok(())
+    }
+
+    /// Everything that was added, found in the directory `path`; nothing is left.
+    pub fn ready(&mut self, path: &Arc<Path>) -> Ready<'_> {
+        let bytes = &self.names;
+        self.found
+            .sort_unstable_by(|(a, _), (b, _)| a.of(bytes).cmp(b.of(bytes)));
+        let names = Names::new(bytes);
+        self.names.clear();
+        // An earlier directory may have been refused.
+        self.inodes.clear();
+        let mut places = Vec::with_capacity(self.found.len());
+        let mut shared = Vec::new();
+        let mut directory = None;
+        for (at, (name, found)) in self.found.drain(..).enumerate() {
+            shared.extend(found.shared.map(|found| (at, found)));
+            places.push(name);
+            self.inodes.push(inode(found, || {
+                directory
+                    .get_or_insert_with(|| SourceDirectory::new(path.clone(), names.clone()))
+                    .file(name)
+            }));
+        }
+        Ready {
+            names,
+            places,
+            inodes: &mut self.inodes,
+            shared,
+        }
+    }
+}
+
+impl Ready<'_> {
+    /// The directories: places in `inodes`, and names.
+    pub fn directories(&self) -> impl Iterator<Item = (usize, &[u8])> {
+        let named = self.inodes.iter().zip(&self.places).enumerate();
+        named
+            .filter(|(_, (inode, _))| matches!(inode.kind, Kind::Directory(_)))
+            .map(|(at, (_, &name))| (at, self.names.get(name)))
+    }
+}
+
+/// The inode for what was found; a directory has no entries yet.
+pub fn inode(found: Found, file: impl FnOnce() -> SourceFile) -> Inode {
+    let kind = match found.what {
+        What::Directory => Kind::Directory(Directory::default()),
+        What::File { size, data } => Kind::File(Content {
+            size,
+            source: Source::File(file()),
+            data,
+        }),
+        What::Other(kind) => kind,
+    };
+    Inode {
+        metadata: found.metadata,
+        kind,
+    }
+}
