@@ -238,6 +238,16 @@ fn an_image_has_what_the_guest_left_and_no_seeds() {
     let [a, b] = [&images[0], &images[1]].map(|ended| ended.image("nixos.img"));
     oracles::check(&a, "raw", "legacy").unwrap();
     assert_eq!(common::program::hash(&a), common::program::hash(&b));
+    let said = images[0].said();
+    for start in [
+        "  the guest's init ran after ",
+        "guest: the image's own programs took ",
+    ] {
+        let mut lines = said.lines();
+        let seconds = lines.find_map(|line| line.strip_prefix(start)?.strip_suffix(" s"));
+        let seconds = seconds.and_then(|seconds| seconds.parse::<f64>().ok());
+        assert!(seconds.is_some_and(|seconds| seconds > 0.0), "{said}");
+    }
     let stat = |path: &str| {
         let file = format!("{}?offset=1048576", a.display());
         let output =
