@@ -68,11 +68,23 @@ pub fn list(image: &Path, format: &str, device: &str, kind: &str) -> Listing {
         Duration::from_secs(300),
         Some(&answer),
     );
+    in_tar(&answer, ".")
+}
+
+/// The list that a guest left in a directory of a tar.
+///
+/// # Panics
+/// If it is not there.
+pub fn in_tar(tar: &Path, directory: &str) -> Listing {
+    let directory = match directory {
+        "." => ".".to_owned(),
+        name => format!("./{name}"),
+    };
     read(|name| {
         let output = run(command("tar")
             .arg("-xOf")
-            .arg(&answer)
-            .arg(format!("./{name}")));
+            .arg(tar)
+            .arg(format!("{directory}/{name}")));
         assert!(output.status.success(), "{}", said(&output));
         output.stdout
     })

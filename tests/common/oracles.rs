@@ -1,7 +1,8 @@
 //! Judges of an image that this project did not write: `qemu-img check`, `sfdisk --verify`,
-//! `sgdisk -v`, `e2fsck -fn` and `fsck.fat -n`.
+//! `sgdisk -v`, `e2fsck -fn`, the reader of mkext4, and `fsck.fat -n`.
 
 use std::ffi::OsString;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -208,6 +209,29 @@ pub fn check_ext4(raw: &Path, start: u64) {
             output.status
         );
     }
+}
+
+/// Every check of mkext4's reader, of a raw image that is one file system, but those that say one of
+/// `other` as well.
+pub fn check_by_mkext4(image: &Path, other: &[&str]) {
+    let file = File::open(image).expect("opening an image");
+    let reader = match mkext4::reader::Fs::open(file) {
+        Ok(reader) => reader,
+        // It knows no groups that are smaller, which is how many inodes in few blocks are had.
+        Err(error) if error.to_string().contains("blocks_per_group") => return,
+        Err(error) => panic!("mkext4: {error}"),
+    };
+    let mut issues = reader.verify().expect("mkext4 reads the image");
+    // It sums descriptors of 32 bytes and bitmaps of 32,768 blocks, whatever the superblock says.
+    let mut ignored = vec!["desc checksum", "block bitmap csum"];
+    ignored.extend(other);
+    issues.retain(|issue| !ignored.iter().any(|known| issue.what.contains(known)));
+    let shown = &issues[..issues.len().min(20)];
+    assert!(
+        issues.is_empty(),
+        "mkext4: {} issues: {shown:?}",
+        issues.len()
+    );
 }
 
 fn check_fat(raw: &Path, partition: &Partition, directory: &Path) {
