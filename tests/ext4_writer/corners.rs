@@ -448,7 +448,7 @@ fn a_directory_whose_index_is_full() {
     let mut tree = Arc::new(tree);
     let length = smallest(&tree, 16 * MIB);
     let image = write(scratch.path(), &tree, plan(&tree, length).unwrap());
-    e2fsck(&image);
+    check(&image);
     let stat = stdout(command("debugfs").args(["-R", "stat /top"]).arg(&image));
     // The root of the index, its nodes, and the leaves.
     let size = (1 + leaves.div_ceil(510) + leaves) * 4096;
@@ -535,7 +535,7 @@ fn a_million_files() {
     let tree = Arc::new(tree);
     let length = smallest(&tree, 64 * MIB);
     let image = write(scratch.path(), &tree, plan(&tree, length).unwrap());
-    e2fsck(&image);
+    check(&image);
     let header = stdout(command("dumpe2fs").arg("-h").arg(&image));
     let field = |name: &str| -> usize {
         let line = header.lines().find(|line| line.starts_with(name)).unwrap();

@@ -216,7 +216,7 @@ fn big_directories_take_and_lose_files() {
     }
     fs::create_dir(mount.path().join("another")).unwrap();
     mount.unmount();
-    e2fsck(&image);
+    check_changed(&image);
     let mount = Mount::new(&image, "rw");
     for (name, count, _) in &tops {
         for number in (1..*count).step_by(3) {
