@@ -208,3 +208,28 @@ fn what_qemu_leaves_does_not_keep_the_disk() {
     run_with(&script, 1024, Duration::from_secs(60)).unwrap();
     assert!(begin.elapsed() < Duration::from_secs(20));
 }
+
+#[test]
+fn a_disk_that_can_not_be_read_is_the_error_whatever_the_guest_says() {
+    // A client of the disk, in place of a guest; the disk's metadata is cut before.
+    let read = "truncate -s 4096 \"$TMPDIR/disk\"; qemu-img convert -O raw --image-opts \
+                driver=nbd,server.type=fd,server.str=0,export=rustnbd \"$TMPDIR/copy\"";
+    for script in [
+        format!("{read}; sleep 600"),
+        format!("echo '{STARTED}'; {read}; echo '{EXIT}0'"),
+    ] {
+        let begin = Instant::now();
+        let error = run_with(&script, 1024, Duration::from_secs(60)).unwrap_err();
+        let error = format!("{error:#}");
+        let expected = "/disk ends at byte 4096 and was longer when it was listed: it was changed \
+                        during the build\n\
+                        the guest can't go on without that, and was ended\n\
+                        its console had nothing";
+        assert!(error.ends_with(expected), "{error}");
+        assert!(
+            begin.elapsed() < Duration::from_secs(30),
+            "{:?}",
+            begin.elapsed()
+        );
+    }
+}
