@@ -1,9 +1,10 @@
 //! The guest stage: a throw-away virtual machine in which the image's own system installs its boot
 //! loader.
 //!
-//! The guest boots the planned disk, with this program as its `/init` ([`init`]), and sends back
-//! what it changed. That is merged into the trees, and the disk is planned again: what the guest's
-//! kernel wrote is never kept, so when and how it wrote does not show in the image.
+//! The guest boots the planned disk, which is served to QEMU and never written. With this program as
+//! its `/init` ([`init`]) it sends back what it changed. That is merged into the trees, and the disk
+//! is planned again: what the guest's kernel wrote is never kept, so when and how it wrote does not
+//! show in the image.
 
 mod accelerate;
 mod areas;
