@@ -36,7 +36,8 @@ pub fn command(guest: &Guest, files: &Files<'_>, accelerator: Accelerator) -> Co
         // The backend `stdio` would read from the standard input.
         .args(["-chardev", "file,id=console,path=/proc/self/fd/1"])
         .args(["-serial", "chardev:console"])
-        .args(["-machine", &machine(guest, accelerator), "-cpu", "max"])
+        .args(["-machine", &machine(guest, accelerator)])
+        .args(["-cpu", processor(guest.architecture, accelerator)])
         .args(["-m", &format!("{}M", guest.memory)])
         .args(["-smp", &processors().to_string()])
         // Perl, Python and the kernel itself wait for random numbers; none gets into the image.
@@ -74,6 +75,14 @@ fn machine(guest: &Guest, accelerator: Accelerator) -> String {
         }
         Architecture::X86_64 => format!("q35,accel={accelerator}"),
         Architecture::Aarch64 => format!("virt,gic-version=max,accel={accelerator}"),
+    }
+}
+
+fn processor(architecture: Architecture, accelerator: Accelerator) -> &'static str {
+    match (architecture, accelerator) {
+        // Emulated, the usual algorithm of pointer authentication slows everything down.
+        (Architecture::Aarch64, Accelerator::Tcg) => "max,pauth-impdef=on",
+        _ => "max",
     }
 }
 
@@ -178,13 +187,15 @@ mod tests {
         guest.firmware = Some("/f".into());
         let text = line(&guest, Accelerator::Kvm);
         for part in [
-            "-machine virt,gic-version=max,accel=kvm",
+            "-machine virt,gic-version=max,accel=kvm -cpu max ",
             "if=pflash,unit=0,readonly=on,format=raw,file=/f",
             "if=pflash,unit=1,format=raw,file=/v",
             "console=ttyAMA0 ",
         ] {
             assert!(text.contains(part), "{text}");
         }
+        let text = line(&guest, Accelerator::Tcg);
+        assert!(text.contains(" -cpu max,pauth-impdef=on "), "{text}");
         guest.system_management_mode = true;
         guest.architecture = Architecture::X86_64;
         let text = line(&guest, Accelerator::Tcg);

@@ -30,8 +30,17 @@ impl Attributes {
 
     /// As [`Attributes::of`], with a guest.
     pub fn with_guest(arguments: &str) -> Self {
+        Self::from("fixture", arguments)
+    }
+
+    /// As [`Attributes::with_guest`], with a system for aarch64.
+    pub fn for_aarch64(arguments: &str) -> Self {
+        Self::from("fixture.aarch64", arguments)
+    }
+
+    fn from(fixture: &str, arguments: &str) -> Self {
         let built = Build::expression(&format!(
-            r#"(fixture.makeDiskImage {{ {arguments} }}).overrideAttrs (_: {{
+            r#"({fixture}.makeDiskImage {{ {arguments} }}).overrideAttrs (_: {{
                 realBuilder = "${{fixture.pkgs.bash}}/bin/bash";
                 args = [ "-c" ''. ./.attrs.sh; printf %s "$(<.attrs.json)" >"''${{outputs[out]}}"'' ];
             }})"#
@@ -67,6 +76,8 @@ pub struct Job {
     pub environment: BTreeMap<&'static str, OsString>,
     /// The command that runs it, before the program's own name: words for `env`.
     pub wrapper: Vec<String>,
+    /// The program: that of this machine's processor, if nobody changes it.
+    pub program: PathBuf,
     directory: tempfile::TempDir,
 }
 
@@ -103,6 +114,7 @@ impl Job {
             out,
             environment: BTreeMap::new(),
             wrapper: Vec::new(),
+            program: PROGRAM.into(),
             directory,
         }
     }
@@ -166,7 +178,7 @@ impl Job {
             .to_vec();
         words.push(self.lock().into());
         words.extend(self.wrapper.iter().map(OsString::from));
-        words.extend([PROGRAM, "build"].map(OsString::from));
+        words.extend([self.program.into(), "build".into()]);
         let (first, rest) = words.split_first().expect("there is a program");
         let mut command = Command::new(first);
         command

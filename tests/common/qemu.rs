@@ -32,6 +32,8 @@ pub enum Boot<'a> {
     Bios,
     /// OVMF, from the disk, with these EFI variables or fresh ones.
     Efi(Option<&'a Path>),
+    /// The same on a machine with an ARM processor.
+    Aarch64(Option<&'a Path>),
 }
 
 /// What was seen on the console.
@@ -132,8 +134,19 @@ impl Machine<'_> {
         let mut qemu = command("setpriv");
         let snapshot = if self.keep { "off" } else { "on" };
         let options = format!("if=none,id=root,snapshot={snapshot}");
-        qemu.args(["--pdeathsig", "KILL", "qemu-system-x86_64"])
-            .args(["-accel", "tcg", "-machine", "q35", "-m", "768"])
+        let machine = match self.boot {
+            Boot::Aarch64(_) => [
+                "qemu-system-aarch64",
+                "-machine",
+                "virt",
+                "-cpu",
+                "cortex-a57",
+            ],
+            _ => ["qemu-system-x86_64", "-machine", "q35", "-cpu", "qemu64"],
+        };
+        qemu.args(["--pdeathsig", "KILL"])
+            .args(machine)
+            .args(["-accel", "tcg", "-m", "768"])
             .args(["-nodefaults", "-no-user-config", "-no-reboot"])
             .args(["-display", "none", "-serial", "stdio"])
             .args(["-drive", &drive(self.disk, self.format, &options)])
@@ -143,7 +156,7 @@ impl Machine<'_> {
                 .args(["-device", "virtio-blk-pci,drive=second"]);
         }
         if let Some(variables) = self.variables {
-            firmware(&mut qemu, variables);
+            firmware(&mut qemu, CODE, variables);
         }
         match self.boot {
             Boot::Kernel(system, words) => {
@@ -163,7 +176,12 @@ impl Machine<'_> {
             Boot::Efi(variables) => {
                 let own = scratch.join("vars.fd");
                 copy_variables(variables.unwrap_or(Path::new(VARIABLES)), &own);
-                firmware(&mut qemu, &own);
+                firmware(&mut qemu, CODE, &own);
+            }
+            Boot::Aarch64(variables) => {
+                let own = scratch.join("vars.fd");
+                copy_variables(variables.unwrap_or(Path::new(AARCH64_VARIABLES)), &own);
+                firmware(&mut qemu, AARCH64_CODE, &own);
             }
         }
         qemu
@@ -205,6 +223,10 @@ impl Machine<'_> {
 const CODE: &str = "/usr/share/OVMF/OVMF_CODE_4M.fd";
 const VARIABLES: &str = "/usr/share/OVMF/OVMF_VARS_4M.fd";
 
+/// AAVMF, which is OVMF for ARM, as Debian's qemu-efi-aarch64 has it.
+const AARCH64_CODE: &str = "/usr/share/AAVMF/AAVMF_CODE.fd";
+const AARCH64_VARIABLES: &str = "/usr/share/AAVMF/AAVMF_VARS.fd";
+
 /// Fresh EFI variables for a machine.
 pub fn fresh_variables(to: &Path) {
     copy_variables(Path::new(VARIABLES), to);
@@ -217,10 +239,10 @@ fn copy_variables(from: &Path, to: &Path) {
     std::fs::set_permissions(to, mode).expect("setting the mode of a copy");
 }
 
-fn firmware(qemu: &mut Command, variables: &Path) {
+fn firmware(qemu: &mut Command, code: &str, variables: &Path) {
     qemu.args([
         "-drive",
-        &drive(Path::new(CODE), "raw", "if=pflash,readonly=on"),
+        &drive(Path::new(code), "raw", "if=pflash,readonly=on"),
     ])
     .args(["-drive", &drive(variables, "raw", "if=pflash")]);
 }

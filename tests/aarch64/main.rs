@@ -1,0 +1,252 @@
+//! The program on aarch64, emulated: the same bytes as on this machine's processor, and guests and
+//! boots of that architecture. What the program starts is of this machine.
+//!
+//! `make aarch64` compiles the program and runs these tests.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
+#[path = "../common/mod.rs"]
+mod common;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use common::program::{Attributes, Ended, Job, hash};
+use common::qemu::{self, Boot};
+use common::{command, oracles, scratch, stdout};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// The program for aarch64; tests/aarch64/run sets it.
+const VARIABLE: &str = "MAKE_DISK_IMAGE_AARCH64";
+
+/// A boot from firmware takes 16 s on an idle machine.
+const LIMIT: Duration = Duration::from_secs(240);
+
+/// The UUID of the root file system where none is asked for.
+const ROOT: &str = "f222513b-ded1-49fa-b591-20ce86a2fe7f";
+
+/// Lets the program for aarch64 do the job.
+fn on_aarch64(mut job: Job) -> Ended {
+    let program = std::env::var_os(VARIABLE).expect("make aarch64 sets it");
+    job.program = PathBuf::from(program);
+    job.wrapped(&["timeout", "600", "qemu-aarch64-static"]);
+    if !job.json["guest"].is_null() {
+        job.json["guest"]["qemu"] = json!("/usr/bin/qemu-system-aarch64");
+    }
+    job.run()
+}
+
+/// How many files [`names`] makes.
+const NAMES: usize = 2000;
+
+/// A directory that ext4 has to index, of names with bytes that are negative where characters are
+/// signed.
+fn names() -> TempDir {
+    let directory = scratch();
+    for number in 0..NAMES {
+        std::fs::write(directory.path().join(format!("ä-{number}-ÿ")), "").unwrap();
+    }
+    directory
+}
+
+fn contents(names: &TempDir) -> Value {
+    json!([
+        { "source": names.path(), "target": "/srv/names", "mode": "u=rwX,go=", "user": "1", "group": "2" },
+        { "source": "/etc/passwd", "target": "/srv/numbers", "user": "3", "group": "4" },
+    ])
+}
+
+#[test]
+#[ignore = "make aarch64 compiles what it needs and runs it"]
+fn every_byte_is_the_same_on_either_processor() {
+    let names = names();
+    for (arguments, file) in [
+        (
+            r#"onlyNixStore = true; partitionTableType = "none";
+               additionalPaths = [ fixture.aarch64.config.system.build.toplevel ];"#,
+            "nixos.img",
+        ),
+        (r#"partitionTableType = "legacy+gpt";"#, "nixos.img"),
+        (
+            r#"partitionTableType = "efixbootldr"; bootSize = "128M"; format = "vpc";"#,
+            "nixos.vhd",
+        ),
+        (
+            r#"partitionTableType = "hybrid"; format = "qcow2-compressed"; additionalSpace = "0M";"#,
+            "nixos.qcow2",
+        ),
+    ] {
+        let attributes =
+            Attributes::for_aarch64(&format!("installBootLoader = false; {arguments}"));
+        let job = || {
+            let mut job = attributes.job();
+            if !arguments.contains("onlyNixStore") {
+                job.image("contents", contents(&names));
+            }
+            job
+        };
+        let here = hash(job().run().image(file));
+        assert_eq!(hash(on_aarch64(job()).image(file)), here, "{arguments}");
+    }
+}
+
+struct Row {
+    table: &'static str,
+    loader: &'static str,
+    /// Further arguments of the function and options of the fixture's configuration.
+    more: &'static str,
+    /// The image's file and its format for QEMU.
+    file: (&'static str, &'static str),
+}
+
+/// What the boot loader's installer does in the guest besides: the kernel finds every name.
+const LOOK_UP: &str = r#"
+    count=0
+    for name in /srv/names/*; do
+      [ -e "$name" ] || { echo "there is no $name"; exit 9; }
+      count=$((count + 1))
+    done
+    [ "$count" = 2000 ] || { echo "$count names"; exit 9; }
+"#;
+
+impl Row {
+    /// Builds it twice, and boots it from firmware.
+    fn run(&self) {
+        let Row {
+            table,
+            loader,
+            more,
+            file: (file, container),
+        } = self;
+        let attributes = Attributes::for_aarch64(&format!(
+            "partitionTableType = \"{table}\"; loader = \"{loader}\"; copyChannel = false;
+             additionalSpace = \"64M\"; extraInstallCommands = ''{LOOK_UP}''; {more}"
+        ));
+        let names = names();
+        let [built, again] = [(); 2].map(|()| {
+            let mut job = attributes.job();
+            let mut contents = contents(&names);
+            contents[1] = json!({ "source": "/etc/passwd", "target": "/srv/named", "user": "alice", "group": "app" });
+            job.image("contents", contents);
+            on_aarch64(job)
+        });
+        let image = built.image(file);
+        assert_eq!(hash(&image), hash(again.image(file)));
+        drop(again);
+        oracles::check(&image, container, table);
+        let scratch = scratch();
+        let raw = oracles::raw_copy(&image, container, scratch.path());
+        assert_eq!(owner(&raw, "/srv/named"), "1000 418");
+
+        let variables = built.out.join("efi-vars.fd");
+        let variables = more.contains("touchEFIVars").then_some(&*variables);
+        // Only the variables know what to boot.
+        assert_eq!(has_fallback(&raw), variables.is_none());
+        let booted = qemu::boot(&image, container, &Boot::Aarch64(variables), LIMIT);
+        assert_eq!(booted.fact("firmware"), "efi");
+        assert_eq!(booted.fact("uuid"), ROOT);
+    }
+}
+
+/// User and group of a file in the root file system of a raw image.
+fn owner(raw: &Path, path: &str) -> String {
+    let table = oracles::read_table(raw);
+    let root = table.partitions.last().unwrap();
+    let mut file_system = raw.as_os_str().to_owned();
+    file_system.push(format!("?offset={}", root.start));
+    let text = stdout(
+        command("debugfs")
+            .args(["-R", &format!("stat {path}")])
+            .arg(file_system),
+    );
+    let mut words = text.split_whitespace();
+    let mut after = |name| words.find(|word| *word == name).and_then(|_| words.next());
+    let [user, group] = ["User:", "Group:"].map(|name| after(name).unwrap());
+    format!("{user} {group}")
+}
+
+/// Whether the EFI system partition has a loader on the path for removable media.
+fn has_fallback(raw: &Path) -> bool {
+    let table = oracles::read_table(raw);
+    let scratch = scratch();
+    let esp = scratch.path().join("esp");
+    oracles::extract(raw, &table.partitions[0], &esp);
+    let files = stdout(
+        command("mdir")
+            .args(["-b", "-/", "-i"])
+            .arg(&esp)
+            .arg("::/"),
+    );
+    let files = files.to_uppercase();
+    assert!(files.contains(".EFI"), "{files}");
+    files.contains("/EFI/BOOT/BOOTAA64.EFI")
+}
+
+#[test]
+#[ignore = "make aarch64 compiles what it needs and runs it"]
+fn systemd_boot_is_installed_and_boots() {
+    Row {
+        table: "efi",
+        loader: "systemd-boot",
+        more: "",
+        file: ("nixos.img", "raw"),
+    }
+    .run();
+}
+
+#[test]
+#[ignore = "make aarch64 compiles what it needs and runs it"]
+fn grub_is_installed_and_boots() {
+    Row {
+        table: "efixbootldr",
+        loader: "grub-efi",
+        more: r#"efiSysMountPoint = "/efi"; format = "qcow2-compressed";"#,
+        file: ("nixos.qcow2", "qcow2"),
+    }
+    .run();
+}
+
+#[test]
+#[ignore = "make aarch64 compiles what it needs and runs it"]
+fn grub_boots_by_its_variable() {
+    Row {
+        table: "efi",
+        loader: "grub-efi",
+        more: "touchEFIVars = true; canTouchEfiVariables = true;",
+        file: ("nixos.img", "raw"),
+    }
+    .run();
+}
+
+fn error(script: &str, change: impl FnOnce(&mut Job)) -> String {
+    let attributes = Attributes::for_aarch64(&format!(
+        r#"loader = "none"; partitionTableType = "efi"; copyChannel = false;
+           extraInstallCommands = ''{script}'';"#
+    ));
+    let mut job = attributes.job();
+    change(&mut job);
+    on_aarch64(job).error()
+}
+
+#[test]
+#[ignore = "make aarch64 compiles what it needs and runs it"]
+fn guests_that_fail_are_told_apart() {
+    let panic = error("echo c >/proc/sysrq-trigger", |_| ());
+    let expected = "the guest's kernel panicked (not syncing: sysrq triggered crash)\n\
+                    its console ended:\n";
+    assert!(panic.starts_with(expected), "{panic}");
+
+    let memory = error("", |job| {
+        job.image("memSize", 64);
+        job.json["guest"]["timeout"] = json!(90);
+    });
+    let expected = "64 MiB of memory were too little: set memSize to at least 1024";
+    assert!(memory.contains(expected), "{memory}");
+
+    let other = error("", |job| {
+        job.json["guest"]["architecture"] = json!("x86_64");
+    });
+    let expected = "the image's system is for x86_64, and its guest can only run on a builder of \
+                    that kind; this one is aarch64";
+    assert!(other.starts_with(expected), "{other}");
+}
