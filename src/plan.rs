@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 
-use crate::fs::{Format, Options, Plan, PlanError};
+use crate::fs::{Counted, Format, Options, Plan, PlanError};
 use crate::layout::{self, Layout, MEBIBYTE};
 use crate::spec::{DiskSize, Spec};
 use crate::tree::{Timestamp, Tree};
@@ -32,7 +32,21 @@ pub struct Disk {
 /// When the tree does not fit a fixed size (with the size to set), when the layout is impossible,
 /// and when the file system can't hold something that is in the tree.
 pub fn disk(spec: &Spec, tree: &Arc<Tree>, format: &dyn Format) -> Result<Disk> {
-    let planner = Planner::new(spec, tree, format);
+    let options = Options {
+        uuid: spec.identity.root_file_system,
+        label: spec.root.label.clone(),
+        time: Timestamp {
+            seconds: spec.identity.time,
+            nanoseconds: 0,
+        },
+    };
+    let counted = format
+        .count(tree, &options)
+        .context("planning the root file system")?;
+    let planner = Planner {
+        spec,
+        tree: counted.as_ref(),
+    };
     match spec.size {
         DiskSize::Auto { additional_space } => planner.automatic(additional_space),
         DiskSize::Fixed { mebibytes } => planner.fixed(mebibytes),
@@ -42,26 +56,10 @@ pub fn disk(spec: &Spec, tree: &Arc<Tree>, format: &dyn Format) -> Result<Disk> 
 /// What stays the same while a size is looked for.
 struct Planner<'a> {
     spec: &'a Spec,
-    tree: &'a Arc<Tree>,
-    format: &'a dyn Format,
-    options: Options,
+    tree: &'a dyn Counted,
 }
 
-impl<'a> Planner<'a> {
-    fn new(spec: &'a Spec, tree: &'a Arc<Tree>, format: &'a dyn Format) -> Planner<'a> {
-        let options = Options {
-            uuid: spec.identity.root_file_system,
-            label: spec.root.label.clone(),
-            time: Timestamp::from_seconds(spec.identity.time),
-        };
-        Planner {
-            spec,
-            tree,
-            format,
-            options,
-        }
-    }
-
+impl Planner<'_> {
     fn automatic(&self, additional_space: u64) -> Result<Disk> {
         let needed = self.smallest_root(additional_space)?;
         let length = layout::minimal_disk_length(self.spec.table, self.spec.boot_end, needed)?;
@@ -126,8 +124,8 @@ impl<'a> Planner<'a> {
     }
 
     fn smallest_root(&self, free: u64) -> Result<u64> {
-        self.format
-            .smallest(self.tree, free, &self.options)
+        self.tree
+            .smallest(free)
             .context("planning the root file system")
     }
 
@@ -137,7 +135,6 @@ impl<'a> Planner<'a> {
     }
 
     fn root(&self, layout: &Layout) -> Result<Box<dyn Plan>, PlanError> {
-        self.format
-            .plan(self.tree, layout.root_length(), &self.options)
+        self.tree.plan(layout.root_length())
     }
 }

@@ -77,25 +77,51 @@ pub struct Options {
 
 /// A kind of file system that can hold a [`Tree`].
 pub trait Format {
-    /// Lays `tree` out in a file system of exactly `length` bytes. The plan keeps the tree: names
-    /// and modes are not held twice.
+    /// Looks at everything in `tree`. What is made of it keeps the tree: names and modes are not
+    /// held twice.
     ///
     /// # Errors
-    /// [`PlanError::TooSmall`] when it does not fit, [`PlanError::Unrepresentable`] when something
-    /// in the tree has no form in this file system.
+    /// [`PlanError::Unrepresentable`] when something in the tree has no form in this file system.
+    fn count(&self, tree: &Arc<Tree>, options: &Options) -> Result<Box<dyn Counted>, PlanError>;
+
+    /// Lays `tree` out in a file system of exactly `length` bytes.
+    ///
+    /// # Errors
+    /// As [`Format::count`] and [`Counted::plan`].
     fn plan(
         &self,
         tree: &Arc<Tree>,
         length: u64,
         options: &Options,
-    ) -> Result<Box<dyn Plan>, PlanError>;
+    ) -> Result<Box<dyn Plan>, PlanError> {
+        self.count(tree, options)?.plan(length)
+    }
 
     /// The smallest file system, in bytes, that holds `tree` and leaves `free` bytes to ordinary
     /// users.
     ///
     /// # Errors
-    /// As [`Format::plan`].
-    fn smallest(&self, tree: &Tree, free: u64, options: &Options) -> Result<u64, PlanError>;
+    /// As [`Format::count`] and [`Counted::smallest`].
+    fn smallest(&self, tree: &Arc<Tree>, free: u64, options: &Options) -> Result<u64, PlanError> {
+        self.count(tree, options)?.smallest(free)
+    }
+}
+
+/// A tree whose needs are known: it can be laid out in file systems of different lengths.
+pub trait Counted {
+    /// Lays the tree out in a file system of exactly `length` bytes.
+    ///
+    /// # Errors
+    /// [`PlanError::TooSmall`] when it does not fit, [`PlanError::Unrepresentable`] when there is
+    /// no file system of that length.
+    fn plan(&self, length: u64) -> Result<Box<dyn Plan>, PlanError>;
+
+    /// The smallest file system, in bytes, that holds the tree and leaves `free` bytes to ordinary
+    /// users.
+    ///
+    /// # Errors
+    /// [`PlanError::Unrepresentable`] when no file system is large enough.
+    fn smallest(&self, free: u64) -> Result<u64, PlanError>;
 }
 
 /// Why a tree has no place in a file system.

@@ -123,7 +123,9 @@ fn the_kernel_finds_what_the_sources_have() {
     fill(&source);
     let tree = scan::root(&source, Policy::FAITHFUL).unwrap();
     let free = 100 << 20;
-    let length = Ext4.smallest(&tree, free, &options()).unwrap();
+    let length = Ext4
+        .smallest(&Arc::new(tree.clone()), free, &options())
+        .unwrap();
     let path = scratch.path().join("image");
     write(&image(tree.clone(), length), &path, &|_| {}).unwrap();
     check(&path);
@@ -222,7 +224,9 @@ fn large_files_come_back() {
         name: b"sparse".to_vec(),
     };
     scan::entries(&mut tree, &[entry], Policy::FAITHFUL).unwrap();
-    let length = Ext4.smallest(&tree, 0, &options()).unwrap();
+    let length = Ext4
+        .smallest(&Arc::new(tree.clone()), 0, &options())
+        .unwrap();
     assert!(length < 800 << 20);
     let path = scratch.path().join("image");
     write(&image(tree, length), &path, &|_| {}).unwrap();

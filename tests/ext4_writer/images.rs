@@ -58,7 +58,7 @@ pub fn plan(tree: &Arc<Tree>, length: u64) -> Result<Box<dyn Plan>, PlanError> {
     Ext4.plan(tree, length, &options())
 }
 
-pub fn smallest(tree: &Tree, free: u64) -> u64 {
+pub fn smallest(tree: &Arc<Tree>, free: u64) -> u64 {
     Ext4.smallest(tree, free, &options()).unwrap()
 }
 

@@ -32,7 +32,7 @@ mod xattr;
 
 use std::sync::Arc;
 
-use super::{Format, Options, Plan, PlanError};
+use super::{Counted, Format, Options, Plan, PlanError};
 use crate::tree::Tree;
 use bytes::index;
 use census::Census;
@@ -69,13 +69,25 @@ const LOST_FOUND: &[u8] = b"lost+found";
 pub struct Ext4;
 
 impl Format for Ext4 {
-    fn plan(
-        &self,
-        tree: &Arc<Tree>,
-        length: u64,
-        options: &Options,
-    ) -> Result<Box<dyn Plan>, PlanError> {
-        let census = Census::new(tree, options)?;
+    fn count(&self, tree: &Arc<Tree>, options: &Options) -> Result<Box<dyn Counted>, PlanError> {
+        Ok(Box::new(CountedTree {
+            census: Arc::new(Census::new(tree, options)?),
+            tree: Arc::clone(tree),
+            options: options.clone(),
+        }))
+    }
+}
+
+/// A tree and what it needs.
+struct CountedTree {
+    tree: Arc<Tree>,
+    census: Arc<Census>,
+    options: Options,
+}
+
+impl Counted for CountedTree {
+    fn plan(&self, length: u64) -> Result<Box<dyn Plan>, PlanError> {
+        let census = &self.census;
         let blocks = length / BLOCK;
         if blocks > MOST_BLOCKS {
             return Err(PlanError::Unrepresentable(vec![format!(
@@ -83,25 +95,26 @@ impl Format for Ext4 {
                 MOST_BLOCKS * BLOCK
             )]));
         }
-        let Some(layout) = allocate::lay_out(tree, &census, blocks) else {
+        let Some(layout) = allocate::lay_out(&self.tree, census, blocks) else {
+            let from = blocks.max(size::MINIMUM);
             return Err(PlanError::TooSmall {
-                needed: size::smallest(tree, &census, blocks.max(size::MINIMUM), 0)? * BLOCK,
+                needed: size::smallest(&self.tree, census, from, 0)? * BLOCK,
                 inodes: census.inodes(),
                 length,
             });
         };
         Ok(Box::new(plan::Ext4Plan::new(
-            Arc::clone(tree),
-            census,
+            Arc::clone(&self.tree),
+            Arc::clone(census),
             layout,
             length,
-            options,
+            &self.options,
         )))
     }
 
-    fn smallest(&self, tree: &Tree, free: u64, options: &Options) -> Result<u64, PlanError> {
-        let census = Census::new(tree, options)?;
-        let blocks = size::smallest(tree, &census, size::MINIMUM, free.div_ceil(BLOCK))?;
+    fn smallest(&self, free: u64) -> Result<u64, PlanError> {
+        let free = free.div_ceil(BLOCK);
+        let blocks = size::smallest(&self.tree, &self.census, size::MINIMUM, free)?;
         Ok(blocks * BLOCK)
     }
 }

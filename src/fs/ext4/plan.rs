@@ -21,7 +21,7 @@ use crate::tree::{Directory, InodeId, Kind, Tree};
 /// An ext4 file system with a tree in it.
 pub struct Ext4Plan {
     tree: Arc<Tree>,
-    census: Census,
+    census: Arc<Census>,
     layout: Layout,
     length: u64,
     options: Options,
@@ -42,7 +42,7 @@ impl Ext4Plan {
     /// The file system `layout`, in `length` bytes.
     pub fn new(
         tree: Arc<Tree>,
-        census: Census,
+        census: Arc<Census>,
         layout: Layout,
         length: u64,
         options: &Options,
