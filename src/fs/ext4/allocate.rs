@@ -45,8 +45,8 @@ pub struct Layout {
 pub struct Place {
     /// Its block of extended attributes, or 0.
     pub xattr_block: u64,
-    /// Its first run among [`Layout::runs`], and how many it has.
-    pub runs: (usize, usize),
+    /// Its first run among [`Layout::runs`]; the next holder's come behind its own.
+    pub first_run: usize,
 }
 
 /// The nodes of an inode's extent tree.
@@ -61,8 +61,8 @@ pub struct Nodes {
 impl Layout {
     /// The runs of the holder at `at`.
     pub fn runs_of(&self, at: usize) -> &[Run] {
-        let (first, count) = self.places[at].runs;
-        &self.runs[first..first + count]
+        let end = self.places.get(at + 1).map(|place| place.first_run);
+        &self.runs[self.places[at].first_run..end.unwrap_or(self.runs.len())]
     }
 
     /// The blocks of the extent tree of the inode `number`.
@@ -212,7 +212,7 @@ impl Allocator<'_> {
                 true => self.free.take(1)?.0,
                 false => 0,
             };
-            let first = self.runs.len();
+            let first_run = self.runs.len();
             let mut extents = 0;
             self.free.take_all(0, holder.blocks, |run| {
                 extents += run.extents();
@@ -221,7 +221,7 @@ impl Allocator<'_> {
             self.nodes(holder.number, extents)?;
             places.push(Place {
                 xattr_block,
-                runs: (first, self.runs.len() - first),
+                first_run,
             });
         }
         Some(places)

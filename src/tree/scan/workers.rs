@@ -229,10 +229,10 @@ impl State {
             let at = u32::try_from(at).map_err(|_| InsertError::Full)?;
             Ok(InodeId(first.0 + at))
         };
-        let entries = ready.places.iter().enumerate();
-        let entries = entries
-            .map(|(at, &name)| Ok((name, id(at)?)))
-            .collect::<Result<Vec<_>, InsertError>>()?;
+        let mut entries = Vec::with_capacity(ready.places.len());
+        for (at, &name) in ready.places.iter().enumerate() {
+            entries.push((name, id(at)?));
+        }
         for (at, path) in paths {
             self.tasks.push(Task { path, id: id(at)? });
         }
