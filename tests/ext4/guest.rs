@@ -4,6 +4,7 @@
 use std::fs::{self, File};
 use std::os::unix::fs::{FileExt, chown};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use make_disk_image::fs::{Ext4, Format};
@@ -93,7 +94,9 @@ fn a_guest_finds_what_the_sources_have_and_grows_and_changes_it() {
         (metadata.uid, metadata.gid) = (uid, gid);
     }
     // To 1,024 times the size at most.
-    let length = Ext4.smallest(&tree, 3 << 30, &options()).unwrap();
+    let length = Ext4
+        .smallest(&Arc::new(tree.clone()), 3 << 30, &options())
+        .unwrap();
     let disk = scratch.path().join("image");
     write(&image(tree, length), &disk, &|_| {}).unwrap();
     check(&disk);
