@@ -35,10 +35,7 @@ pub fn disk(spec: &Spec, tree: &Arc<Tree>, format: &dyn Format) -> Result<Disk> 
     let options = Options {
         uuid: spec.identity.root_file_system,
         label: spec.root.label.clone(),
-        time: Timestamp {
-            seconds: spec.identity.time,
-            nanoseconds: 0,
-        },
+        time: Timestamp::from_seconds(spec.identity.time),
     };
     let counted = format
         .count(tree, &options)
