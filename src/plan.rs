@@ -58,10 +58,15 @@ struct Planner<'a> {
 
 impl Planner<'_> {
     fn automatic(&self, additional_space: u64) -> Result<Disk> {
-        let needed = self.smallest_root(additional_space)?;
-        let length = layout::minimal_disk_length(self.spec.table, self.spec.boot_end, needed)?;
         // Before the plan that is kept: each takes memory for every file.
         let smallest = self.smallest_root(0)?;
+        let needed = self.smallest_root(additional_space).with_context(|| {
+            format!(
+                "additionalSpace is {additional_space} bytes, and without it the root file system \
+                 has {smallest}: set additionalSpace to less"
+            )
+        })?;
+        let length = layout::minimal_disk_length(self.spec.table, self.spec.boot_end, needed)?;
         let (layout, root) = self.first_that_holds(length, additional_space)?;
         let sizes = Sizes::new(smallest, root.as_ref(), layout.disk_length);
         Ok(Disk {

@@ -76,7 +76,14 @@ fn more_than_ext4_holds_is_refused() {
     let mut job = job();
     job.image("additionalSpace", "17T");
     let error = job.run().error();
-    assert!(error.contains("16 TiB"), "{error}");
+    assert!(
+        error.starts_with(
+            "additionalSpace is 18691697672192 bytes, and without it the root file system has "
+        ),
+        "{error}"
+    );
+    assert!(error.contains(": set additionalSpace to less: "), "{error}");
+    assert!(error.contains("(16 TiB)"), "{error}");
 }
 
 /// Mounts a tmpfs of so many bytes at a directory, for the program only.
