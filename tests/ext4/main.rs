@@ -20,7 +20,7 @@ use make_disk_image::tree::scan::{self, Policy};
 use make_disk_image::tree::{InodeId, Metadata, Timestamp, Tree};
 use uuid::Uuid;
 
-use common::{command, oracles, scratch, stdout};
+use common::{command, oracles, run, said, scratch, stdout};
 use source::fill;
 
 fn options() -> Options {
@@ -109,8 +109,10 @@ fn listing(root: &Path) -> Vec<String> {
         "-c",
         "find . -path ./lost+found -prune -o -type f -exec sha256sum -z {} +",
     ]);
-    let hashes = stdout(hash.current_dir(root));
-    lines.extend(hashes.split('\0').map(str::to_owned));
+    let hashes = run(hash.current_dir(root));
+    assert!(hashes.status.success(), "{}", said(&hashes));
+    let hashes = hashes.stdout.split(|byte| *byte == 0);
+    lines.extend(hashes.map(|line| line.escape_ascii().to_string()));
     lines.sort();
     lines
 }

@@ -1,8 +1,12 @@
 //! A directory with one of everything that a Linux file system can hold.
 
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, PermissionsExt, symlink};
 use std::path::Path;
+
+use nix::sys::stat::{Mode, SFlag, mknod};
 
 use crate::common::{command, stdout};
 
@@ -43,6 +47,8 @@ pub fn fill(root: &Path) {
         file(&format!("names/{name}"), index);
     }
     file(&format!("names/{}", "n".repeat(255)), 3);
+    let name = OsStr::from_bytes(b"names/not \xff UTF-8 \x80");
+    fs::write(root.join(name), "x").unwrap();
     for index in 0..5000 {
         file(
             &format!("many/{index}-{}", "x".repeat(index % 90)),
@@ -87,6 +93,8 @@ pub fn fill(root: &Path) {
         let rest = rest.into_iter().filter(|word| !word.is_empty());
         stdout(command("mknod").arg(root.join(name)).args(rest));
     }
+    // Not by bind(2), for which paths of tests may be too long.
+    mknod(&root.join("socket"), SFlag::S_IFSOCK, Mode::S_IRWXU, 0).unwrap();
     for (name, length) in [("user.small", 5), ("user.large", 3000), ("trusted.x", 10)] {
         xattr::set(root.join("links/first"), name, &vec![b'v'; length]).unwrap();
     }
