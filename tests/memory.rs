@@ -59,7 +59,7 @@ fn place() -> tempfile::TempDir {
     let memory = Path::new("/dev/shm");
     let room = nix::sys::statvfs::statvfs(memory)
         .map_or(0, |found| found.blocks_available() * found.fragment_size());
-    match room > 4096 * MIB {
+    match room > 2048 * MIB {
         true => tempfile::tempdir_in(memory).unwrap(),
         false => scratch(),
     }
