@@ -8,7 +8,7 @@ use crate::growth::{self, Size};
 use crate::tree;
 
 /// Directories and entries of each: all trees have about as many entries.
-const SIZES: [(usize, usize); 4] = [(240, 1_000), (24, 10_000), (5, 50_000), (2, 120_000)];
+const SIZES: [(usize, usize); 4] = [(240, 1_000), (24, 10_000), (4, 50_000), (2, 120_000)];
 
 /// Directories of empty files, in memory.
 pub fn measure(scratch: &Path) {
@@ -26,7 +26,7 @@ pub fn measure(scratch: &Path) {
         title: "Time for each entry of a directory".to_owned(),
         text: format!(
             "Directories of empty files, in memory and to memory, whole images: 240 of 1,000 \
-             entries, 24 of 10,000, 5 of 50,000, 2 of 120,000. The time is that of a run less \
+             entries, 24 of 10,000, 4 of 50,000, 2 of 120,000. The time is that of a run less \
              that of an image of one file, divided by the number of all entries; medians of {} \
              rounds. Growth is against the first line, the median of the ratios in each round.",
             rounds()

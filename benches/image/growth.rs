@@ -75,7 +75,7 @@ pub fn measure(scratch: &Path, sizes: &[Size]) -> Vec<Grown> {
 /// Small trees several times, so that all sizes have about the same weight.
 fn once(way: Way, size: &Size, place: &Place, empty: &Place, sizes: &[Size]) -> (f64, Measured) {
     let most = sizes.iter().map(|size| size.count).max().unwrap();
-    let repeats = (most / size.count).clamp(1, 9);
+    let repeats = (most / size.count).clamp(1, 4);
     let run = |place: &Place, bytes: u64| measure::run(way, place, bytes);
     let all: Vec<Measured> = (0..repeats).map(|_| run(place, size.bytes)).collect();
     let start = median((0..3).map(|_| run(empty, 0).seconds));

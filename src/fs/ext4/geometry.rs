@@ -15,6 +15,9 @@ const ADDRESSES_PER_BLOCK: u64 = BLOCK / 4;
 /// `mke2fs` drops a last group that has not this many blocks beyond its own metadata.
 const LAST_GROUP_MINIMUM: u64 = 50;
 
+/// `mke2fs` makes no groups of fewer blocks to have more inodes.
+const SHORTEST_GROUP: u64 = 248;
+
 /// The sizes of a file system, in blocks of 4 KiB unless said.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Geometry {
@@ -75,11 +78,14 @@ impl Geometry {
             }
             let descriptor_blocks = groups.div_ceil(DESCRIPTORS_PER_BLOCK);
             if inodes.div_ceil(groups) > BITMAP_BITS {
-                // Smaller groups, so that there are more of them.
-                if blocks_per_group < 256 {
+                // Smaller groups by steps of 8, so that there are more of them, and at once as many
+                // as are needed.
+                let needed = inodes.div_ceil(BITMAP_BITS);
+                let longest = (device - 1) / (needed - 1);
+                blocks_per_group = (blocks_per_group - 8).min(longest / 8 * 8);
+                if blocks_per_group < SHORTEST_GROUP {
                     return None;
                 }
-                blocks_per_group -= 8;
                 blocks = device;
                 continue;
             }
@@ -274,6 +280,24 @@ mod tests {
         assert_eq!(groups, [0, 1, 3, 5, 7, 9, 25, 27, 49, 81]);
         let tested: Vec<u64> = (0..100).filter(|&group| has_superblock(group)).collect();
         assert_eq!(groups, tested);
+    }
+
+    #[test]
+    fn groups_are_only_as_small_as_the_inodes_need() {
+        for (device, inodes, groups, per_group) in [
+            (153_600, 163_840, 5, 32_768),
+            (153_600, 163_841, 6, 30_344),
+            (153_600, 1_000_000, 31, 5048),
+            (200_000, 240_020, 8, 28_272),
+            (40_000, 70_000, 3, 19_240),
+            (30_000, 300_000, 10, 3096),
+            (786_432, 3_000_000, 92, 8616),
+        ] {
+            let found = Geometry::new(device, inodes).map_or((0, 0), |geometry| {
+                (geometry.groups, geometry.blocks_per_group)
+            });
+            assert_eq!(found, (groups, per_group), "{device} {inodes}");
+        }
     }
 
     #[test]

@@ -14,7 +14,9 @@ use super::read::{Found, Shared, What};
 #[derive(Default)]
 pub struct Listed {
     names: Vec<u8>,
-    found: Vec<(Name, Found)>,
+    found: Vec<Option<Found>>,
+    /// The name of each, and its place in `found`: sorting moves this, which is small.
+    order: Vec<(Name, usize)>,
     inodes: Vec<Inode>,
 }
 
@@ -37,23 +39,29 @@ impl Listed {
     /// [`InsertError::TooManyNames`].
     pub fn add(&mut self, name: &OsStr, found: Found) -> Result<(), InsertError> {
         let name = Name::add(name.as_bytes(), &mut self.names).ok_or(InsertError::TooManyNames)?;
-        self.found.push((name, found));
+        self.order.push((name, self.found.len()));
+        self.found.push(Some(found));
         Ok(())
     }
 
     /// Everything that was added, found in the directory `path`; nothing is left.
     pub fn ready(&mut self, path: &Arc<Path>) -> Ready<'_> {
         let bytes = &self.names;
-        self.found
+        self.order
             .sort_unstable_by(|(a, _), (b, _)| a.of(bytes).cmp(b.of(bytes)));
         let names = Names::new(bytes);
         self.names.clear();
         // An earlier directory may have been refused.
         self.inodes.clear();
-        let mut places = Vec::with_capacity(self.found.len());
+        let mut places = Vec::with_capacity(self.order.len());
         let mut shared = Vec::new();
         let mut directory = None;
-        for (at, (name, found)) in self.found.drain(..).enumerate() {
+        let found = &mut self.found;
+        let in_order = self
+            .order
+            .drain(..)
+            .filter_map(|(name, at)| Some((name, found.get_mut(at)?.take()?)));
+        for (at, (name, found)) in in_order.enumerate() {
             shared.extend(found.shared.map(|found| (at, found)));
             places.push(name);
             self.inodes.push(inode(found, || {
@@ -62,6 +70,7 @@ impl Listed {
                     .file(name)
             }));
         }
+        self.found.clear();
         Ready {
             names,
             places,
