@@ -39,7 +39,8 @@ pub fn measure(scratch: &Path) {
              whole images. The time is that of a run less that of an image of one file, divided \
              by the number of regular files; medians of {} rounds, in each of which small trees \
              are measured several times. The floor reads all files and writes one of that size \
-             on one core. Growth is against the first line, the median of the ratios in each \
+             on one core: what it grows by is the kernel's, which finds each file again among \
+             more and more. Growth is against the first line, the median of the ratios in each \
              round.",
             rounds()
         ),
