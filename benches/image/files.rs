@@ -10,7 +10,7 @@ use crate::measure::medians;
 use crate::shape::Shape;
 use crate::tree;
 
-const FILES: [usize; 3] = [10_000, 100_000, 1_000_000];
+pub const FILES: [usize; 3] = [10_000, 100_000, 1_000_000];
 
 /// Trees of small files, in memory.
 pub fn measure(scratch: &Path) {

@@ -22,6 +22,7 @@ mod place;
 mod shape;
 mod tree;
 mod ways;
+mod writer;
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -33,8 +34,9 @@ const ROOM: u64 = 14 << 30;
 type Measure = fn(&Path);
 
 /// What there is to measure.
-const TABLES: [(&str, Measure); 4] = [
+const TABLES: [(&str, Measure); 5] = [
     ("files", files::measure),
+    ("writer", writer::measure),
     ("entries", entries::measure),
     ("memory", closure::to_memory),
     ("disk", closure::to_disk),

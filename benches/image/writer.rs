@@ -1,0 +1,132 @@
+//! The ext4 writer by itself: a tree that was read already is laid out, and its metadata made.
+
+use std::hint::black_box;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use make_disk_image::fs::{Ext4, Format, Options};
+use make_disk_image::tree::scan::{self, Policy};
+use make_disk_image::tree::{Timestamp, Tree};
+use serde_json::json;
+
+use crate::common::page::{Bound, Expectation, Section, publish};
+use crate::common::{median, rounds};
+use crate::files::FILES;
+use crate::shape::Shape;
+use crate::tree;
+
+/// Short measurements are repeated until they have as many files as this.
+const WEIGHT: usize = 200_000;
+
+/// Microseconds for each file.
+#[derive(Clone, Copy)]
+struct Micros {
+    plan: f64,
+    metadata: f64,
+}
+
+impl Micros {
+    fn both(&self) -> f64 {
+        self.plan + self.metadata
+    }
+}
+
+/// Trees of small files, of which only names and metadata are read, before.
+pub fn measure(scratch: &Path) {
+    println!("\n{TITLE}");
+    let trees = FILES.map(|files| {
+        let store = scratch.join(files.to_string());
+        println!("{}", tree::make(&store, &Shape::small_files(files)));
+        let read = scan::root(&store, Policy::CLOSURE).unwrap();
+        std::fs::remove_dir_all(&store).unwrap();
+        (files, Arc::new(read))
+    });
+    let mut all: [Vec<Micros>; FILES.len()] = Default::default();
+    for _ in 0..rounds() {
+        for ((files, tree), micros) in trees.iter().zip(&mut all) {
+            let found = once(*files, tree);
+            println!("{files:8} {:8.2} us", found.both());
+            micros.push(found);
+        }
+    }
+    publish(section(&all));
+}
+
+/// An automatic size is looked for, as for most images, and a file system of it planned.
+fn once(files: usize, tree: &Arc<Tree>) -> Micros {
+    let options = Options {
+        uuid: uuid::Uuid::from_bytes([7; 16]),
+        label: "nixos".to_owned(),
+        time: Timestamp::STORE,
+    };
+    let repeats = WEIGHT.div_ceil(files);
+    let (mut planning, mut writing) = (0.0, 0.0);
+    for _ in 0..repeats {
+        let begin = Instant::now();
+        let counted = Ext4.count(tree, &options).unwrap();
+        let plan = counted.plan(counted.smallest(512 << 20).unwrap()).unwrap();
+        planning += begin.elapsed().as_secs_f64();
+        let begin = Instant::now();
+        let mut emit = |offset: u64, bytes: &[u8]| {
+            black_box((offset, bytes));
+            Ok(())
+        };
+        plan.metadata(&mut emit).unwrap();
+        writing += begin.elapsed().as_secs_f64();
+    }
+    let each = 1e6 / (repeats * files) as f64;
+    Micros {
+        plan: planning * each,
+        metadata: writing * each,
+    }
+}
+
+const TITLE: &str = "The ext4 writer by itself";
+
+fn section(all: &[Vec<Micros>; FILES.len()]) -> Section {
+    let figure = |runs: &[Micros], of: fn(&Micros) -> f64| median(runs.iter().map(of));
+    let growth = |runs: &[Micros]| {
+        let rounds = runs.iter().zip(&all[0]);
+        median(rounds.map(|(this, first)| this.both() / first.both()))
+    };
+    let mut cells = Vec::new();
+    let mut rows = Vec::new();
+    for (files, runs) in FILES.iter().zip(all) {
+        let both = figure(runs, Micros::both);
+        let [plan, metadata] = [figure(runs, |m| m.plan), figure(runs, |m| m.metadata)];
+        let mut row = vec![files.to_string()];
+        row.extend([plan, metadata, both, growth(runs)].map(|figure| format!("{figure:.2}")));
+        cells.push(row);
+        rows.push(json!({
+            "name": format!("{files} files, the writer by itself"),
+            "plan_micros": plan,
+            "metadata_micros": metadata,
+            "ours_micros": both,
+            "growth": growth(runs),
+            "runs": runs.len(),
+        }));
+    }
+    Section {
+        table: "writer".to_owned(),
+        order: 35,
+        title: TITLE.to_owned(),
+        text: format!(
+            "The same trees, read before: what planning takes (the smallest size, and the plan of \
+             it) and what making all metadata takes, on one core, for each regular file. No file \
+             is looked at, so that what grows here is the writer's alone. Medians of {} rounds.",
+            rounds()
+        ),
+        columns: ["files", "plan, us", "metadata, us", "both, us", "growth"]
+            .map(str::to_owned)
+            .to_vec(),
+        cells,
+        expectations: vec![Expectation {
+            what: "time of the writer for each file, 1000000 / 10000".to_owned(),
+            figure: growth(&all[FILES.len() - 1]),
+            bound: Bound::AtMost(1.2),
+            unit: String::new(),
+        }],
+        rows,
+    }
+}
