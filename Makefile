@@ -10,8 +10,8 @@ image: setup
 	$(CARGO) build --release
 	tests/example
 
-# Every test but those of make aarch64. (What cargo calls ignored are these, measurements, and helpers
-# that tests start themselves.)
+# Every test but those of make aarch64. (What cargo calls ignored are measurements and helpers that
+# tests start themselves.)
 test: setup
 	$(CARGO) test
 

@@ -57,7 +57,6 @@ fn contents(names: &TempDir) -> Value {
 }
 
 #[test]
-#[ignore = "make aarch64 compiles what it needs and runs it"]
 fn every_byte_is_the_same_on_either_processor() {
     let names = names();
     for (arguments, file) in [
@@ -183,7 +182,6 @@ fn has_fallback(raw: &Path) -> bool {
 }
 
 #[test]
-#[ignore = "make aarch64 compiles what it needs and runs it"]
 fn systemd_boot_is_installed_and_boots() {
     Row {
         table: "efi",
@@ -195,7 +193,6 @@ fn systemd_boot_is_installed_and_boots() {
 }
 
 #[test]
-#[ignore = "make aarch64 compiles what it needs and runs it"]
 fn grub_is_installed_and_boots() {
     Row {
         table: "efixbootldr",
@@ -207,7 +204,6 @@ fn grub_is_installed_and_boots() {
 }
 
 #[test]
-#[ignore = "make aarch64 compiles what it needs and runs it"]
 fn grub_boots_by_its_variable() {
     Row {
         table: "efi",
@@ -229,7 +225,6 @@ fn error(script: &str, change: impl FnOnce(&mut Job)) -> String {
 }
 
 #[test]
-#[ignore = "make aarch64 compiles what it needs and runs it"]
 fn guests_that_fail_are_told_apart() {
     let panic = error("echo c >/proc/sysrq-trigger", |_| ());
     let expected = "the guest's kernel panicked (not syncing: sysrq triggered crash)\n\
