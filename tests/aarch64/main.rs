@@ -166,18 +166,7 @@ fn owner(raw: &Path, path: &str) -> String {
 
 /// Whether the EFI system partition has a loader on the path for removable media.
 fn has_fallback(raw: &Path) -> bool {
-    let table = oracles::read_table(raw);
-    let scratch = scratch();
-    let esp = scratch.path().join("esp");
-    oracles::extract(raw, &table.partitions[0], &esp);
-    let files = stdout(
-        command("mdir")
-            .args(["-b", "-/", "-i"])
-            .arg(&esp)
-            .arg("::/"),
-    );
-    let files = files.to_uppercase();
-    assert!(files.contains(".EFI"), "{files}");
+    let files = oracles::loaders(raw);
     files.contains("/EFI/BOOT/BOOTAA64.EFI")
 }
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::{command, next, run, said, stdout};
+use super::{command, next, run, said, scratch, stdout};
 
 /// A partition as `sfdisk` reads it.
 #[derive(Debug)]
@@ -289,4 +289,22 @@ pub fn debugfs_names(raw: &Path, directory: &str) -> Vec<String> {
         .collect();
     names.sort();
     names
+}
+
+/// The names of all files on the EFI system partition of a raw disk, in capitals, a line each; there
+/// has to be a loader.
+pub fn loaders(disk: &Path) -> String {
+    let table = read_table(disk);
+    let scratch = scratch();
+    let esp = scratch.path().join("esp");
+    extract(disk, &table.partitions[0], &esp);
+    let files = stdout(
+        command("mdir")
+            .args(["-b", "-/", "-i"])
+            .arg(&esp)
+            .arg("::/"),
+    );
+    let files = files.to_uppercase();
+    assert!(files.contains(".EFI"), "{files}");
+    files
 }
