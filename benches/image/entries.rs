@@ -16,7 +16,6 @@ pub fn measure(scratch: &Path) {
     let sizes = SIZES.map(|(directories, entries)| Size {
         label: entries,
         count: directories * entries,
-        bytes: (directories * entries) as u64 * 512,
         make: Box::new(move |store| tree::make_large_directories(store, directories, entries)),
     });
     let grown = growth::measure(scratch, &sizes);

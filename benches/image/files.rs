@@ -18,8 +18,6 @@ pub fn measure(scratch: &Path) {
     let sizes = FILES.map(|files| Size {
         label: files,
         count: files,
-        // A block for the data of each, and half as much for all else.
-        bytes: files as u64 * 6144,
         make: Box::new(move |store| {
             println!("{}", tree::make(store, &Shape::small_files(files)));
         }),

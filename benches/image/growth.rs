@@ -19,8 +19,6 @@ pub struct Size {
     pub label: usize,
     /// What the time is divided by.
     pub count: usize,
-    /// Bytes that an image of it has about.
-    pub bytes: u64,
     /// Makes the tree.
     pub make: Box<dyn Fn(&Path)>,
 }
@@ -76,9 +74,9 @@ pub fn measure(scratch: &Path, sizes: &[Size]) -> Vec<Grown> {
 fn once(way: Way, size: &Size, place: &Place, empty: &Place, sizes: &[Size]) -> (f64, Measured) {
     let most = sizes.iter().map(|size| size.count).max().unwrap();
     let repeats = (most / size.count).clamp(1, 4);
-    let run = |place: &Place, bytes: u64| measure::run(way, place, bytes);
-    let all: Vec<Measured> = (0..repeats).map(|_| run(place, size.bytes)).collect();
-    let start = median((0..3).map(|_| run(empty, 0).seconds));
+    let run = |place: &Place| measure::run(way, place, 0);
+    let all: Vec<Measured> = (0..repeats).map(|_| run(place)).collect();
+    let start = median((0..3).map(|_| run(empty).seconds));
     let measured = measure::medians(&all);
     let seconds = measured.seconds - start;
     (seconds * 1e6 / size.count as f64, measured)

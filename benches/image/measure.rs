@@ -4,14 +4,13 @@ use std::ffi::OsString;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeVal;
 use serde::{Deserialize, Serialize};
 
-use crate::common::{machine, median};
+use crate::common::median;
 use crate::place::Place;
 use crate::ways::Way;
 
@@ -33,27 +32,16 @@ pub struct Measured {
     pub written: u64,
 }
 
-/// Memory that is left alone when some is made ready.
-const RESERVE: u64 = 3 << 30;
-
-/// Goes `way` once, from the store of `place` to an image of `length` bytes. What an earlier run
-/// left is removed first, which takes no part in the time.
+/// Goes `way` once, from the store of `place` to an image of `length` bytes, which some ways have to
+/// be told. What an earlier run left is removed first, which takes no part in the time.
 pub fn run(way: Way, place: &Place, length: u64) -> Measured {
     place.clear();
-    let touched = length.saturating_mul(way.copies());
-    let available = machine::memory("MemAvailable").saturating_sub(RESERVE);
     let sync = match place.syncs() {
         true => way.image(place),
         false => PathBuf::new(),
     };
-    let program = std::env::current_exe().unwrap();
     // In a process of its own: the memory of who starts a program counts as the program's.
-    let touch = Command::new(&program)
-        .args(["touch", &touched.min(available).to_string()])
-        .status()
-        .unwrap();
-    assert!(touch.success(), "{touch}");
-    let output = Command::new(program)
+    let output = Command::new(std::env::current_exe().unwrap())
         .arg("measure")
         .arg(sync)
         .args(way.command(place, length))
@@ -107,23 +95,6 @@ pub fn child(arguments: &[OsString]) {
         written: field("wchar:"),
     };
     println!("{}", serde_json::to_string(&measured).unwrap());
-}
-
-/// Uses some bytes of memory and gives them back. A virtual machine gets memory from its host when
-/// it first uses it, and gives it back when it is free for some seconds: without this, who comes
-/// first after a pause would pay for all.
-pub fn touch(arguments: &[OsString]) {
-    let bytes = arguments[0].to_str().unwrap().parse().unwrap();
-    let mut memory = vec![0u8; bytes];
-    let cores = thread::available_parallelism().unwrap().get();
-    thread::scope(|scope| {
-        for part in memory.chunks_mut(bytes.div_ceil(cores).max(1)) {
-            scope.spawn(|| {
-                let pages = part.iter_mut().step_by(4096);
-                pages.for_each(|byte| *std::hint::black_box(byte) = 1);
-            });
-        }
-    });
 }
 
 fn seconds_of(time: TimeVal) -> f64 {

@@ -54,7 +54,8 @@ impl Way {
         }
     }
 
-    /// The command that goes this way to an image of `length` bytes.
+    /// The command that goes this way to an image of `length` bytes; ours and the floor find their
+    /// own length.
     pub fn command(self, place: &Place, length: u64) -> Vec<OsString> {
         match self {
             Way::Ours => ours::command(place),
@@ -82,16 +83,6 @@ impl Way {
         match self {
             Way::Ours => place.out().join("nixos.img"),
             _ => place.work.join("image"),
-        }
-    }
-
-    /// How many times it writes all files.
-    pub fn copies(self) -> u64 {
-        match self {
-            // A staging directory, a file system in a temporary file, the image.
-            Way::Repart => 3,
-            Way::StageAndMke2fs => 2,
-            _ => 1,
         }
     }
 }
