@@ -48,6 +48,11 @@ fn main() {
     match arguments.first().and_then(|first| first.to_str()) {
         Some("measure") => measure::child(&arguments[1..]),
         Some("prepare") => prepare(&arguments[1..]),
+        Some("warm") => {
+            let _warm = warm::up();
+            println!("ready");
+            std::thread::sleep(std::time::Duration::MAX);
+        }
         Some("way") => ways::child(&arguments[1..]),
         // What cargo bench says, in that order; cargo test says nothing.
         Some(_) if arguments.iter().any(|argument| argument == "--bench") => bench(),

@@ -8,34 +8,61 @@
 
 use std::fs::File;
 use std::io::Write;
+use std::os::fd::OwnedFd;
 
-use nix::fcntl::{FallocateFlags, fallocate};
+use nix::fcntl::{FallocateFlags, FcntlArg, SpliceFFlags, fallocate, fcntl, splice};
 use nix::sys::memfd::{MFdFlags, memfd_create};
+use nix::unistd::pipe;
 
 use crate::common::machine;
 
 /// One page is kept of this many bytes; blocks that are given back have 2 MiB at least.
-const STRIDE: i32 = 1 << 20;
+const STRIDE: i32 = 3 << 19;
 
 /// Bytes of one page.
 const PAGE: i32 = 4096;
 
+/// How many pages a pipe holds: what everyone may have (pipe(7), `pipe-max-size`).
+const PAGES: i32 = 256;
+
+/// The most that is used, in bytes: nothing here needs as much, and all pipes of a user together are
+/// limited, too (`pipe-user-pages-soft`).
+const MOST: i64 = 23 << 30;
+
 /// What is left alone while memory is used, in bytes.
 const RESERVE: u64 = 512 << 20;
 
-/// Uses all free memory and keeps hardly any of it. What was free stays the machine's as long as the
-/// file that is returned is open.
-pub fn up() -> File {
+/// What keeps the memory.
+pub struct Warm {
+    /// The pages that are kept are in pipes: the kernel moves those of a file together, and then
+    /// large blocks are free again.
+    _pipes: Vec<[OwnedFd; 2]>,
+}
+
+/// Uses all free memory and keeps hardly any of it. What was free stays the machine's as long as
+/// what is returned lives.
+pub fn up() -> Warm {
     let mut file = File::from(memfd_create("warm", MFdFlags::MFD_CLOEXEC).unwrap());
     let used = vec![1; usize::try_from(STRIDE).unwrap()];
     let mut end: i64 = 0;
-    while machine::memory("MemFree") > RESERVE {
+    while machine::memory("MemFree") > RESERVE && end < MOST {
         file.write_all(&used).unwrap();
         end += i64::from(STRIDE);
     }
     let hole = FallocateFlags::FALLOC_FL_PUNCH_HOLE | FallocateFlags::FALLOC_FL_KEEP_SIZE;
-    for start in (0..end).step_by(usize::try_from(STRIDE).unwrap()) {
-        fallocate(&file, hole, start, i64::from(STRIDE - PAGE)).unwrap();
+    let mut pipes = Vec::new();
+    for (piece, start) in (0..end).step_by(used.len()).enumerate() {
+        if piece % usize::try_from(PAGES).unwrap() == 0 {
+            let (output, input) = pipe().unwrap();
+            fcntl(&input, FcntlArg::F_SETPIPE_SZ(PAGES * PAGE)).unwrap();
+            pipes.push([output, input]);
+        }
+        let input = &pipes.last().unwrap()[1];
+        let length = usize::try_from(PAGE).unwrap();
+        let flags = SpliceFFlags::SPLICE_F_NONBLOCK;
+        splice(&file, Some(&mut start.clone()), input, None, length, flags).unwrap();
+        let rest = i64::from(STRIDE - PAGE);
+        fallocate(&file, hole, start + i64::from(PAGE), rest).unwrap();
     }
-    file
+    Warm { _pipes: pipes }
 }

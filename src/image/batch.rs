@@ -5,11 +5,12 @@ use crate::fs::DataExtent;
 /// File systems place data at multiples of this many bytes.
 pub const BLOCK: u64 = 4096;
 
-/// The most that is gathered in memory for one write, in bytes.
-pub const GATHER: u64 = 1 << 20;
+/// The most that is gathered in memory for one write, in bytes: a core's cache holds a few of them.
+pub const GATHER: u64 = 256 << 10;
 
-/// Extents from this length on are copied by themselves, in the kernel where it can.
-const LARGE: u64 = 256 << 10;
+/// Extents from this length on are copied by themselves, in the kernel where it has a better way.
+/// What is shorter fits into one write.
+const LARGE: u64 = GATHER;
 
 /// How much of a large extent one thread takes, so that a huge file keeps all of them busy.
 const PIECE: u64 = 16 << 20;
@@ -134,7 +135,7 @@ mod tests {
                 panic!("{batch:?}")
             };
             assert_eq!(first, next);
-            assert!(end - first <= 128 && end > first);
+            assert!(end - first <= 32 && end > first);
             next = end;
         }
         assert_eq!(next, 1000);

@@ -1,16 +1,16 @@
-//! Bytes from one open file to another, by the kernel where it can.
+//! Bytes from one open file to another, by the kernel where it has a better way than copying.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result};
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, copy_file_range};
+use nix::fcntl::copy_file_range;
+use nix::sys::statfs::{EXT4_SUPER_MAGIC, TMPFS_MAGIC, fstatfs};
 use nix::unistd::{Whence, lseek};
 
-use super::batch::GATHER;
 use crate::escape;
 
 /// A place in a file and a number of bytes.
@@ -24,94 +24,49 @@ pub struct Range {
     pub length: u64,
 }
 
-/// Opens a regular file for reading; never waits, as a pipe in its place would make it, and
-/// follows no symbolic link in its last component.
-///
-/// # Errors
-/// If it can't be opened or is no regular file.
-pub fn open(path: &Path) -> Result<(File, u64)> {
-    let file = OpenOptions::new()
-        .read(true)
-        .custom_flags((OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits())
-        .open(path)
-        .with_context(|| format!("opening {} to copy it", escape::path(path)))?;
-    let metadata = file
-        .metadata()
-        .with_context(|| format!("reading the length of {}", escape::path(path)))?;
-    ensure!(
-        metadata.is_file(),
-        "{} was a file when it was listed and is none now",
-        escape::path(path)
-    );
-    Ok((file, metadata.len()))
-}
+/// Asks the kernel to copy, until it can't.
+pub struct InKernel(bool);
 
-/// The buffer and what is known of the kernel's abilities, kept from file to file.
-pub struct Copier {
-    buffer: Vec<u8>,
-    in_kernel: bool,
-}
-
-impl Copier {
-    /// A copier that asks the kernel first.
-    pub fn new() -> Copier {
-        Copier {
-            buffer: Vec::new(),
-            in_kernel: true,
-        }
+impl InKernel {
+    /// For copies to `output`. File systems that can share blocks between files, or have a server
+    /// copy, are better at it than we are. On these two the kernel copies page by page, and all the
+    /// while nobody else can write to `output`.
+    pub fn new(output: &File) -> InKernel {
+        let slow = [EXT4_SUPER_MAGIC, TMPFS_MAGIC];
+        InKernel(fstatfs(output).is_ok_and(|found| !slow.contains(&found.filesystem_type())))
     }
 
-    /// Copies `range` of `input` (at `path`, for messages) to `output`. `write_failed` makes the
-    /// error where writing fails.
-    ///
-    /// # Errors
-    /// If `input` ends before the range does, and if reading or writing fails.
-    pub fn copy(
-        &mut self,
-        (input, path): (&File, &Path),
-        output: &File,
-        mut range: Range,
-        write_failed: &dyn Fn(io::Error) -> anyhow::Error,
-    ) -> Result<()> {
-        while self.in_kernel && range.length > 0 {
+    /// Copies as much of `range` as the kernel does, and returns the rest.
+    pub fn copy(&mut self, input: &File, output: &File, mut range: Range) -> Range {
+        while self.0 && range.length > 0 {
             let (Ok(mut from), Ok(mut to)) = (i64::try_from(range.from), i64::try_from(range.to))
             else {
-                bail!("{} has an offset beyond 2^63", escape::path(path));
+                break;
             };
             // A call may do less than it is asked to; 1 GiB fits every usize.
             let length = usize::try_from(range.length.min(1 << 30)).unwrap_or(1 << 30);
             match copy_file_range(input, Some(&mut from), output, Some(&mut to), length) {
-                Ok(copied) if copied > 0 => range = advance(range, copied),
+                // usize to u64: lossless on every target Rust has.
+                Ok(copied) if copied > 0 => range = range.behind(copied as u64),
                 Err(Errno::EINTR) => {}
                 // Which files it can't do it between differs from kernel to kernel, and so does
-                // how it says that. A true failure, or an end of file, is met again below.
-                Ok(_) | Err(_) => self.in_kernel = false,
+                // how it says that. A true failure, or an end of file, is met again by who copies
+                // the rest.
+                Ok(_) | Err(_) => self.0 = false,
             }
         }
-        let size = usize::try_from(GATHER).unwrap_or(usize::MAX);
-        while range.length > 0 {
-            self.buffer.resize(size, 0);
-            let want = usize::try_from(range.length).map_or(size, |length| length.min(size));
-            let got = read_at(input, path, &mut self.buffer[..want], range.from)?;
-            if got == 0 {
-                return Err(shorter(path, range.from));
-            }
-            output
-                .write_all_at(&self.buffer[..got], range.to)
-                .map_err(write_failed)?;
-            range = advance(range, got);
-        }
-        Ok(())
+        range
     }
 }
 
-fn advance(range: Range, copied: usize) -> Range {
-    // usize to u64: lossless on every target Rust has.
-    let copied = copied as u64;
-    Range {
-        from: range.from.saturating_add(copied),
-        to: range.to.saturating_add(copied),
-        length: range.length.saturating_sub(copied),
+impl Range {
+    /// What is left when `copied` bytes are there.
+    pub fn behind(self, copied: u64) -> Range {
+        Range {
+            from: self.from.saturating_add(copied),
+            to: self.to.saturating_add(copied),
+            length: self.length.saturating_sub(copied),
+        }
     }
 }
 
@@ -119,16 +74,14 @@ fn advance(range: Range, copied: usize) -> Range {
 ///
 /// # Errors
 /// If reading fails.
-pub fn read_at(input: &File, path: &Path, buffer: &mut [u8], offset: u64) -> Result<usize> {
+pub fn read_at(input: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
     let mut filled = 0;
     while filled < buffer.len() {
         match input.read_at(&mut buffer[filled..], offset.saturating_add(filled as u64)) {
             Ok(0) => break,
             Ok(n) => filled += n,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => {
-                return Err(error).with_context(|| format!("reading {}", escape::path(path)));
-            }
+            Err(error) => return Err(error),
         }
     }
     Ok(filled)
@@ -174,5 +127,53 @@ fn seek(file: &File, path: &Path, from: u64, whence: Whence) -> Result<Option<u6
         Err(errno) => {
             Err(errno).with_context(|| format!("looking for the holes of {}", escape::path(path)))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn the_kernel_copies_until_the_file_ends_and_says_what_is_left() {
+        let directory = tempfile::tempdir().unwrap();
+        let [from, to] = ["from", "to"].map(|name| directory.path().join(name));
+        fs::write(&from, [7; 5000]).unwrap();
+        let input = File::open(&from).unwrap();
+        let output = File::create(&to).unwrap();
+        let range = Range {
+            from: 1000,
+            to: 100,
+            length: 10_000,
+        };
+        let mut kernel = InKernel(true);
+        let left = kernel.copy(&input, &output, range);
+        assert_eq!((left.from, left.to, left.length), (5000, 4100, 6000));
+        assert!(!kernel.0, "at the end of a file it is asked no more");
+        let mut expected = vec![0; 100];
+        expected.extend([7; 4000]);
+        assert_eq!(fs::read(&to).unwrap(), expected);
+    }
+
+    #[test]
+    fn what_the_kernel_does_not_copy_is_left_as_a_whole() {
+        let (input, output) = (tempfile::tempfile().unwrap(), File::open("/proc").unwrap());
+        let range = Range {
+            from: 1,
+            to: 2,
+            length: 3,
+        };
+        for mut kernel in [InKernel(true), InKernel(false)] {
+            let left = kernel.copy(&input, &output, range);
+            assert_eq!((left.from, left.to, left.length), (1, 2, 3));
+        }
+    }
+
+    #[test]
+    fn where_pages_are_copied_one_by_one_the_kernel_is_not_asked() {
+        let memory = tempfile::tempfile_in("/dev/shm").unwrap();
+        assert!(!InKernel::new(&memory).0);
     }
 }

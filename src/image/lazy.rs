@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 use super::copy::{read_at, shorter};
-use super::source::Opened;
+use super::source::{Opened, Opener};
 use super::write::write_metadata;
 use super::{Content, Image};
 use crate::escape;
@@ -64,6 +64,7 @@ impl LazyImage {
         Reader {
             disk: self,
             open: None,
+            opener: Opener::default(),
         }
     }
 
@@ -103,6 +104,7 @@ pub struct Reader<'a> {
     disk: &'a LazyImage,
     /// The file, with the place of its file system and its number there.
     open: Option<(u64, InodeId, Opened<'a>)>,
+    opener: Opener,
 }
 
 impl Reader<'_> {
@@ -127,7 +129,8 @@ impl Reader<'_> {
             match &place.data {
                 Some(data) => self.read_data(data, piece, at)?,
                 None => {
-                    let got = read_at(&disk.metadata, &disk.path, piece, at)?;
+                    let got = read_at(&disk.metadata, piece, at)
+                        .with_context(|| format!("reading {}", escape::path(&disk.path)))?;
                     if got < length {
                         return Err(shorter(&disk.path, at + got as u64));
                     }
@@ -144,7 +147,7 @@ impl<'a> Reader<'a> {
         let from = extent.file_offset + (at - data.start - extent.offset);
         let opened = match self.open.take() {
             Some((start, inode, opened)) if (start, inode) == (data.start, extent.inode) => opened,
-            _ => Opened::open(data.tree, extent)?,
+            _ => self.opener.open(data.tree, extent)?,
         };
         opened.read(buffer, from)?;
         self.open = Some((data.start, extent.inode, opened));

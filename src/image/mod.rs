@@ -4,9 +4,12 @@
 mod batch;
 mod copy;
 mod lazy;
+mod queue;
 mod source;
+mod target;
 #[cfg(test)]
 mod tests;
+mod worker;
 mod write;
 
 use std::path::PathBuf;

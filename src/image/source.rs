@@ -1,42 +1,126 @@
 //! Where the bytes of a data extent are read from.
 
-use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow, ensure};
+use nix::fcntl::{AT_FDCWD, OFlag, openat};
+use nix::sys::stat::Mode;
 
-use super::copy::{open, read_at, shorter};
+use super::copy::{read_at, shorter};
 use crate::escape;
 use crate::fs::DataExtent;
-use crate::tree::{Kind, Source, Tree};
+use crate::tree::{Kind, Source, SourceDirectory, SourceFile, Tree};
 
-/// The bytes of one file of a tree, ready to be read.
-pub enum Opened<'a> {
-    /// They are in memory.
-    Bytes(&'a [u8]),
-    /// They are in a file, at this path.
-    File(File, PathBuf),
+/// A pipe in the place of a file must not make us wait, nor a symbolic link lead us away.
+const FLAGS: OFlag = OFlag::O_NOFOLLOW.union(OFlag::O_NONBLOCK);
+
+/// Opens a regular file for reading, and says how many bytes it has.
+///
+/// # Errors
+/// If it can't be opened or is no regular file.
+pub fn open(path: &Path) -> Result<(File, u64)> {
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(FLAGS.bits())
+        .open(path)
+        .with_context(|| opening(path))?;
+    let length = length(&file, path)?;
+    Ok((file, length))
 }
 
-impl Opened<'_> {
+fn opening(path: &Path) -> String {
+    format!("opening {} to copy it", escape::path(path))
+}
+
+/// The length of a regular file.
+fn length(file: &File, path: &Path) -> Result<u64> {
+    let metadata = file
+        .metadata()
+        .with_context(|| format!("reading the length of {}", escape::path(path)))?;
+    ensure!(
+        metadata.is_file(),
+        "{} was a file when it was listed and is none now",
+        escape::path(path)
+    );
+    Ok(metadata.len())
+}
+
+/// Opens files of trees. The directory of the last one stays open: the next is likely to be there,
+/// and half of what opening by a path takes is finding the directory.
+#[derive(Default)]
+pub struct Opener {
+    last: Option<(Arc<SourceDirectory>, OwnedFd)>,
+}
+
+impl Opener {
     /// Opens the file that `extent` is a part of.
     ///
     /// # Errors
     /// If it can't be opened, or is not as long as it was when it was listed.
-    pub fn open<'a>(tree: &'a Tree, extent: &DataExtent) -> Result<Opened<'a>> {
+    pub fn open<'a>(&mut self, tree: &'a Tree, extent: &DataExtent) -> Result<Opened<'a>> {
         let inode = tree.inodes().get(extent.inode.index());
         let Some(Kind::File(content)) = inode.map(|inode| &inode.kind) else {
             return Err(anyhow!("data of no file: {extent:?}"));
         };
         Ok(match &content.source {
             Source::Bytes(bytes) => Opened::Bytes(bytes),
-            Source::File(file) => {
-                let path = file.path();
-                Opened::File(open_unchanged(&path, content.size)?, path)
+            Source::File(source) => {
+                let file = self
+                    .open_in_directory(source)
+                    .with_context(|| opening(&source.path()))?;
+                check_length(&file, source, content.size)?;
+                Opened::File(file, source)
             }
         })
     }
 
+    fn open_in_directory(&mut self, source: &SourceFile) -> io::Result<File> {
+        let directory = match self.last.take() {
+            Some(last) if Arc::ptr_eq(&last.0, source.directory()) => last,
+            _ => (
+                source.directory().clone(),
+                open_directory(source.directory().path())?,
+            ),
+        };
+        let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC | FLAGS;
+        let file = openat(directory.1.as_fd(), source.name(), flags, Mode::empty())?;
+        self.last = Some(directory);
+        Ok(file.into())
+    }
+}
+
+fn open_directory(path: &Path) -> io::Result<OwnedFd> {
+    // That of a name alone.
+    let here = path.as_os_str().is_empty();
+    let path = if here { Path::new(".") } else { path };
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    Ok(openat(AT_FDCWD, path, flags, Mode::empty())?)
+}
+
+fn check_length(file: &File, source: &SourceFile, size: u64) -> Result<()> {
+    let length = length(file, &source.path())?;
+    ensure!(
+        length == size,
+        "{} has {length} bytes and had {size} when it was listed: it was changed during the build",
+        escape::path(&source.path())
+    );
+    Ok(())
+}
+
+/// The bytes of one file of a tree, ready to be read.
+pub enum Opened<'a> {
+    /// They are in memory.
+    Bytes(&'a [u8]),
+    /// They are in a file, open now.
+    File(File, &'a SourceFile),
+}
+
+impl Opened<'_> {
     /// Fills `buffer` with the bytes from `offset` on.
     ///
     /// # Errors
@@ -46,11 +130,12 @@ impl Opened<'_> {
             Opened::Bytes(bytes) => {
                 buffer.copy_from_slice(slice(bytes, offset, buffer.len())?);
             }
-            Opened::File(file, path) => {
-                let got = read_at(file, path, buffer, offset)?;
+            Opened::File(file, source) => {
+                let got = read_at(file, buffer, offset)
+                    .with_context(|| format!("reading {}", escape::path(&source.path())))?;
                 if got < buffer.len() {
                     // usize to u64: lossless on every target Rust has.
-                    return Err(shorter(path, offset + got as u64));
+                    return Err(shorter(&source.path(), offset + got as u64));
                 }
             }
         }
@@ -67,15 +152,4 @@ pub fn slice(bytes: &[u8], offset: u64, length: usize) -> Result<&[u8]> {
         .ok()
         .and_then(|from| bytes.get(from..from.checked_add(length)?))
         .context("a file shorter than its size")
-}
-
-/// Opens a source that has to have `size` bytes.
-fn open_unchanged(path: &Path, size: u64) -> Result<File> {
-    let (file, length) = open(path)?;
-    ensure!(
-        length == size,
-        "{} has {length} bytes and had {size} when it was listed: it was changed during the build",
-        escape::path(path)
-    );
-    Ok(file)
 }

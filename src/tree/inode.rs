@@ -207,6 +207,11 @@ pub struct SourceDirectory {
 }
 
 impl SourceDirectory {
+    /// Its path.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// The directory `path`, in which `names` are.
     pub(super) fn new(path: Arc<Path>, names: Names) -> Arc<SourceDirectory> {
         Arc::new(SourceDirectory { path, names })
@@ -230,10 +235,19 @@ impl SourceFile {
         SourceDirectory::new(directory, names).file(name)
     }
 
+    /// The directory it is in; files found together share one.
+    pub fn directory(&self) -> &Arc<SourceDirectory> {
+        &self.directory
+    }
+
+    /// Its name in the directory.
+    pub fn name(&self) -> &OsStr {
+        OsStr::from_bytes(self.directory.names.get(self.name))
+    }
+
     /// The whole path.
     pub fn path(&self) -> PathBuf {
-        let name = self.directory.names.get(self.name);
-        self.directory.path.join(OsStr::from_bytes(name))
+        self.directory.path.join(self.name())
     }
 }
 

@@ -16,7 +16,8 @@ pub mod scan;
 pub use chmod::Chmod;
 pub use directory::Directory;
 pub use inode::{
-    Content, DataRange, Device, Inode, Kind, Metadata, Source, SourceFile, Timestamp, Xattr, Xattrs,
+    Content, DataRange, Device, Inode, Kind, Metadata, Source, SourceDirectory, SourceFile,
+    Timestamp, Xattr, Xattrs,
 };
 
 /// The number of an inode within its [`Tree`]; it says nothing about numbers on disk.
