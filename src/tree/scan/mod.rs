@@ -1,8 +1,8 @@
 //! Reading directories of this machine into a [`Tree`].
 //!
 //! Directories are read on all processors, each by one thread. What is found goes into the tree at
-//! once, and is afterwards put in the order of names, so the tree depends neither on the number of threads nor on
-//! the order in which the kernel lists a directory.
+//! once, and is afterwards put in the order of names, so the tree depends neither on the number of
+//! threads nor on the order in which the kernel lists a directory.
 
 mod assemble;
 mod holes;
