@@ -5,12 +5,13 @@ use crate::fs::DataExtent;
 /// File systems place data at multiples of this many bytes.
 pub const BLOCK: u64 = 4096;
 
-/// The most that is gathered in memory for one write, in bytes: a core's cache holds a few of them.
-pub const GATHER: u64 = 256 << 10;
+/// The most that is gathered in memory for one write, in bytes. The kernel takes as large a piece of
+/// its page cache for a write as it can.
+pub const GATHER: u64 = 1 << 20;
 
-/// Extents from this length on are copied by themselves, in the kernel where it has a better way.
-/// What is shorter fits into one write.
-const LARGE: u64 = GATHER;
+/// Extents from this length on, at most [`GATHER`], are copied by themselves, in the kernel where it
+/// has a better way.
+const LARGE: u64 = 256 << 10;
 
 /// How much of a large extent one thread takes, so that a huge file keeps all of them busy.
 const PIECE: u64 = 16 << 20;
@@ -135,7 +136,7 @@ mod tests {
                 panic!("{batch:?}")
             };
             assert_eq!(first, next);
-            assert!(end - first <= 32 && end > first);
+            assert!(end - first <= 128 && end > first);
             next = end;
         }
         assert_eq!(next, 1000);

@@ -11,8 +11,9 @@ use anyhow::Result;
 
 use super::batch::GATHER;
 
-/// How many full buffers may wait: enough for all threads to go on while one write takes long.
-const WAITING: usize = 16;
+/// How many full buffers may wait: enough to go on reading while a write takes long, and little
+/// memory.
+const WAITING: usize = 4;
 
 /// Bytes that belong together at a place of the disk, at most [`GATHER`].
 pub struct Buffer {
