@@ -6,7 +6,7 @@
 //! `docs/performance.md`. MAKE_DISK_IMAGE_BENCH_RUNS sets how many rounds there are (5).
 //! MAKE_DISK_IMAGE_BENCH_TABLES names the tables that are measured, with commas between them;
 //! the others stay as they are. `cargo bench --bench image -- prepare DIRECTORY [FILES]` makes a
-//! tree for a profiler.
+//! tree for a profiler, and `-- warm` keeps memory ready meanwhile, until it is ended.
 
 // A benchmark that can't go on panics, as a test does.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]

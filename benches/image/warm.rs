@@ -58,9 +58,10 @@ pub fn up() -> Warm {
             pipes.push([output, input]);
         }
         let input = &pipes.last().unwrap()[1];
+        let mut from = start;
         let length = usize::try_from(PAGE).unwrap();
         let flags = SpliceFFlags::SPLICE_F_NONBLOCK;
-        splice(&file, Some(&mut start.clone()), input, None, length, flags).unwrap();
+        splice(&file, Some(&mut from), input, None, length, flags).unwrap();
         let rest = i64::from(STRIDE - PAGE);
         fallocate(&file, hole, start + i64::from(PAGE), rest).unwrap();
     }

@@ -3,9 +3,9 @@
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use nix::errno::Errno;
 use nix::fcntl::copy_file_range;
 use nix::sys::statfs::{EXT4_SUPER_MAGIC, TMPFS_MAGIC, fstatfs};
@@ -70,29 +70,35 @@ impl Range {
     }
 }
 
-/// Fills as much of `buffer` as `input` has from `offset` on, and returns how much that is.
+/// Fills `buffer` with the bytes of `input` from `offset` on; the path is for messages.
 ///
 /// # Errors
-/// If reading fails.
-pub fn read_at(input: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-    let mut filled = 0;
-    while filled < buffer.len() {
-        match input.read_at(&mut buffer[filled..], offset.saturating_add(filled as u64)) {
-            Ok(0) => break,
-            Ok(n) => filled += n,
+/// If reading fails, or there are not as many.
+pub fn read(
+    input: &File,
+    path: impl Fn() -> PathBuf,
+    mut buffer: &mut [u8],
+    mut offset: u64,
+) -> Result<()> {
+    while !buffer.is_empty() {
+        match input.read_at(buffer, offset) {
+            Ok(0) => bail!(
+                "{} ends at byte {offset} and was longer when it was listed: it was changed during \
+                 the build",
+                escape::path(&path())
+            ),
+            Ok(n) => {
+                buffer = &mut buffer[n..];
+                // usize to u64: lossless on every target Rust has.
+                offset = offset.saturating_add(n as u64);
+            }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
+            Err(error) => {
+                return Err(error).with_context(|| format!("reading {}", escape::path(&path())));
+            }
         }
     }
-    Ok(filled)
-}
-
-/// The error for a file that ends too early.
-pub fn shorter(path: &Path, at: u64) -> anyhow::Error {
-    anyhow::anyhow!(
-        "{} ends at byte {at} and was longer when it was listed: it was changed during the build",
-        escape::path(path)
-    )
+    Ok(())
 }
 
 /// The parts of a file of `length` bytes that are not holes, as (offset, length), in order. A file

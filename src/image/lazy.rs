@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use super::copy::{read_at, shorter};
+use super::copy::read;
 use super::source::{Opened, Opener};
 use super::write::write_metadata;
 use super::{Content, Image};
@@ -129,11 +129,7 @@ impl Reader<'_> {
             match &place.data {
                 Some(data) => self.read_data(data, piece, at)?,
                 None => {
-                    let got = read_at(&disk.metadata, piece, at)
-                        .with_context(|| format!("reading {}", escape::path(&disk.path)))?;
-                    if got < length {
-                        return Err(shorter(&disk.path, at + got as u64));
-                    }
+                    read(&disk.metadata, || disk.path.clone(), piece, at)?;
                 }
             }
             filled += length;

@@ -4,14 +4,14 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow, ensure};
 use nix::fcntl::{AT_FDCWD, OFlag, openat};
 use nix::sys::stat::Mode;
 
-use super::copy::{read_at, shorter};
+use super::copy::read;
 use crate::escape;
 use crate::fs::DataExtent;
 use crate::tree::{Kind, Source, SourceDirectory, SourceFile, Tree};
@@ -29,7 +29,7 @@ pub fn open(path: &Path) -> Result<(File, u64)> {
         .custom_flags(FLAGS.bits())
         .open(path)
         .with_context(|| opening(path))?;
-    let length = length(&file, path)?;
+    let length = length(&file, || path.to_owned())?;
     Ok((file, length))
 }
 
@@ -37,15 +37,15 @@ fn opening(path: &Path) -> String {
     format!("opening {} to copy it", escape::path(path))
 }
 
-/// The length of a regular file.
-fn length(file: &File, path: &Path) -> Result<u64> {
+/// The length of a regular file. The path is for messages: making it takes time for every file.
+fn length(file: &File, path: impl Fn() -> PathBuf) -> Result<u64> {
     let metadata = file
         .metadata()
-        .with_context(|| format!("reading the length of {}", escape::path(path)))?;
+        .with_context(|| format!("reading the length of {}", escape::path(&path())))?;
     ensure!(
         metadata.is_file(),
         "{} was a file when it was listed and is none now",
-        escape::path(path)
+        escape::path(&path())
     );
     Ok(metadata.len())
 }
@@ -103,7 +103,7 @@ fn open_directory(path: &Path) -> io::Result<OwnedFd> {
 }
 
 fn check_length(file: &File, source: &SourceFile, size: u64) -> Result<()> {
-    let length = length(file, &source.path())?;
+    let length = length(file, || source.path())?;
     ensure!(
         length == size,
         "{} has {length} bytes and had {size} when it was listed: it was changed during the build",
@@ -131,12 +131,7 @@ impl Opened<'_> {
                 buffer.copy_from_slice(slice(bytes, offset, buffer.len())?);
             }
             Opened::File(file, source) => {
-                let got = read_at(file, buffer, offset)
-                    .with_context(|| format!("reading {}", escape::path(&source.path())))?;
-                if got < buffer.len() {
-                    // usize to u64: lossless on every target Rust has.
-                    return Err(shorter(&source.path(), offset + got as u64));
-                }
+                read(file, || source.path(), buffer, offset)?;
             }
         }
         Ok(())

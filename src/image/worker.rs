@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 
 use super::batch::BLOCK;
-use super::copy::{InKernel, Range, data_ranges, read_at, shorter};
+use super::copy::{InKernel, Range, data_ranges, read};
 use super::queue::{Buffer, Queue};
 use super::source::{Opened, Opener, open, slice};
 use super::target::Target;
@@ -93,8 +93,8 @@ impl<'a> Worker<'a> {
             Opened::Bytes(bytes) => {
                 let length =
                     usize::try_from(range.length).context("an extent beyond the memory")?;
-                self.target
-                    .write(slice(bytes, range.from, length)?, range.to)?;
+                self.gather(slice(bytes, range.from, length)?, range.to)?;
+                self.flush()?;
             }
             Opened::File(input, source) => self.copy(&input, || source.path(), range)?,
         }
@@ -137,15 +137,11 @@ impl<'a> Worker<'a> {
             let room = self.buffer.free();
             let want =
                 usize::try_from(range.length).map_or(room.len(), |length| length.min(room.len()));
-            let got = read_at(input, &mut room[..want], range.from)
-                .with_context(|| format!("reading {}", escape::path(&path())))?;
-            if got == 0 {
-                return Err(shorter(&path(), range.from));
-            }
-            self.buffer.use_free(got);
+            read(input, &path, &mut room[..want], range.from)?;
+            self.buffer.use_free(want);
             self.flush()?;
             // usize to u64: lossless on every target Rust has.
-            range = range.behind(got as u64);
+            range = range.behind(want as u64);
         }
         Ok(())
     }
