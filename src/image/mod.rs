@@ -5,6 +5,7 @@ mod batch;
 mod copy;
 mod lazy;
 mod queue;
+mod reserve;
 mod source;
 mod target;
 #[cfg(test)]

@@ -10,6 +10,7 @@ use anyhow::{Context, Result, anyhow};
 
 use super::batch::BLOCK;
 use super::copy::data_ranges;
+use super::reserve::{Run, reserve};
 use super::source::open;
 use super::{Content, Image};
 use crate::escape;
@@ -71,6 +72,14 @@ impl<'a> Target<'a> {
             .set_len(image.length)
             .map_err(|error| target.failed(error))?;
         Ok(target)
+    }
+
+    /// Takes the blocks that `run` will be written to, where that is of use.
+    ///
+    /// # Errors
+    /// If there are not enough; it is reported as a full file system is by [`Target::write`].
+    pub fn reserve(&self, run: Run) -> Result<()> {
+        reserve(&self.file, run).map_err(|errno| self.failed(errno.into()))
     }
 
     /// Writes `bytes` at `offset`.

@@ -11,6 +11,7 @@ use anyhow::{Context, Result, ensure};
 use super::batch::{Batch, batches};
 use super::copy::Range;
 use super::queue::{Buffer, Queue};
+use super::reserve::{Run, runs};
 use super::target::{Data, Target};
 use super::worker::Worker;
 use super::{Content, Image};
@@ -83,7 +84,12 @@ struct FileSystem<'a> {
 
 impl FileSystem<'_> {
     fn write(&self) -> Result<()> {
-        let batches = batches(self.target.data.of(self.plan));
+        let data = self.target.data.of(self.plan);
+        for run in runs(data) {
+            let [start, end] = [run.start, run.end].map(|place| self.start.saturating_add(place));
+            self.target.reserve(Run { start, end })?;
+        }
+        let batches = batches(data);
         let next = AtomicUsize::new(0);
         let stop = AtomicBool::new(false);
         let failure = Mutex::new(None);

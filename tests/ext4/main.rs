@@ -9,10 +9,11 @@ mod guest;
 mod source;
 
 use std::fmt::Write as _;
-use std::fs;
+use std::fs::{self, File};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use make_disk_image::fs::{Ext4, Format, Options};
 use make_disk_image::image::{Content, Image, Part, write};
@@ -270,4 +271,65 @@ fn a_full_file_system_is_an_error_with_figures() {
         "{error}"
     );
     assert!(error.contains("No space left on device"), "{error}");
+}
+
+#[test]
+fn a_disk_without_room_is_found_full_before_a_file_is_read() {
+    let scratch = scratch();
+    let source = scratch.path().join("source");
+    fs::create_dir(&source).unwrap();
+    for name in ["one", "two", "three"] {
+        fs::write(source.join(name), vec![1; 12 << 20]).unwrap();
+    }
+    let tree = scan::root(&source, Policy::FAITHFUL).unwrap();
+    let image = image(tree, 64 << 20);
+    let disk = scratch.path().join("disk");
+    File::create(&disk).unwrap().set_len(32 << 20).unwrap();
+    stdout(command("mkfs.ext4").arg("-q").arg(&disk));
+    let small = Mounted::new(&["-o", "loop"], &disk, scratch.path().join("small"));
+    let path = small.0.join("image");
+    let read = AtomicU64::new(0);
+    let error = write(&image, &path, &|bytes| read.store(bytes, Ordering::Relaxed)).unwrap_err();
+    let error = format!("{error:#}");
+    assert!(error.contains("No space left on device"), "{error}");
+    let (_, behind) = error.split_once("the image needs ").unwrap();
+    let (needed, behind) = behind.split_once(" bytes and the room for it is ").unwrap();
+    let (room, _) = behind.split_once(" bytes: free space there").unwrap();
+    let [needed, room] = [needed, room].map(|figure| figure.parse::<u64>().unwrap());
+    assert!(needed > 36 << 20, "{error}");
+    assert!((16 << 20..32 << 20).contains(&room), "{error}");
+    assert_eq!(read.into_inner(), 0, "bytes of files that were read");
+}
+
+#[test]
+fn on_an_ext4_disk_an_image_has_the_same_bytes_and_keeps_its_holes() {
+    let scratch = scratch();
+    let source = scratch.path().join("source");
+    fs::create_dir(&source).unwrap();
+    for (name, length) in [("long", 3 << 20), ("short", 5), ("empty", 0)] {
+        fs::write(source.join(name), vec![7; length]).unwrap();
+    }
+    let tree = scan::root(&source, Policy::FAITHFUL).unwrap();
+    let image = image(tree, 64 << 20);
+    let disk = scratch.path().join("disk");
+    File::create(&disk).unwrap().set_len(32 << 20).unwrap();
+    stdout(command("mkfs.ext4").arg("-q").arg(&disk));
+    let mounted = Mounted::new(&["-o", "loop"], &disk, scratch.path().join("mounted"));
+    let memory = Mounted::new(
+        &["-t", "tmpfs"],
+        Path::new("tmpfs"),
+        scratch.path().join("memory"),
+    );
+    let [on_disk, in_memory] = [&mounted, &memory].map(|place| {
+        let path = place.0.join("image");
+        write(&image, &path, &|_| {}).unwrap();
+        path
+    });
+    check(&in_memory);
+    stdout(command("cmp").arg(&on_disk).arg(&in_memory));
+    let [on_disk, in_memory] = [on_disk, in_memory].map(|path| fs::metadata(path).unwrap());
+    assert_eq!(on_disk.len(), 64 << 20);
+    // The file system's own map of its blocks counts, too.
+    let most = in_memory.blocks() + 16;
+    assert!(on_disk.blocks() <= most, "{} > {most}", on_disk.blocks());
 }
