@@ -59,7 +59,7 @@ pub fn measure(scratch: &Path, sizes: &[Size]) -> Vec<Grown> {
     for _ in 0..rounds() {
         for ((size, place), grown) in sizes.iter().zip(&places).zip(&mut grown) {
             for (at, way) in WAYS.into_iter().enumerate() {
-                let (micros, measured) = once(way, size, place, &empty, sizes);
+                let (micros, measured) = once(way, size, place, &empty);
                 println!("{:8} {micros:8.2} us  {}", size.label, way.name());
                 grown.micros[at].push(micros);
                 grown.runs[at].push(measured);
@@ -70,10 +70,12 @@ pub fn measure(scratch: &Path, sizes: &[Size]) -> Vec<Grown> {
     grown
 }
 
-/// Small trees several times, so that all sizes have about the same weight.
-fn once(way: Way, size: &Size, place: &Place, empty: &Place, sizes: &[Size]) -> (f64, Measured) {
-    let most = sizes.iter().map(|size| size.count).max().unwrap();
-    let repeats = (most / size.count).clamp(1, 4);
+/// What takes less than seconds is gone several times: one run of that says little.
+const LARGE: usize = 1_000_000;
+
+/// The median of as many runs as `size` needs.
+fn once(way: Way, size: &Size, place: &Place, empty: &Place) -> (f64, Measured) {
+    let repeats = (LARGE / size.count).clamp(1, 4);
     let run = |place: &Place| measure::run(way, place, 0);
     let all: Vec<Measured> = (0..repeats).map(|_| run(place)).collect();
     let start = median((0..3).map(|_| run(empty).seconds));

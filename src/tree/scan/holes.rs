@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::MetadataExt;
 
 use nix::errno::Errno;
 use nix::unistd::{Whence, lseek};
@@ -12,11 +11,11 @@ use super::super::DataRange;
 /// What file systems allocate and writers place, in bytes.
 const BLOCK: u64 = 4096;
 
-/// Whether a file can have a hole at all: it takes less room than it is long. One that is stored
-/// compressed does, too, and has none.
-pub fn possible(stat: &std::fs::Metadata) -> bool {
-    // st_blocks counts 512 bytes whatever the file system's block is, stat(3type).
-    stat.blocks().saturating_mul(512) < stat.size()
+/// Whether a file of `size` bytes that takes `sectors` of 512 bytes (`st_blocks`, whatever the file
+/// system's block is, stat(3type)) can have a hole at all. One that is stored compressed takes less
+/// room than it is long, too, and has none.
+pub fn possible(size: u64, sectors: i64) -> bool {
+    u64::try_from(sectors).map_or(0, |sectors| sectors.saturating_mul(512)) < size
 }
 
 /// The data of the first `size` bytes of `file`, widened to whole blocks; `None` where there is no
@@ -79,6 +78,8 @@ mod tests {
     use std::io::Write;
     use std::os::unix::fs::FileExt;
 
+    use nix::sys::stat::fstat;
+
     use super::*;
 
     #[test]
@@ -110,7 +111,9 @@ mod tests {
         let sparse = tempfile::tempfile().unwrap();
         sparse.write_all_at(b"x", 1 << 20).unwrap();
         sparse.set_len((1 << 21) + 7).unwrap();
-        assert!(possible(&sparse.metadata().unwrap()));
+        let sectors = fstat(&sparse).unwrap().st_blocks;
+        assert!(possible((1 << 21) + 7, sectors));
+        assert!(!possible(10_000, fstat(&plain).unwrap().st_blocks));
         assert_eq!(
             data_ranges(&sparse, (1 << 21) + 7).unwrap().unwrap()[..],
             [DataRange {

@@ -7,14 +7,16 @@ use std::sync::Arc;
 
 use super::super::inode::SourceDirectory;
 use super::super::names::{Name, Names};
-use super::super::{Content, Directory, Inode, InsertError, Kind, Source, SourceFile};
+use super::super::{Content, Directory, Inode, InsertError, Kind, Metadata, Source, SourceFile};
 use super::read::{Found, Shared, What};
 
 /// What was read of a directory. It is used for one directory after the other.
 #[derive(Default)]
 pub struct Listed {
     names: Vec<u8>,
-    found: Vec<Option<Found>>,
+    found: Vec<Option<(Metadata, What)>>,
+    /// Those that have several names, by their place in `found`, in that order.
+    shared: Vec<(usize, Shared)>,
     /// The name of each, and its place in `found`: sorting moves this, which is small.
     order: Vec<(Name, usize)>,
     inodes: Vec<Inode>,
@@ -39,16 +41,20 @@ impl Listed {
     /// [`InsertError::TooManyNames`].
     pub fn add(&mut self, name: &OsStr, found: Found) -> Result<(), InsertError> {
         let name = Name::add(name.as_bytes(), &mut self.names).ok_or(InsertError::TooManyNames)?;
-        self.order.push((name, self.found.len()));
-        self.found.push(Some(found));
+        let at = self.found.len();
+        self.order.push((name, at));
+        self.shared.extend(found.shared.map(|shared| (at, shared)));
+        self.found.push(Some((found.metadata, found.what)));
         Ok(())
     }
 
     /// Everything that was added, found in the directory `path`; nothing is left.
     pub fn ready(&mut self, path: &Arc<Path>) -> Ready<'_> {
         let bytes = &self.names;
+        // Much is in order where the kernel lists what was made first or last first, and this sort
+        // finds it.
         self.order
-            .sort_unstable_by(|(a, _), (b, _)| a.of(bytes).cmp(b.of(bytes)));
+            .sort_by(|(a, _), (b, _)| a.of(bytes).cmp(b.of(bytes)));
         let names = Names::new(bytes);
         self.names.clear();
         // An earlier directory may have been refused.
@@ -56,21 +62,22 @@ impl Listed {
         let mut places = Vec::with_capacity(self.order.len());
         let mut shared = Vec::new();
         let mut directory = None;
-        let found = &mut self.found;
-        let in_order = self
-            .order
-            .drain(..)
-            .filter_map(|(name, at)| Some((name, found.get_mut(at)?.take()?)));
-        for (at, (name, found)) in in_order.enumerate() {
-            shared.extend(found.shared.map(|found| (at, found)));
+        for (at, (name, from)) in self.order.drain(..).enumerate() {
+            let Some((metadata, what)) = self.found.get_mut(from).and_then(Option::take) else {
+                continue;
+            };
+            if let Ok(several) = self.shared.binary_search_by_key(&from, |&(from, _)| from) {
+                shared.push((at, self.shared[several].1));
+            }
             places.push(name);
-            self.inodes.push(inode(found, || {
+            self.inodes.push(inode(metadata, what, || {
                 directory
                     .get_or_insert_with(|| SourceDirectory::new(path.clone(), names.clone()))
                     .file(name)
             }));
         }
         self.found.clear();
+        self.shared.clear();
         Ready {
             names,
             places,
@@ -91,8 +98,8 @@ impl Ready<'_> {
 }
 
 /// The inode for what was found; a directory has no entries yet.
-pub fn inode(found: Found, file: impl FnOnce() -> SourceFile) -> Inode {
-    let kind = match found.what {
+pub fn inode(metadata: Metadata, what: What, file: impl FnOnce() -> SourceFile) -> Inode {
+    let kind = match what {
         What::Directory => Kind::Directory(Directory::default()),
         What::File { size, data } => Kind::File(Content {
             size,
@@ -101,8 +108,5 @@ pub fn inode(found: Found, file: impl FnOnce() -> SourceFile) -> Inode {
         }),
         What::Other(kind) => kind,
     };
-    Inode {
-        metadata: found.metadata,
-        kind,
-    }
+    Inode { metadata, kind }
 }

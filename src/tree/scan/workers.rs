@@ -114,7 +114,7 @@ pub fn read(
 fn top(reader: Reader, queue: &Queue, path: &Path, follow: Follow) -> Result<InodeId, Problem> {
     let found = reader.path(path, follow)?;
     let shared = found.shared;
-    let inode = listed::inode(found, || {
+    let inode = listed::inode(found.metadata, found.what, || {
         let directory = path.parent().unwrap_or(Path::new(""));
         SourceFile::new(directory.into(), path.file_name().unwrap_or_default())
     });
