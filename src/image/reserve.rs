@@ -1,6 +1,7 @@
 //! Blocks for what will be written, taken before it is.
 
 use std::fs::File;
+use std::ops::Range;
 
 use nix::errno::Errno;
 use nix::fcntl::{FallocateFlags, fallocate};
@@ -9,36 +10,28 @@ use nix::sys::statfs::{EXT4_SUPER_MAGIC, fstatfs};
 use super::batch::BLOCK;
 use crate::fs::DataExtent;
 
-/// A piece of a disk, in bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Run {
-    /// Where it begins.
-    pub start: u64,
-    /// Where it ends.
-    pub end: u64,
-}
-
-/// The blocks of `extents`, which are in the order of their places: as few runs as there can be.
-pub fn runs(extents: &[DataExtent]) -> Vec<Run> {
-    let mut runs: Vec<Run> = Vec::new();
+/// The whole blocks of `extents`, which are in the order of their places, in bytes: as few ranges as
+/// there can be.
+pub fn runs(extents: &[DataExtent]) -> Vec<Range<u64>> {
+    let mut runs: Vec<Range<u64>> = Vec::new();
     for extent in extents {
         let (start, end) = (extent.offset, extent.offset.saturating_add(extent.length));
         let end = end.checked_next_multiple_of(BLOCK).unwrap_or(end);
         match runs.last_mut() {
             Some(last) if last.end == start => last.end = end,
-            _ => runs.push(Run { start, end }),
+            _ => runs.push(start..end),
         }
     }
     runs
 }
 
-/// Takes blocks for `run` of `output`, where that makes writing to it faster: ext4 looks for a place
+/// Takes blocks for the bytes `run` of `output`, where that makes writing to it faster: ext4 looks for a place
 /// for every single block while it is written to, unless there is one. In memory it is no gain; on
 /// file systems that share blocks between files or compress them, it keeps them from that.
 ///
 /// # Errors
 /// If there is no room. That a file system can't do it is none.
-pub fn reserve(output: &File, run: Run) -> nix::Result<()> {
+pub fn reserve(output: &File, run: Range<u64>) -> nix::Result<()> {
     let pays = fstatfs(output).is_ok_and(|found| found.filesystem_type() == EXT4_SUPER_MAGIC);
     let length = run.end.saturating_sub(run.start);
     let (Ok(start), Ok(length)) = (i64::try_from(run.start), i64::try_from(length)) else {
@@ -74,8 +67,7 @@ mod tests {
                 length,
             })
             .collect();
-        let run = |start, end| Run { start, end };
-        assert_eq!(runs(&extents), [run(4096, 20480), run(40960, 45056)]);
+        assert_eq!(runs(&extents), [4096..20480, 40960..45056]);
         assert_eq!(runs(&[]), []);
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,7 +11,7 @@ use anyhow::{Context, Result, anyhow};
 
 use super::batch::BLOCK;
 use super::copy::data_ranges;
-use super::reserve::{Run, reserve};
+use super::reserve::reserve;
 use super::source::open;
 use super::{Content, Image};
 use crate::escape;
@@ -74,11 +75,11 @@ impl<'a> Target<'a> {
         Ok(target)
     }
 
-    /// Takes the blocks that `run` will be written to, where that is of use.
+    /// Takes the blocks of the bytes `run`, which will be written, where that is of use.
     ///
     /// # Errors
     /// If there are not enough; it is reported as a full file system is by [`Target::write`].
-    pub fn reserve(&self, run: Run) -> Result<()> {
+    pub fn reserve(&self, run: Range<u64>) -> Result<()> {
         reserve(&self.file, run).map_err(|errno| self.failed(errno.into()))
     }
 

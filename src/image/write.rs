@@ -11,7 +11,7 @@ use anyhow::{Context, Result, ensure};
 use super::batch::{Batch, batches};
 use super::copy::Range;
 use super::queue::{Buffer, Queue};
-use super::reserve::{Run, runs};
+use super::reserve::runs;
 use super::target::{Data, Target};
 use super::worker::Worker;
 use super::{Content, Image};
@@ -86,8 +86,8 @@ impl FileSystem<'_> {
     fn write(&self) -> Result<()> {
         let data = self.target.data.of(self.plan);
         for run in runs(data) {
-            let [start, end] = [run.start, run.end].map(|place| self.start.saturating_add(place));
-            self.target.reserve(Run { start, end })?;
+            self.target
+                .reserve(self.start + run.start..self.start + run.end)?;
         }
         let batches = batches(data);
         let next = AtomicUsize::new(0);
