@@ -81,11 +81,11 @@ fn close(batches: &mut Vec<Batch>, open: Option<(usize, u64, u64)>, end: usize) 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tree::InodeId;
+    use crate::image::tests::extents;
 
     #[test]
     fn neighbours_are_gathered_and_large_ones_are_cut() {
-        let extents: Vec<DataExtent> = [
+        let extents = extents([
             (0, 1),
             (4096, 4096),
             (8192, 5),
@@ -93,15 +93,7 @@ mod tests {
             (20480, 10),
             (24576, 40 << 20),
             (24576 + (40 << 20), 7),
-        ]
-        .into_iter()
-        .map(|(offset, length)| DataExtent {
-            inode: InodeId::ROOT,
-            file_offset: 0,
-            offset,
-            length,
-        })
-        .collect();
+        ]);
         let piece = |skip, length| Batch::Piece {
             extent: 4,
             skip,
@@ -122,14 +114,7 @@ mod tests {
 
     #[test]
     fn no_batch_is_longer_than_the_buffer() {
-        let extents: Vec<DataExtent> = (0..1000)
-            .map(|i| DataExtent {
-                inode: InodeId::ROOT,
-                file_offset: 0,
-                offset: i * 8192,
-                length: 4097,
-            })
-            .collect();
+        let extents = extents((0..1000).map(|i| (i * 8192, 4097)));
         let mut next = 0;
         for batch in batches(&extents) {
             let Batch::Small { first, end } = batch else {

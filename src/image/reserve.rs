@@ -54,19 +54,11 @@ pub fn reserve(output: &File, run: Range<u64>) -> nix::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tree::InodeId;
+    use crate::image::tests::extents;
 
     #[test]
     fn neighbours_are_one_run_and_ends_are_those_of_blocks() {
-        let extents: Vec<DataExtent> = [(4096, 1), (8192, 4096), (12288, 5000), (40960, 4096)]
-            .into_iter()
-            .map(|(offset, length)| DataExtent {
-                inode: InodeId::ROOT,
-                file_offset: 0,
-                offset,
-                length,
-            })
-            .collect();
+        let extents = extents([(4096, 1), (8192, 4096), (12288, 5000), (40960, 4096)]);
         assert_eq!(runs(&extents), [4096..20480, 40960..45056]);
         assert_eq!(runs(&[]), []);
     }

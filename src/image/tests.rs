@@ -75,6 +75,17 @@ fn tree(directory: &Path, contents: &[Vec<u8>]) -> (Arc<Tree>, Vec<InodeId>) {
     (Arc::new(tree), ids)
 }
 
+/// Extents at these places (offset and length on the disk, in bytes), of no file in particular.
+pub fn extents(places: impl IntoIterator<Item = (u64, u64)>) -> Vec<DataExtent> {
+    let extent = |(offset, length)| DataExtent {
+        inode: InodeId::ROOT,
+        file_offset: 0,
+        offset,
+        length,
+    };
+    places.into_iter().map(extent).collect()
+}
+
 /// `contents` one behind the other from `offset` on, and the extents that say so.
 fn placed(contents: &[Vec<u8>], ids: &[InodeId], offset: u64) -> (Vec<DataExtent>, Vec<u8>) {
     let mut bytes = Vec::new();

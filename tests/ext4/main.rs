@@ -69,6 +69,14 @@ impl Drop for Mounted {
     }
 }
 
+/// A disk of 32 MiB with the file system of `mkfs.ext4`, mounted in `scratch`.
+fn small_disk(scratch: &Path) -> Mounted {
+    let disk = scratch.join("disk");
+    File::create(&disk).unwrap().set_len(32 << 20).unwrap();
+    stdout(command("mkfs.ext4").arg("-q").arg(&disk));
+    Mounted::new(&["-o", "loop"], &disk, scratch.join("mounted"))
+}
+
 /// Everything below `root` but `lost+found`, one line each, by the kernel's word.
 fn listing(root: &Path) -> Vec<String> {
     let mut lines = Vec::new();
@@ -283,10 +291,7 @@ fn a_disk_without_room_is_found_full_before_a_file_is_read() {
     }
     let tree = scan::root(&source, Policy::FAITHFUL).unwrap();
     let image = image(tree, 64 << 20);
-    let disk = scratch.path().join("disk");
-    File::create(&disk).unwrap().set_len(32 << 20).unwrap();
-    stdout(command("mkfs.ext4").arg("-q").arg(&disk));
-    let small = Mounted::new(&["-o", "loop"], &disk, scratch.path().join("small"));
+    let small = small_disk(scratch.path());
     let path = small.0.join("image");
     let read = AtomicU64::new(0);
     let error = write(&image, &path, &|bytes| read.store(bytes, Ordering::Relaxed)).unwrap_err();
@@ -311,10 +316,7 @@ fn on_an_ext4_disk_an_image_has_the_same_bytes_and_keeps_its_holes() {
     }
     let tree = scan::root(&source, Policy::FAITHFUL).unwrap();
     let image = image(tree, 64 << 20);
-    let disk = scratch.path().join("disk");
-    File::create(&disk).unwrap().set_len(32 << 20).unwrap();
-    stdout(command("mkfs.ext4").arg("-q").arg(&disk));
-    let mounted = Mounted::new(&["-o", "loop"], &disk, scratch.path().join("mounted"));
+    let mounted = small_disk(scratch.path());
     let memory = Mounted::new(
         &["-t", "tmpfs"],
         Path::new("tmpfs"),
