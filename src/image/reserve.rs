@@ -10,9 +10,42 @@ use nix::sys::statfs::{EXT4_SUPER_MAGIC, fstatfs};
 use super::batch::BLOCK;
 use crate::fs::DataExtent;
 
-/// The whole blocks of `extents`, which are in the order of their places, in bytes: as few ranges as
-/// there can be.
-pub fn runs(extents: &[DataExtent]) -> Vec<Range<u64>> {
+/// Takes blocks for `extents`, which are in the order of their places, of a file system that begins
+/// at `start` of `output` (in bytes), where that makes writing them faster: ext4 looks for a place
+/// for every single block while it is written to, unless there is one. In memory it is no gain; on
+/// file systems that share blocks between files or compress them, it keeps them from that.
+///
+/// # Errors
+/// If there is no room. That a file system can't do it is none.
+pub fn reserve(output: &File, extents: &[DataExtent], start: u64) -> nix::Result<()> {
+    let pays = fstatfs(output).is_ok_and(|found| found.filesystem_type() == EXT4_SUPER_MAGIC);
+    if !pays {
+        return Ok(());
+    }
+    for run in runs(extents) {
+        allocate(output, start + run.start..start + run.end)?;
+    }
+    Ok(())
+}
+
+fn allocate(output: &File, run: Range<u64>) -> nix::Result<()> {
+    let length = run.end.saturating_sub(run.start);
+    let (Ok(start), Ok(length)) = (i64::try_from(run.start), i64::try_from(length)) else {
+        return Ok(());
+    };
+    loop {
+        match fallocate(output, FallocateFlags::FALLOC_FL_KEEP_SIZE, start, length) {
+            Err(Errno::EINTR) => {}
+            Err(errno @ (Errno::ENOSPC | Errno::EDQUOT)) => return Err(errno),
+            // ext2 and ext3 are called the same and have no such thing. Whatever is wrong beside
+            // that is met again by who writes.
+            Ok(()) | Err(_) => return Ok(()),
+        }
+    }
+}
+
+/// The whole blocks of `extents` in bytes: as few ranges as there can be.
+fn runs(extents: &[DataExtent]) -> Vec<Range<u64>> {
     let mut runs: Vec<Range<u64>> = Vec::new();
     for extent in extents {
         let (start, end) = (extent.offset, extent.offset.saturating_add(extent.length));
@@ -23,32 +56,6 @@ pub fn runs(extents: &[DataExtent]) -> Vec<Range<u64>> {
         }
     }
     runs
-}
-
-/// Takes blocks for the bytes `run` of `output`, where that makes writing to it faster: ext4 looks for a place
-/// for every single block while it is written to, unless there is one. In memory it is no gain; on
-/// file systems that share blocks between files or compress them, it keeps them from that.
-///
-/// # Errors
-/// If there is no room. That a file system can't do it is none.
-pub fn reserve(output: &File, run: Range<u64>) -> nix::Result<()> {
-    let pays = fstatfs(output).is_ok_and(|found| found.filesystem_type() == EXT4_SUPER_MAGIC);
-    let length = run.end.saturating_sub(run.start);
-    let (Ok(start), Ok(length)) = (i64::try_from(run.start), i64::try_from(length)) else {
-        return Ok(());
-    };
-    if !pays || length == 0 {
-        return Ok(());
-    }
-    loop {
-        match fallocate(output, FallocateFlags::FALLOC_FL_KEEP_SIZE, start, length) {
-            Err(Errno::EINTR) => {}
-            Err(errno @ (Errno::ENOSPC | Errno::EDQUOT)) => return Err(errno),
-            // ext2 and ext3 are called the same and have no such thing. Whatever is wrong beside
-            // that is met again by who writes.
-            Ok(()) | Err(_) => return Ok(()),
-        }
-    }
 }
 
 #[cfg(test)]

@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::io;
-use std::ops::Range;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -75,12 +74,13 @@ impl<'a> Target<'a> {
         Ok(target)
     }
 
-    /// Takes the blocks of the bytes `run`, which will be written, where that is of use.
+    /// Takes the blocks of `extents` before they are written, where that is of use. `start` is where
+    /// their file system begins on the disk, in bytes.
     ///
     /// # Errors
     /// If there are not enough; it is reported as a full file system is by [`Target::write`].
-    pub fn reserve(&self, run: Range<u64>) -> Result<()> {
-        reserve(&self.file, run).map_err(|errno| self.failed(errno.into()))
+    pub fn reserve(&self, extents: &[DataExtent], start: u64) -> Result<()> {
+        reserve(&self.file, extents, start).map_err(|errno| self.failed(errno.into()))
     }
 
     /// Writes `bytes` at `offset`.

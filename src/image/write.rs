@@ -11,7 +11,6 @@ use anyhow::{Context, Result, ensure};
 use super::batch::{Batch, batches};
 use super::copy::Range;
 use super::queue::{Buffer, Queue};
-use super::reserve::runs;
 use super::target::{Data, Target};
 use super::worker::Worker;
 use super::{Content, Image};
@@ -85,10 +84,7 @@ struct FileSystem<'a> {
 impl FileSystem<'_> {
     fn write(&self) -> Result<()> {
         let data = self.target.data.of(self.plan);
-        for run in runs(data) {
-            self.target
-                .reserve(self.start + run.start..self.start + run.end)?;
-        }
+        self.target.reserve(data, self.start)?;
         let batches = batches(data);
         let next = AtomicUsize::new(0);
         let stop = AtomicBool::new(false);
