@@ -115,7 +115,8 @@ fn attributes(out: &mut String, path: &Path) {
         .split(|&byte| byte == b'\n')
         .filter(|line| !line.is_empty() && !line.starts_with(b"#"))
         .collect();
-    lines.sort();
+    // By name alone: where one begins with another, "=" comes after what follows in the longer one.
+    lines.sort_by_key(|line| line.split(|&byte| byte == b'=').next());
     for line in lines {
         // getfattr writes an empty value without "0x".
         let line = escape::bytes(line);
