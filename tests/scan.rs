@@ -1,4 +1,6 @@
 //! Scans of random directories against find, stat and getfattr.
+//!
+//! `SCAN_TREES` is the number of random directories (100).
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
@@ -14,6 +16,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use make_disk_image::tree::scan::{self, Policy};
 use proptest::prelude::*;
+use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
 /// What is done in a directory that was made before; numbers are taken modulo how many there are.
 #[derive(Debug, Clone)]
@@ -139,13 +142,26 @@ fn is_what_find_lists(steps: &[Step]) {
     assert_eq!(ours, theirs);
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
-
-    #[test]
-    fn a_scan_is_what_find_lists(steps in steps()) {
-        is_what_find_lists(&steps);
-    }
+#[test]
+fn a_scan_is_what_find_lists() {
+    let cases = match std::env::var("SCAN_TREES") {
+        Ok(cases) => cases.parse().expect("SCAN_TREES is a number"),
+        Err(_) => 100,
+    };
+    let config = Config {
+        cases,
+        failure_persistence: None,
+        ..Config::default()
+    };
+    // The same directories every time; another number of them has other ones too.
+    let seed = [u8::try_from(cases % 251).unwrap(); 32];
+    let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &seed);
+    TestRunner::new_with_rng(config, rng)
+        .run(&steps(), |steps| {
+            is_what_find_lists(&steps);
+            Ok(())
+        })
+        .unwrap();
 }
 
 #[test]
