@@ -83,28 +83,6 @@ pub trait Format {
     /// # Errors
     /// [`PlanError::Unrepresentable`] when something in the tree has no form in this file system.
     fn count(&self, tree: &Arc<Tree>, options: &Options) -> Result<Box<dyn Counted>, PlanError>;
-
-    /// Lays `tree` out in a file system of exactly `length` bytes.
-    ///
-    /// # Errors
-    /// As [`Format::count`] and [`Counted::plan`].
-    fn plan(
-        &self,
-        tree: &Arc<Tree>,
-        length: u64,
-        options: &Options,
-    ) -> Result<Box<dyn Plan>, PlanError> {
-        self.count(tree, options)?.plan(length)
-    }
-
-    /// The smallest file system, in bytes, that holds `tree` and leaves `free` bytes to ordinary
-    /// users.
-    ///
-    /// # Errors
-    /// As [`Format::count`] and [`Counted::smallest`].
-    fn smallest(&self, tree: &Arc<Tree>, free: u64, options: &Options) -> Result<u64, PlanError> {
-        self.count(tree, options)?.smallest(free)
-    }
 }
 
 /// A tree whose needs are known: it can be laid out in file systems of different lengths.

@@ -4,10 +4,8 @@
 use std::fs::{self, File};
 use std::os::unix::fs::{FileExt, chown};
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
-use make_disk_image::fs::{Ext4, Format};
 use make_disk_image::image::write;
 use make_disk_image::tree::InodeId;
 use make_disk_image::tree::scan::{self, Policy};
@@ -17,7 +15,7 @@ use crate::common::nix::Build;
 use crate::common::qemu::{Boot, Machine};
 use crate::common::{command, oracles, repository, scratch, stdout};
 use crate::source::fill;
-use crate::{check, image, options};
+use crate::{check, image, smallest};
 
 const LIMIT: Duration = Duration::from_secs(600);
 
@@ -94,9 +92,7 @@ fn a_guest_finds_what_the_sources_have_and_grows_and_changes_it() {
         (metadata.uid, metadata.gid) = (uid, gid);
     }
     // To 1,024 times the size at most.
-    let length = Ext4
-        .smallest(&Arc::new(tree.clone()), 3 << 30, &options())
-        .unwrap();
+    let length = smallest(&tree, 3 << 30);
     let disk = scratch.path().join("image");
     write(&image(tree, length), &disk, &|_| {}).unwrap();
     check(&disk);

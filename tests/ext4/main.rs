@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use make_disk_image::fs::{Ext4, Format, Options};
+use make_disk_image::fs::{Counted, Ext4, Format, Options};
 use make_disk_image::image::{Content, Image, Part, write};
 use make_disk_image::tree::scan::{self, Policy};
 use make_disk_image::tree::{InodeId, Metadata, Timestamp, Tree};
@@ -32,9 +32,17 @@ fn options() -> Options {
     }
 }
 
+fn counted(tree: &Arc<Tree>) -> Box<dyn Counted> {
+    Ext4.count(tree, &options()).unwrap()
+}
+
+fn smallest(tree: &Tree, free: u64) -> u64 {
+    counted(&Arc::new(tree.clone())).smallest(free).unwrap()
+}
+
 fn image(tree: Tree, length: u64) -> Image {
     let tree = Arc::new(tree);
-    let plan = Ext4.plan(&tree, length, &options()).unwrap();
+    let plan = counted(&tree).plan(length).unwrap();
     Image {
         length,
         parts: vec![Part {
@@ -134,9 +142,7 @@ fn the_kernel_finds_what_the_sources_have() {
     fill(&source);
     let tree = scan::root(&source, Policy::FAITHFUL).unwrap();
     let free = 100 << 20;
-    let length = Ext4
-        .smallest(&Arc::new(tree.clone()), free, &options())
-        .unwrap();
+    let length = smallest(&tree, free);
     let path = scratch.path().join("image");
     write(&image(tree.clone(), length), &path, &|_| {}).unwrap();
     check(&path);
@@ -158,10 +164,7 @@ fn the_kernel_finds_what_the_sources_have() {
         .split_whitespace()
         .map(|n| n.parse().unwrap())
         .collect();
-    let usage = Ext4
-        .plan(&Arc::new(tree), length, &options())
-        .unwrap()
-        .usage();
+    let usage = counted(&Arc::new(tree)).plan(length).unwrap().usage();
     // The kernel keeps back 2 % or 4096 blocks for itself, whichever is less.
     let kernel = (length / 4096 / 50).min(4096) * 4096;
     assert!(usage.available >= free);
@@ -235,9 +238,7 @@ fn large_files_come_back() {
         name: b"sparse".to_vec(),
     };
     scan::entries(&mut tree, &[entry], Policy::FAITHFUL).unwrap();
-    let length = Ext4
-        .smallest(&Arc::new(tree.clone()), 0, &options())
-        .unwrap();
+    let length = smallest(&tree, 0);
     assert!(length < 800 << 20);
     let path = scratch.path().join("image");
     write(&image(tree, length), &path, &|_| {}).unwrap();

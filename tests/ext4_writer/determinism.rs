@@ -12,7 +12,7 @@ use crate::images::*;
 
 fn digest(directory: &Path, tree: Tree, options: &Options) -> String {
     let tree = Arc::new(tree);
-    let plan = Ext4.plan(&tree, 16 * MIB, options).unwrap();
+    let plan = Ext4.count(&tree, options).unwrap().plan(16 * MIB).unwrap();
     let image = write(directory, &tree, plan);
     format!("{:x?}", Sha256::digest(std::fs::read(image).unwrap()))
 }

@@ -55,11 +55,14 @@ pub fn empty_tree() -> Tree {
 }
 
 pub fn plan(tree: &Arc<Tree>, length: u64) -> Result<Box<dyn Plan>, PlanError> {
-    Ext4.plan(tree, length, &options())
+    Ext4.count(tree, &options())?.plan(length)
 }
 
 pub fn smallest(tree: &Arc<Tree>, free: u64) -> u64 {
-    Ext4.smallest(tree, free, &options()).unwrap()
+    Ext4.count(tree, &options())
+        .unwrap()
+        .smallest(free)
+        .unwrap()
 }
 
 /// Writes the file system `plan` of `tree` to a new file in `directory`.

@@ -13,7 +13,9 @@ fn problems(tree: &Tree) -> Vec<String> {
     let Err(PlanError::Unrepresentable(problems)) = plan(&tree, GIB) else {
         panic!("planned what ext4 can't hold");
     };
-    let sized = Ext4.smallest(&tree, 0, &options());
+    let sized = Ext4
+        .count(&tree, &options())
+        .and_then(|counted| counted.smallest(0));
     let Err(PlanError::Unrepresentable(again)) = sized else {
         panic!("found a size for what ext4 can't hold");
     };
@@ -166,7 +168,9 @@ fn labels_and_times_of_the_file_system_have_limits() {
     let mut options = options();
     options.label = "seventeen bytes..".to_owned();
     options.time.seconds = -1;
-    let planned = Ext4.plan(&Arc::new(empty_tree()), GIB, &options);
+    let planned = Ext4
+        .count(&Arc::new(empty_tree()), &options)
+        .and_then(|counted| counted.plan(GIB));
     let Err(PlanError::Unrepresentable(problems)) = planned else {
         panic!("planned a label of 17 bytes");
     };
