@@ -17,9 +17,9 @@ use super::{Content, Image};
 use crate::fs::Plan;
 use crate::tree::Tree;
 
-/// Writes `image` to the file `path`, which is made or emptied first. What is zero is left as a
-/// hole. Data is read on all cores, and written by one at a time, behind which it may be some MiB;
-/// `progress` is called from any of them with the number of bytes read so far, of
+/// Writes `image` to the file `path`, which is made or emptied first. What no part has data for is
+/// left as a hole. Data is read on all cores, and written by one at a time, behind which it may be
+/// some MiB; `progress` is called from any of them with the number of bytes read so far, of
 /// [`Image::data_length`].
 ///
 /// The file is not synced: Nix does that, where its administrator asked for it
