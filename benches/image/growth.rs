@@ -30,7 +30,7 @@ pub struct Grown {
     pub runs: [Vec<Measured>; 2],
 }
 
-/// Measures all of `sizes`. Start-up is measured with an almost empty tree beside each run and
+/// Measures all of `sizes`. Start-up is measured with an almost empty tree between the runs and
 /// subtracted.
 pub fn measure(scratch: &Path, sizes: &[Size]) -> Vec<Grown> {
     let store = |size: &Size| scratch.join(format!("store-{}", size.label));
@@ -57,14 +57,13 @@ pub fn measure(scratch: &Path, sizes: &[Size]) -> Vec<Grown> {
         })
         .collect();
     for _ in 0..rounds() {
-        for ((size, place), grown) in sizes.iter().zip(&places).zip(&mut grown) {
-            for (at, way) in WAYS.into_iter().enumerate() {
-                let (micros, measured) = once(way, size, place, &empty);
+        for (at, way) in WAYS.into_iter().enumerate() {
+            let round = round(way, sizes, &places, &empty);
+            for ((size, grown), (micros, measured)) in sizes.iter().zip(&mut grown).zip(round) {
                 println!("{:8} {micros:8.2} us  {}", size.label, way.name());
                 grown.micros[at].push(micros);
                 grown.runs[at].push(measured);
             }
-            place.clear();
         }
     }
     grown
@@ -73,15 +72,29 @@ pub fn measure(scratch: &Path, sizes: &[Size]) -> Vec<Grown> {
 /// What takes less than seconds is gone several times: one run of that says little.
 const LARGE: usize = 1_000_000;
 
-/// The median of as many runs as `size` needs.
-fn once(way: Way, size: &Size, place: &Place, empty: &Place) -> (f64, Measured) {
-    let repeats = (LARGE / size.count).clamp(1, 4);
-    let run = |place: &Place| measure::run(way, place, 0);
-    let all: Vec<Measured> = (0..repeats).map(|_| run(place)).collect();
-    let start = median((0..3).map(|_| run(empty).seconds));
-    let measured = measure::medians(&all);
-    let seconds = measured.seconds - start;
-    (seconds * 1e6 / size.count as f64, measured)
+/// For each size, the median of as many runs as it needs. Sizes take turns, so that what else the
+/// machine does meets all of them.
+fn round(way: Way, sizes: &[Size], places: &[Place], empty: &Place) -> Vec<(f64, Measured)> {
+    let repeats = |size: &Size| (LARGE / size.count).clamp(1, 4);
+    let most = sizes.iter().map(repeats).max().unwrap_or(0);
+    let mut all: Vec<Vec<Measured>> = sizes.iter().map(|_| Vec::new()).collect();
+    let mut starts = Vec::new();
+    for turn in 0..most {
+        for ((size, place), runs) in sizes.iter().zip(places).zip(&mut all) {
+            if turn < repeats(size) {
+                runs.push(measure::run(way, place, 0));
+                place.clear();
+            }
+        }
+        starts.push(measure::run(way, empty, 0).seconds);
+    }
+    let start = median(starts);
+    let each = |(size, runs): (&Size, &Vec<Measured>)| {
+        let measured = measure::medians(runs);
+        let seconds = measured.seconds - start;
+        (seconds * 1e6 / size.count as f64, measured)
+    };
+    sizes.iter().zip(&all).map(each).collect()
 }
 
 /// How much more the last size takes than the first, each time: at most 1.2 times.
