@@ -69,13 +69,14 @@ pub fn measure(scratch: &Path, sizes: &[Size]) -> Vec<Grown> {
     grown
 }
 
-/// What takes less than seconds is gone several times: one run of that says little.
-const LARGE: usize = 1_000_000;
+/// What takes less than seconds is gone several times, an odd number of them: one run says little,
+/// and of four the median is the slower one in the middle.
+const LARGE: usize = 1_200_000;
 
 /// For each size, the median of as many runs as it needs. Sizes take turns, so that what else the
 /// machine does meets all of them.
 fn round(way: Way, sizes: &[Size], places: &[Place], empty: &Place) -> Vec<(f64, Measured)> {
-    let repeats = |size: &Size| (LARGE / size.count).clamp(1, 4);
+    let repeats = |size: &Size| (LARGE / size.count).clamp(1, 5);
     let most = sizes.iter().map(repeats).max().unwrap_or(0);
     let mut all: Vec<Vec<Measured>> = sizes.iter().map(|_| Vec::new()).collect();
     let mut starts = Vec::new();
