@@ -137,7 +137,8 @@ fn a_system_for_another_processor_needs_another_builder() {
 
 #[test]
 fn qemu_that_is_missing_or_killed_is_told() {
-    let attributes = attributes("");
+    // A guest that does not end before it is killed, however fast the machine is.
+    let attributes = attributes("while :; do sleep 1; done");
     let mut job = attributes.job();
     job.json["guest"]["qemu"] = json!("/nonexistent/qemu");
     let error = job.run().error();
