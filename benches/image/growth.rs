@@ -69,20 +69,20 @@ pub fn measure(scratch: &Path, sizes: &[Size]) -> Vec<Grown> {
     grown
 }
 
-/// What takes less than seconds is gone several times, an odd number of them: one run says little,
-/// and of four the median is the slower one in the middle.
-const LARGE: usize = 1_200_000;
+/// What is smaller than this takes less than seconds, and one run of that says little.
+const LARGE: usize = 1_000_000;
+
+/// How many times it is gone instead: an odd number, so that the median is one of them.
+const TURNS: usize = 5;
 
 /// For each size, the median of as many runs as it needs. Sizes take turns, so that what else the
 /// machine does meets all of them.
 fn round(way: Way, sizes: &[Size], places: &[Place], empty: &Place) -> Vec<(f64, Measured)> {
-    let repeats = |size: &Size| (LARGE / size.count).clamp(1, 5);
-    let most = sizes.iter().map(repeats).max().unwrap_or(0);
     let mut all: Vec<Vec<Measured>> = sizes.iter().map(|_| Vec::new()).collect();
     let mut starts = Vec::new();
-    for turn in 0..most {
+    for turn in 0..TURNS {
         for ((size, place), runs) in sizes.iter().zip(places).zip(&mut all) {
-            if turn < repeats(size) {
+            if turn == 0 || size.count < LARGE {
                 runs.push(measure::run(way, place, 0));
                 place.clear();
             }
