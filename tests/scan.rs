@@ -18,6 +18,13 @@ use make_disk_image::tree::scan::{self, Policy};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
+/// What the tests need, and the packages of it.
+const PROGRAMS: &[(&str, &str)] = &[
+    ("find", "findutils"),
+    ("getfattr", "attr"),
+    ("setfattr", "attr"),
+];
+
 /// What is done in a directory that was made before; numbers are taken modulo how many there are.
 #[derive(Debug, Clone)]
 enum Step {
@@ -129,11 +136,6 @@ fn hexadecimal(bytes: &[u8]) -> String {
 }
 
 fn is_what_find_lists(steps: &[Step]) {
-    listing::require(&[
-        ("find", "findutils"),
-        ("getfattr", "attr"),
-        ("setfattr", "attr"),
-    ]);
     let top = tempfile::tempdir().unwrap();
     build(top.path(), steps);
     let tree = scan::root(top.path(), Policy::FAITHFUL).unwrap();
@@ -144,6 +146,7 @@ fn is_what_find_lists(steps: &[Step]) {
 
 #[test]
 fn a_scan_is_what_find_lists() {
+    listing::require(PROGRAMS);
     let cases = match std::env::var("SCAN_TREES") {
         Ok(cases) => cases.parse().expect("SCAN_TREES is a number"),
         Err(_) => 100,
@@ -166,6 +169,7 @@ fn a_scan_is_what_find_lists() {
 
 #[test]
 fn an_attribute_s_name_may_begin_with_another_s() {
+    listing::require(PROGRAMS);
     is_what_find_lists(&[
         Step::File(0, b"a".to_vec(), 0o644, Vec::new()),
         Step::Attribute(0, 216, vec![0xab]),
