@@ -5,6 +5,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod listing;
+#[path = "common/runner.rs"]
+mod runner;
 
 use std::ffi::OsStr;
 use std::fs::{self, Permissions};
@@ -16,7 +18,6 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use make_disk_image::tree::scan::{self, Policy};
 use proptest::prelude::*;
-use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
 /// What the tests need, and the packages of it.
 const PROGRAMS: &[(&str, &str)] = &[
@@ -147,19 +148,7 @@ fn is_what_find_lists(steps: &[Step]) {
 #[test]
 fn a_scan_is_what_find_lists() {
     listing::require(PROGRAMS);
-    let cases = match std::env::var("SCAN_TREES") {
-        Ok(cases) => cases.parse().expect("SCAN_TREES is a number"),
-        Err(_) => 100,
-    };
-    let config = Config {
-        cases,
-        failure_persistence: None,
-        ..Config::default()
-    };
-    // The same directories every time; another number of them has other ones too.
-    let seed = [u8::try_from(cases % 251).unwrap(); 32];
-    let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &seed);
-    TestRunner::new_with_rng(config, rng)
+    runner::runner("SCAN_TREES", 100)
         .run(&steps(), |steps| {
             is_what_find_lists(&steps);
             Ok(())

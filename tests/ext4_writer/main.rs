@@ -21,4 +21,6 @@ mod images;
 mod kernel;
 mod limits;
 mod random;
+#[path = "../common/runner.rs"]
+mod runner;
 mod sizes;

@@ -6,11 +6,11 @@ use make_disk_image::tree::{
     Content, DataRange, Device, Inode, InodeId, Kind, Metadata, Source, Timestamp, Tree, Xattr,
 };
 use proptest::prelude::*;
-use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
 use crate::common::scratch;
 use crate::images::*;
 use crate::kernel::mount_and_compare;
+use crate::runner::runner;
 
 /// One entry: what it is, its name, and which of the directories so far it goes into.
 #[derive(Debug, Clone)]
@@ -196,25 +196,9 @@ fn build(entries: Vec<Entry>) -> Tree {
 
 #[test]
 fn random_trees_are_clean_and_as_they_were() {
-    let cases = match std::env::var("EXT4_TREES") {
-        Ok(cases) => cases.parse().expect("EXT4_TREES is a number"),
-        Err(_) => 200,
-    };
-    let config = Config {
-        cases,
-        failure_persistence: None,
-        max_shrink_iters: 200,
-        ..Config::default()
-    };
-    // The same trees every time; another number of them has other trees too.
-    let rng = TestRng::from_seed(
-        RngAlgorithm::ChaCha,
-        &[u8::try_from(cases % 251).unwrap(); 32],
-    );
-    let mut runner = TestRunner::new_with_rng(config, rng);
     let directory = scratch();
     let trees = (proptest::collection::vec(entry(), 0..60), 0u64..4);
-    runner
+    runner("EXT4_TREES", 200)
         .run(&trees, |(entries, room)| {
             let tree = Arc::new(build(entries));
             // With no room to spare, and with some.
