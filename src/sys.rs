@@ -1,6 +1,7 @@
 //! System calls that no crate wraps safely. The only module with `unsafe`.
 #![allow(unsafe_code)]
 
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
@@ -57,4 +58,24 @@ pub fn ignores(signal: Signal) -> bool {
         action.assume_init()
     };
     action.sa_sigaction == nix::libc::SIG_IGN
+}
+
+/// The flags of the inode that `file` is open on, as chattr(1) sets them (`FS_IOC_GETFLAGS`,
+/// ioctl_iflags(2)).
+///
+/// # Errors
+/// Where its file system has no flags, mostly `ENOTTY`.
+pub fn inode_flags(file: &impl AsFd) -> nix::Result<u32> {
+    let mut flags: nix::libc::c_int = 0;
+    // SAFETY: the descriptor is open as long as `file` is borrowed, and the kernel writes an int,
+    // whatever the long in the number of this call says.
+    let result = unsafe {
+        nix::libc::ioctl(
+            file.as_fd().as_raw_fd(),
+            nix::libc::FS_IOC_GETFLAGS,
+            &raw mut flags,
+        )
+    };
+    nix::errno::Errno::result(result)?;
+    Ok(flags.cast_unsigned())
 }

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use super::report::{Entry, Record, RecordKind, Report};
 use super::seeds;
 use crate::escape;
-use crate::tree::{Device, Directory, Inode, InodeId, Kind, Metadata, Timestamp, Tree};
+use crate::tree::{Device, Directory, Flags, Inode, InodeId, Kind, Metadata, Timestamp, Tree};
 
 /// Puts what `report` says of the root file system into `tree`: everything that is new or changed,
 /// and takes out what the guest deleted. What is below `store` stays as it is, and so do seeds.
@@ -112,6 +112,11 @@ fn metadata(record: &Record, time: Timestamp) -> Metadata {
         uid: record.uid,
         gid: record.gid,
         mtime: record.time().min(time),
+        flags: match record.kind {
+            RecordKind::File => Flags::of_file(record.flags),
+            RecordKind::Directory => Flags::of_directory(record.flags),
+            _ => Flags::default(),
+        },
         xattrs: record.attributes().into(),
     }
 }
@@ -148,6 +153,7 @@ mod tests {
             uid: 1,
             gid: 2,
             mtime: (seconds, 5),
+            flags: 0,
             xattrs: Vec::new(),
         };
         Entry { record, content }
@@ -202,6 +208,33 @@ mod tests {
              directory 0755 0:0 1.000000000 /nix/var/nix\n\
              directory 0755 0:0 1.000000000 /nix/var/nix/db\n"
         );
+    }
+
+    #[test]
+    fn inode_flags_come_in_where_ext4_holds_them() {
+        let mut entries = vec![
+            entry(0, "etc/kept", RecordKind::Directory, 7),
+            entry(0, "etc/file", RecordKind::File, 7),
+            entry(0, "etc/link", RecordKind::Symlink(b"x".to_vec()), 7),
+        ];
+        for entry in &mut entries {
+            entry.record.flags = u32::MAX;
+        }
+        let report = Report {
+            paths: b"etc\0etc/kept\0etc/file\0etc/link\0".into(),
+            entries,
+            ..Report::default()
+        };
+        let mut tree = before();
+        root(&mut tree, &report, Path::new("/nix/store"), TIME).unwrap();
+        let text = listing(&tree);
+        for expected in [
+            "3 /etc/file\n  sync immutable append nodump noatime journal\n",
+            " /etc/kept\n  sync immutable append nodump noatime journal dirsync topdir\n",
+        ] {
+            assert!(text.contains(expected), "{text}");
+        }
+        assert!(text.ends_with(" /etc/link -> x\n"), "{text}");
     }
 
     #[test]

@@ -6,8 +6,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::Directory;
 use super::names::{Name, Names};
+use super::{Directory, Flags};
 
 /// Seconds and nanoseconds since 1970-01-01 UTC; `nanoseconds` is below 10^9.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -109,18 +109,21 @@ pub struct Metadata {
     pub gid: u32,
     /// Time of the last change of the bytes; the image's other times are made from it.
     pub mtime: Timestamp,
+    /// Flags; none but of regular files and directories.
+    pub flags: Flags,
     /// Extended attributes, sorted by name.
     pub xattrs: Xattrs,
 }
 
 impl Metadata {
-    /// `root:root`, [`Timestamp::STORE`], no attributes, and `mode` (0 to 0o7777).
+    /// `root:root`, [`Timestamp::STORE`], no flags, no attributes, and `mode` (0 to 0o7777).
     pub fn new(mode: u16) -> Metadata {
         Metadata {
             mode: mode & 0o7777,
             uid: 0,
             gid: 0,
             mtime: Timestamp::STORE,
+            flags: Flags::default(),
             xattrs: Xattrs::default(),
         }
     }

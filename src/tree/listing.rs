@@ -17,8 +17,8 @@ use crate::escape;
 /// ```
 ///
 /// that is: kind, mode, owner:group, mtime, size or device numbers, path; for a hard link the name
-/// of the same inode that came first. Indented lines below an inode's first name give extended
-/// attributes (values in hexadecimal) and, for a file with holes, the parts that are data as
+/// of the same inode that came first. Indented lines below an inode's first name give its flags,
+/// extended attributes (values in hexadecimal) and, for a file with holes, the parts that are data as
 /// offset+length. Names are escaped as [`escape::bytes`] does.
 pub fn listing(tree: &Tree) -> String {
     let mut out = String::new();
@@ -71,6 +71,9 @@ fn line(out: &mut String, tree: &Tree, id: InodeId, path: &str, first: Option<&s
         return;
     }
     out.push('\n');
+    if !metadata.flags.is_empty() {
+        let _ = writeln!(out, "  {}", metadata.flags);
+    }
     for Xattr { name, value } in &metadata.xattrs {
         let _ = write!(out, "  {}=0x", escape::bytes(name));
         for byte in value {
@@ -91,7 +94,7 @@ fn line(out: &mut String, tree: &Tree, id: InodeId, path: &str, first: Option<&s
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Content, DataRange, Device, Inode, Metadata, Timestamp};
+    use super::super::{Content, DataRange, Device, Flags, Inode, Metadata, Timestamp};
     use super::*;
 
     #[test]
@@ -120,6 +123,7 @@ mod tests {
             seconds: -2,
             nanoseconds: 7,
         };
+        metadata.flags = Flags::of_file(0x30);
         metadata.xattrs.push(Xattr {
             name: b"user.a"[..].into(),
             value: b"\0z"[..].into(),
@@ -127,7 +131,7 @@ mod tests {
         assert_eq!(
             listing(&tree),
             "directory 0755 0:0 1.000000000 /\n\
-             file 4711 0:0 -2.000000007 5000 /a\\nb\n  user.a=0x007a\n  data 4096+904\n\
+             file 4711 0:0 -2.000000007 5000 /a\\nb\n  immutable append\n  user.a=0x007a\n  data 4096+904\n\
              symlink 4711 0:0 1.000000000 /l -> to\\xff\n\
              fifo 4711 0:0 1.000000000 /p\n\
              socket 4711 0:0 1.000000000 /s\n\

@@ -5,6 +5,7 @@
 
 mod chmod;
 mod directory;
+mod flags;
 pub mod graft;
 mod inode;
 pub mod listing;
@@ -15,6 +16,7 @@ pub mod scan;
 
 pub use chmod::Chmod;
 pub use directory::Directory;
+pub use flags::Flags;
 pub use inode::{
     Content, DataRange, Device, Inode, Kind, Metadata, Source, SourceDirectory, SourceFile,
     Timestamp, Xattr, Xattrs,

@@ -179,6 +179,52 @@ fn the_kernel_finds_what_the_sources_have() {
 }
 
 #[test]
+fn inode_flags_of_the_sources_are_in_the_image() {
+    let scratch = scratch();
+    // Another disk, so that nothing that can't be removed is left where a test ends early.
+    let disk = small_disk(scratch.path());
+    let source = disk.0.join("source");
+    fs::create_dir(&source).unwrap();
+    // What each keeps, and what it has besides that Linux does nothing with on ext4. (To journal
+    // data takes a capability that machines in a cloud don't have.)
+    for (name, kept, dropped) in [
+        ("file", "+SiadA", "+suct"),
+        ("directory", "+SiadADT", "+suctP"),
+    ] {
+        let path = source.join(name);
+        match name {
+            "file" => fs::write(&path, "x").unwrap(),
+            _ => fs::create_dir(&path).unwrap(),
+        }
+        stdout(command("chattr").args([dropped, kept]).arg(&path));
+    }
+    fs::write(source.join("plain"), "x").unwrap();
+    nix::unistd::mkfifo(&source.join("fifo"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let tree = scan::root(&source, Policy::FAITHFUL).unwrap();
+    let path = scratch.path().join("image");
+    write(&image(tree, 16 << 20), &path, &|_| {}).unwrap();
+    check(&path);
+    drop(disk);
+
+    let mounted = Mounted::new(&["-o", "loop"], &path, scratch.path().join("image-mounted"));
+    let flags = |name: &str| {
+        let line = stdout(command("lsattr").arg("-d").arg(mounted.0.join(name)));
+        line.split(' ').next().unwrap().replace('-', "")
+    };
+    assert_eq!(flags("file"), "SiadAe");
+    assert_eq!(flags("directory"), "SDiadATe");
+    assert_eq!(flags("plain"), "e");
+    for refused in [
+        fs::write(mounted.0.join("file"), "y"),
+        fs::remove_file(mounted.0.join("file")),
+        fs::write(mounted.0.join("directory/new"), "y"),
+    ] {
+        let error = refused.unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::PermissionDenied);
+    }
+}
+
+#[test]
 fn every_length_is_clean() {
     let scratch = scratch();
     let source = scratch.path().join("source");

@@ -109,7 +109,6 @@ fn entry() -> impl Strategy<Value = Entry> {
                 name,
                 parent,
                 metadata: Metadata {
-                    mode,
                     uid,
                     gid,
                     mtime: Timestamp {
@@ -117,6 +116,7 @@ fn entry() -> impl Strategy<Value = Entry> {
                         nanoseconds,
                     },
                     xattrs: xattrs.into(),
+                    ..Metadata::new(mode)
                 },
             },
         )

@@ -233,7 +233,7 @@ impl<'a> Inodes<'a> {
             size: 0,
             links: 1,
             blocks: 0,
-            flags: 0,
+            flags: u64::from(metadata.flags.bits()),
             time: metadata.mtime,
             block: [0; 60],
             xattr_block: 0,

@@ -18,7 +18,7 @@ use crate::guest::job::{Area, Job};
 use crate::guest::report::{Record, RecordKind, Writer};
 use crate::layout::SECTOR;
 use crate::owner::Ids;
-use crate::tree::scan::xattrs;
+use crate::tree::scan::{flags, xattrs};
 
 /// Where the report goes.
 const DISK: &str = "/dev/vdb";
@@ -90,6 +90,12 @@ fn file<W: io::Write>(
         RecordKind::Link(_) => Vec::new(),
         _ => xattrs::read(&here).with_context(name)?,
     };
+    let flags = match kind {
+        RecordKind::File | RecordKind::Directory => flags::open(&here)
+            .and_then(|file| flags::read(&file))
+            .with_context(name)?,
+        _ => 0,
+    };
     let pairs = xattrs.iter().map(|x| (x.name.to_vec(), x.value.to_vec()));
     let record = Record {
         volume,
@@ -101,6 +107,7 @@ fn file<W: io::Write>(
             stat.mtime(),
             u32::try_from(stat.mtime_nsec()).with_context(name)?,
         ),
+        flags,
         xattrs: pairs.collect(),
         kind,
     };

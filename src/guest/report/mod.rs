@@ -35,6 +35,8 @@ pub struct Record {
     pub gid: u32,
     /// Time of the last change of the bytes: seconds since 1970, and nanoseconds.
     pub mtime: (i64, u32),
+    /// Flags, as `FS_IOC_GETFLAGS` gives them.
+    pub flags: u32,
     /// Extended attributes, sorted by name.
     pub xattrs: Vec<(Vec<u8>, Vec<u8>)>,
 }
@@ -95,6 +97,7 @@ mod tests {
             uid: 4_000_000_000,
             gid: 7,
             mtime: (-1, 999_999_999),
+            flags: 0x8_0010,
             xattrs: vec![(b"user.\n".to_vec(), b"a\n\0=b".to_vec())],
         }
     }

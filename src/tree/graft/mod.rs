@@ -179,6 +179,8 @@ fn stage(
         let parent = stock.insert(InodeId::ROOT, number.to_string().as_bytes(), holder)?;
         if is_below(&path, store_dir) {
             policy.hard_links = HardLinks::Complete;
+            // A NAR has none: they would be what somebody did to this machine's store.
+            policy.flags = false;
         }
         holders.push(parent);
         wanted.push(Source {

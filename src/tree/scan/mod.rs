@@ -5,6 +5,7 @@
 //! threads nor on the order in which the kernel lists a directory.
 
 mod assemble;
+pub(crate) mod flags;
 mod holes;
 mod listed;
 mod policy;

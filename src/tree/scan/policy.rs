@@ -14,6 +14,8 @@ pub struct Policy {
     /// What only means something on the machine that builds (labels of its security modules,
     /// marks of overlayfs, ACLs of NFS) is never kept.
     pub xattrs: bool,
+    /// Whether flags are kept ([`super::super::Flags`]).
+    pub flags: bool,
     /// Whether holes stay holes.
     pub holes: bool,
 }
@@ -48,6 +50,7 @@ impl Policy {
         mtime: Mtime::Fixed(Timestamp::STORE),
         hard_links: HardLinks::Broken,
         xattrs: false,
+        flags: false,
         holes: false,
     };
 
@@ -58,6 +61,7 @@ impl Policy {
             mtime: Mtime::Fixed(time),
             hard_links: HardLinks::Kept,
             xattrs: false,
+            flags: false,
             holes: false,
         }
     }
@@ -67,6 +71,7 @@ impl Policy {
         mtime: Mtime::Kept,
         hard_links: HardLinks::Kept,
         xattrs: true,
+        flags: true,
         holes: true,
     };
 }

@@ -13,9 +13,9 @@ use nix::fcntl::{AtFlags, OFlag, readlink, readlinkat};
 use nix::sys::stat::{FileStat, Mode, SFlag, fstatat, lstat, major, minor, stat};
 use nix::unistd::{AccessFlags, access};
 
-use super::super::{DataRange, Device, Kind, Metadata, Timestamp, Xattrs};
+use super::super::{DataRange, Device, Flags, Kind, Metadata, Timestamp, Xattrs};
 use super::policy::{HardLinks, Mtime, Policy};
-use super::{holes, xattrs};
+use super::{flags, holes, xattrs};
 
 /// Whether the last name of a path is followed where it is a symlink.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,7 +38,7 @@ pub struct Shared {
 /// What one name stands for.
 #[derive(Debug)]
 pub struct Found {
-    /// Mode, owner, time, attributes.
+    /// Mode, owner, time, flags, attributes.
     pub metadata: Metadata,
     /// What it is.
     pub what: What,
@@ -210,6 +210,11 @@ impl Reader {
                 nanoseconds: u32::try_from(stat.st_mtime_nsec).map_err(|_| invalid("its time"))?,
             },
         };
+        let flags = match SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT {
+            SFlag::S_IFREG => Flags::of_file(self.flags(&path)?),
+            SFlag::S_IFDIR => Flags::of_directory(self.flags(&path)?),
+            _ => Flags::default(),
+        };
         let mut xattrs = Xattrs::default();
         if self.policy.xattrs {
             let found = xattrs::read(&path());
@@ -220,9 +225,18 @@ impl Reader {
         let mode = u16::try_from(stat.st_mode & 0o7777).map_err(|_| invalid("its mode"))?;
         Ok(Metadata {
             mtime,
+            flags,
             xattrs,
             ..Metadata::new(mode)
         })
+    }
+
+    fn flags(self, path: impl Fn() -> PathBuf) -> Result<u32, Failure> {
+        if !self.policy.flags {
+            return Ok(0);
+        }
+        let file = flags::open(&path()).map_err(|cause| ("opening", cause))?;
+        flags::read(&file).map_err(|cause| ("reading the flags of", cause))
     }
 
     /// Checks that a regular file can be read, and looks for holes in it.
