@@ -222,7 +222,9 @@ fn an_image_has_what_the_guest_left_and_no_seeds() {
     let script = "mkdir -p /var/lib/systemd /var/kept; echo seed >/var/lib/systemd/random-seed; \
                   echo id >/etc/machine-id; rm /etc/NIXOS-not-there /gone; \
                   echo x >/var/kept/file; ln /var/kept/file /var/kept/twin; chmod 2750 /var/kept; \
-                  chown 417:418 /var/kept/file; mkfifo /var/kept/pipe || true";
+                  chown 417:418 /var/kept/file; mkfifo /var/kept/pipe || true; \
+                  PATH=${fixture.pkgs.e2fsprogs}/bin:$PATH; \
+                  chattr +ad /var/kept/file; chattr +i /var/kept /flagged";
     let attributes = attributes(&script.replace("/etc/NIXOS-not-there ", ""));
     let images = ["1", "2"].map(|cores| {
         let mut job = attributes.job();
@@ -231,6 +233,7 @@ fn an_image_has_what_the_guest_left_and_no_seeds() {
             "contents",
             json!([
                 { "source": "/etc/hostname", "target": "/gone" },
+                { "source": "/etc/hostname", "target": "/flagged" },
                 { "source": "/etc/hostname", "target": "/owned", "user": "app", "group": "app" },
             ]),
         );
@@ -258,7 +261,10 @@ fn an_image_has_what_the_guest_left_and_no_seeds() {
     for (path, expected) in [
         ("/owned", "User:   417   Group:   418"),
         ("/var/kept", "Mode:  02750"),
+        ("/var/kept", "Flags: 0x80010"),
         ("/var/kept/file", "Links: 2"),
+        ("/var/kept/file", "Flags: 0x80060"),
+        ("/flagged", "Flags: 0x80010"),
         ("/var/kept/twin", "User:   417   Group:   418"),
         ("/etc/passwd", "mtime: 0x00000001:00000000"),
         ("/dev", "Mode:  0755"),
