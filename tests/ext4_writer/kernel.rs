@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use make_disk_image::tree::{Inode, InodeId, Kind, Source, Tree};
 
-use crate::common::{command, run, scratch, stdout};
+use crate::common::{command, next, run, said, scratch, stdout};
 use crate::images::*;
 
 /// A mounted image, unmounted when dropped.
@@ -225,4 +225,38 @@ fn big_directories_take_and_lose_files() {
         }
     }
     mount.unmount();
+}
+
+/// `tune2fs` writes no new checksum into index blocks without a free entry, and only says so.
+#[test]
+fn big_directories_are_whole_after_tune2fs_has_changed_the_uuid() {
+    let directory = scratch();
+    let mut tree = empty_tree();
+    // 15 names of 255 bytes fill a leaf: indexes whose root is as full as it can be, whose first node
+    // is, and what is next to them.
+    let leaves = [505, 506, 507, 509, 510].map(|leaves| (leaves.to_string(), 15 * leaves, 255));
+    let store = ("store".to_owned(), 40_000, 60);
+    for (name, count, length) in leaves.into_iter().chain([store]) {
+        let top = tree
+            .insert(InodeId::ROOT, name.as_bytes(), crate::images::directory())
+            .unwrap();
+        let one = tree.insert(top, b"0", file(b"")).unwrap();
+        for number in 1..count {
+            let name = format!("{number:0>length$}");
+            tree.link(top, name.as_bytes(), one).unwrap();
+        }
+    }
+    let tree = Arc::new(tree);
+    let length = smallest(&tree, 16 * MIB);
+    let image = make(directory.path(), &tree, length);
+    for mut tune in [command("tune2fs"), next::program("usr/sbin/tune2fs")] {
+        let output = run(tune.args(["-U", "random"]).arg(&image));
+        let text = said(&output);
+        assert!(
+            output.status.success() && !text.contains("e2fsck"),
+            "{text}"
+        );
+        check_changed(&image);
+        mount_and_compare(&image, &tree);
+    }
 }

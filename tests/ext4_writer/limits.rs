@@ -120,6 +120,11 @@ fn names_and_links_that_are_too_many_or_too_long_are_told() {
     let mut tree = empty_tree();
     let name = [b'n'; 256];
     tree.insert(InodeId::ROOT, &name, file(b"")).unwrap();
+    let below = tree.insert(InodeId::ROOT, b"below", directory()).unwrap();
+    // More than a block, which is what a forged report of a guest may have.
+    for (length, byte) in [(4073, b'a'), (4076, b'b'), (5000, b'c'), (70_000, b'd')] {
+        tree.insert(below, &vec![byte; length], file(b"")).unwrap();
+    }
     let top = tree.insert(InodeId::ROOT, b"top", directory()).unwrap();
     let linked = tree.insert(top, b"linked", file(b"")).unwrap();
     for number in 1..=65_000 {
@@ -130,9 +135,17 @@ fn names_and_links_that_are_too_many_or_too_long_are_told() {
     tree.insert(InodeId::ROOT, b"lost+found", file(b""))
         .unwrap();
     let name = "n".repeat(256);
+    let long = |length: usize, byte: &str| {
+        let name = byte.repeat(length);
+        format!("/below/{name}: a name of {length} bytes; ext4 holds 255")
+    };
     assert_eq!(
         problems(&tree),
         [
+            long(4073, "a"),
+            long(4076, "b"),
+            long(5000, "c"),
+            long(70_000, "d"),
             "/lost+found: not a directory; ext4 keeps this name for fsck".to_owned(),
             format!("/{name}: a name of 256 bytes; ext4 holds 255"),
             "/top/linked: name number 65001 of one file; ext4 holds 65000".to_owned(),
