@@ -63,12 +63,16 @@ fn report(disk: &Disk) {
     if let Some(sizes) = &disk.sizes {
         log::info!("{sizes}");
     }
+    if let Some(cramped) = &disk.cramped {
+        log::warn!("{cramped}");
+    }
     let usage = disk.root.usage();
     log::info!("{}", disk.layout);
     log::info!(
-        "root file system: {} bytes, {} of them free for users; {} inodes, {} used",
+        "root file system: {} bytes, {} of them free for users and {} for root; {} inodes, {} used",
         usage.length,
         usage.available,
+        usage.available_to_root,
         usage.inodes,
         usage.inodes_used
     );

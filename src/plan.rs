@@ -1,6 +1,7 @@
 //! The disk planned: how large it is, how it is divided, and where everything on the root file
 //! system goes. Nothing here reads the clock, draws a random number or touches a file.
 
+mod margin;
 mod sizes;
 #[cfg(test)]
 mod tests;
@@ -14,6 +15,7 @@ use crate::layout::{self, Layout, MEBIBYTE};
 use crate::spec::{DiskSize, Spec};
 use crate::tree::{Timestamp, Tree};
 
+pub use margin::Cramped;
 pub use sizes::Sizes;
 
 /// A disk whose table and root file system are known to the byte.
@@ -24,6 +26,8 @@ pub struct Disk {
     pub root: Box<dyn Plan>,
     /// How the size came about, where it was ours to choose.
     pub sizes: Option<Sizes>,
+    /// That it has hardly any room, where the size was not ours to choose.
+    pub cramped: Option<Cramped>,
 }
 
 /// Plans the disk of `spec` with `tree` as its root file system.
@@ -43,6 +47,7 @@ pub fn disk(spec: &Spec, tree: &Arc<Tree>, format: &dyn Format) -> Result<Disk> 
     let planner = Planner {
         spec,
         tree: counted.as_ref(),
+        margin: margin::margin(&spec.system),
     };
     match spec.size {
         DiskSize::Auto { additional_space } => planner.automatic(additional_space),
@@ -54,25 +59,29 @@ pub fn disk(spec: &Spec, tree: &Arc<Tree>, format: &dyn Format) -> Result<Disk> 
 struct Planner<'a> {
     spec: &'a Spec,
     tree: &'a dyn Counted,
+    /// Bytes that users get beyond the additional space.
+    margin: u64,
 }
 
 impl Planner<'_> {
     fn automatic(&self, additional_space: u64) -> Result<Disk> {
         // Before the plan that is kept: each takes memory for every file.
         let smallest = self.smallest_root(0)?;
-        let needed = self.smallest_root(additional_space).with_context(|| {
+        let free = additional_space.saturating_add(self.margin);
+        let needed = self.smallest_root(free).with_context(|| {
             format!(
                 "additionalSpace is {additional_space} bytes, and without it the root file system \
                  has {smallest}: set additionalSpace to less"
             )
         })?;
         let length = layout::minimal_disk_length(self.spec.table, self.spec.boot_end, needed)?;
-        let (layout, root) = self.first_that_holds(length, additional_space)?;
+        let (layout, root) = self.first_that_holds(length, free)?;
         let sizes = Sizes::new(smallest, root.as_ref(), layout.disk_length);
         Ok(Disk {
             layout,
             root,
             sizes: Some(sizes),
+            cramped: None,
         })
     }
 
@@ -81,26 +90,49 @@ impl Planner<'_> {
             .checked_mul(MEBIBYTE)
             .with_context(|| format!("diskSize {mebibytes} MiB is more than a disk can have"))?;
         let layout = self.layout(length)?;
-        match self.root(&layout) {
-            Ok(root) => Ok(Disk {
+        let root = match self.root(&layout) {
+            Ok(root) => root,
+            Err(PlanError::TooSmall { needed, inodes, .. }) => bail!(
+                "the root file system needs {needed} bytes and {inodes} inodes; diskSize is \
+                 {mebibytes} MiB, which leaves {} bytes to the root partition: set diskSize to at \
+                 least {} or to \"auto\"",
+                layout.root_length(),
+                self.advised(length)?
+            ),
+            Err(error) => return Err(error).context("planning the root file system"),
+        };
+        let usage = root.usage();
+        if usage.available >= self.margin {
+            return Ok(Disk {
                 layout,
                 root,
                 sizes: None,
-            }),
-            Err(PlanError::TooSmall { needed, inodes, .. }) => {
-                let start =
-                    layout::smallest_disk_length(self.spec.table, self.spec.boot_end, needed)?;
-                let (smallest, _) = self.first_that_holds(start.max(length + MEBIBYTE), 0)?;
-                bail!(
-                    "the root file system needs {needed} bytes and {inodes} inodes; diskSize is \
-                     {mebibytes} MiB, which leaves {} bytes to the root partition: set diskSize \
-                     to at least {} or to \"auto\"",
-                    layout.root_length(),
-                    smallest.disk_length / MEBIBYTE
-                )
-            }
-            Err(error) => Err(error).context("planning the root file system"),
+                cramped: None,
+            });
         }
+        // Not beside another plan: each takes memory for every file.
+        drop(root);
+        let cramped = Cramped {
+            mebibytes,
+            usage,
+            margin: self.margin,
+            advised: self.advised(length).ok(),
+        };
+        Ok(Disk {
+            root: self.root(&layout)?,
+            layout,
+            sizes: None,
+            cramped: Some(cramped),
+        })
+    }
+
+    /// The smallest diskSize above `length` bytes that leaves the margin, in MiB.
+    fn advised(&self, length: u64) -> Result<u64> {
+        let needed = self.smallest_root(self.margin)?;
+        let start = layout::smallest_disk_length(self.spec.table, self.spec.boot_end, needed)?;
+        let start = start.max(length.saturating_add(MEBIBYTE));
+        let (layout, _) = self.first_that_holds(start, self.margin)?;
+        Ok(layout.disk_length / MEBIBYTE)
     }
 
     /// The first disk of `length` bytes or somewhat more whose root file system holds the tree and

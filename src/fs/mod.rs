@@ -56,8 +56,10 @@ pub trait Plan: Send + Sync {
 pub struct Usage {
     /// Length of the file system in bytes.
     pub length: u64,
-    /// Bytes an ordinary user can still fill: free blocks less the reserved ones.
+    /// Bytes an ordinary user can still fill, as Linux counts them: `f_bavail` of statfs(2).
     pub available: u64,
+    /// Bytes root can still fill, which are those that Linux doesn't keep for itself.
+    pub available_to_root: u64,
     /// Inodes in all.
     pub inodes: u64,
     /// Inodes taken, those of the file system itself included.
@@ -95,7 +97,7 @@ pub trait Counted {
     fn plan(&self, length: u64) -> Result<Box<dyn Plan>, PlanError>;
 
     /// The smallest file system, in bytes, that holds the tree and leaves `free` bytes to ordinary
-    /// users.
+    /// users ([`Usage::available`]); with 0 it may be full to the last block, for root too.
     ///
     /// # Errors
     /// [`PlanError::Unrepresentable`] when no file system is large enough.

@@ -25,6 +25,7 @@ impl Plan for Chosen {
         Usage {
             length: self.length,
             available: 0,
+            available_to_root: 0,
             inodes: 0,
             inodes_used: 0,
         }

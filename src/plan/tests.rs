@@ -1,7 +1,8 @@
+use super::margin::FIRST_BOOT;
 use super::*;
 
 use crate::fs::Ext4;
-use crate::spec::{self, PartitionTable};
+use crate::spec::{self, PartitionTable, System};
 use crate::tree::{Content, Inode, InodeId, Kind, Metadata, Source};
 
 /// A tree with one file of `data` bytes that nobody will read.
@@ -53,9 +54,13 @@ fn the_size_that_an_error_names_is_the_smallest_that_works() {
             );
             let named = error.split("at least ").nth(1).unwrap();
             let named: u64 = named.split(' ').next().unwrap().parse().unwrap();
-            disk(&sized(named), &tree, &Ext4).unwrap();
-            let error = message(&sized(named - 1), &tree);
-            assert!(error.contains("inodes; diskSize is"), "{error}");
+            let works = disk(&sized(named), &tree, &Ext4).unwrap();
+            assert!(works.root.usage().available >= FIRST_BOOT);
+            assert_eq!(works.cramped, None);
+            match disk(&sized(named - 1), &tree, &Ext4) {
+                Ok(disk) => assert_eq!(disk.cramped.unwrap().advised, Some(named)),
+                Err(error) => assert!(error.to_string().contains("inodes; diskSize is"), "{error}"),
+            }
         }
     }
 }
@@ -66,12 +71,12 @@ fn an_error_about_the_size_has_bytes_inodes_and_the_cure() {
     assert_eq!(
         message(&spec, &tree(100 * MEBIBYTE)),
         "the root file system needs 116424704 bytes and 12 inodes; diskSize is 300 MiB, which \
-         leaves 44040192 bytes to the root partition: set diskSize to at least 370 or to \"auto\""
+         leaves 44040192 bytes to the root partition: set diskSize to at least 420 or to \"auto\""
     );
 }
 
 #[test]
-fn additional_space_is_free_for_users() {
+fn additional_space_and_a_first_boot_s_are_free_for_users() {
     for table in [
         PartitionTable::None,
         PartitionTable::Legacy,
@@ -83,19 +88,59 @@ fn additional_space_is_free_for_users() {
                 let spec = spec(table, DiskSize::Auto { additional_space });
                 let disk = disk(&spec, &tree(data * MEBIBYTE), &Ext4).unwrap();
                 let usage = disk.root.usage();
-                assert!(
-                    usage.available >= additional_space,
-                    "{table:?} {data} {free}"
-                );
+                let free_for_users = additional_space + FIRST_BOOT;
+                assert!(usage.available >= free_for_users, "{table:?} {data} {free}");
+                // What only root can fill: 5 %.
+                let only_root = usage.length / 20 / 4096 * 4096;
+                assert_eq!(usage.available_to_root - usage.available, only_root);
+                assert!(disk.cramped.is_none());
                 assert!(usage.length <= disk.layout.root_length());
                 // The rounding of nixpkgs, the end of a GPT partition, and reserved blocks.
-                let surplus = usage.available - additional_space;
+                let surplus = usage.available - free_for_users;
                 assert!(
                     surplus < 20 * MEBIBYTE,
                     "{table:?} {data} {free}: {surplus}"
                 );
             }
         }
+    }
+}
+
+#[test]
+fn a_fixed_size_without_room_to_write_is_told() {
+    let spec = spec(PartitionTable::Efi, DiskSize::Fixed { mebibytes: 380 });
+    let disk = disk(&spec, &tree(100 * MEBIBYTE), &Ext4).unwrap();
+    assert!(disk.root.usage().length <= disk.layout.root_length());
+    assert_eq!(
+        disk.cramped.unwrap().to_string(),
+        "diskSize is 380 MiB, which leaves 1826816 bytes of the root file system to users and 8220672 \
+         to root; a first boot may write 25165824 bytes, as root and as others: set diskSize to at least 420 or to \"auto\""
+    );
+    let cramped = Cramped {
+        advised: None,
+        ..disk.cramped.unwrap()
+    };
+    let text = cramped.to_string();
+    let end = " others, and no disk with this partition table has more room";
+    assert!(text.ends_with(end), "{text}");
+}
+
+#[test]
+fn an_image_of_a_store_needs_no_room_to_boot() {
+    let tree = tree(100 * MEBIBYTE);
+    for size in [
+        DiskSize::Auto {
+            additional_space: 0,
+        },
+        DiskSize::Fixed { mebibytes: 120 },
+    ] {
+        let spec = Spec {
+            system: System::StoreOnly,
+            ..spec(PartitionTable::None, size)
+        };
+        let disk = disk(&spec, &tree, &Ext4).unwrap();
+        assert_eq!(disk.cramped, None);
+        assert!(disk.layout.disk_length <= 120 * MEBIBYTE);
     }
 }
 

@@ -9,6 +9,7 @@
 )]
 
 pub mod listing;
+pub mod mount;
 pub mod next;
 pub mod nix;
 pub mod oracles;

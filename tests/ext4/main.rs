@@ -11,7 +11,7 @@ mod source;
 use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::os::unix::fs::{FileExt, MetadataExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -21,6 +21,7 @@ use make_disk_image::tree::scan::{self, Policy};
 use make_disk_image::tree::{InodeId, Metadata, Timestamp, Tree};
 use uuid::Uuid;
 
+use common::mount::Mount;
 use common::{command, oracles, run, said, scratch, stdout};
 use source::fill;
 
@@ -60,29 +61,12 @@ fn check(image: &Path) {
     oracles::check_by_mkext4(image, false);
 }
 
-/// A loop mount, undone when dropped.
-struct Mounted(PathBuf);
-
-impl Mounted {
-    fn new(arguments: &[&str], what: &Path, at: PathBuf) -> Mounted {
-        fs::create_dir(&at).unwrap();
-        stdout(command("mount").args(arguments).arg(what).arg(&at));
-        Mounted(at)
-    }
-}
-
-impl Drop for Mounted {
-    fn drop(&mut self) {
-        stdout(command("umount").arg(&self.0));
-    }
-}
-
 /// A disk of 32 MiB with the file system of `mkfs.ext4`, mounted in `scratch`.
-fn small_disk(scratch: &Path) -> Mounted {
+fn small_disk(scratch: &Path) -> Mount {
     let disk = scratch.join("disk");
     File::create(&disk).unwrap().set_len(32 << 20).unwrap();
     stdout(command("mkfs.ext4").arg("-q").arg(&disk));
-    Mounted::new(&["-o", "loop"], &disk, scratch.join("mounted"))
+    Mount::new(&disk, "rw")
 }
 
 /// Everything below `root` but `lost+found`, one line each, by the kernel's word.
@@ -148,10 +132,10 @@ fn the_kernel_finds_what_the_sources_have() {
     check(&path);
     assert!(fs::metadata(&path).unwrap().blocks() * 512 < 80 << 20);
 
-    let mounted = Mounted::new(&["-o", "loop,ro"], &path, scratch.path().join("mounted"));
-    assert_eq!(listing(&mounted.0), listing(&source));
+    let mounted = Mount::new(&path, "ro");
+    assert_eq!(listing(mounted.path()), listing(&source));
     for name in ["sparse", "holes", "hole"] {
-        let kept = fs::metadata(mounted.0.join(name)).unwrap().blocks();
+        let kept = fs::metadata(mounted.path().join(name)).unwrap().blocks();
         let had = fs::metadata(source.join(name)).unwrap().blocks();
         // Blocks of extents count as well, and the source's may be fewer and longer.
         assert!(
@@ -159,16 +143,9 @@ fn the_kernel_finds_what_the_sources_have() {
             "{name}: {kept} blocks, {had} in the source"
         );
     }
-    let found = stdout(command("stat").args(["-f", "-c", "%a %S"]).arg(&mounted.0));
-    let numbers: Vec<u64> = found
-        .split_whitespace()
-        .map(|n| n.parse().unwrap())
-        .collect();
     let usage = counted(&Arc::new(tree)).plan(length).unwrap().usage();
-    // The kernel keeps back 2 % or 4096 blocks for itself, whichever is less.
-    let kernel = (length / 4096 / 50).min(4096) * 4096;
     assert!(usage.available >= free);
-    assert_eq!(numbers[0] * numbers[1], usage.available - kernel);
+    assert_eq!(mounted.available(), usage.available);
     drop(mounted);
 
     // A second image of the same tree has the same bytes.
@@ -183,7 +160,7 @@ fn inode_flags_of_the_sources_are_in_the_image() {
     let scratch = scratch();
     // Another disk, so that nothing that can't be removed is left where a test ends early.
     let disk = small_disk(scratch.path());
-    let source = disk.0.join("source");
+    let source = disk.path().join("source");
     fs::create_dir(&source).unwrap();
     // What each keeps, and what it has besides that Linux does nothing with on ext4. (To journal
     // data takes a capability that machines in a cloud don't have.)
@@ -206,18 +183,18 @@ fn inode_flags_of_the_sources_are_in_the_image() {
     check(&path);
     drop(disk);
 
-    let mounted = Mounted::new(&["-o", "loop"], &path, scratch.path().join("image-mounted"));
+    let mounted = Mount::new(&path, "rw");
     let flags = |name: &str| {
-        let line = stdout(command("lsattr").arg("-d").arg(mounted.0.join(name)));
+        let line = stdout(command("lsattr").arg("-d").arg(mounted.path().join(name)));
         line.split(' ').next().unwrap().replace('-', "")
     };
     assert_eq!(flags("file"), "SiadAe");
     assert_eq!(flags("directory"), "SDiadATe");
     assert_eq!(flags("plain"), "e");
     for refused in [
-        fs::write(mounted.0.join("file"), "y"),
-        fs::remove_file(mounted.0.join("file")),
-        fs::write(mounted.0.join("directory/new"), "y"),
+        fs::write(mounted.path().join("file"), "y"),
+        fs::remove_file(mounted.path().join("file")),
+        fs::write(mounted.path().join("directory/new"), "y"),
     ] {
         let error = refused.unwrap_err();
         assert_eq!(error.kind(), std::io::ErrorKind::PermissionDenied);
@@ -289,13 +266,13 @@ fn large_files_come_back() {
     let path = scratch.path().join("image");
     write(&image(tree, length), &path, &|_| {}).unwrap();
     check(&path);
-    let mounted = Mounted::new(&["-o", "loop,ro"], &path, scratch.path().join("mounted"));
+    let mounted = Mount::new(&path, "ro");
     stdout(
         command("cmp")
             .arg(source.join("dense"))
-            .arg(mounted.0.join("dense")),
+            .arg(mounted.path().join("dense")),
     );
-    let sparse = fs::File::open(mounted.0.join("sparse")).unwrap();
+    let sparse = fs::File::open(mounted.path().join("sparse")).unwrap();
     assert_eq!(sparse.metadata().unwrap().len(), size);
     for place in places {
         let mut found = [0; 8];
@@ -312,12 +289,8 @@ fn a_full_file_system_is_an_error_with_figures() {
     fs::write(source.join("file"), vec![1; 12 << 20]).unwrap();
     let tree = scan::root(&source, Policy::FAITHFUL).unwrap();
     let image = image(tree, 64 << 20);
-    let small = Mounted::new(
-        &["-t", "tmpfs", "-o", "size=8m"],
-        Path::new("tmpfs"),
-        scratch.path().join("small"),
-    );
-    let path = small.0.join("image");
+    let small = Mount::with(&["-t", "tmpfs", "-o", "size=8m"], Path::new("tmpfs"));
+    let path = small.path().join("image");
     let error = format!("{:#}", write(&image, &path, &|_| {}).unwrap_err());
     let beginning = format!("writing {}: the image needs 1", path.display());
     assert!(error.contains(&beginning), "{error}");
@@ -339,7 +312,7 @@ fn a_disk_without_room_is_found_full_before_a_file_is_read() {
     let tree = scan::root(&source, Policy::FAITHFUL).unwrap();
     let image = image(tree, 64 << 20);
     let small = small_disk(scratch.path());
-    let path = small.0.join("image");
+    let path = small.path().join("image");
     let read = AtomicU64::new(0);
     let error = write(&image, &path, &|bytes| read.store(bytes, Ordering::Relaxed)).unwrap_err();
     let error = format!("{error:#}");
@@ -364,13 +337,9 @@ fn on_an_ext4_disk_an_image_has_the_same_bytes_and_keeps_its_holes() {
     let tree = scan::root(&source, Policy::FAITHFUL).unwrap();
     let image = image(tree, 64 << 20);
     let mounted = small_disk(scratch.path());
-    let memory = Mounted::new(
-        &["-t", "tmpfs"],
-        Path::new("tmpfs"),
-        scratch.path().join("memory"),
-    );
+    let memory = Mount::with(&["-t", "tmpfs"], Path::new("tmpfs"));
     let [on_disk, in_memory] = [&mounted, &memory].map(|place| {
-        let path = place.0.join("image");
+        let path = place.path().join("image");
         write(&image, &path, &|_| {}).unwrap();
         path
     });

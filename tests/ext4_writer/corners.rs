@@ -9,9 +9,10 @@ use std::sync::Arc;
 
 use make_disk_image::tree::{Content, DataRange, Device, InodeId, Kind, Source, Timestamp, Tree};
 
+use crate::common::mount::Mount;
 use crate::common::{command, next, run, said, scratch, stdout};
 use crate::images::*;
-use crate::kernel::{Mount, compare, mount_and_compare};
+use crate::kernel::{compare, mount_and_compare};
 
 /// Makes the smallest image of `tree` that has a little room, and compares.
 fn make_and_compare(tree: Tree) {

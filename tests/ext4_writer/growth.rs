@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use make_disk_image::tree::{InodeId, Tree};
 
+use crate::common::mount::Mount;
 use crate::common::{command, scratch, stdout};
 use crate::images::*;
-use crate::kernel::{Mount, mount_and_compare};
+use crate::kernel::mount_and_compare;
 
 fn tree() -> Arc<Tree> {
     let mut tree = empty_tree();

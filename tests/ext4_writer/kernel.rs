@@ -5,72 +5,14 @@ use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt};
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use make_disk_image::tree::{Inode, InodeId, Kind, Source, Tree};
 
+use crate::common::mount::Mount;
 use crate::common::{command, next, run, said, scratch, stdout};
 use crate::images::*;
-
-/// A mounted image, unmounted when dropped.
-pub struct Mount {
-    directory: PathBuf,
-    _scratch: tempfile::TempDir,
-    mounted: bool,
-}
-
-impl Mount {
-    /// Mounts `image` with the options `options`.
-    pub fn new(image: &Path, options: &str) -> Mount {
-        let scratch = scratch();
-        let directory = scratch.path().to_owned();
-        patiently(
-            command("mount")
-                .args(["-t", "ext4", "-o", &format!("loop,{options}")])
-                .arg(image)
-                .arg(&directory),
-        );
-        Mount {
-            directory,
-            _scratch: scratch,
-            mounted: true,
-        }
-    }
-
-    pub fn path(&self) -> &Path {
-        &self.directory
-    }
-
-    /// Unmounts; a failure is a failure of the test.
-    pub fn unmount(mut self) {
-        self.mounted = false;
-        patiently(command("umount").arg(&self.directory));
-    }
-}
-
-/// Runs a command that has to succeed within some tries: other tests take loop devices at the same
-/// time, and whoever looks at new devices keeps them busy for a moment.
-fn patiently(command: &mut Command) {
-    for _ in 0..20 {
-        if run(command).status.success() {
-            return;
-        }
-        std::thread::sleep(Duration::from_millis(250));
-    }
-    stdout(command);
-}
-
-impl Drop for Mount {
-    fn drop(&mut self) {
-        if self.mounted {
-            // The test has failed already.
-            let _ = command("umount").arg(&self.directory).status();
-        }
-    }
-}
 
 /// Every name, mode, owner, time, link, attribute and byte below `top` is that of `tree`, and
 /// there is nothing else but `lost+found`.

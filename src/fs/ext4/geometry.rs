@@ -132,6 +132,13 @@ impl Geometry {
         self.inodes_per_group * self.groups
     }
 
+    /// Blocks that Linux keeps back even from root while the file system is mounted, for extents
+    /// that it has to split: 2 %, at most 4,096 (`ext4_set_resv_clusters` in fs/ext4/super.c,
+    /// formerly `ext4_calculate_resv_clusters`).
+    pub fn kept_by_linux(&self) -> u64 {
+        (self.blocks / 50).min(4096)
+    }
+
     /// First block of `group`.
     pub fn first_block(&self, group: u64) -> u64 {
         group * self.blocks_per_group
@@ -270,6 +277,20 @@ mod tests {
                 (blocks, reserved, per_group, inodes, descriptors, journal),
                 "{device}"
             );
+        }
+    }
+
+    #[test]
+    fn linux_keeps_a_fiftieth_and_at_most_4096_blocks() {
+        for (blocks, kept) in [
+            (2048, 40),
+            (43_008, 860),
+            (204_799, 4095),
+            (204_800, 4096),
+            (1 << 30, 4096),
+        ] {
+            let geometry = Geometry::new(blocks, 0).unwrap();
+            assert_eq!((geometry.blocks, geometry.kept_by_linux()), (blocks, kept));
         }
     }
 

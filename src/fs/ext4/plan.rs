@@ -103,9 +103,11 @@ impl Plan for Ext4Plan {
 
     fn usage(&self) -> Usage {
         let geometry = &self.layout.geometry;
+        let to_root = self.layout.free.saturating_sub(geometry.kept_by_linux());
         Usage {
             length: self.length,
-            available: self.layout.free.saturating_sub(geometry.reserved) * BLOCK,
+            available: to_root.saturating_sub(geometry.reserved) * BLOCK,
+            available_to_root: to_root * BLOCK,
             inodes: geometry.inodes(),
             inodes_used: self.census.inodes(),
         }

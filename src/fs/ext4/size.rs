@@ -29,7 +29,8 @@ const STEPS: [u64; 13] = [
 ];
 
 /// The smallest number of blocks, at least `from`, of a file system which holds the tree and has
-/// then `free` blocks for ordinary users; 0 asks for none, not even for the reserved ones.
+/// then `free` blocks for ordinary users; 0 asks for none, not even for those that only root or
+/// Linux itself can fill.
 ///
 /// # Errors
 /// [`PlanError::Unrepresentable`] if no file system is large enough.
@@ -59,7 +60,7 @@ fn missing(tree: &Tree, census: &Census, blocks: u64, free: u64) -> Option<u64> 
     };
     let mut needed = geometry.overhead() + census.blocks;
     if free > 0 {
-        needed += geometry.reserved + free;
+        needed += withheld(&geometry) + free;
     }
     if needed > geometry.blocks {
         // Where the last group was dropped or groups are shorter, no such rule is known.
@@ -74,7 +75,12 @@ fn missing(tree: &Tree, census: &Census, blocks: u64, free: u64) -> Option<u64> 
     }
     let layout = allocate::lay_out(tree, census, blocks);
     match layout {
-        Some(layout) if free == 0 || layout.free >= layout.geometry.reserved + free => None,
+        Some(layout) if free == 0 || layout.free >= withheld(&layout.geometry) + free => None,
         _ => Some(1),
     }
+}
+
+/// Free blocks that ordinary users can't fill.
+fn withheld(geometry: &Geometry) -> u64 {
+    geometry.reserved + geometry.kept_by_linux()
 }
