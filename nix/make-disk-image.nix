@@ -23,10 +23,10 @@
   # be `{ }`: then the image holds `additionalPaths` and what they need.
   config,
 
-  # Size of the disk in MiB, or "auto": what is needed and `additionalSpace`.
+  # Size of the disk in MiB, or "auto": what is needed, room for a first boot, and `additionalSpace`.
   diskSize ? "auto",
 
-  # Space left free by diskSize = "auto", in the notation of `numfmt --from=iec`.
+  # Space that diskSize = "auto" leaves to ordinary users, in the notation of `numfmt --from=iec`.
   additionalSpace ? "512M",
 
   # Where the boot partition ends, in the same notation. Read only with a table that has one.

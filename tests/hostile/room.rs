@@ -31,7 +31,7 @@ fn sized(table: &str, mebibytes: u64) -> Ended {
 }
 
 #[test]
-fn the_disk_size_that_the_message_names_works_and_one_less_does_not() {
+fn the_disk_size_that_the_message_names_has_room_to_boot_and_one_less_has_not() {
     for table in TABLES {
         let first = sized(table, 140).error();
         let named = number_after(&first, "set diskSize to at least ");
@@ -39,12 +39,18 @@ fn the_disk_size_that_the_message_names_works_and_one_less_does_not() {
         assert!(needed > 1 << 20, "{first}");
         assert!(number_after(&first, " bytes and ") > 1000, "{first}");
 
-        let less = sized(table, named - 1).error();
+        let ended = sized(table, named - 1);
+        let image = ended.image("nixos.img");
+        oracles::check(&image, "raw", table);
+        let less = ended.said();
+        let warning = format!("warn: diskSize is {} MiB, which leaves ", named - 1);
+        assert!(less.contains(&warning), "{less}");
         let again = number_after(&less, "set diskSize to at least ");
         assert_eq!(again, named, "{table}: {less}");
 
         let ended = sized(table, named);
         let image = ended.image("nixos.img");
+        assert!(!ended.said().contains("warn: "), "{}", ended.said());
         assert_eq!(fs::metadata(&image).unwrap().len(), named << 20, "{table}");
         oracles::check(&image, "raw", table);
     }
