@@ -16,7 +16,7 @@ use entries::{Entry, chown, compare, grafted, shell, stage};
 use make_disk_image::spec::Graft;
 use make_disk_image::tree::{Metadata, Timestamp, Tree, graft};
 
-const PROGRAMS: [(&str, &str); 8] = [
+const PROGRAMS: [(&str, &str); 9] = [
     ("rsync", "rsync"),
     ("bash", "bash"),
     ("find", "findutils"),
@@ -24,6 +24,7 @@ const PROGRAMS: [(&str, &str); 8] = [
     ("setfattr", "attr"),
     ("setfacl", "acl"),
     ("setcap", "libcap2-bin"),
+    ("chattr", "e2fsprogs"),
     ("python3", "python3"),
 ];
 
@@ -346,9 +347,25 @@ fn holes_of_sources_survive() {
     assert!(text.contains("1048576 /s\n  data 299008+4096\n"), "{text}");
 }
 
-/// Whether or not the builder's store was optimised, the image is the same.
 #[test]
-fn links_of_an_optimised_store_are_not_the_sources() {
+fn inode_flags_of_sources_survive() {
+    let sources = tempfile::tempdir().unwrap();
+    shell(
+        sources.path(),
+        "mkdir d; echo x > d/f; touch -d @5 d/f d; chattr +d d d/f",
+        &[],
+    )
+    .unwrap();
+    let tree = grafted(sources.path(), &[("d", "/d", "", None)]).unwrap();
+    let text = make_disk_image::tree::listing::listing(&tree);
+    assert!(text.contains(" /d\n  nodump\n"), "{text}");
+    assert!(text.ends_with(" /d/f\n  nodump\n"), "{text}");
+}
+
+/// Whether or not the builder's store was optimised, and whatever chattr did there, the image is the
+/// same.
+#[test]
+fn links_and_inode_flags_of_the_store_are_not_the_sources() {
     let store = tempfile::tempdir().unwrap();
     let list = |store: &Path| {
         let graft = Graft {
@@ -368,7 +385,7 @@ fn links_of_an_optimised_store_are_not_the_sources() {
     assert!(before.contains("/x/own = /x/c\n"), "{before}");
     shell(
         store.path(),
-        &format!("ln 0-x/a .links/h; ln -f .links/h 0-x/b; {touch}"),
+        &format!("ln 0-x/a .links/h; ln -f .links/h 0-x/b; {touch}; chattr +d 0-x 0-x/a 0-x/b"),
         &[],
     )
     .unwrap();

@@ -39,7 +39,7 @@ pub use owners::owners;
 ///
 /// In the store `store_dir` of this machine equal files may be one file with many names
 /// (`nix-store --optimise`), which must not show in an image. So a source in the store keeps those
-/// hard links only that have all of their names in it.
+/// hard links only that have all of their names in it, and no flags: a NAR has none.
 ///
 /// # Errors
 /// Naming source and target: a target that exists, one that can't be reached (see
@@ -179,7 +179,7 @@ fn stage(
         let parent = stock.insert(InodeId::ROOT, number.to_string().as_bytes(), holder)?;
         if is_below(&path, store_dir) {
             policy.hard_links = HardLinks::Complete;
-            // A NAR has none: they would be what somebody did to this machine's store.
+            // They would be what somebody did to this machine's store.
             policy.flags = false;
         }
         holders.push(parent);
