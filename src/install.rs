@@ -52,7 +52,7 @@ pub fn run(
         Ok((layout, LazyImage::new(image, &path)?))
     })?;
     let outcome = log.step("running the guest", || {
-        guest::run(spec, machine, &layout, &disk, work)
+        guest::run(spec, machine, &tree, &layout, &disk, work)
     })?;
     // It holds the tree, which would have to be copied to be changed.
     drop(disk);

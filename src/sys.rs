@@ -1,10 +1,11 @@
 //! System calls that no crate wraps safely. The only module with `unsafe`.
 #![allow(unsafe_code)]
 
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
+use nix::fcntl::{FcntlArg, FdFlag};
 use nix::sys::prctl;
 use nix::sys::signal::{SigSet, Signal};
 
@@ -27,6 +28,21 @@ pub fn die_with_parent(command: &mut Command) -> &mut Command {
             Ok(())
         })
     }
+}
+
+/// Lets the child that `command` starts have `file`, under the same number, for as long as `command`
+/// lives. No other child gets it.
+pub fn inherit(command: &mut Command, file: OwnedFd) -> RawFd {
+    let number = file.as_raw_fd();
+    // SAFETY: between fork and exec only fcntl(2) is called, which is async-signal-safe; `file` is
+    // in the closure and so is open.
+    unsafe {
+        command.pre_exec(move || {
+            nix::fcntl::fcntl(&file, FcntlArg::F_SETFD(FdFlag::empty()))?;
+            Ok(())
+        });
+    }
+    number
 }
 
 /// Gives the child that `command` starts the file mode creation mask `mask` (umask(2)), whatever

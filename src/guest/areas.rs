@@ -49,7 +49,8 @@ pub fn of(layout: &Layout) -> Vec<Area> {
     areas
 }
 
-/// Checks that boot code is only where it works on another disk than the guest's.
+/// Checks that boot code is only where it works on another disk than the guest's. That it is no
+/// longer than its place was checked when it was read.
 ///
 /// # Errors
 /// If a disk without a table has any: there is room for no more than a list of blocks of the file

@@ -1,26 +1,28 @@
-//! The guest's serial console: read as it comes, for a bounded time.
+//! The guest's serial console: read as it comes, for a bounded time and in bounded memory.
+
+mod echo;
+mod said;
+#[cfg(test)]
+mod tests;
 
 use std::io::Read;
-use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use self::echo::Echo;
+use self::said::Said;
+use super::marker::Marker;
 use crate::escape;
-
-/// The line with which init begins its work.
-pub const STARTED: &str = "MAKE-DISK-IMAGE started";
-
-/// The line with which init ends; its exit status comes after it.
-pub const EXIT: &str = "MAKE-DISK-IMAGE exit ";
-
-/// What comes before the reason of a failure.
-pub const FAILED: &str = "MAKE-DISK-IMAGE failed: ";
-
-/// How many lines of the console an error has.
-const TAIL: usize = 15;
 
 /// Lines longer than this are broken, in bytes.
 const LONGEST: usize = 4096;
+
+/// How many pieces of [`PIECE`] bytes may wait to be looked at. QEMU waits when there are more.
+const WAITING: usize = 16;
+const PIECE: usize = 4096;
 
 /// How a guest ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,36 +47,43 @@ enum Event {
 }
 
 /// Tells a [`Console`] that its guest can't go on.
-pub struct Stop(Sender<Event>);
+#[derive(Clone)]
+pub struct Stop {
+    told: Arc<AtomicBool>,
+    events: SyncSender<Event>,
+}
 
 impl Stop {
     /// Nothing more is read then.
     pub fn stop(&self) {
-        // It may have come to its end.
-        let _ = self.0.send(Event::Stopped);
+        self.told.store(true, Ordering::Relaxed);
+        // Who has so much to read that there is no place for this looks at the other before.
+        let _ = self.events.try_send(Event::Stopped);
     }
 }
 
 /// What a guest says.
 pub struct Console {
     events: Receiver<Event>,
-    sender: Sender<Event>,
+    stop: Stop,
     begin: Instant,
+    token: String,
     line: Vec<u8>,
-    lines: Vec<String>,
+    said: Said,
+    echo: Echo,
     started: bool,
     /// What init gave as its reason to fail.
     pub failure: Option<String>,
 }
 
 impl Console {
-    /// Reads `stream` from now on: the guest is about to start.
-    pub fn new(mut stream: impl Read + Send + 'static) -> Console {
-        let (sender, events) = mpsc::channel();
+    /// Reads `stream` from now on: the guest is about to start, and its init knows `token`.
+    pub fn new(mut stream: impl Read + Send + 'static, token: &str) -> Console {
+        let (sender, events) = mpsc::sync_channel(WAITING);
         let to = sender.clone();
         // It ends with the stream, which ends with the guest.
         thread::spawn(move || {
-            let mut buffer = [0; 4096];
+            let mut buffer = [0; PIECE];
             while let Ok(length @ 1..) = stream.read(&mut buffer) {
                 if to.send(Event::Said(buffer[..length].to_vec())).is_err() {
                     return;
@@ -85,10 +94,15 @@ impl Console {
         });
         Console {
             events,
-            sender,
+            stop: Stop {
+                told: Arc::default(),
+                events: sender,
+            },
             begin: Instant::now(),
+            token: token.to_owned(),
             line: Vec::new(),
-            lines: Vec::new(),
+            said: Said::default(),
+            echo: Echo::new(),
             started: false,
             failure: None,
         }
@@ -96,11 +110,11 @@ impl Console {
 
     /// What another thread stops it with.
     pub fn stop(&self) -> Stop {
-        Stop(self.sender.clone())
+        self.stop.clone()
     }
 
     /// Reads until init has ended, but at most for `limit` since it was made, and for `first` until
-    /// init begins. What the guest's programs say goes to the log.
+    /// init begins. What the guest's programs say goes to the log, the beginning of it at least.
     pub fn follow(&mut self, first: Duration, limit: Duration) -> End {
         loop {
             let limit = if self.started {
@@ -109,6 +123,13 @@ impl Console {
                 limit.min(first)
             };
             let left = limit.saturating_sub(self.begin.elapsed());
+            // Before what there is to read, or a guest that never stops talking would never end.
+            if self.stop.told.load(Ordering::Relaxed) {
+                return End::Stopped;
+            }
+            if left.is_zero() {
+                return self.late();
+            }
             match self.events.recv_timeout(left) {
                 Ok(Event::Said(piece)) => {
                     if let Some(status) = self.take(&piece) {
@@ -120,19 +141,32 @@ impl Console {
                     return End::Closed;
                 }
                 Ok(Event::Stopped) => return End::Stopped,
-                Err(_) if self.started => return End::Late,
-                Err(_) => return End::NotStarted,
+                Err(_) => return self.late(),
             }
+        }
+    }
+
+    fn late(&self) -> End {
+        match self.started {
+            true => End::Late,
+            false => End::NotStarted,
         }
     }
 
     /// Reads on until the console closes, but at most for `limit`.
     pub fn drain(&mut self, limit: Duration) {
         let begin = Instant::now();
-        while let Ok(Event::Said(_)) = self
-            .events
-            .recv_timeout(limit.saturating_sub(begin.elapsed()))
-        {}
+        loop {
+            let left = limit.saturating_sub(begin.elapsed());
+            if left.is_zero() || !matches!(self.events.recv_timeout(left), Ok(Event::Said(_))) {
+                return;
+            }
+        }
+    }
+
+    /// Waits until the log has what it is to have, if it is read at all.
+    pub fn finish(&mut self) {
+        self.echo.finish();
     }
 
     /// Whether init has begun.
@@ -140,60 +174,48 @@ impl Console {
         self.started
     }
 
-    /// Whether a line of the console has `text` in it.
-    pub fn has(&self, text: &str) -> bool {
-        self.after(text).is_some()
-    }
-
-    /// What the first line that has `text` in it has after that.
-    pub fn after(&self, text: &str) -> Option<&str> {
-        let mut lines = self.lines.iter();
-        lines.find_map(|line| Some(line.split_once(text)?.1))
-    }
-
-    /// The last lines, indented.
-    pub fn tail(&self) -> String {
-        let lines = &self.lines[self.lines.len().saturating_sub(TAIL)..];
-        if lines.is_empty() {
-            return "its console had nothing".to_owned();
-        }
-        format!("its console ended:\n  {}", lines.join("\n  "))
+    /// What was said that is a sign of something.
+    pub fn said(&self) -> &Said {
+        &self.said
     }
 
     fn take(&mut self, piece: &[u8]) -> Option<i32> {
         for &byte in piece {
-            if byte != b'\n' && self.line.len() < LONGEST {
+            if byte == b'\n' || self.line.len() == LONGEST {
+                let status = self.end_line();
+                if status.is_some() {
+                    return status;
+                }
+            }
+            if byte != b'\n' {
                 self.line.push(byte);
-            } else if let Some(status) = self.end_line() {
-                return Some(status);
             }
         }
         None
     }
 
     fn end_line(&mut self) -> Option<i32> {
-        let bytes = std::mem::take(&mut self.line);
-        let text = escape::bytes(bytes.trim_ascii());
+        let text = escape::bytes(self.line.trim_ascii());
+        self.line.clear();
         if text.is_empty() {
             return None;
         }
-        if text == STARTED {
-            self.started = true;
-            let seconds = self.begin.elapsed().as_secs_f64();
-            log::info!("  the guest's init ran after {seconds:.2} s");
-            return None;
+        match Marker::of(&text, &self.token) {
+            Some(Marker::Started) => {
+                self.started = true;
+                let seconds = self.begin.elapsed().as_secs_f64();
+                self.echo
+                    .line(&format!("  the guest's init ran after {seconds:.2} s"));
+            }
+            Some(Marker::Failed(reason)) => self.failure = Some(reason),
+            Some(Marker::Exit(status)) => return Some(status),
+            None => {
+                if self.started && !is_kernels(&text) {
+                    self.echo.line(&format!("guest: {text}"));
+                }
+                self.said.line(text);
+            }
         }
-        if let Some(status) = text.strip_prefix(EXIT) {
-            return status.parse().ok();
-        }
-        if let Some(reason) = text.strip_prefix(FAILED) {
-            self.failure = Some(reason.to_owned());
-            return None;
-        }
-        if self.started && !is_kernels(&text) {
-            log::info!("guest: {text}");
-        }
-        self.lines.push(text);
         None
     }
 }
@@ -203,58 +225,4 @@ fn is_kernels(line: &str) -> bool {
     line.strip_prefix('[')
         .and_then(|rest| rest.split_once(']'))
         .is_some_and(|(time, _)| time.trim_start().parse::<f64>().is_ok())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::io::{Cursor, pipe};
-
-    const LONG: Duration = Duration::from_secs(60);
-    const SHORT: Duration = Duration::from_millis(50);
-
-    #[test]
-    fn init_says_how_it_ended() {
-        let text = format!(
-            "[    0.5] boot\r\n{STARTED}\r\nhello\r\nno newline\n{FAILED}the script: 3\r\n{EXIT}3\r\nmore"
-        );
-        let mut console = Console::new(Cursor::new(text.into_bytes()));
-        assert_eq!(console.follow(LONG, LONG), End::Exit(3));
-        assert_eq!(console.failure.as_deref(), Some("the script: 3"));
-        assert_eq!(
-            console.tail(),
-            "its console ended:\n  [    0.5] boot\n  hello\n  no newline"
-        );
-    }
-
-    #[test]
-    fn a_guest_that_ends_or_hangs_is_noticed() {
-        let mut console = Console::new(Cursor::new(b"Kernel panic - a\x1b".to_vec()));
-        assert_eq!(console.follow(LONG, LONG), End::Closed);
-        assert!(console.has("Kernel panic"));
-        assert!(console.tail().ends_with("Kernel panic - a\\u{1b}"));
-
-        let (reader, _writer) = pipe().unwrap();
-        let mut console = Console::new(reader);
-        assert_eq!(console.follow(SHORT, LONG), End::NotStarted);
-        assert_eq!(console.tail(), "its console had nothing");
-
-        let (reader, mut writer) = pipe().unwrap();
-        let mut console = Console::new(reader);
-        std::io::Write::write_all(&mut writer, format!("{STARTED}\n").as_bytes()).unwrap();
-        assert_eq!(console.follow(LONG, Duration::from_millis(300)), End::Late);
-        assert!(console.started());
-    }
-
-    #[test]
-    fn lines_of_the_kernel_are_known() {
-        for (line, kernels) in [
-            ("[    1.234567] x", true),
-            ("[12.3] x", true),
-            ("[x] 1", false),
-            ("1.2", false),
-        ] {
-            assert_eq!(is_kernels(line), kernels, "{line}");
-        }
-    }
 }

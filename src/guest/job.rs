@@ -10,6 +10,9 @@ pub const PATH: &str = "/job.json";
 /// What the guest has to do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Job {
+    /// A word that is another one in every run: the lines of init and its report have it, so that
+    /// what a program prints or writes by chance is none of them.
+    pub token: String,
     /// Seconds since 1970 that the clock starts at, or a day later than 1970 if that is later.
     pub time: i64,
     /// The device of the root file system.

@@ -1,24 +1,26 @@
 //! What the guest changed, put into the trees.
 
-use std::collections::HashSet;
 use std::path::Path;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
+use super::protected::{Protected, Relation};
 use super::report::{Entry, Record, RecordKind, Report};
 use super::seeds;
 use crate::escape;
 use crate::tree::{Device, Directory, Flags, Inode, InodeId, Kind, Metadata, Timestamp, Tree};
 
-/// Puts what `report` says of the root file system into `tree`: everything that is new or changed,
-/// and takes out what the guest deleted. What is below `store` stays as it is, and so do seeds.
-/// Times after `time` become `time`: the guest was at work then.
+/// Puts what `report` says of the root file system into `tree`: takes out what the guest deleted,
+/// and puts in everything that is new or changed, but seeds. Times after `time` become `time`: the
+/// guest was at work then.
 ///
 /// # Errors
-/// If the report does not fit the tree.
+/// If the report does not fit the tree, or names what is below `store` or is the host's otherwise.
 pub fn root(tree: &mut Tree, report: &Report, store: &Path, time: Timestamp) -> Result<()> {
-    delete(tree, report, store);
-    put(tree, report, 0, time).context("putting what the guest changed into the image")
+    let protected = Protected::new(store);
+    delete(tree, report, &protected)
+        .and_then(|()| put(tree, report, 0, time, Some(&protected)))
+        .context("putting what the guest changed into the image")
 }
 
 /// The tree of boot partition `number`.
@@ -30,43 +32,93 @@ pub fn boot(report: &Report, number: u32, time: Timestamp) -> Result<Tree> {
         mtime: time,
         ..Metadata::new(0o755)
     });
-    put(&mut tree, report, number, time)
+    put(&mut tree, report, number, time, None)
         .with_context(|| format!("putting the files of boot partition {number} together"))?;
     Ok(tree)
 }
 
-/// Takes out every path that is not there any more.
-fn delete(tree: &mut Tree, report: &Report, store: &Path) {
-    let there: HashSet<&[u8]> = report.paths.split(|&byte| byte == 0).collect();
-    let mut kept = vec![store.as_os_str().as_encoded_bytes()];
-    kept[0] = kept[0].strip_prefix(b"/").unwrap_or(kept[0]);
-    // What the guest does not look at (init/snapshot.rs).
-    kept.extend([&b"nix/var/nix/db"[..], b"lost+found"]);
-    let is_kept = |path: &[u8]| {
-        kept.iter().any(|top| {
-            path.strip_prefix(*top)
-                .is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
-        })
-    };
-    let mut gone = Vec::new();
+/// Bytes of all paths that a guest may delete from `tree`, with one more for each.
+pub fn length_of_paths(tree: &Tree, store: &Path) -> u64 {
+    let protected = Protected::new(store);
+    let mut length: u64 = 0;
     tree.walk(|path, _| {
-        if !there.contains(path) && !is_kept(path) {
-            gone.push(path.to_owned());
+        if protected.relation(path) == Relation::Apart {
+            // usize to u64: lossless on every target Rust has.
+            length = length.saturating_add(path.len() as u64 + 1);
         }
     });
-    for path in gone {
-        if let Some((parent, name)) = place(tree, &path) {
-            tree.unlink(parent, name);
-        }
-    }
+    length
 }
 
-fn put(tree: &mut Tree, report: &Report, volume: u32, time: Timestamp) -> Result<()> {
+/// Takes out every path that is not there any more.
+fn delete(tree: &mut Tree, report: &Report, protected: &Protected) -> Result<()> {
+    let mut gone: Vec<&[u8]> = match report.gone.strip_suffix(b"\0") {
+        Some(paths) => paths.split(|&byte| byte == 0).collect(),
+        None => Vec::new(),
+    };
+    // What is in a directory before the directory itself.
+    gone.sort_unstable_by(|a, b| b.cmp(a));
+    for path in gone {
+        take_out(tree, path, protected)
+            .with_context(|| format!("/{} is gone", escape::bytes(path)))?;
+    }
+    Ok(())
+}
+
+fn take_out(tree: &mut Tree, path: &[u8], protected: &Protected) -> Result<()> {
+    ensure!(protected.relation(path) == Relation::Apart, FORBIDDEN);
+    let found = place(tree, path).and_then(|(parent, name)| {
+        let id = tree.lookup(parent, name)?;
+        Some((parent, name, id))
+    });
+    let (parent, name, id) = found.context("it was not in the image")?;
+    ensure!(
+        is_empty(tree, id),
+        "it was a directory, and what is in it is not gone"
+    );
+    tree.unlink(parent, name);
+    Ok(())
+}
+
+/// What a guest that only installs does not do.
+const FORBIDDEN: &str = "a guest can't change the store, the Nix database or lost+found, nor what \
+                         they are in";
+
+fn put(
+    tree: &mut Tree,
+    report: &Report,
+    volume: u32,
+    time: Timestamp,
+    protected: Option<&Protected>,
+) -> Result<()> {
     for entry in report.entries.iter().filter(|e| e.record.volume == volume) {
         let path = &entry.record.path;
         if !seeds::is_one(volume, path) {
-            put_one(tree, entry, time).with_context(|| format!("/{}", escape::bytes(path)))?;
+            allowed(&entry.record, protected)
+                .and_then(|()| put_one(tree, entry, time))
+                .with_context(|| format!("/{}", escape::bytes(path)))?;
         }
+    }
+    // A hard link to a directory would be one; nothing that walks a tree expects it.
+    if let Some(path) = tree.second_name_of_a_directory() {
+        bail!("/{} is a directory with two names", escape::bytes(&path));
+    }
+    Ok(())
+}
+
+/// Checks that a record changes nothing that is the host's.
+fn allowed(record: &Record, protected: Option<&Protected>) -> Result<()> {
+    let Some(protected) = protected else {
+        return Ok(());
+    };
+    let relation = protected.relation(&record.path);
+    let is_directory = record.kind == RecordKind::Directory;
+    ensure!(
+        relation == Relation::Apart || (relation == Relation::Above && is_directory),
+        FORBIDDEN
+    );
+    if let RecordKind::Link(first) = &record.kind {
+        ensure!(protected.relation(first) == Relation::Apart, FORBIDDEN);
     }
     Ok(())
 }
@@ -86,16 +138,30 @@ fn put_one(tree: &mut Tree, entry: &Entry, time: Timestamp) -> Result<()> {
             tree.inode_mut(existing).metadata = metadata;
             return Ok(());
         }
+        ensure!(
+            is_empty(tree, existing),
+            "it takes the place of a directory, and what is in that is not gone"
+        );
         tree.unlink(parent, name);
     }
     if let RecordKind::Link(first) = &record.kind {
         let target = place(tree, first).and_then(|(parent, name)| tree.lookup(parent, name));
         let target = target.context("the file that it is another name of is not there")?;
+        ensure!(
+            tree.directory(target).is_none(),
+            "it is another name of /{}, which is a directory",
+            escape::bytes(first)
+        );
         return Ok(tree.link(parent, name, target)?);
     }
     let kind = kind(entry)?;
     tree.insert(parent, name, Inode { metadata, kind })?;
     Ok(())
+}
+
+/// Whether `id` is not a directory that has entries.
+fn is_empty(tree: &Tree, id: InodeId) -> bool {
+    tree.directory(id).is_none_or(Directory::is_empty)
 }
 
 /// The directory that `path` is in, and its name there.
@@ -135,148 +201,4 @@ fn kind(entry: &Entry) -> Result<Kind> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::tree::Content;
-    use crate::tree::listing::listing;
-    use crate::tree::place::make_directories;
-
-    const TIME: Timestamp = Timestamp::from_seconds(100);
-
-    fn entry(volume: u32, path: &str, kind: RecordKind, seconds: i64) -> Entry {
-        let content = matches!(kind, RecordKind::File).then(|| Content::bytes(b"new".to_vec()));
-        let record = Record {
-            volume,
-            path: path.into(),
-            kind,
-            mode: 0o700,
-            uid: 1,
-            gid: 2,
-            mtime: (seconds, 5),
-            flags: 0,
-            xattrs: Vec::new(),
-        };
-        Entry { record, content }
-    }
-
-    fn before() -> Tree {
-        let mut tree = Tree::new(Metadata::new(0o755));
-        for path in ["etc/gone/deep", "etc/kept", "nix/store/a", "nix/var/nix/db"] {
-            make_directories(&mut tree, Path::new(path), &Metadata::new(0o755)).unwrap();
-        }
-        let etc = tree.lookup(InodeId::ROOT, b"etc").unwrap();
-        for name in ["file", "machine-id"] {
-            let inode = Inode {
-                metadata: Metadata::new(0o644),
-                kind: Kind::File(Content::bytes(b"old file".to_vec())),
-            };
-            tree.insert(etc, name.as_bytes(), inode).unwrap();
-        }
-        tree
-    }
-
-    #[test]
-    fn changes_come_in_and_what_was_deleted_goes() {
-        let mut tree = before();
-        let report = Report {
-            paths: b"\0etc\0etc/kept\0etc/file\0etc/machine-id\0nix\0nix/var\0nix/var/nix\0new\0"
-                .into(),
-            entries: vec![
-                entry(0, "", RecordKind::Directory, 7),
-                entry(0, "etc", RecordKind::Directory, 1000),
-                entry(0, "etc/file", RecordKind::File, 99),
-                entry(0, "etc/kept", RecordKind::Symlink(b"x".to_vec()), 100),
-                entry(0, "etc/machine-id", RecordKind::File, 99),
-                entry(0, "new", RecordKind::Link(b"etc/file".to_vec()), 99),
-                entry(1, "other", RecordKind::File, 99),
-            ],
-            ..Report::default()
-        };
-        root(&mut tree, &report, Path::new("/nix/store"), TIME).unwrap();
-        assert_eq!(
-            listing(&tree),
-            "directory 0700 1:2 7.000000005 /\n\
-             directory 0700 1:2 100.000000000 /etc\n\
-             file 0700 1:2 99.000000005 3 /etc/file\n\
-             symlink 0700 1:2 100.000000000 /etc/kept -> x\n\
-             file 0644 0:0 1.000000000 8 /etc/machine-id\n\
-             file 0700 1:2 99.000000005 3 /new = /etc/file\n\
-             directory 0755 0:0 1.000000000 /nix\n\
-             directory 0755 0:0 1.000000000 /nix/store\n\
-             directory 0755 0:0 1.000000000 /nix/store/a\n\
-             directory 0755 0:0 1.000000000 /nix/var\n\
-             directory 0755 0:0 1.000000000 /nix/var/nix\n\
-             directory 0755 0:0 1.000000000 /nix/var/nix/db\n"
-        );
-    }
-
-    #[test]
-    fn inode_flags_come_in_where_ext4_holds_them() {
-        let mut entries = vec![
-            entry(0, "etc/kept", RecordKind::Directory, 7),
-            entry(0, "etc/file", RecordKind::File, 7),
-            entry(0, "etc/link", RecordKind::Symlink(b"x".to_vec()), 7),
-        ];
-        for entry in &mut entries {
-            entry.record.flags = u32::MAX;
-        }
-        let report = Report {
-            paths: b"etc\0etc/kept\0etc/file\0etc/link\0".into(),
-            entries,
-            ..Report::default()
-        };
-        let mut tree = before();
-        root(&mut tree, &report, Path::new("/nix/store"), TIME).unwrap();
-        let text = listing(&tree);
-        for expected in [
-            "3 /etc/file\n  sync immutable append nodump noatime journal\n",
-            " /etc/kept\n  sync immutable append nodump noatime journal dirsync topdir\n",
-        ] {
-            assert!(text.contains(expected), "{text}");
-        }
-        assert!(text.ends_with(" /etc/link -> x\n"), "{text}");
-    }
-
-    #[test]
-    fn a_boot_partition_is_all_that_is_on_it_but_seeds() {
-        let report = Report {
-            entries: vec![
-                entry(0, "etc", RecordKind::Directory, 1),
-                entry(2, "", RecordKind::Directory, 1),
-                entry(2, "loader", RecordKind::Directory, 1),
-                entry(2, "loader/loader.conf", RecordKind::File, 1),
-                entry(2, "loader/random-seed", RecordKind::File, 1),
-            ],
-            ..Report::default()
-        };
-        let text = listing(&boot(&report, 2, TIME).unwrap());
-        assert!(text.ends_with("3 /loader/loader.conf\n"), "{text}");
-        assert_eq!(text.lines().count(), 3);
-    }
-
-    #[test]
-    fn a_report_that_does_not_fit_is_refused() {
-        for (kind, path, message) in [
-            (
-                RecordKind::File,
-                "none/x",
-                "/none/x: its directory is not in the image",
-            ),
-            (
-                RecordKind::Link(b"none".to_vec()),
-                "x",
-                "/x: the file that it is another name of is not there",
-            ),
-            (RecordKind::File, "etc/..", "/etc/..: not a file name"),
-        ] {
-            let report = Report {
-                paths: b"etc".into(),
-                entries: vec![entry(0, path, kind, 1)],
-                ..Report::default()
-            };
-            let error = root(&mut before(), &report, Path::new("/nix/store"), TIME).unwrap_err();
-            let text = format!("{error:#}");
-            assert!(text.ends_with(message), "{text}");
-        }
-    }
-}
+mod tests;

@@ -12,11 +12,15 @@ mod console;
 mod disk;
 pub mod init;
 mod initrd;
-mod job;
+pub mod job;
+mod marker;
 mod merge;
 mod modules;
+mod monitor;
+mod protected;
 mod qemu;
-mod report;
+pub mod report;
+mod room;
 mod run;
 mod seeds;
 #[cfg(test)]
@@ -24,5 +28,4 @@ mod tests;
 
 pub use areas::overlay;
 pub use merge::{boot, root};
-pub use report::Report;
 pub use run::{Outcome, run};

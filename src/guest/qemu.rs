@@ -2,6 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::num::NonZero;
+use std::os::fd::RawFd;
 use std::path::Path;
 use std::process::Command;
 use std::thread;
@@ -24,15 +25,21 @@ pub struct Files<'a> {
     pub efi_variables: Option<&'a Path>,
     /// The directory for what the guest writes to its disk.
     pub temporary: &'a Path,
+    /// The number of the descriptor that QEMU inherits for its monitor.
+    pub monitor: RawFd,
 }
 
-/// The command that runs `guest` with nothing but its two disks and a serial console, which is on
-/// the standard output. Its standard input is to be a socket from which it gets its disk,
+/// The arguments of `qemu` for a `guest` with nothing but its two disks and a serial console, which
+/// is on the standard output. Its standard input is to be a socket from which it gets its disk,
 /// `/dev/vda`, by NBD.
-pub fn command(guest: &Guest, files: &Files<'_>, accelerator: Accelerator) -> Command {
-    let mut qemu = Command::new(&guest.qemu);
+pub fn arguments(qemu: &mut Command, guest: &Guest, files: &Files<'_>, accelerator: Accelerator) {
     qemu.args(["-nodefaults", "-no-user-config", "-no-reboot"])
-        .args(["-display", "none", "-monitor", "none"])
+        .args(["-display", "none"])
+        .args([
+            "-chardev",
+            &format!("socket,id=monitor,fd={}", files.monitor),
+        ])
+        .args(["-mon", "chardev=monitor,mode=control"])
         // The backend `stdio` would read from the standard input.
         .args(["-chardev", "file,id=console,path=/proc/self/fd/1"])
         .args(["-serial", "chardev:console"])
@@ -43,8 +50,8 @@ pub fn command(guest: &Guest, files: &Files<'_>, accelerator: Accelerator) -> Co
         // Perl, Python and the kernel itself wait for random numbers; none gets into the image.
         .args(["-object", "rng-builtin,id=random"])
         .args(["-device", "virtio-rng-pci,rng=random"]);
-    disk(&mut qemu, "disk", served().as_ref());
-    disk(&mut qemu, "report", &raw(files.report));
+    disk(qemu, "disk", served().as_ref());
+    disk(qemu, "report", &raw(files.report));
     // Where `snapshot=on` puts its overlay; in Nix's sandbox there is no /var/tmp.
     qemu.env("TMPDIR", files.temporary);
     if let (Some(firmware), Some(variables)) = (&guest.firmware, files.efi_variables) {
@@ -61,7 +68,6 @@ pub fn command(guest: &Guest, files: &Files<'_>, accelerator: Accelerator) -> Co
         .arg("-initrd")
         .arg(files.initrd)
         .args(["-append", &parameters(guest.architecture)]);
-    qemu
 }
 
 fn machine(guest: &Guest, accelerator: Accelerator) -> String {
@@ -98,8 +104,9 @@ fn parameters(architecture: Architecture) -> String {
 }
 
 fn disk(qemu: &mut Command, name: &str, source: &OsStr) {
-    // What is written is thrown away: nobody waits for it to be on a disk.
-    let options = format!("if=none,id={name},cache=unsafe,discard=unmap,werror=report,");
+    // What is written is thrown away: nobody waits for it to be on a disk. Where it can't be written,
+    // the guest waits and the monitor tells.
+    let options = format!("if=none,id={name},cache=unsafe,discard=unmap,werror=stop,");
     qemu.arg("-drive").arg(join(&options, source)).args([
         "-device",
         &format!("virtio-blk-pci,drive={name},serial={name}"),
@@ -168,9 +175,11 @@ mod tests {
                 initrd: Path::new("/i"),
                 report: Path::new("/r"),
                 temporary: Path::new("/t"),
+                monitor: 9,
                 efi_variables: Some(Path::new("/v")),
             };
-            let command = command(guest, &files, accelerator);
+            let mut command = Command::new(&guest.qemu);
+            arguments(&mut command, guest, &files, accelerator);
             let words: Vec<_> = command.get_args().map(OsStr::to_string_lossy).collect();
             words.join(" ")
         };
@@ -178,6 +187,7 @@ mod tests {
         for part in [
             "-machine q35,accel=tcg -cpu max",
             "-m 1024M",
+            "-chardev socket,id=monitor,fd=9 -mon chardev=monitor,mode=control ",
             "console=ttyS0 no_timer_check ",
         ] {
             assert!(text.contains(part), "{text}");

@@ -185,6 +185,28 @@ impl Tree {
             }
         }
     }
+
+    /// The path of a directory that is in two places, or in itself: what [`Tree::link`] can make of
+    /// the wrong inode, and [`Tree::walk`] may never end with. There is none in a sound tree.
+    pub fn second_name_of_a_directory(&self) -> Option<Vec<u8>> {
+        let mut seen = vec![false; self.inodes.len()];
+        seen[InodeId::ROOT.index()] = true;
+        let mut stack = vec![(Vec::new(), InodeId::ROOT)];
+        while let Some((path, id)) = stack.pop() {
+            for (name, child) in self.directory(id).into_iter().flat_map(Directory::iter) {
+                if self.directory(child).is_none() {
+                    continue;
+                }
+                let separator: &[u8] = if path.is_empty() { b"" } else { b"/" };
+                let here = [&path[..], separator, name].concat();
+                if std::mem::replace(&mut seen[child.index()], true) {
+                    return Some(here);
+                }
+                stack.push((here, child));
+            }
+        }
+        None
+    }
 }
 
 #[cfg(test)]
@@ -217,6 +239,26 @@ mod tests {
         let names: Vec<&str> = seen.iter().map(|(name, _)| name.as_str()).collect();
         assert_eq!(names, ["a", "b", "b/x", "c"]);
         assert_eq!(seen[2].1, seen[3].1);
+    }
+
+    #[test]
+    fn a_directory_that_is_in_two_places_or_in_itself_is_found() {
+        for (from, name) in [("a/b", "a"), ("a/b", "a/b"), ("", "a"), ("", "")] {
+            let mut tree = Tree::new(Metadata::new(0o755));
+            let a = tree.insert(InodeId::ROOT, b"a", directory()).unwrap();
+            let b = tree.insert(a, b"b", directory()).unwrap();
+            let file = tree.insert(b, b"f", file()).unwrap();
+            tree.link(a, b"g", file).unwrap();
+            assert_eq!(tree.second_name_of_a_directory(), None);
+            let id = |path| match path {
+                "" => InodeId::ROOT,
+                "a" => a,
+                _ => b,
+            };
+            tree.link(id(from), b"x", id(name)).unwrap();
+            let found = tree.second_name_of_a_directory().unwrap();
+            assert!(found.ends_with(b"/x") || [&b"x"[..], b"a/b"].contains(&&found[..]));
+        }
     }
 
     #[test]

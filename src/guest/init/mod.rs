@@ -7,6 +7,7 @@ mod kernel;
 mod owners;
 mod send;
 mod snapshot;
+mod sparse;
 mod target;
 
 use std::fs;
@@ -16,8 +17,8 @@ use anyhow::{Context, Result};
 use nix::sys::reboot::{RebootMode, reboot};
 use nix::unistd;
 
-use super::console::{EXIT, FAILED, STARTED};
 use super::job::{self, Job};
+use super::marker::Marker;
 
 /// Whether this process is a guest's `/init`. (In Nix's sandbox a builder has the process ID 1, too.)
 pub fn is_init() -> bool {
@@ -26,18 +27,24 @@ pub fn is_init() -> bool {
 
 /// Does the job and powers off.
 pub fn run() -> ! {
-    let status = match work() {
-        Ok(()) => 0,
-        Err(error) => {
-            // The host wants one line.
-            let text = format!("{error:#}").replace('\n', "; ");
-            say(&format!("{FAILED}{text}"));
-            1
+    match job() {
+        Ok(job) => {
+            let status = match work(&job) {
+                Ok(()) => 0,
+                Err(error) => {
+                    // The host wants one line.
+                    let text = format!("{error:#}").replace('\n', "; ");
+                    say(&Marker::Failed(text).line(&job.token));
+                    1
+                }
+            };
+            unistd::sync();
+            // In front of it may be half a line of another program.
+            say(&format!("\n{}", Marker::Exit(status).line(&job.token)));
         }
-    };
-    unistd::sync();
-    // In front of it may be half a line of another program.
-    say(&format!("\n{EXIT}{status}"));
+        // Without the token there is no way to say it but as any program does.
+        Err(error) => say(&format!("{error:#}")),
+    }
     loop {
         let _ = reboot(RebootMode::RB_POWER_OFF);
         // It can't be powered off like this; -no-reboot makes QEMU end as well.
@@ -51,22 +58,27 @@ fn say(line: &str) {
     let _ = std::io::stdout().write_all(format!("{line}\n").as_bytes());
 }
 
-fn work() -> Result<()> {
+fn job() -> Result<Job> {
     kernel::mount_own()?;
-    say(STARTED);
     let json = fs::read(job::PATH).context("reading the job")?;
-    let job: Job = serde_json::from_slice(&json).context("reading the job")?;
+    // Programs of the image run as root, and are not to find the token.
+    fs::remove_file(job::PATH).context("removing the job")?;
+    serde_json::from_slice(&json).context("reading the job")
+}
+
+fn work(job: &Job) -> Result<()> {
+    say(&Marker::Started.line(&job.token));
     kernel::load_modules()?;
     devices::wait_for(&job.root)?;
     devices::link(&job.links)?;
-    target::mount_root(&job)?;
+    target::mount_root(job)?;
     kernel::set_clock(job.time)?;
-    let before = snapshot::take(&job)?;
-    target::mount_others(&job)?;
-    install::run(&job)?;
+    let before = snapshot::take(job)?;
+    target::mount_others(job)?;
+    install::run(job)?;
     let owners = owners::look_up(&job.owners)?;
     kernel::end_others();
     // What is read from the disk itself has to be there.
     unistd::sync();
-    send::report(&job, &before, &owners)
+    send::report(job, before, &owners)
 }

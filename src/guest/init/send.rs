@@ -1,8 +1,8 @@
 //! The report, written to its disk.
 
 use std::collections::HashMap;
-use std::fs::{self, File, Metadata, OpenOptions};
-use std::io::{self, BufWriter};
+use std::fs::{self, Metadata, OpenOptions};
+use std::io::{self, BufWriter, Seek, SeekFrom};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -12,6 +12,7 @@ use nix::fcntl::OFlag;
 use nix::sys::stat::{major, minor};
 
 use super::snapshot::{State, excluded, walk};
+use super::sparse;
 use super::target::{VIEW, boot_view};
 use crate::escape;
 use crate::guest::job::{Area, Job};
@@ -26,53 +27,58 @@ const DISK: &str = "/dev/vdb";
 /// To what memory is aligned for reads past the cache: enough for every device.
 const ALIGNMENT: usize = 4096;
 
-/// Writes everything that the host wants to know.
-pub fn report(job: &Job, before: &HashMap<PathBuf, State>, owners: &[Ids]) -> Result<()> {
-    let disk = OpenOptions::new()
+/// Writes everything that the host wants to know: what is not now as it was `before`, and the rest.
+pub fn report(job: &Job, mut before: HashMap<PathBuf, State>, owners: &[Ids]) -> Result<()> {
+    let mut disk = OpenOptions::new()
         .write(true)
         .open(DISK)
         .with_context(|| format!("opening {DISK}"))?;
-    let mut writer = Writer::new(BufWriter::with_capacity(1 << 20, &disk));
     let wrote = || format!("writing the report to {DISK}");
+    let capacity = disk.seek(SeekFrom::End(0)).with_context(wrote)?;
+    disk.rewind().with_context(wrote)?;
+    let mut writer = Writer::new(BufWriter::with_capacity(1 << 20, &disk), capacity);
     writer.owners(owners).with_context(wrote)?;
     let root = Path::new(VIEW);
-    let excluded = excluded(job);
-    writer.paths(&paths(root, &excluded)?).with_context(wrote)?;
-
     let mut links = HashMap::new();
-    walk(root, &excluded, &mut |path, stat| {
-        if before.get(path) == Some(&State::of(stat)) {
-            return Ok(());
+    walk(root, &excluded(job), &mut |path, stat| {
+        let same = before.get(path) == Some(&State::of(stat));
+        // A socket is not sent, and what it took the place of is gone.
+        if same || file(&mut writer, 0, root, path, stat, &mut links)? {
+            before.remove(path);
         }
-        file(&mut writer, 0, root, path, stat, &mut links)
+        Ok(())
     })?;
+    writer.gone(&paths(before)).with_context(wrote)?;
     for boot in &job.boot {
         let top = boot_view(boot.number);
         // FAT has no hard links.
         let mut none = HashMap::new();
         walk(&top, &[], &mut |path, stat| {
-            file(&mut writer, boot.number, &top, path, stat, &mut none)
+            file(&mut writer, boot.number, &top, path, stat, &mut none).map(drop)
         })?;
     }
     for area in &job.areas {
         let bytes = read_area(area)?;
         writer.area(&area.name, &bytes).with_context(wrote)?;
     }
-    let buffered = writer.end().with_context(wrote)?;
+    let buffered = writer.end(&job.token).with_context(wrote)?;
     drop(buffered);
     disk.sync_all().with_context(wrote)
 }
 
-fn paths(top: &Path, excluded: &[PathBuf]) -> Result<Vec<u8>> {
-    let mut paths = Vec::new();
-    walk(top, excluded, &mut |path, _| {
-        paths.extend_from_slice(path.as_os_str().as_bytes());
-        paths.push(0);
-        Ok(())
-    })?;
-    Ok(paths)
+/// The paths of `states`, each followed by a NUL.
+fn paths(states: HashMap<PathBuf, State>) -> Vec<u8> {
+    let mut paths: Vec<PathBuf> = states.into_keys().collect();
+    paths.sort_unstable();
+    let mut bytes = Vec::new();
+    for path in paths {
+        bytes.extend_from_slice(path.as_os_str().as_bytes());
+        bytes.push(0);
+    }
+    bytes
 }
 
+/// Sends one path; whether it was something that is sent.
 fn file<W: io::Write>(
     writer: &mut Writer<W>,
     volume: u32,
@@ -80,11 +86,11 @@ fn file<W: io::Write>(
     path: &Path,
     stat: &Metadata,
     links: &mut HashMap<u64, PathBuf>,
-) -> Result<()> {
+) -> Result<bool> {
     let name = || format!("sending {}", escape::path(path));
     let here = top.join(path);
     let Some(kind) = kind(&here, path, stat, links).with_context(name)? else {
-        return Ok(());
+        return Ok(false);
     };
     let xattrs = match kind {
         RecordKind::Link(_) => Vec::new(),
@@ -109,16 +115,15 @@ fn file<W: io::Write>(
         ),
         flags,
         xattrs: pairs.collect(),
+        sparse: None,
         kind,
     };
     let sent = match record.kind {
-        RecordKind::File => {
-            let bytes = File::open(&here).with_context(name)?;
-            writer.file(&record, stat.len(), bytes)
-        }
+        RecordKind::File => sparse::send(writer, record, &here, stat),
         _ => writer.file(&record, 0, io::empty()),
     };
-    sent.with_context(name)
+    sent.with_context(name)?;
+    Ok(true)
 }
 
 /// `None` for a socket: it is nothing without the process that listens.

@@ -10,9 +10,7 @@ use anyhow::{Context, Result};
 use super::target::VIEW;
 use crate::escape;
 use crate::guest::job::Job;
-
-/// The Nix database: the host has made it, and a program that only looks into it leaves traces.
-const DATABASE: &str = "nix/var/nix/db";
+use crate::guest::protected::Protected;
 
 /// What makes one state of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,14 +48,9 @@ pub fn take(job: &Job) -> Result<HashMap<PathBuf, State>> {
     Ok(states)
 }
 
-/// What is not looked at on the root file system, relative to it: what is below the store and the
-/// database, and what ext4 has of its own.
+/// What is not looked at on the root file system, relative to it.
 pub fn excluded(job: &Job) -> [PathBuf; 3] {
-    [
-        PathBuf::from(job.store.trim_start_matches('/')),
-        PathBuf::from(DATABASE),
-        PathBuf::from("lost+found"),
-    ]
+    Protected::new(Path::new(&job.store)).paths().clone()
 }
 
 /// Calls `visit` with every path below `top`, relative to it, and first with the empty one: parents

@@ -1,22 +1,39 @@
 //! The guest's answer: a tar archive on a disk of its own.
 //!
-//! Its entries, in this order: `owners` (JSON), `paths` (each followed by a NUL), a `file` for
-//! everything new or changed, an `area` for each part of the disk asked for, and `end`. What tar's
-//! own headers can't hold (any bytes in names and attributes, nanoseconds) is in one pax record
-//! ([`RECORD`]) of JSON, which has no newline: readers of pax headers trip over them.
+//! Its entries, in any order but that of files: `owners` (JSON), a `file` for everything new or
+//! changed, `gone` (paths that were there before, each followed by a NUL), an `area` for each part
+//! of the disk asked for, and last `end`, with the job's token. Files are in the order of a walk:
+//! one volume after the other, parents first, names sorted. What tar's own headers can't hold (any
+//! bytes in names and attributes, nanoseconds) is in one pax record ([`RECORD`]) of JSON, which has
+//! no newline: readers of pax headers trip over them.
+//!
+//! A report is input from outside: programs of the image run as root in the guest, and what they do
+//! to its disks may be what they want. It is read in bounded memory, and what is read is sound by
+//! itself; whether it fits the image, `merge` decides.
 
+mod check;
 mod read;
 mod write;
 
 use serde::{Deserialize, Serialize};
 
-use crate::tree::{Timestamp, Xattr};
+use crate::tree::{DataRange, Timestamp, Xattr};
 
-pub use read::{Entry, Report, read};
+pub use read::{Entry, Limits, Report, read};
 pub use write::Writer;
 
 /// The key of the pax record with a [`Record`], or an area's name.
 const RECORD: &str = "MAKE-DISK-IMAGE.record";
+
+/// The most bytes of a pax record. A path has 4096 bytes, a link's target 4095, the attributes of an
+/// inode of ext4 less than 8192, and a byte takes up to 4 in JSON; [`MOST_RANGES`] take 43 each.
+const LONGEST_RECORD: u64 = 256 << 10;
+
+/// The longest path, in bytes: Linux's, without the NUL.
+const LONGEST_PATH: usize = 4095;
+
+/// The most ranges of a file's data.
+pub const MOST_RANGES: usize = 2048;
 
 /// One inode, or one more name of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,6 +56,26 @@ pub struct Record {
     pub flags: u32,
     /// Extended attributes, sorted by name.
     pub xattrs: Vec<(Vec<u8>, Vec<u8>)>,
+    /// Where the bytes of a regular file are that has holes; the archive's entry has no others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sparse: Option<Sparse>,
+}
+
+/// Bytes of a file with holes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sparse {
+    /// Length of the file in bytes, holes included.
+    pub size: u64,
+    /// The parts that are no holes, in order: first byte and length, which is not 0.
+    pub data: Vec<(u64, u64)>,
+}
+
+impl Sparse {
+    /// Its data.
+    pub fn ranges(&self) -> impl Iterator<Item = DataRange> + '_ {
+        let data = self.data.iter();
+        data.map(|&(offset, length)| DataRange { offset, length })
+    }
 }
 
 /// What a [`Record`] is.
@@ -82,89 +119,4 @@ impl Record {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::owner::Ids;
-    use crate::tree::Source;
-    use std::io::{Cursor, Seek};
-
-    fn record(path: &[u8], kind: RecordKind) -> Record {
-        Record {
-            volume: 0,
-            path: path.to_vec(),
-            kind,
-            mode: 0o4755,
-            uid: 4_000_000_000,
-            gid: 7,
-            mtime: (-1, 999_999_999),
-            flags: 0x8_0010,
-            xattrs: vec![(b"user.\n".to_vec(), b"a\n\0=b".to_vec())],
-        }
-    }
-
-    #[test]
-    fn what_is_written_is_read() {
-        let work = tempfile::tempdir().unwrap();
-        let file = tempfile::tempfile().unwrap();
-        let ids = Ids {
-            uid: 1000,
-            gid: 100,
-        };
-        let long = [b"\xff\n ".repeat(200), b"/x".to_vec()].concat();
-        let records = [
-            record(b"", RecordKind::Directory),
-            record(b"a", RecordKind::File),
-            record(b"b", RecordKind::Symlink(b"//x/./\n".to_vec())),
-            record(&long, RecordKind::Link(b"a".to_vec())),
-            record(b"large", RecordKind::File),
-        ];
-        let large = vec![7; 100_000];
-        let mut writer = Writer::new(file.try_clone().unwrap());
-        writer.owners(&[ids]).unwrap();
-        writer.paths(b"a\0b\0").unwrap();
-        for record in &records {
-            let bytes: &[u8] = match &record.path[..] {
-                b"a" => b"small",
-                b"large" => &large,
-                _ => b"",
-            };
-            let length = u64::try_from(bytes.len()).unwrap();
-            writer.file(record, length, bytes).unwrap();
-        }
-        writer.area("mbr", b"code").unwrap();
-        writer.end().unwrap();
-
-        let mut file = file;
-        file.rewind().unwrap();
-        let report = read(&mut file, work.path()).unwrap();
-        assert_eq!(report.owners, [ids]);
-        assert_eq!(report.paths, b"a\0b\0");
-        assert_eq!(report.areas["mbr"], b"code");
-        let read: Vec<_> = report.entries.iter().map(|e| &e.record).collect();
-        assert_eq!(read, records.iter().collect::<Vec<_>>());
-        let sources: Vec<_> = report
-            .entries
-            .iter()
-            .filter_map(|entry| {
-                Some(match &entry.content.as_ref()?.source {
-                    Source::Bytes(bytes) => bytes.to_vec(),
-                    Source::File(file) => std::fs::read(file.path()).unwrap(),
-                })
-            })
-            .collect();
-        assert_eq!(sources, [b"small".to_vec(), large]);
-    }
-
-    #[test]
-    fn a_report_without_its_end_is_refused() {
-        let work = tempfile::tempdir().unwrap();
-        let mut empty = Cursor::new(vec![0; 4096]);
-        let error = read(&mut empty, work.path()).unwrap_err().to_string();
-        assert_eq!(
-            error,
-            "the guest's report is not whole: it ends before its last entry"
-        );
-        let mut rubbish = Cursor::new(b"rubbish".repeat(1000));
-        assert!(read(&mut rubbish, work.path()).is_err());
-    }
-}
+mod tests;

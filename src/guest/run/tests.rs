@@ -2,10 +2,17 @@
 
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
+use std::time::{Duration, Instant};
 
+use super::attempt::GRACE;
 use super::*;
-use crate::guest::console::{EXIT, FAILED, STARTED};
+use crate::guest::accelerate::Accelerator;
 use crate::image::Image;
+
+const TOKEN: &str = "t0ken";
+const STARTED: &str = "MAKE-DISK-IMAGE t0ken started";
+const EXIT: &str = "MAKE-DISK-IMAGE t0ken exit ";
+const FAILED: &str = "MAKE-DISK-IMAGE t0ken failed: ";
 
 const PATIENCE: Duration = Duration::from_millis(500);
 
@@ -27,6 +34,7 @@ fn run_with(script: &str, memory: u64, timeout: Duration) -> Result<()> {
     let files = Files {
         directory: directory.path().to_owned(),
         initrd: directory.path().join("initrd"),
+        token: TOKEN.to_owned(),
         disk: &disk,
         report: directory.path().join("report"),
         report_length: 1 << 20,
@@ -185,6 +193,7 @@ fn a_missing_qemu_is_named() {
     let files = Files {
         directory: directory.path().to_owned(),
         initrd: "/i".into(),
+        token: TOKEN.to_owned(),
         disk: &disk,
         report: directory.path().join("report"),
         report_length: 1,
@@ -232,4 +241,63 @@ fn a_disk_that_can_not_be_read_is_the_error_whatever_the_guest_says() {
             begin.elapsed()
         );
     }
+}
+
+/// It was believed, and what was in the report by then was taken.
+#[test]
+fn a_program_that_writes_the_end_is_not_init() {
+    let script = format!("echo '{STARTED}'; echo 'MAKE-DISK-IMAGE exit 0'; sleep 600");
+    let error = message(&script, 1024);
+    assert!(
+        error.starts_with("the guest did not finish within 2 s, and was ended: "),
+        "{error}"
+    );
+}
+
+/// The limit acted only when there was nothing to read, and all of it was kept.
+#[test]
+fn a_flood_does_not_keep_a_guest_from_its_limit() {
+    for flood in ["yes", "cat /dev/zero", "yes >&2"] {
+        let begin = Instant::now();
+        let error = message(&format!("echo '{STARTED}'; {flood}"), 1024);
+        assert!(begin.elapsed() < GRACE, "{:?}", begin.elapsed());
+        let expected = "the guest did not finish within 2 s, and was ended: ";
+        assert!(error.starts_with(expected), "{error}");
+        assert!(error.len() < 64 << 10, "{}", error.len());
+    }
+    // Nor one that has ended from going.
+    let begin = Instant::now();
+    run_with(
+        &format!("echo '{STARTED}'; echo '{EXIT}0'; yes"),
+        1024,
+        Duration::from_secs(60),
+    )
+    .unwrap();
+    assert!(begin.elapsed() < 2 * GRACE, "{:?}", begin.elapsed());
+}
+
+/// The guest had an I/O error on its disk.
+#[test]
+fn what_can_not_be_stored_is_told_as_qemu_tells_it() {
+    // The descriptor of the monitor is the one that the arguments name.
+    let script = format!(
+        r#"echo '{STARTED}'
+           for word; do case $word in socket,id=monitor,fd=*) fd=${{word##*=}};; esac; done
+           event='{{"event": "BLOCK_IO_ERROR", "data": {{"operation": "write", "nospace": true,
+                   "reason": "No space left on device"}}}}'
+           # A plain sh has no numbers above 9.
+           fd=$fd event=$event bash -c 'echo $event >&$fd'; sleep 600"#
+    );
+    let begin = Instant::now();
+    let error = message(&script, 1024);
+    assert!(begin.elapsed() < GRACE, "{:?}", begin.elapsed());
+
+    let (directory, rest) = error
+        .split_once(" does not take what the guest writes: ")
+        .unwrap();
+    assert!(directory.starts_with('/'), "{error}");
+    assert!(
+        rest.starts_with("No space left on device; ") && rest.contains("up to 2097152: "),
+        "{error}"
+    );
 }

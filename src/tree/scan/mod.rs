@@ -6,7 +6,7 @@
 
 mod assemble;
 pub(crate) mod flags;
-mod holes;
+pub(crate) mod holes;
 mod listed;
 mod policy;
 mod read;

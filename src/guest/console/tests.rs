@@ -1,0 +1,127 @@
+use super::*;
+use std::io::{Cursor, pipe};
+
+const LONG: Duration = Duration::from_secs(60);
+const SHORT: Duration = Duration::from_millis(50);
+const TOKEN: &str = "t0ken";
+
+fn marker(marker: Marker) -> String {
+    marker.line(TOKEN)
+}
+
+fn console(text: impl Into<Vec<u8>>) -> Console {
+    Console::new(Cursor::new(text.into()), TOKEN)
+}
+
+/// A console that says the same again and again, and has said how much.
+struct Flood(&'static [u8]);
+
+impl Read for Flood {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        for (to, from) in buffer.iter_mut().zip(self.0.iter().cycle()) {
+            *to = *from;
+        }
+        Ok(buffer.len())
+    }
+}
+
+#[test]
+fn init_says_how_it_ended() {
+    let text = format!(
+        "[    0.5] boot\r\n{}\r\nhello\r\nno newline\n{}\r\n{}\r\nmore",
+        marker(Marker::Started),
+        marker(Marker::Failed("the script: 3".to_owned())),
+        marker(Marker::Exit(3)),
+    );
+    let mut console = console(text);
+    assert_eq!(console.follow(LONG, LONG), End::Exit(3));
+    assert_eq!(console.failure.as_deref(), Some("the script: 3"));
+    assert_eq!(
+        console.said().tail(),
+        "its console ended:\n  [    0.5] boot\n  hello\n  no newline"
+    );
+}
+
+#[test]
+fn a_program_that_writes_init_s_lines_is_not_init() {
+    let text = format!(
+        "MAKE-DISK-IMAGE started\nMAKE-DISK-IMAGE failed: x\nMAKE-DISK-IMAGE exit 0\n\
+         {}MAKE-DISK-IMAGE {TOKEN}x exit 0\nx{}\n",
+        "x".repeat(3 * LONGEST),
+        marker(Marker::Exit(0)),
+    );
+    let mut console = console(text);
+    assert_eq!(console.follow(LONG, LONG), End::Closed);
+    assert!(!console.started() && console.failure.is_none());
+}
+
+#[test]
+fn a_guest_that_ends_or_hangs_is_noticed() {
+    let mut console = console(*b"Kernel panic - a\x1b");
+    assert_eq!(console.follow(LONG, LONG), End::Closed);
+    assert_eq!(console.said().panic.as_deref(), Some("a\\u{1b}"));
+    assert!(console.said().tail().ends_with("Kernel panic - a\\u{1b}"));
+
+    let (reader, _writer) = pipe().unwrap();
+    let mut console = Console::new(reader, TOKEN);
+    assert_eq!(console.follow(SHORT, LONG), End::NotStarted);
+    assert_eq!(console.said().tail(), "its console had nothing");
+
+    let (reader, mut writer) = pipe().unwrap();
+    let mut console = Console::new(reader, TOKEN);
+    let started = format!("{}\n", marker(Marker::Started));
+    std::io::Write::write_all(&mut writer, started.as_bytes()).unwrap();
+    assert_eq!(console.follow(LONG, Duration::from_millis(300)), End::Late);
+    assert!(console.started());
+}
+
+/// It took gigabytes of memory, and the limit did not act as long as there was something to read.
+#[test]
+fn a_flood_has_an_end_and_stays_small() {
+    let limit = Duration::from_secs(1);
+    for flood in [&b"y\n"[..], b"x", b"\xff\x1b", b"\n"] {
+        let mut console = Console::new(Flood(flood), TOKEN);
+        let begin = Instant::now();
+        assert_eq!(console.follow(limit, limit), End::NotStarted);
+        console.drain(limit);
+        assert!(begin.elapsed() < 3 * limit, "{:?}", begin.elapsed());
+        assert!(console.said().tail().len() < 64 << 10);
+        assert!(console.line.capacity() <= 2 * LONGEST);
+    }
+}
+
+#[test]
+fn a_long_line_is_broken_and_whole() {
+    let text = [vec![b'a'; LONGEST], b"b\n".to_vec()].concat();
+    let mut console = console(text);
+    assert_eq!(console.follow(LONG, LONG), End::Closed);
+    let tail = console.said().tail();
+    assert!(tail.ends_with("aaa\n  b"), "{tail}");
+}
+
+#[test]
+fn who_is_told_to_stop_does_while_there_is_much_to_read() {
+    let mut console = Console::new(Flood(b"y\n"), TOKEN);
+    let stop = console.stop();
+    let begin = Instant::now();
+    thread::spawn(move || {
+        thread::sleep(SHORT);
+        stop.stop();
+    });
+    assert_eq!(console.follow(LONG, LONG), End::Stopped);
+    assert!(begin.elapsed() < LONG / 2);
+    // Nobody reads any more, and it must not wait for that.
+    console.stop().stop();
+}
+
+#[test]
+fn lines_of_the_kernel_are_known() {
+    for (line, kernels) in [
+        ("[    1.234567] x", true),
+        ("[12.3] x", true),
+        ("[x] 1", false),
+        ("1.2", false),
+    ] {
+        assert_eq!(is_kernels(line), kernels, "{line}");
+    }
+}

@@ -1,0 +1,111 @@
+//! Regular files, sent without their holes.
+
+use std::collections::VecDeque;
+use std::fs::{File, Metadata};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::Path;
+
+use crate::guest::report::{MOST_RANGES, Record, Sparse, Writer};
+use crate::tree::DataRange;
+use crate::tree::scan::holes;
+
+/// Sends the file `here`, of which `stat` and `record` tell, the record in it without its holes.
+///
+/// # Errors
+/// Those of reading and writing.
+pub fn send<W: Write>(
+    writer: &mut Writer<W>,
+    record: Record,
+    here: &Path,
+    stat: &Metadata,
+) -> io::Result<()> {
+    let file = File::open(here)?;
+    let size = stat.len();
+    // One that takes as much room as it is long has none, and what was reserved for it stays so: a
+    // swap file must have all its blocks.
+    let data = match holes::possible(size, i64::try_from(stat.blocks()).unwrap_or(i64::MAX)) {
+        true => holes::data_ranges(&file, size)?,
+        false => None,
+    };
+    let Some(data) = data else {
+        return writer.file(&record, size, file);
+    };
+    let sparse = Sparse {
+        size,
+        data: fewer(&data, MOST_RANGES),
+    };
+    let length = sparse.ranges().map(|range| range.length).sum();
+    let parts = Parts {
+        file,
+        ahead: sparse.data.clone().into(),
+    };
+    let sparse = Some(sparse);
+    writer.file(&Record { sparse, ..record }, length, parts)
+}
+
+/// No more than `most`: neighbours become one where there are more, with the holes between.
+fn fewer(data: &[DataRange], most: usize) -> Vec<(u64, u64)> {
+    let together = data.len().div_ceil(most).max(1);
+    let groups = data.chunks(together);
+    groups
+        .filter_map(|ranges| {
+            let (first, last) = (ranges.first()?, ranges.last()?);
+            let end = last.offset.saturating_add(last.length);
+            Some((first.offset, end.saturating_sub(first.offset)))
+        })
+        .collect()
+}
+
+/// The bytes of parts of a file, one after the other.
+struct Parts {
+    file: File,
+    /// First byte and length of what is still to come.
+    ahead: VecDeque<(u64, u64)>,
+}
+
+impl Read for Parts {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let Some((offset, length)) = self.ahead.front_mut() else {
+            return Ok(0);
+        };
+        let most = usize::try_from(*length).unwrap_or(usize::MAX);
+        let most = most.min(buffer.len());
+        let read = self.file.read_at(&mut buffer[..most], *offset)?;
+        // usize to u64: lossless on every target Rust has.
+        *offset = offset.saturating_add(read as u64);
+        *length = length.saturating_sub(read as u64);
+        if *length == 0 {
+            self.ahead.pop_front();
+        }
+        Ok(read)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_sent_are_the_bytes_between_holes() {
+        let file = tempfile::tempfile().unwrap();
+        file.write_all_at(b"abcdefgh", 0).unwrap();
+        let mut parts = Parts {
+            file,
+            ahead: [(1, 2), (5, 1), (7, 1)].into(),
+        };
+        let mut text = String::new();
+        parts.read_to_string(&mut text).unwrap();
+        assert_eq!(text, "bcfh");
+    }
+
+    #[test]
+    fn a_record_holds_what_a_file_of_many_holes_has() {
+        let range = |offset, length| DataRange { offset, length };
+        let data: Vec<_> = (0..5).map(|n| range(n * 10, 3)).collect();
+        assert_eq!(fewer(&data, 5).len(), 5);
+        assert_eq!(fewer(&data, 2), [(0, 23), (30, 13)]);
+        assert_eq!(fewer(&data, 1), [(0, 43)]);
+        assert_eq!(fewer(&[], 1), []);
+    }
+}
