@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 
 use crate::fs::fat::{self, FatVolume};
-use crate::guest;
+use crate::guest::areas;
 use crate::image::{Content, Image, Part};
 use crate::install::Installed;
 use crate::layout::{Partition, Role};
@@ -26,7 +26,7 @@ pub fn image(
     work: &Path,
 ) -> Result<Image> {
     let mut parts = Vec::new();
-    for (start, bytes) in guest::overlay(&installed.areas, &disk.layout) {
+    for (start, bytes) in areas::overlay(&installed.areas, &disk.layout) {
         parts.push(Part {
             name: "partition table and boot code".to_owned(),
             start,

@@ -191,7 +191,7 @@ fn run_with(
 }
 
 /// Reads `stream` to its end and returns its last [`TAIL`] bytes.
-pub(crate) fn read_tail(stream: &mut impl Read, echo: bool) -> Vec<u8> {
+fn read_tail(stream: &mut impl Read, echo: bool) -> Vec<u8> {
     let mut tail = Vec::new();
     let mut buffer = [0; 8192];
     loop {

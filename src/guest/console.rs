@@ -164,8 +164,8 @@ impl Console {
         }
     }
 
-    /// Waits until the log has what it is to have, if it is read at all.
-    pub fn finish(&mut self) {
+    /// Tells the log what it does not have.
+    pub fn finish(&self) {
         self.echo.finish();
     }
 

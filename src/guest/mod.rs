@@ -7,7 +7,7 @@
 //! show in the image.
 
 mod accelerate;
-mod areas;
+pub mod areas;
 mod console;
 mod disk;
 pub mod init;
@@ -26,6 +26,5 @@ mod seeds;
 #[cfg(test)]
 mod tests;
 
-pub use areas::overlay;
-pub use merge::{boot, root};
+pub use merge::{boot, length_of_paths, root};
 pub use run::{Outcome, run};

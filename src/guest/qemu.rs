@@ -114,8 +114,8 @@ fn disk(qemu: &mut Command, name: &str, source: &OsStr) {
 }
 
 /// What a `-drive` is of: the disk that comes over file descriptor 0, with what is written to it in
-/// an overlay. (QEMU takes a decimal number as a descriptor it has, where no monitor is at work:
-/// its util/qemu-sockets.c.)
+/// an overlay. (QEMU takes a decimal number as a descriptor it has, unless it does what a monitor was
+/// told: its util/qemu-sockets.c.)
 fn served() -> String {
     format!(
         "snapshot=on,format=raw,file.driver=nbd,file.export={EXPORT},\

@@ -75,6 +75,11 @@ fn holes(sparse: &Sparse) -> Result<()> {
         "its data is in {} parts",
         sparse.data.len()
     );
+    ensure!(
+        i64::try_from(sparse.size).is_ok(),
+        "a file of {} bytes",
+        sparse.size
+    );
     let mut end = 0;
     for range in sparse.ranges() {
         let next = range.offset.checked_add(range.length);
@@ -164,6 +169,7 @@ mod tests {
                 "18446744073709551615 bytes of data from 2 on; the data before it ends at 0, the \
                  file at 9",
             ),
+            (sparse(1 << 63, &[]), "a file of 9223372036854775808 bytes"),
             (
                 sparse(1 << 20, &vec![(1, 1); 5000]),
                 "its data is in 5000 parts",

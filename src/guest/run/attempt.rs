@@ -22,10 +22,13 @@ use crate::guest::{disk, monitor, qemu, room};
 use crate::image::LazyImage;
 use crate::process::Watched;
 use crate::spec::Guest;
-use crate::{escape, process, sys};
+use crate::{escape, sys};
 
 /// How long a guest that has ended may take to go away.
 pub(super) const GRACE: Duration = Duration::from_secs(10);
+
+/// How much of QEMU's messages is kept, in bytes.
+const TAIL: usize = 2048;
 
 /// How long the end of QEMU's messages may take when QEMU is gone.
 const LEFTOVERS: Duration = Duration::from_secs(2);
@@ -184,9 +187,20 @@ fn end_of(mut stream: impl Read + Send + 'static) -> Receiver<Vec<u8>> {
     let (sender, receiver) = mpsc::channel();
     thread::spawn(move || {
         // Nobody may want it any more.
-        let _ = sender.send(process::read_tail(&mut stream, false));
+        let _ = sender.send(tail(&mut stream));
     });
     receiver
+}
+
+/// The last [`TAIL`] bytes of `stream`.
+fn tail(stream: &mut impl Read) -> Vec<u8> {
+    let mut tail = Vec::new();
+    let mut buffer = [0; TAIL];
+    while let Ok(length @ 1..) = stream.read(&mut buffer) {
+        tail.extend_from_slice(&buffer[..length]);
+        tail.drain(..tail.len().saturating_sub(TAIL));
+    }
+    tail
 }
 
 /// Runs QEMU by `command` until the guest has ended, or can't go on, or has no time left.
