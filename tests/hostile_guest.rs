@@ -81,6 +81,7 @@ fn forged(path: &str, kind: RecordKind) -> Vec<u8> {
         uid: 0,
         gid: 0,
         mtime: (1, 0),
+        flags: 0,
         xattrs: Vec::new(),
         sparse: None,
     };

@@ -19,6 +19,7 @@ fn record(path: &str, kind: RecordKind) -> Piece {
         uid: 0,
         gid: 0,
         mtime: (1, 0),
+        flags: 0,
         xattrs: Vec::new(),
         sparse: None,
     };
@@ -91,7 +92,7 @@ pub fn found(job: &Job) -> Vec<(Vec<u8>, &'static str)> {
         // Twice the memory that a header says.
         (
             changed(Change::Size(2, 1_300_000_000)),
-            "it has 1300000000 bytes, and can have 262144 at most",
+            "it has 1300000000 bytes, and can have 4194304 at most",
         ),
         // A TiB of zeros.
         (

@@ -269,6 +269,7 @@ fn file() -> impl Strategy<Value = Piece> {
                 uid,
                 gid,
                 mtime,
+                flags: uid.rotate_left(7),
                 xattrs: xattrs
                     .map(|(name, value)| (name.into_bytes(), value))
                     .collect(),

@@ -44,15 +44,25 @@ pub fn send<W: Write>(
     writer.file(&Record { sparse, ..record }, length, parts)
 }
 
-/// No more than `most`: neighbours become one where there are more, with the holes between.
+/// No more than `most`: where there are more, the smallest holes are data, too.
 fn fewer(data: &[DataRange], most: usize) -> Vec<(u64, u64)> {
-    let together = data.len().div_ceil(most).max(1);
-    let groups = data.chunks(together);
-    groups
-        .filter_map(|ranges| {
-            let (first, last) = (ranges.first()?, ranges.last()?);
-            let end = last.offset.saturating_add(last.length);
-            Some((first.offset, end.saturating_sub(first.offset)))
+    let end = |range: &DataRange| range.offset.saturating_add(range.length);
+    let holes = data.windows(2).enumerate();
+    let mut holes: Vec<(u64, usize)> = holes
+        .map(|(at, pair)| (pair[1].offset.saturating_sub(end(&pair[0])), at + 1))
+        .collect();
+    holes.sort_unstable_by(|a, b| b.cmp(a));
+    holes.truncate(most.saturating_sub(1));
+    // Where a range begins that has one of the largest holes in front of it.
+    let mut cuts: Vec<usize> = holes.into_iter().map(|(_, at)| at).collect();
+    cuts.sort_unstable();
+    let begins = [0].into_iter().chain(cuts.iter().copied());
+    let ends = cuts.iter().copied().chain([data.len()]);
+    begins
+        .zip(ends)
+        .filter_map(|(from, to)| {
+            let (first, last) = (data.get(from)?, data.get(to.checked_sub(1)?)?);
+            Some((first.offset, end(last).saturating_sub(first.offset)))
         })
         .collect()
 }
@@ -102,10 +112,14 @@ mod tests {
     #[test]
     fn a_record_holds_what_a_file_of_many_holes_has() {
         let range = |offset, length| DataRange { offset, length };
-        let data: Vec<_> = (0..5).map(|n| range(n * 10, 3)).collect();
-        assert_eq!(fewer(&data, 5).len(), 5);
-        assert_eq!(fewer(&data, 2), [(0, 23), (30, 13)]);
-        assert_eq!(fewer(&data, 1), [(0, 43)]);
+        let data: Vec<_> = [0, 10, 20, 40, 50].map(|n| range(n, 3)).into();
+        assert_eq!(
+            fewer(&data, 5),
+            [(0, 3), (10, 3), (20, 3), (40, 3), (50, 3)]
+        );
+        assert_eq!(fewer(&data, 6), fewer(&data, 5));
+        assert_eq!(fewer(&data, 2), [(0, 23), (40, 13)]);
+        assert_eq!(fewer(&data, 1), [(0, 53)]);
         assert_eq!(fewer(&[], 1), []);
     }
 }

@@ -27,13 +27,13 @@ const RECORD: &str = "MAKE-DISK-IMAGE.record";
 
 /// The most bytes of a pax record. A path has 4096 bytes, a link's target 4095, the attributes of an
 /// inode of ext4 less than 8192, and a byte takes up to 4 in JSON; [`MOST_RANGES`] take 43 each.
-const LONGEST_RECORD: u64 = 256 << 10;
+const LONGEST_RECORD: u64 = 4 << 20;
 
 /// The longest path, in bytes: Linux's, without the NUL.
 const LONGEST_PATH: usize = 4095;
 
 /// The most ranges of a file's data.
-pub const MOST_RANGES: usize = 2048;
+pub const MOST_RANGES: usize = 1 << 16;
 
 /// One inode, or one more name of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

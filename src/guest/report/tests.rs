@@ -185,7 +185,7 @@ fn bombs_are_refused_before_they_go_off() {
             EntryType::XHeader,
             "x",
             1 << 30,
-            "it has 1073741824 bytes, and can have 262144 at most",
+            "it has 1073741824 bytes, and can have 4194304 at most",
         ),
         (
             EntryType::GNUSparse,
@@ -381,12 +381,12 @@ fn a_report_that_is_too_large_for_its_disk_says_how_large_it_is() {
     assert_eq!(needed + 512, u64::try_from(length).unwrap());
 
     let mut long = large.clone();
-    long.xattrs[0].1 = vec![255; 100_000];
+    long.xattrs[0].1 = vec![255; 2_000_000];
     let error = Writer::new(Vec::new(), u64::MAX)
         .file(&long, 0, io::empty())
         .unwrap_err();
     assert_eq!(
         error.to_string(),
-        "what is to be said of it takes 400182 bytes, and the most is 262144"
+        "what is to be said of it takes 8000182 bytes, and the most is 4194304"
     );
 }
