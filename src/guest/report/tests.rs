@@ -387,6 +387,6 @@ fn a_report_that_is_too_large_for_its_disk_says_how_large_it_is() {
         .unwrap_err();
     assert_eq!(
         error.to_string(),
-        "what is to be said of it takes 8000182 bytes, and the most is 4194304"
+        "what is to be said of it takes 8000197 bytes, and the most is 4194304"
     );
 }
