@@ -172,7 +172,7 @@ fn change() -> impl Strategy<Value = Change> {
     prop_oneof![
         4 => (at(), any::<u8>()).prop_map(|(at, byte)| Change::Byte(at, byte)),
         2 => (at(), size).prop_map(|(at, size)| Change::Size(at, size)),
-        1 => (at(), select(b"\0013457SLKxgV".to_vec())).prop_map(|(at, kind)| Change::Type(at, kind)),
+        1 => (at(), select(b"\x00013457SLKxgV".to_vec())).prop_map(|(at, kind)| Change::Type(at, kind)),
         1 => (at(), at()).prop_map(|(from, to)| Change::Block(from, to)),
         1 => at().prop_map(Change::Cut),
     ]
