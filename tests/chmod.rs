@@ -1,6 +1,5 @@
-//! [`Chmod`] against the real `rsync --chmod`.
-//!
-//! rsync 3.5 made `a+s` set both bits and learnt `g=u`; older ones fail this test.
+//! [`Chmod`] against the real `rsync --chmod`: the fixture's, which `tests/setup` wants to be 3.5 or
+//! newer. Older ones do otherwise, as the docstring of [`Chmod`]'s module says.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 

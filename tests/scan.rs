@@ -19,13 +19,6 @@ use std::time::{Duration, UNIX_EPOCH};
 use make_disk_image::tree::scan::{self, Policy};
 use proptest::prelude::*;
 
-/// What the tests need, and the packages of it.
-const PROGRAMS: &[(&str, &str)] = &[
-    ("find", "findutils"),
-    ("getfattr", "attr"),
-    ("setfattr", "attr"),
-];
-
 /// What is done in a directory that was made before; numbers are taken modulo how many there are.
 #[derive(Debug, Clone)]
 enum Step {
@@ -147,7 +140,7 @@ fn is_what_find_lists(steps: &[Step]) {
 
 #[test]
 fn a_scan_is_what_find_lists() {
-    listing::require(PROGRAMS);
+    listing::require_root();
     runner::runner("SCAN_TREES", 100)
         .run(&steps(), |steps| {
             is_what_find_lists(&steps);
@@ -158,7 +151,7 @@ fn a_scan_is_what_find_lists() {
 
 #[test]
 fn an_attribute_s_name_may_begin_with_another_s() {
-    listing::require(PROGRAMS);
+    listing::require_root();
     is_what_find_lists(&[
         Step::File(0, b"a".to_vec(), 0o644, Vec::new()),
         Step::Attribute(0, 216, vec![0xab]),

@@ -1,8 +1,13 @@
 //! rsync's `--chmod`.
 //!
-//! The syntax is that of rsync(1), with what rsync 3.5 does where its page is silent; `tests/chmod.rs`
+//! The syntax is that of rsync(1), with what rsync does where its page is silent; `tests/chmod.rs`
 //! compares with the real program. Three things differ from chmod(1): the special bits outlive a
 //! plain `u=rw`, a clause has one operator, and `+s` and `o+s` mean the set-user-ID bit.
+//!
+//! The rsync is 3.5, which nixpkgs has. Three things were otherwise before it: `a+s` set the
+//! set-user-ID bit alone, `a=t` left both bits and `a=s` the set-group-ID bit as they were, and `g=u`
+//! was refused (its NEWS for 3.5.0 and the history of its `chmod.c`). We do not ask which rsync the caller's
+//! nixpkgs has: the mode of a file depends on the attributes alone.
 
 /// The mask that counts for clauses that name nobody (`+w`). Nix builds under this one, so it is
 /// the one that rsync sees in nixpkgs' builder; ours does not depend on the caller's.

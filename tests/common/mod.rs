@@ -49,13 +49,20 @@ pub fn cache() -> PathBuf {
     cache
 }
 
+/// The fixture's programs, in `bin`, and its OVMF. `tests/with-fixture` has `bin` in PATH before all
+/// others when cargo runs a test.
+pub fn programs() -> PathBuf {
+    cache().join("programs")
+}
+
 /// A directory for one test's files, removed when dropped. It is below `target`, because images
 /// are large and `/tmp` may be memory.
 pub fn scratch() -> tempfile::TempDir {
     tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("making a scratch directory")
 }
 
-/// A command that finds the tools of a Debian machine's administrator and speaks English.
+/// A command that finds the tools of a Debian machine's administrator and speaks English. The fixture's
+/// come first: see [`programs`].
 pub fn command(program: impl AsRef<OsStr>) -> Command {
     let path = std::env::var("PATH").unwrap_or_default();
     let mut command = Command::new(program);

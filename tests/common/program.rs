@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::Value;
 
 use super::nix::{Build, Built, PROGRAM};
@@ -246,11 +248,9 @@ impl Running {
 
     /// Sends a signal, named as kill(1) does, to the program alone, and waits for its end.
     pub fn end_by(mut self, signal: &str) -> Ended {
-        stdout(
-            command("kill")
-                .arg(format!("-{signal}"))
-                .arg(self.child.id().to_string()),
-        );
+        let signal: Signal = format!("SIG{signal}").parse().expect("a signal's name");
+        let child = i32::try_from(self.child.id()).expect("an identifier of a process");
+        kill(Pid::from_raw(child), signal).expect("sending a signal to the program");
         // Not wait_with_output: a child that is left would keep the pipes open.
         let status = self.child.wait().expect("waiting for the program");
         self.ended.output.status = status;

@@ -1,7 +1,7 @@
 //! Booting images in QEMU, emulated (TCG), and reading the serial console.
 
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
@@ -156,7 +156,7 @@ impl Machine<'_> {
                 .args(["-device", "virtio-blk-pci,drive=second"]);
         }
         if let Some(variables) = self.variables {
-            firmware(&mut qemu, CODE, variables);
+            firmware(&mut qemu, &ovmf("CODE"), variables);
         }
         match self.boot {
             Boot::Kernel(system, words) => {
@@ -175,13 +175,13 @@ impl Machine<'_> {
             Boot::Bios => {}
             Boot::Efi(variables) => {
                 let own = scratch.join("vars.fd");
-                copy_variables(variables.unwrap_or(Path::new(VARIABLES)), &own);
-                firmware(&mut qemu, CODE, &own);
+                copy_variables(variables.unwrap_or(&ovmf("VARS")), &own);
+                firmware(&mut qemu, &ovmf("CODE"), &own);
             }
             Boot::Aarch64(variables) => {
                 let own = scratch.join("vars.fd");
                 copy_variables(variables.unwrap_or(Path::new(AARCH64_VARIABLES)), &own);
-                firmware(&mut qemu, AARCH64_CODE, &own);
+                firmware(&mut qemu, Path::new(AARCH64_CODE), &own);
             }
         }
         qemu
@@ -219,9 +219,10 @@ impl Machine<'_> {
     }
 }
 
-/// OVMF's code and fresh variables, as Debian's ovmf has them.
-const CODE: &str = "/usr/share/OVMF/OVMF_CODE_4M.fd";
-const VARIABLES: &str = "/usr/share/OVMF/OVMF_VARS_4M.fd";
+/// OVMF's code (`CODE`) or fresh variables (`VARS`), as the fixture's ovmf has them.
+fn ovmf(part: &str) -> PathBuf {
+    super::programs().join(format!("share/OVMF/OVMF_{part}_4M.fd"))
+}
 
 /// AAVMF, which is OVMF for ARM, as Debian's qemu-efi-aarch64 has it.
 const AARCH64_CODE: &str = "/usr/share/AAVMF/AAVMF_CODE.fd";
@@ -229,7 +230,7 @@ const AARCH64_VARIABLES: &str = "/usr/share/AAVMF/AAVMF_VARS.fd";
 
 /// Fresh EFI variables for a machine.
 pub fn fresh_variables(to: &Path) {
-    copy_variables(Path::new(VARIABLES), to);
+    copy_variables(&ovmf("VARS"), to);
 }
 
 fn copy_variables(from: &Path, to: &Path) {
@@ -239,12 +240,9 @@ fn copy_variables(from: &Path, to: &Path) {
     std::fs::set_permissions(to, mode).expect("setting the mode of a copy");
 }
 
-fn firmware(qemu: &mut Command, code: &str, variables: &Path) {
-    qemu.args([
-        "-drive",
-        &drive(Path::new(code), "raw", "if=pflash,readonly=on"),
-    ])
-    .args(["-drive", &drive(variables, "raw", "if=pflash")]);
+fn firmware(qemu: &mut Command, code: &Path, variables: &Path) {
+    qemu.args(["-drive", &drive(code, "raw", "if=pflash,readonly=on")])
+        .args(["-drive", &drive(variables, "raw", "if=pflash")]);
 }
 
 /// The whole line of the marker, from the marker on, once its end is there.
