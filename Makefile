@@ -13,10 +13,12 @@ image: setup
 # Every test but those of make aarch64. (What cargo calls ignored are measurements and helpers that
 # tests start themselves.)
 test: setup
+	tests/room
 	$(CARGO) test
 
 # Every partition table with every boot loader, from firmware to a line of init. `make test` does it, too.
 boot-matrix: setup
+	tests/room
 	$(CARGO) test --quiet --test boot_matrix
 
 # The program for aarch64, emulated: its unit tests, the same images to the byte as this machine's
