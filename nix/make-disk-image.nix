@@ -5,6 +5,10 @@
   holds the image under the same name. The program of `package` is its builder; it needs neither a
   virtual machine nor the `kvm` feature to copy a closure. `docs/differences.md` lists what differs.
 
+  An argument is evaluated where it is read and nowhere else: `bootSize` may be anything with a table
+  that has no boot partition. Of the derivation, `overrideAttrs` can change `name`, `env`, `postVM`
+  and, where a guest runs, `memSize`. Other attributes that nixpkgs' derivation has are refused.
+
   # Example
 
   ```nix
@@ -26,7 +30,8 @@
   # Size of the disk in MiB, or "auto": what is needed, room for a first boot, and `additionalSpace`.
   diskSize ? "auto",
 
-  # Space that diskSize = "auto" leaves to ordinary users, in the notation of `numfmt --from=iec`.
+  # Space that diskSize = "auto" leaves to ordinary users, in the notation of `numfmt --from=iec`. Read
+  # only with that.
   additionalSpace ? "512M",
 
   # Where the boot partition ends, in the same notation. Read only with a table that has one.
@@ -46,7 +51,7 @@
   # Whether to keep EFI variables while installing, and to put them at $out/efi-vars.fd.
   touchEFIVars ? false,
 
-  # The EFI firmware: a package with `firmware` and `variables`.
+  # The EFI firmware: a package with `firmware` and `variables`. Read only with touchEFIVars.
   OVMF ? pkgs.OVMF.fd,
   efiFirmware ? OVMF.firmware,
   efiVariables ? OVMF.variables,
@@ -61,7 +66,7 @@
   # Shell code to run when the image is at $diskImage.
   postVM ? "",
 
-  # Memory of the guest that installs the boot loader, in MiB.
+  # Memory of the guest that installs the boot loader, in MiB. Read only where a guest runs.
   memSize ? 1024,
 
   # How many seconds that guest may run. Not an argument of nixpkgs' function.
@@ -82,7 +87,8 @@
   # Whether two builds give the same bytes. Without it identifiers are random and times are real.
   deterministic ? true,
 
-  # GPT partition GUID of the root partition, and UUID of its file system.
+  # GPT partition GUID of the root partition, and UUID of its file system. Read only with
+  # deterministic = true, and the first one only with a GPT.
   rootGPUID ? "F222513B-DED1-49FA-B591-20CE86A2FE7F",
   rootFSUID ? (if fsType == "ext4" then rootGPUID else null),
 
@@ -102,34 +108,34 @@
 let
   show = builtins.toJSON;
 
+  tables = import ./partition-tables.nix;
+
+  table = tables.${partitionTableType};
+
+  hasBootPartition = table.bootPartitions != { };
+
   unevenOwner = lib.findFirst (
     entry: (entry.user or null == null) != (entry.group or null == null)
   ) null contents;
 in
 
-assert lib.assertOneOf "partitionTableType" partitionTableType (import ./partition-tables.nix);
+assert lib.assertOneOf "partitionTableType" partitionTableType (builtins.attrNames tables);
 
 assert lib.assertMsg (fsType == "ext4" && deterministic -> rootFSUID != null) ''
   make-disk-image: rootFSUID is null, but deterministic = true needs a fixed UUID for an ext4 root.
   Leave rootFSUID out (it is rootGPUID then), give a UUID, or set deterministic = false.'';
 
+assert lib.assertMsg (table.isGpt && deterministic -> rootGPUID != null) ''
+  make-disk-image: rootGPUID is null, but deterministic = true needs a fixed GUID for the root partition of a GPT.
+  Leave rootGPUID out, give a UUID, or set deterministic = false.'';
+
 assert lib.assertMsg (partitionTableType != "none" -> fsType == "ext4") ''
   make-disk-image: fsType = ${show fsType} with partitionTableType = ${show partitionTableType}.
   Only an ext4 root can stand in a partition table: set fsType = "ext4" or partitionTableType = "none".'';
 
-assert lib.assertMsg
-  (
-    touchEFIVars
-    -> lib.elem partitionTableType [
-      "hybrid"
-      "efi"
-      "efixbootldr"
-      "legacy+gpt"
-    ]
-  )
-  ''
-    make-disk-image: touchEFIVars = true with partitionTableType = ${show partitionTableType}.
-    EFI variables go with "hybrid", "efi", "efixbootldr" or "legacy+gpt": set one of them or touchEFIVars = false.'';
+assert lib.assertMsg (touchEFIVars -> table.isGpt) ''
+  make-disk-image: touchEFIVars = true with partitionTableType = ${show partitionTableType}.
+  EFI variables go with "hybrid", "efi", "efixbootldr" or "legacy+gpt": set one of them or touchEFIVars = false.'';
 
 assert lib.assertMsg (onlyNixStore -> contents == [ ] && configFile == null && !installBootLoader) ''
   make-disk-image: onlyNixStore = true makes an image of store paths only, but ${
@@ -159,6 +165,19 @@ let
     value.system.build.${attribute} or (throw ''
       make-disk-image: config has no system.build.${attribute}.
       Give the config of a NixOS system ((lib.nixosSystem { ... }).config), or set onlyNixStore = true.'');
+
+  installsBootLoader =
+    installBootLoader
+    && lib.assertMsg (nixos.system.switch.enable or true) ''
+      make-disk-image: installBootLoader = true (its default) runs switch-to-configuration, and config has none: system.switch.enable is false.
+      Set system.switch.enable = true, or installBootLoader = false.'';
+
+  # A configuration without installer tools has none of its own.
+  nixosInstall =
+    nixos.system.build.nixos-install or buildPackages.nixos-install or (throw ''
+      make-disk-image: config has no system.build.nixos-install, and pkgs has no nixos-install to take instead.
+      With a NixOS of this age, leave system.disableInstallerTools = false and nix.enable = true.
+      If config is no NixOS system, give the config of one, or set onlyNixStore = true.'');
 
   # null only in an image of store paths that are no system.
   toplevel =
@@ -196,14 +215,14 @@ let
   # users by their names.
   isNumber = id: id == "root" || builtins.match "[0-9]+" (toString id) != null;
   isNamed = entry: entry.user or null != null && !(isNumber entry.user && isNumber entry.group);
-  needsGuest = !onlyNixStore && (installBootLoader || lib.any isNamed contents);
+  needsGuest = !onlyNixStore && (installsBootLoader || lib.any isNamed contents);
 
   guest =
     let
       inherit (pkgs.stdenv) hostPlatform;
       architecture = hostPlatform.qemuArch;
       kernelTarget = pkgs.linux.target or hostPlatform.linux-kernel.target;
-      loader = nixos.boot.loader or { };
+      loader = lib.optionalAttrs installBootLoader (nixos.boot.loader or { });
     in
     {
       inherit architecture;
@@ -237,9 +256,13 @@ let
           null;
       timeout = guestTimeout;
     };
+
+  mkDerivation =
+    attributes:
+    import ./overrides.nix { inherit lib; } (pkgs.stdenvNoCC.mkDerivation attributes);
 in
 
-pkgs.stdenvNoCC.mkDerivation {
+mkDerivation {
   inherit name;
 
   # The program reads all it needs from .attrs.json.
@@ -254,25 +277,30 @@ pkgs.stdenvNoCC.mkDerivation {
   # The image contains its closure; it does not need it to be kept.
   unsafeDiscardReferences.out = true;
 
+  # Where nixpkgs' derivation has them, too, so that they can be overridden. null is left out.
+  inherit postVM;
+  memSize = if needsGuest then memSize else null;
+
+  env = { };
+
+  # null is what the program does not read.
   image = {
     inherit
-      additionalSpace
       baseName
-      bootSize
       deterministic
       diskSize
       format
       fsType
       installBootLoader
       label
-      memSize
       onlyNixStore
       partitionTableType
-      postVM
-      rootFSUID
-      rootGPUID
       touchEFIVars
       ;
+    additionalSpace = if diskSize == "auto" then additionalSpace else null;
+    bootSize = if hasBootPartition then bootSize else null;
+    rootFSUID = if fsType == "ext4" && deterministic then rootFSUID else null;
+    rootGPUID = if table.isGpt && deterministic then rootGPUID else null;
     channel = if onlyNixStore then null else pathOrNull channel;
     configFile = pathOrNull configFile;
     contents = map (entry: {
@@ -292,8 +320,7 @@ pkgs.stdenvNoCC.mkDerivation {
     mkfsFat = "${bin buildPackages.dosfstools}/mkfs.fat";
     mtools = bin buildPackages.mtools;
     nixStore = "${bin buildPackages.nix}/nix-store";
-    nixosInstall =
-      if onlyNixStore then null else "${bin (ofNixos "nixos-install" nixos)}/nixos-install";
+    nixosInstall = if onlyNixStore then null else "${bin nixosInstall}/nixos-install";
     qemuImg = "${bin buildPackages.qemu-utils}/qemu-img";
     # What nixpkgs puts into PATH, without lkl.
     path = map bin (
@@ -304,7 +331,7 @@ pkgs.stdenvNoCC.mkDerivation {
         buildPackages.e2fsprogs
       ]
       ++ lib.optionals (!onlyNixStore) [
-        (ofNixos "nixos-install" nixos)
+        nixosInstall
         # An older nixpkgs has it in the configuration only.
         (buildPackages.nixos-enter or (ofNixos "nixos-enter" nixos))
       ]

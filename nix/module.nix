@@ -17,16 +17,9 @@
 let
   cfg = config.image;
 
-  # Mount point and label of each boot partition.
-  bootPartitions =
-    {
-      efi."/boot" = "ESP";
-      hybrid."/boot" = "ESP";
-      efixbootldr."/efi" = "ESP";
-      efixbootldr."/boot" = "BOOT";
-      "legacy+boot"."/boot" = "BOOT";
-    }
-    .${cfg.partitionTableType} or { };
+  tables = import ./partition-tables.nix;
+
+  inherit (tables.${cfg.partitionTableType}) bootPartitions;
 
   hasTable = cfg.partitionTableType != "none";
 
@@ -61,7 +54,7 @@ in
     };
 
     partitionTableType = lib.mkOption {
-      type = lib.types.enum (import ./partition-tables.nix);
+      type = lib.types.enum (builtins.attrNames tables);
       default = "efi";
       description = "How the disk is divided.";
     };

@@ -24,6 +24,27 @@ pub fn bytes(bytes: &[u8]) -> String {
     out
 }
 
+/// How much a message shows of a value from outside, in bytes.
+const SHOWN: usize = 400;
+
+/// As [`bytes`], for values that have no bound of their own, as paths and names have: of a long one
+/// the beginning, with a "…" behind it.
+pub fn short(text: &[u8]) -> String {
+    beginning(text, SHOWN)
+}
+
+/// As [`bytes`]; of more than `most` bytes the beginning, with a "…" behind it.
+pub fn beginning(text: &[u8], most: usize) -> String {
+    if text.len() <= most {
+        return bytes(text);
+    }
+    // Not in the middle of a character, which has at most three more bytes than its first.
+    let is_first = |place: &usize| text.get(*place).is_some_and(|byte| byte & 0xc0 != 0x80);
+    let places = most.saturating_sub(3)..=most;
+    let end = places.rev().find(is_first).unwrap_or(most);
+    format!("{}…", bytes(text.get(..end).unwrap_or_default()))
+}
+
 /// As [`bytes`], of a path.
 pub fn path(path: &Path) -> String {
     bytes(path.as_os_str().as_bytes())
@@ -46,6 +67,24 @@ mod tests {
             ("\u{202e}x".as_bytes(), "\\u{202e}x"),
         ] {
             assert_eq!(super::bytes(from), to);
+            assert_eq!(super::short(from), to);
         }
+    }
+
+    #[test]
+    fn only_the_beginning_of_a_long_text_is_shown() {
+        let a = |count| "a".repeat(count);
+        for (text, shown) in [
+            (a(400), a(400)),
+            (a(401), a(400) + "…"),
+            (a(1 << 20), a(400) + "…"),
+            (a(399) + "é", a(399) + "…"),
+            (a(398) + "éé", a(398) + "é…"),
+            (a(397) + "\u{10000}", a(397) + "…"),
+            (a(396) + "\u{10000}b", a(396) + "\u{10000}…"),
+        ] {
+            assert_eq!(super::short(text.as_bytes()), shown);
+        }
+        assert_eq!(super::short(&[0x80; 500]), "\\x80".repeat(400) + "…");
     }
 }

@@ -6,6 +6,7 @@
 //! describes the way on one page.
 
 pub mod escape;
+pub mod excerpt;
 pub mod owner;
 pub mod process;
 pub mod progress;

@@ -45,7 +45,7 @@ impl Running {
         let child = sys::die_with_parent(command)
             .process_group(0)
             .spawn()
-            .with_context(|| format!("starting {}", escape::bytes(&line(command))))?;
+            .with_context(|| format!("starting {}", shown(command)))?;
         let group = i32::try_from(child.id()).ok().map(Pid::from_raw);
         running.groups.extend(group);
         Ok(Running { child, group })
@@ -226,10 +226,15 @@ fn check(command: &Command, status: ExitStatus, tail: &[u8]) -> Result<()> {
     } else {
         format!("it said last:\n{}", said.join("\n"))
     };
-    bail!(
-        "{} failed with {status}; {said}",
-        escape::bytes(&line(command))
-    )
+    bail!("{} failed with {status}; {said}", shown(command))
+}
+
+/// How much of a command line an error shows, in bytes.
+const LINE: usize = 2048;
+
+/// The command line for a message.
+fn shown(command: &Command) -> String {
+    escape::beginning(&line(command), LINE)
 }
 
 /// The command line, words with blanks or quotes in single quotes.

@@ -9,7 +9,9 @@
 
 let
   # "none" has no partitions to verify.
-  tables = builtins.filter (table: table != "none") (import ../partition-tables.nix);
+  tables = builtins.filter (table: table != "none") (
+    builtins.attrNames (import ../partition-tables.nix)
+  );
 
   system = nixpkgs.lib.nixosSystem {
     modules = [

@@ -52,7 +52,7 @@ pub struct FatVolume<'a> {
 pub enum FatError {
     /// Something in the tree can't be said in FAT: one line for each such thing, with its path
     /// (escaped) and the reason.
-    #[error("{} can't be stored on a FAT boot partition:\n{}", count(.0.len()), .0.join("\n"))]
+    #[error("{} can't be stored on a FAT boot partition:\n{}", count(.0.len()), crate::excerpt::list(.0, "\n"))]
     Unrepresentable(Vec<String>),
     /// The files do not fit.
     #[error(

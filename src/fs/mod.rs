@@ -119,7 +119,7 @@ pub enum PlanError {
     },
     /// Something in the tree can't be said in this file system: one line for each such thing, with
     /// its path (escaped) and the limit it breaks.
-    #[error("{} can't be stored:\n{}", .0.len(), .0.join("\n"))]
+    #[error("{} can't be stored:\n{}", .0.len(), crate::excerpt::list(.0, "\n"))]
     Unrepresentable(Vec<String>),
     /// The writer itself failed.
     #[error("planning the file system failed: {0}")]

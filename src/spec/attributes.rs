@@ -10,6 +10,9 @@ use super::problems::Problems;
 use super::store_path::StorePath;
 use crate::escape;
 
+/// The longest path that Linux takes in bytes (`PATH_MAX` without the NUL).
+pub(super) const MAX_PATH: usize = 4095;
+
 /// A JSON object and where it is in the whole.
 ///
 /// The methods give `None` for a value that is wrong, after they noted why; the `optional_` ones
@@ -35,7 +38,7 @@ impl<'a> Attributes<'a> {
 
     /// The whole name of one of its attributes.
     pub(super) fn at(&self, key: &str) -> String {
-        let key = escape::bytes(key.as_bytes());
+        let key = escape::short(key.as_bytes());
         match self.at.as_str() {
             "" => key,
             at => format!("{at}.{key}"),
@@ -138,9 +141,29 @@ pub(super) fn text<'a>(at: &str, value: &'a Value, problems: &mut Problems) -> O
     }
 }
 
+/// A string of at most `most` bytes, without NUL.
+pub(super) fn bounded<'a>(
+    at: &str,
+    value: &'a Value,
+    most: usize,
+    problems: &mut Problems,
+) -> Option<&'a str> {
+    let text = text(at, value, problems)?;
+    if text.len() > most {
+        let message = format!(
+            "{} has {} bytes; make it {most} at most",
+            quoted(text),
+            text.len()
+        );
+        problems.add(at, message);
+        return None;
+    }
+    Some(text)
+}
+
 /// An absolute path.
 pub(super) fn path(at: &str, value: &Value, problems: &mut Problems) -> Option<PathBuf> {
-    let text = text(at, value, problems)?;
+    let text = bounded(at, value, MAX_PATH, problems)?;
     if !text.starts_with('/') {
         problems.add(
             at,
@@ -175,9 +198,9 @@ pub(super) fn number(value: &Value) -> Option<u64> {
     }
 }
 
-/// `text` in quotation marks, safe to print.
+/// `text` in quotation marks, safe to print; of a long one, the beginning.
 pub(super) fn quoted(text: &str) -> String {
-    format!("\"{}\"", escape::bytes(text.as_bytes()))
+    format!("\"{}\"", escape::short(text.as_bytes()))
 }
 
 /// A value for a message, safe to print.

@@ -1,16 +1,26 @@
 //! The argument `contents`.
 
+use std::collections::HashMap;
 use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt as _;
 
 use serde_json::Value;
 
-use super::attributes::{Attributes, number, quoted, shown};
+use super::attributes::{Attributes, MAX_PATH, bounded, number, quoted, shown};
 use super::problems::Problems;
 use super::{Graft, Ids, Names, Owner};
+use crate::escape;
 use crate::tree::Chmod;
 
 /// The longest file name of ext4 in bytes.
 const MAX_NAME: usize = 255;
+
+/// The longest argument of a program in bytes (Linux, `MAX_ARG_STRLEN` without the NUL), such as
+/// rsync's `--chmod=`.
+const MAX_MODE: usize = 131_071;
+
+/// More bytes than any name of a user or group has (`LOGIN_NAME_MAX`).
+const MAX_ACCOUNT: usize = 256;
 
 /// The largest user or group ID: the next one, -1, is "unchanged" for chown(2).
 const MAX_ID: u32 = u32::MAX - 1;
@@ -23,9 +33,7 @@ pub(super) fn contents(image: &Attributes<'_>, problems: &mut Problems) -> Optio
         let entry = Attributes::new(at, entry, problems);
         grafts.push(entry.and_then(|entry| graft(&entry, problems)));
     }
-    for index in 0..grafts.len() {
-        refuse_duplicate(image, &grafts, index, problems);
-    }
+    refuse_duplicates(image, &grafts, problems);
     grafts.into_iter().collect()
 }
 
@@ -52,7 +60,8 @@ fn graft(entry: &Attributes<'_>, problems: &mut Problems) -> Option<Graft> {
 
 /// The names of a target below the root. A leading slash means nothing, as in nixpkgs.
 fn target(entry: &Attributes<'_>, problems: &mut Problems) -> Option<Vec<OsString>> {
-    let text = entry.text("target", problems)?;
+    let at = entry.at("target");
+    let text = bounded(&at, entry.required("target", problems)?, MAX_PATH, problems)?;
     let mut names = Vec::new();
     for name in text.split('/').filter(|name| !matches!(*name, "" | ".")) {
         if name == ".." {
@@ -83,9 +92,10 @@ fn target(entry: &Attributes<'_>, problems: &mut Problems) -> Option<Vec<OsStrin
 
 fn mode(entry: &Attributes<'_>, problems: &mut Problems) -> Option<Chmod> {
     // nixpkgs, too, takes an empty mode for none.
-    let text = entry.optional_text("mode", problems)?;
+    let at = entry.at("mode");
+    let text = bounded(&at, entry.optional("mode")?, MAX_MODE, problems)?;
     let text = Some(text).filter(|text| !text.is_empty())?;
-    problems.check(&entry.at("mode"), Chmod::parse(text))
+    problems.check(&at, Chmod::parse(text))
 }
 
 fn owner(entry: &Attributes<'_>, problems: &mut Problems) -> Option<Owner> {
@@ -151,7 +161,8 @@ fn account(at: &str, value: &Value, problems: &mut Problems) -> Option<Account> 
                 ),
             ),
         Value::String(name) if name.bytes().any(|byte| !byte.is_ascii_digit()) => {
-            return Some(Account::Name(name.clone()));
+            let name = bounded(at, value, MAX_ACCOUNT, problems)?;
+            return Some(Account::Name(name.to_owned()));
         }
         other => problems.add(
             at,
@@ -164,40 +175,33 @@ fn account(at: &str, value: &Value, problems: &mut Problems) -> Option<Account> 
     None
 }
 
-/// Notes that an earlier entry has made the target of `grafts[index]`. A pattern may add to it.
-fn refuse_duplicate(
-    image: &Attributes<'_>,
-    grafts: &[Option<Graft>],
-    index: usize,
-    problems: &mut Problems,
-) {
-    let Some(graft) = &grafts[index] else { return };
-    let source = graft.source.to_string_lossy();
-    if source.contains('*') {
-        return;
-    }
-    let earlier = grafts[..index].iter().position(|earlier| {
-        earlier
-            .as_ref()
-            .is_some_and(|earlier| earlier.target == graft.target)
-    });
+/// Notes each entry whose target an earlier one has made. A pattern may add to it.
+fn refuse_duplicates(image: &Attributes<'_>, grafts: &[Option<Graft>], problems: &mut Problems) {
     let contents = image.at("contents");
-    let reason = match earlier {
-        Some(earlier) => format!("{contents}[{earlier}] has made it already; change one of them"),
-        None if graft.target.is_empty() => {
-            "the root is there already; write source = \"…/*\" to copy into it".to_owned()
+    let mut made: HashMap<&[OsString], usize> = HashMap::new();
+    for (index, graft) in grafts.iter().enumerate() {
+        let Some(graft) = graft else { continue };
+        let earlier = *made.entry(&graft.target).or_insert(index);
+        if graft.source.as_bytes().contains(&b'*') {
+            continue;
         }
-        None => return,
-    };
-    let names = graft.target.iter().map(|name| name.to_string_lossy());
-    let target = names.fold(String::new(), |path, name| format!("{path}/{name}"));
-    let target = if target.is_empty() { "/" } else { &target };
-    problems.add(
-        format!("{contents}[{index}].target"),
-        format!(
-            "duplicate entry {} -> {}: {reason}",
-            crate::escape::bytes(target.as_bytes()),
-            crate::escape::bytes(source.as_bytes())
-        ),
-    );
+        let reason = if earlier < index {
+            format!("{contents}[{earlier}] has made it already; change one of them")
+        } else if graft.target.is_empty() {
+            "the root is there already; write source = \"…/*\" to copy into it".to_owned()
+        } else {
+            continue;
+        };
+        let names = graft.target.iter().map(|name| name.to_string_lossy());
+        let target = names.fold(String::new(), |path, name| format!("{path}/{name}"));
+        let target = if target.is_empty() { "/" } else { &target };
+        problems.add(
+            format!("{contents}[{index}].target"),
+            format!(
+                "duplicate entry {} -> {}: {reason}",
+                escape::short(target.as_bytes()),
+                escape::short(graft.source.as_bytes())
+            ),
+        );
+    }
 }

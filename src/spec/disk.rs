@@ -36,24 +36,24 @@ pub(super) fn table(image: &Attributes<'_>, problems: &mut Problems) -> Option<P
     table
 }
 
-/// Where the boot partition ends, in bytes.
+/// Where the boot partition ends, in bytes; 0 for a table that has none, which does not look at
+/// `bootSize`.
 pub(super) fn boot_end(
     image: &Attributes<'_>,
     table: Option<PartitionTable>,
     problems: &mut Problems,
 ) -> Option<u64> {
-    let bytes = size(image, "bootSize", problems)?;
-    let end = mebibytes_as_nixpkgs_rounds(bytes);
+    let table = table?;
     // Where the last boot partition begins, in MiB: it must have at least one of them.
     let start = match table {
-        Some(PartitionTable::Efi | PartitionTable::Hybrid) => 8,
-        Some(PartitionTable::EfiXbootldr) => 100,
-        Some(PartitionTable::LegacyBoot) => 1,
-        _ => 0,
+        PartitionTable::Efi | PartitionTable::Hybrid => 8,
+        PartitionTable::EfiXbootldr => 100,
+        PartitionTable::LegacyBoot => 1,
+        PartitionTable::None | PartitionTable::Legacy | PartitionTable::LegacyGpt => return Some(0),
     };
-    if let Some(table) = table
-        && end <= start
-    {
+    let bytes = size(image, "bootSize", problems)?;
+    let end = mebibytes_as_nixpkgs_rounds(bytes);
+    if end <= start {
         problems.add(
             image.at("bootSize"),
             format!(

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::attributes::{self, Attributes, quoted, shown};
+use super::attributes::{self, Attributes, MAX_PATH, quoted, shown};
 use super::problems::Problems;
 use super::{Architecture, Guest};
 
@@ -16,9 +16,14 @@ pub(super) fn guest(
     needed: Option<&str>,
     problems: &mut Problems,
 ) -> Option<Option<Guest>> {
-    let memory = memory(image, problems);
     let needed = needed?;
     if needed.is_empty() {
+        // nix/make-disk-image.nix gives none then; so it has been overridden.
+        if top.optional("memSize").is_some() {
+            let message = "has no effect: no guest runs for this image (installBootLoader is false, and \
+                           no owner in contents is a name); do not override it";
+            problems.add(top.at("memSize"), message);
+        }
         return Some(None);
     }
     if top.optional("guest").is_none() {
@@ -42,9 +47,13 @@ pub(super) fn guest(
         _ => None,
     };
     let system_management_mode = guest.boolean("systemManagementMode", problems);
-    let devices = devices(&guest, problems);
     let timeout = timeout(&guest, problems);
+    let memory = memory(top, problems);
     let boot_loader = image.boolean("installBootLoader", problems);
+    let devices = match boot_loader {
+        Some(true) => devices(&guest, problems),
+        _ => Some(Vec::new()),
+    };
     Some(Some(Guest {
         architecture: architecture?,
         kernel: kernel?,
@@ -59,16 +68,16 @@ pub(super) fn guest(
     }))
 }
 
-/// Only a guest needs it; a wrong one is wrong all the same.
-fn memory(image: &Attributes<'_>, problems: &mut Problems) -> Option<u64> {
-    let value = image.required("memSize", problems)?;
+/// The `memSize` of the derivation itself, where it can be overridden.
+fn memory(top: &Attributes<'_>, problems: &mut Problems) -> Option<u64> {
+    let value = top.required("memSize", problems)?;
     let memory = attributes::number(value).filter(|mebibytes| *mebibytes > 0);
     if memory.is_none() {
         let message = format!(
             "{} is no memory size; write a whole number of MiB, as in 1024",
             shown(value)
         );
-        problems.add(image.at("memSize"), message);
+        problems.add(top.at("memSize"), message);
     }
     memory
 }
@@ -119,7 +128,7 @@ fn devices(guest: &Attributes<'_>, problems: &mut Problems) -> Option<Vec<String
 
 /// A device's path, or a word of the boot loader's that is none, like "nodev".
 fn device(at: &str, value: &Value, problems: &mut Problems) -> Option<String> {
-    let text = attributes::text(at, value, problems)?;
+    let text = attributes::bounded(at, value, MAX_PATH, problems)?;
     let path = PathBuf::from(text);
     let climbs = path.components().any(|part| part.as_os_str() == "..");
     if text.starts_with('/') && (!path.starts_with("/dev") || climbs) {

@@ -4,7 +4,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use uuid::{Uuid, uuid};
 
-use super::Identity;
+use super::{Identity, PartitionTable};
 use super::attributes::{Attributes, quoted};
 use super::problems::Problems;
 
@@ -20,25 +20,21 @@ const OTHER_PARTITIONS: [Uuid; 2] = [
 /// The time of everything in a deterministic image: that of files in the Nix store.
 const DETERMINISTIC_TIME: i64 = 1;
 
-pub(super) fn identity(image: &Attributes<'_>, problems: &mut Problems) -> Option<Identity> {
-    let deterministic = image.boolean("deterministic", problems);
-    let root_partition = given(image, "rootGPUID", problems);
-    let root_file_system = given(image, "rootFSUID", problems);
-    if !deterministic? {
+/// The caller's UUIDs are those of a deterministic image, and not looked at in another.
+pub(super) fn identity(
+    image: &Attributes<'_>,
+    table: Option<PartitionTable>,
+    problems: &mut Problems,
+) -> Option<Identity> {
+    if !image.boolean("deterministic", problems)? {
         return Some(random());
     }
-    let missing = |key: &str| {
-        format!("a deterministic image needs a UUID here: set {key}, or deterministic = false")
+    let root_partition = match table?.is_gpt() {
+        true => given(image, "rootGPUID", "rootGPUID", problems),
+        false => Some(Uuid::nil()),
     };
-    if image.optional("rootGPUID").is_none() {
-        problems.add(image.at("rootGPUID"), missing("rootGPUID"));
-    }
-    if image.optional("rootFSUID").is_none() {
-        problems.add(
-            image.at("rootFSUID"),
-            missing("rootFSUID (normally it is equal to rootGPUID)"),
-        );
-    }
+    let normally = "rootFSUID (normally it is equal to rootGPUID)";
+    let root_file_system = given(image, "rootFSUID", normally, problems);
     Some(Identity {
         deterministic: true,
         disk: DISK,
@@ -50,8 +46,18 @@ pub(super) fn identity(image: &Attributes<'_>, problems: &mut Problems) -> Optio
     })
 }
 
-/// The UUID that the caller gives.
-fn given(image: &Attributes<'_>, key: &str, problems: &mut Problems) -> Option<Uuid> {
+/// The UUID that the caller gives; `what` is the attribute for the message that there is none.
+fn given(
+    image: &Attributes<'_>,
+    key: &str,
+    what: &str,
+    problems: &mut Problems,
+) -> Option<Uuid> {
+    if image.optional(key).is_none() {
+        let message =
+            format!("a deterministic image needs a UUID here: set {what}, or deterministic = false");
+        problems.add(image.at(key), message);
+    }
     let text = image.optional_text(key, problems)?;
     // Uuid alone would also take braces, URNs and digits without hyphens, which sgdisk and tune2fs
     // do not.

@@ -9,6 +9,7 @@ mod find;
 mod guest;
 mod identity;
 mod output;
+mod overrides;
 mod parse;
 mod problems;
 mod size;
@@ -40,7 +41,7 @@ pub struct Spec {
     pub output: Output,
     /// How the disk is divided.
     pub table: PartitionTable,
-    /// Where the boot partition ends, in bytes; a whole number of MiB.
+    /// Where the boot partition ends, in bytes; a whole number of MiB. 0 with a table that has none.
     pub boot_end: u64,
     /// The size of the disk.
     pub size: DiskSize,
@@ -150,7 +151,7 @@ pub struct Identity {
     pub deterministic: bool,
     /// GPT disk GUID; the MBR disk signature is its first four bytes.
     pub disk: Uuid,
-    /// GPT partition GUID of the root partition.
+    /// GPT partition GUID of the root partition; nil where the table is no GPT.
     pub root_partition: Uuid,
     /// GPT partition GUIDs of the partitions before it: first, second.
     pub other_partitions: [Uuid; 2],
@@ -290,6 +291,17 @@ impl Architecture {
 }
 
 impl PartitionTable {
+    /// Whether its partitions have GUIDs.
+    pub fn is_gpt(self) -> bool {
+        match self {
+            PartitionTable::None | PartitionTable::Legacy | PartitionTable::LegacyBoot => false,
+            PartitionTable::LegacyGpt
+            | PartitionTable::Efi
+            | PartitionTable::EfiXbootldr
+            | PartitionTable::Hybrid => true,
+        }
+    }
+
     /// The caller's word for it.
     pub fn name(self) -> &'static str {
         match self {

@@ -7,19 +7,18 @@ use super::{Format, Output, PartitionTable};
 /// The longest file name of the usual file systems in bytes.
 const MAX_NAME: usize = 255;
 
+/// The `postVM` of the derivation itself, where it can be overridden, and the rest of `image`.
 pub(super) fn output(
+    top: &Attributes<'_>,
     image: &Attributes<'_>,
     table: Option<PartitionTable>,
     problems: &mut Problems,
 ) -> Option<Output> {
     let format = format(image, problems);
     let base_name = base_name(image, problems);
-    let post_vm = image.text("postVM", problems);
+    let post_vm = top.text("postVM", problems);
     let touch = image.boolean("touchEFIVars", problems);
-    if touch == Some(true)
-        && let Some(PartitionTable::None | PartitionTable::Legacy | PartitionTable::LegacyBoot) =
-            table
-    {
+    if touch == Some(true) && table.is_some_and(|table| !table.is_gpt()) {
         problems.add(
             image.at("touchEFIVars"),
             "EFI variables can be used only with a partition table of type hybrid, efi, \

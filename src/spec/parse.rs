@@ -5,7 +5,8 @@ use serde_json::Value;
 use super::attributes::Attributes;
 use super::closure::{self, Closure};
 use super::problems::Problems;
-use super::{Installation, Owner, Spec, System, contents, disk, guest, identity, output, tools};
+use super::{Installation, Owner, Spec, System};
+use super::{contents, disk, guest, identity, output, overrides, tools};
 
 /// Checks the contents of an `.attrs.json`, as nix/make-disk-image.nix and Nix make it. Attributes
 /// that we don't know are no problem: stdenv adds many.
@@ -44,8 +45,8 @@ fn spec(top: &Attributes<'_>, problems: &mut Problems) -> Option<Spec> {
     let boot_end = disk::boot_end(&image, table, problems);
     let size = disk::disk_size(&image, problems);
     let root = disk::root(&image, table, problems);
-    let output = output::output(&image, table, problems);
-    let identity = identity::identity(&image, problems);
+    let output = output::output(top, &image, table, problems);
+    let identity = identity::identity(&image, table, problems);
     let closure = closure::closure(top, store_dir, problems);
     let system = system(
         &image,
@@ -57,6 +58,7 @@ fn spec(top: &Attributes<'_>, problems: &mut Problems) -> Option<Spec> {
     let tools = tools::tools(top, only_nix_store == Some(false), problems);
     let needed = needs_guest(&image, system.as_ref());
     let guest = guest::guest(top, &image, needed, problems);
+    overrides::refuse(top, &image, problems);
     Some(Spec {
         out: out?.as_str().into(),
         output: output?,

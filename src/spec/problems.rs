@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+/// How many problems are kept. Nobody reads more, and attributes may have any number of them.
+const KEPT: usize = 50;
+
 /// One thing that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
@@ -12,22 +15,30 @@ pub struct Problem {
 }
 
 /// Everything that is wrong with the attributes, in the order of the checks; printed one a line.
+/// The first 50 are kept, and the rest are counted.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Problems(Vec<Problem>);
+pub struct Problems {
+    kept: Vec<Problem>,
+    more: usize,
+}
 
 impl Problems {
-    /// Each problem.
+    /// Each problem that is kept.
     pub fn iter(&self) -> impl Iterator<Item = &Problem> {
-        self.0.iter()
+        self.kept.iter()
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.kept.is_empty()
     }
 
-    /// Adds one. What is outside our control in `message` must be escaped.
+    /// Adds one. What is outside our control in `attribute` and `message` must be escaped and short.
     pub(super) fn add(&mut self, attribute: impl Into<String>, message: impl fmt::Display) {
-        self.0.push(Problem {
+        if self.kept.len() == KEPT {
+            self.more = self.more.saturating_add(1);
+            return;
+        }
+        self.kept.push(Problem {
             attribute: attribute.into(),
             message: message.to_string(),
         });
@@ -45,14 +56,16 @@ impl Problems {
 
 impl fmt::Display for Problems {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let count = self.0.len();
+        let count = self.kept.len().saturating_add(self.more);
         let plural = if count == 1 { "" } else { "s" };
         write!(f, "{count} problem{plural} in the attributes of the image:")?;
-        self.0
-            .iter()
-            .try_for_each(|Problem { attribute, message }| {
-                write!(f, "\n  - {attribute}: {message}")
-            })
+        for Problem { attribute, message } in &self.kept {
+            write!(f, "\n  - {attribute}: {message}")?;
+        }
+        match self.more {
+            0 => Ok(()),
+            more => write!(f, "\n  and {more} more"),
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! Store paths.
 
+use crate::escape;
+
 /// A store path: `/nix/store/<hash>-<name>`, nothing below it, no trailing slash.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StorePath(String);
@@ -7,7 +9,7 @@ pub struct StorePath(String);
 /// Why a text is no [`StorePath`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StorePathError {
-    /// It is somewhere else.
+    /// It is somewhere else; the store directory, safe to print.
     #[error("it is not below the store directory {0}")]
     OutsideStore(String),
     /// It is below a store path.
@@ -37,7 +39,7 @@ impl StorePath {
         let base = path
             .strip_prefix(store_dir)
             .and_then(|rest| rest.strip_prefix('/'))
-            .ok_or_else(|| StorePathError::OutsideStore(store_dir.to_owned()))?;
+            .ok_or_else(|| StorePathError::OutsideStore(escape::short(store_dir.as_bytes())))?;
         if base.contains('/') {
             return Err(StorePathError::Below);
         }

@@ -23,7 +23,7 @@ pub(super) fn tools(
     let nix_store = tools.path("nixStore", problems);
     let nixos_install = match installs {
         true => tools.path("nixosInstall", problems),
-        false => tools.optional_path("nixosInstall", problems),
+        false => None,
     };
     let qemu_img = tools.path("qemuImg", problems);
     let path = directories(&tools, problems);

@@ -6,8 +6,8 @@ use std::fs;
 use anyhow::{Result, bail};
 use data_encoding::HEXLOWER;
 
-use crate::escape;
 use crate::spec::PathInfo;
+use crate::{escape, excerpt};
 
 /// Checks that every path of `closure` is there, as a file, directory or symbolic link.
 ///
@@ -38,7 +38,7 @@ pub fn check(closure: &[PathInfo]) -> Result<()> {
          repair the store with `nix-store --verify --check-contents --repair`, \
          or delete these paths and build them again",
         closure.len(),
-        problems.join("\n  ")
+        excerpt::list(&problems, "\n  ")
     )
 }
 

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
-use crate::escape;
+use crate::{escape, excerpt};
 
 /// How much of a file is in memory at a time, in bytes.
 const CHUNK: usize = 1 << 20;
@@ -42,7 +42,7 @@ pub(super) fn check(root: &Path, work: &Path) -> Result<()> {
         "the root that nixos-install left names the build directory {}, which the image must not \
          depend on: {}; have nixos-install write paths that begin at the new root",
         escape::path(work),
-        found.join(", ")
+        excerpt::list(&found, ", ")
     )
 }
 

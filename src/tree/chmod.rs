@@ -84,7 +84,7 @@ impl Chmod {
     pub fn parse(text: &str) -> Result<Chmod, String> {
         let clauses = text.split(',').map(|clause| {
             parse_clause(clause).map_err(|reason| {
-                let shown = crate::escape::bytes(clause.as_bytes());
+                let shown = crate::escape::short(clause.as_bytes());
                 format!("\"{shown}\": {reason}")
             })
         });

@@ -50,7 +50,7 @@ fn problems_are_counted_and_listed() {
     );
     let changes = [
         ("/image/label", Value::Null),
-        ("/image/postVM", Value::Null),
+        ("/postVM", Value::Null),
     ];
     let problems = parse_value(&changed(&changes)).unwrap_err();
     let text = problems.to_string();
@@ -71,13 +71,12 @@ fn attributes_that_are_missing_are_all_named() {
             "outputs",
             "image.onlyNixStore",
             "image.partitionTableType",
-            "image.bootSize",
             "image.diskSize",
             "image.fsType",
             "image.label",
             "image.format",
             "image.baseName",
-            "image.postVM",
+            "postVM",
             "image.touchEFIVars",
             "image.deterministic",
             "closure",
@@ -89,7 +88,6 @@ fn attributes_that_are_missing_are_all_named() {
             "tools.nixStore",
             "tools.qemuImg",
             "tools.path",
-            "image.memSize",
         ]
     );
 }

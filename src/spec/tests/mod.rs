@@ -13,7 +13,8 @@ const BASH: &str = "/nix/store/11111111111111111111111111111111-bash-5.2";
 const CHANNEL: &str = "/nix/store/22222222222222222222222222222222-nixos-version";
 const HASH: &str = "sha256:0mdqa9w1p6cmli6976v4wi0sw9r4p5prkj7lzfd1877wk11c9c73";
 
-/// What nix/make-disk-image.nix gives for its defaults, but for the boot loader.
+/// What nix/make-disk-image.nix gives for its defaults, but for the boot loader, and with what other
+/// tables read.
 pub(crate) fn attributes() -> Value {
     json!({
         "name": "nixos-disk-image",
@@ -48,16 +49,15 @@ pub(crate) fn attributes() -> Value {
             "fsType": "ext4",
             "installBootLoader": false,
             "label": "nixos",
-            "memSize": 1024,
             "onlyNixStore": false,
             "partitionTableType": "legacy",
-            "postVM": "",
             "rootFSUID": "F222513B-DED1-49FA-B591-20CE86A2FE7F",
             "rootGPUID": "F222513B-DED1-49FA-B591-20CE86A2FE7F",
             "toplevel": TOPLEVEL,
             "touchEFIVars": false,
             "storeDir": "/nix/store",
         },
+        "postVM": "",
         "tools": {
             "bash": "/nix/store/55555555555555555555555555555555-bash/bin/bash",
             "mkfsFat": "/nix/store/55555555555555555555555555555555-dosfstools/bin/mkfs.fat",

@@ -15,10 +15,7 @@ use super::super::{Directory, Inode, InodeId, InsertError, Kind, SourceFile, Tre
 use super::listed::{self, Listed};
 use super::policy::Policy;
 use super::read::{self, Follow, Problem, Reader, Shared};
-use crate::escape;
-
-/// How many problems an error names.
-const NAMED: usize = 10;
+use crate::{escape, excerpt};
 
 /// What was found below some paths. The inodes are in the tree, behind those that were there
 /// before, in an order that means nothing.
@@ -248,9 +245,11 @@ impl State {
 
 fn check(mut problems: Vec<Problem>) -> Result<()> {
     read::sort(&mut problems);
-    let mut lines: Vec<String> = problems
+    if problems.is_empty() {
+        return Ok(());
+    }
+    let lines: Vec<String> = problems
         .iter()
-        .take(NAMED)
         .map(|problem| {
             let Problem {
                 operation,
@@ -260,10 +259,5 @@ fn check(mut problems: Vec<Problem>) -> Result<()> {
             format!("{operation} {}: {cause}", escape::path(path))
         })
         .collect();
-    match problems.len() {
-        0 => return Ok(()),
-        n if n > NAMED => lines.push(format!("and {} more like these", n - NAMED)),
-        _ => {}
-    }
-    bail!("{}", lines.join("\n"))
+    bail!("{}", excerpt::list(&lines, "\n"))
 }
