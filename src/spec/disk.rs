@@ -49,7 +49,9 @@ pub(super) fn boot_end(
         PartitionTable::Efi | PartitionTable::Hybrid => 8,
         PartitionTable::EfiXbootldr => 100,
         PartitionTable::LegacyBoot => 1,
-        PartitionTable::None | PartitionTable::Legacy | PartitionTable::LegacyGpt => return Some(0),
+        PartitionTable::None | PartitionTable::Legacy | PartitionTable::LegacyGpt => {
+            return Some(0);
+        }
     };
     let bytes = size(image, "bootSize", problems)?;
     let end = mebibytes_as_nixpkgs_rounds(bytes);

@@ -4,9 +4,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use uuid::{Uuid, uuid};
 
-use super::{Identity, PartitionTable};
 use super::attributes::{Attributes, quoted};
 use super::problems::Problems;
+use super::{Identity, PartitionTable};
 
 /// What sgdisk makes of the disk GUID in nixpkgs' make-disk-image.nix, which is one digit short.
 const DISK: Uuid = uuid!("97FD5997-F390-0B4A-A3F8-D106C1723AEA");
@@ -47,15 +47,11 @@ pub(super) fn identity(
 }
 
 /// The UUID that the caller gives; `what` is the attribute for the message that there is none.
-fn given(
-    image: &Attributes<'_>,
-    key: &str,
-    what: &str,
-    problems: &mut Problems,
-) -> Option<Uuid> {
+fn given(image: &Attributes<'_>, key: &str, what: &str, problems: &mut Problems) -> Option<Uuid> {
     if image.optional(key).is_none() {
-        let message =
-            format!("a deterministic image needs a UUID here: set {what}, or deterministic = false");
+        let message = format!(
+            "a deterministic image needs a UUID here: set {what}, or deterministic = false"
+        );
         problems.add(image.at(key), message);
     }
     let text = image.optional_text(key, problems)?;

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::super::Problems;
-use super::{changed, parse, parse_value};
+use super::{changed, changes, parse, parse_value};
 
 /// Blocks apart by an empty line. `/pointer = value` changes good attributes; the lines after that
 /// are the problems it makes.
@@ -11,19 +11,12 @@ const TABLE: &str = include_str!("bad_input.txt");
 
 /// One block with the problems that we find in place of those that are written there.
 fn answer(block: &str) -> String {
-    let changes: Vec<&str> = block.lines().filter(|line| line.starts_with('/')).collect();
-    let pairs: Vec<(&str, Value)> = changes
-        .iter()
-        .map(|change| {
-            let (pointer, value) = change.split_once(" = ").unwrap();
-            (pointer, serde_json::from_str(value).unwrap())
-        })
-        .collect();
-    let problems = match parse_value(&changed(&pairs)) {
+    let lines_of_changes: Vec<&str> = block.lines().filter(|line| line.starts_with('/')).collect();
+    let problems = match parse_value(&changed(&changes(block))) {
         Ok(_) => "  nothing is wrong".to_owned(),
         Err(problems) => lines(&problems).join("\n"),
     };
-    format!("{}\n{problems}", changes.join("\n"))
+    format!("{}\n{problems}", lines_of_changes.join("\n"))
 }
 
 fn lines(problems: &Problems) -> Vec<String> {
@@ -48,10 +41,7 @@ fn problems_are_counted_and_listed() {
         problems.to_string(),
         "1 problem in the attributes of the image:\n  - image.label: is null, and needs a value"
     );
-    let changes = [
-        ("/image/label", Value::Null),
-        ("/postVM", Value::Null),
-    ];
+    let changes = [("/image/label", Value::Null), ("/postVM", Value::Null)];
     let problems = parse_value(&changed(&changes)).unwrap_err();
     let text = problems.to_string();
     assert!(text.starts_with("2 problems in the attributes"), "{text}");

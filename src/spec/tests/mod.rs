@@ -2,7 +2,11 @@
 
 mod bad_input;
 mod good_input;
+mod many;
 mod mutations;
+mod read;
+#[path = "../../../tests/common/runner.rs"]
+mod runner;
 
 use serde_json::{Value, json};
 
@@ -70,9 +74,24 @@ pub(crate) fn attributes() -> Value {
     })
 }
 
-/// [`attributes`] with `value` at each JSON pointer (RFC 6901); a missing last name is added.
+/// [`attributes`] with `value` at each JSON pointer.
 fn changed(changes: &[(&str, Value)]) -> Value {
-    let mut attributes = attributes();
+    with(attributes(), changes)
+}
+
+/// What the lines `/pointer = value` of a block of text say.
+fn changes(block: &str) -> Vec<(&str, Value)> {
+    let lines = block.lines().filter(|line| line.starts_with('/'));
+    lines
+        .map(|line| {
+            let (pointer, value) = line.split_once(" = ").unwrap();
+            (pointer, serde_json::from_str(value).unwrap())
+        })
+        .collect()
+}
+
+/// `attributes` with `value` at each JSON pointer (RFC 6901); a missing last name is added.
+fn with(mut attributes: Value, changes: &[(&str, Value)]) -> Value {
     for (pointer, value) in changes {
         let (parent, key) = pointer.rsplit_once('/').unwrap();
         let parent = attributes.pointer_mut(parent).unwrap();

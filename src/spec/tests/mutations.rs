@@ -1,19 +1,58 @@
-//! Whatever the attributes are: a [`super::Spec`] or problems, never a panic.
+//! Whatever the attributes are: a [`Spec`] that keeps its promises or problems that can be read, never
+//! a panic. `ATTRIBUTES_CASES` is the number of random cases of each kind (5,000). What such cases
+//! have found is in `corpus.txt`, in the syntax of `bad_input.txt`.
+
+use std::path::Path;
 
 use proptest::prelude::{Strategy, any};
+use proptest::sample::{Index, select};
 use proptest::strategy::Just;
-use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use serde_json::{Value, json};
 
-use super::{TOPLEVEL, attributes, parse, parse_value};
+use super::super::{Spec, System};
+use super::runner::runner;
+use super::{TOPLEVEL, attributes, changes, parse, with};
 
-fn runner() -> TestRunner {
-    let rng = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
-    TestRunner::new_with_rng(Config::with_cases(3000), rng)
-}
+const CORPUS: &str = include_str!("corpus.txt");
+
+/// A message that nobody would read to its end, in bytes.
+const MAX_MESSAGE: usize = 512 << 10;
 
 /// Values that have been trouble somewhere.
 fn value() -> impl Strategy<Value = Value> {
+    const TEXTS: [&str; 21] = [
+        "",
+        "/",
+        "..",
+        "auto",
+        "\0",
+        "-1",
+        "1.5Y",
+        "é",
+        "sha256:",
+        TOPLEVEL,
+        "18446744073709551615",
+        "/nix/store/",
+        "/nix/store",
+        "*",
+        "8E",
+        "a,b",
+        "\u{202e}\u{1b}[31m",
+        "/dev/sda",
+        "root",
+        "ext4",
+        "x86_64",
+    ];
+    const TABLES: [&str; 7] = [
+        "none",
+        "legacy",
+        "legacy+boot",
+        "legacy+gpt",
+        "efi",
+        "efixbootldr",
+        "hybrid",
+    ];
+    let entry = json!([{ "source": "/*", "target": "a", "user": 4_294_967_295_u32 }]);
     proptest::prop_oneof![
         Just(Value::Null),
         any::<bool>().prop_map(Value::from),
@@ -21,32 +60,67 @@ fn value() -> impl Strategy<Value = Value> {
         any::<i64>().prop_map(Value::from),
         any::<f64>().prop_map(Value::from),
         any::<String>().prop_map(Value::from),
-        proptest::sample::select(vec![
-            "",
-            "/",
-            "..",
-            "auto",
-            "none",
-            "efi",
-            "\0",
-            "-1",
-            "1.5Y",
-            "é",
-            "sha256:",
-            TOPLEVEL,
-            "18446744073709551615",
-            "/nix/store/",
-            "*",
-            "8E",
-            "a,b",
-            "\u{202e}",
-        ])
-        .prop_map(Value::from),
-        Just(json!([])),
-        Just(json!({})),
-        Just(json!([[null]])),
-        Just(json!([{ "source": "/*", "target": "a", "user": 4_294_967_295_u32 }])),
+        select(&TEXTS[..]).prop_map(Value::from),
+        select(&TABLES[..]).prop_map(Value::from),
+        // A text, a path and an escaped text without an end.
+        (
+            select(&["a", "/a", "\u{1b}", "7,", "é", "9"][..]),
+            0..8_000_usize
+        )
+            .prop_map(|(text, times)| Value::from(text.repeat(times))),
+        select(vec![json!([]), json!({}), json!([[null]]), entry]),
     ]
+}
+
+/// What happens to one place of the attributes.
+#[derive(Debug, Clone)]
+enum Change {
+    /// It has another value.
+    Set(Value),
+    /// It is gone, or the last of a list is.
+    Remove,
+    /// It has one more attribute or element.
+    Add(String, Value),
+    /// What a list has, it has so many times.
+    Repeat(usize),
+}
+
+fn change() -> impl Strategy<Value = Change> {
+    const NAMES: [&str; 15] = [
+        "preVM",
+        "QEMU_OPTS",
+        "memSize",
+        "mode",
+        "user",
+        "group",
+        "\u{202e}",
+        "a=b",
+        "",
+        "guest",
+        "diskSize",
+        "path",
+        "ca",
+        "valid",
+        "limineDevice",
+    ];
+    proptest::prop_oneof![
+        6 => value().prop_map(Change::Set),
+        1 => Just(Change::Remove),
+        2 => (select(&NAMES[..]), value()).prop_map(|(name, value)| Change::Add(name.to_owned(), value)),
+        1 => (2..60_usize).prop_map(Change::Repeat),
+    ]
+}
+
+fn apply(change: Change, place: &mut Value) {
+    match (change, place) {
+        (Change::Set(value), place) => *place = value,
+        (Change::Remove, Value::Array(list)) => drop(list.pop()),
+        (Change::Remove, place) => *place = Value::Null,
+        (Change::Add(_, value), Value::Array(list)) => list.push(value),
+        (Change::Add(name, value), Value::Object(map)) => drop(map.insert(name, value)),
+        (Change::Repeat(times), Value::Array(list)) => *list = vec![list.clone(); times].concat(),
+        _ => {}
+    }
 }
 
 /// Every place in `value`, as a JSON pointer.
@@ -64,29 +138,88 @@ fn pointers(value: &Value, at: &str, found: &mut Vec<String>) {
     }
 }
 
-#[test]
-fn no_change_of_values_is_fatal() {
-    let mut contents = attributes();
-    contents["image"]["contents"] = json!([
+/// Attributes with everything that is optional.
+fn full() -> Value {
+    let mut full = attributes();
+    full["image"]["contents"] = json!([
         { "source": "/a", "target": "/b", "mode": "755", "user": "1", "group": "2" },
-        { "source": "/a", "target": "/c" },
+        { "source": "/a*", "target": "/c", "user": "alice", "group": "users" },
     ]);
-    let mut places = Vec::new();
-    pointers(&contents, "", &mut places);
-    let change = (proptest::sample::select(places), value());
-    let changes = proptest::collection::vec(change, 1..4);
-    let outcome = runner().run(&changes, |changes| {
-        let mut attributes = contents.clone();
-        for (pointer, value) in changes {
-            if let Some(place) = attributes.pointer_mut(&pointer) {
-                *place = value;
+    full["image"]["partitionTableType"] = json!("efi");
+    full["image"]["installBootLoader"] = json!(true);
+    full["image"]["touchEFIVars"] = json!(true);
+    full["image"]["efiVariables"] = json!("/v");
+    full["memSize"] = json!(1024);
+    full["guest"] = json!({
+        "architecture": "x86_64", "kernel": "/k", "modules": "/m", "qemu": "/q", "firmware": "/f",
+        "systemManagementMode": false, "grubDevices": ["/dev/sda"], "limineDevice": "nodev",
+        "timeout": 60,
+    });
+    full
+}
+
+/// What holds for all attributes.
+fn check(json: &[u8]) {
+    match parse(json) {
+        Ok(spec) => {
+            promises(&spec);
+            if spec.identity.deterministic {
+                let again = parse(json).unwrap();
+                assert_eq!(format!("{spec:?}"), format!("{again:?}"));
             }
         }
-        if let Err(problems) = parse_value(&attributes) {
+        Err(problems) => {
             assert!(problems.iter().count() > 0);
             let text = problems.to_string();
-            assert!(!text.contains(['\0', '\u{202e}']), "{text:?}");
+            assert!(text.len() < MAX_MESSAGE, "{} bytes", text.len());
+            let harmful = |c: char| c.is_control() || ('\u{202a}'..='\u{202e}').contains(&c);
+            let harmful: Vec<char> = text.chars().filter(|c| harmful(*c) && *c != '\n').collect();
+            assert!(harmful.is_empty(), "{harmful:?} in {text}");
         }
+    }
+}
+
+/// What code behind the parser relies on.
+fn promises(spec: &Spec) {
+    let is_path = |path: &Path| path.is_absolute() && path.as_os_str().len() <= 4095;
+    let has_boot = ["legacy+boot", "efi", "efixbootldr", "hybrid"].contains(&spec.table.name());
+    assert_eq!(spec.boot_end > 0, has_boot);
+    assert_eq!(spec.boot_end % (1 << 20), 0);
+    assert!(spec.root.label.len() <= 16);
+    assert!(spec.output.file_name().len() <= 255 && !spec.output.file_name().contains('/'));
+    assert!(spec.closure.is_sorted_by(|a, b| a.path < b.path));
+    assert!(spec.out.starts_with(&spec.store_dir) && is_path(&spec.store_dir));
+    assert!(spec.tools.path.iter().all(|path| is_path(path)));
+    assert!(is_path(&spec.tools.mkfs_fat));
+    if let System::Installed(installation) = &spec.system {
+        for graft in &installation.contents {
+            assert!(is_path(Path::new(&graft.source)));
+            for name in &graft.target {
+                assert!((1..=255).contains(&name.len()) && name != "." && name != "..");
+            }
+        }
+    }
+    if let Some(guest) = &spec.guest {
+        assert!(guest.memory > 0 && !guest.timeout.is_zero());
+    }
+}
+
+#[test]
+fn no_change_of_values_is_fatal() {
+    let full = full();
+    let mut places = Vec::new();
+    pointers(&full, "", &mut places);
+    let change = (any::<Index>(), change());
+    let changes = proptest::collection::vec(change, 1..5);
+    let outcome = runner("ATTRIBUTES_CASES", 5000).run(&changes, |changes| {
+        let mut attributes = full.clone();
+        for (place, change) in changes {
+            // An earlier change may have removed it.
+            if let Some(place) = attributes.pointer_mut(place.get::<String>(&places)) {
+                apply(change, place);
+            }
+        }
+        check(&serde_json::to_vec(&attributes).unwrap());
         Ok(())
     });
     outcome.unwrap();
@@ -94,19 +227,25 @@ fn no_change_of_values_is_fatal() {
 
 #[test]
 fn no_change_of_bytes_is_fatal() {
-    let text = attributes().to_string().into_bytes();
+    let text = full().to_string().into_bytes();
     let change = (0..text.len(), any::<u8>());
     let changes = (proptest::collection::vec(change, 1..4), 0..=text.len());
-    let outcome = runner().run(&changes, |(changes, length)| {
+    let outcome = runner("ATTRIBUTES_CASES", 5000).run(&changes, |(changes, length)| {
         let mut text = text.clone();
         for (place, byte) in changes {
             text[place] = byte;
         }
         text.truncate(length);
-        if let Err(problems) = parse(&text) {
-            assert!(problems.iter().count() > 0);
-        }
+        check(&text);
         Ok(())
     });
     outcome.unwrap();
+}
+
+#[test]
+fn what_was_found_stays_mended() {
+    let blocks: Vec<&str> = CORPUS.trim_end().split("\n\n").collect();
+    for block in blocks {
+        check(&serde_json::to_vec(&with(full(), &changes(block))).unwrap());
+    }
 }

@@ -1,0 +1,143 @@
+//! Which attribute is read with which layout. What is not read may be anything.
+
+use serde_json::{Value, json};
+
+use super::super::PartitionTable;
+use super::{attributes, parse_value, with};
+
+const TABLES: [&str; 7] = [
+    "none",
+    "legacy",
+    "legacy+boot",
+    "legacy+gpt",
+    "efi",
+    "efixbootldr",
+    "hybrid",
+];
+
+const GPT: [&str; 4] = ["legacy+gpt", "efi", "efixbootldr", "hybrid"];
+
+/// Something that no attribute may be: what `lib.mkIf false "256M"` is in JSON.
+fn garbage() -> Value {
+    json!({ "_type": "if", "condition": false, "content": "256M" })
+}
+
+/// Whether `pointer` is read from `attributes`: whether it matters that it is garbage.
+fn is_read(attributes: &Value, pointer: &str) -> bool {
+    assert!(parse_value(attributes).is_ok(), "good without garbage");
+    let wrong = with(attributes.clone(), &[(pointer, garbage())]);
+    match parse_value(&wrong) {
+        Ok(_) => false,
+        Err(problems) => {
+            let name = pointer[1..].replace('/', ".");
+            for problem in problems.iter() {
+                assert_eq!(problem.attribute, name, "{}", problem.message);
+            }
+            true
+        }
+    }
+}
+
+fn with_table(table: &str, changes: &[(&str, Value)]) -> Value {
+    let changes = [&[("/image/partitionTableType", json!(table))], changes].concat();
+    with(attributes(), &changes)
+}
+
+#[test]
+fn arguments_of_a_layout_are_read_with_that_layout_only() {
+    let has_boot = ["legacy+boot", "efi", "efixbootldr", "hybrid"];
+    for table in TABLES {
+        let plain = with_table(table, &[]);
+        let random = with_table(table, &[("/image/deterministic", json!(false))]);
+        let fixed = with_table(table, &[("/image/diskSize", json!(2048))]);
+        for (attributes, pointer, read) in [
+            (&plain, "/image/bootSize", has_boot.contains(&table)),
+            (&plain, "/image/rootGPUID", GPT.contains(&table)),
+            (&plain, "/image/rootFSUID", true),
+            (&random, "/image/rootGPUID", false),
+            (&random, "/image/rootFSUID", false),
+            (&plain, "/image/additionalSpace", true),
+            (&fixed, "/image/additionalSpace", false),
+            (&plain, "/image/efiVariables", false),
+            (&plain, "/guest", false),
+            (&plain, "/image/label", true),
+        ] {
+            assert_eq!(is_read(attributes, pointer), read, "{pointer} with {table}");
+        }
+    }
+}
+
+#[test]
+fn what_a_guest_needs_is_read_with_a_guest_only() {
+    let guest = json!({
+        "architecture": "x86_64", "kernel": "/k", "modules": "/m", "qemu": "/q", "firmware": "/f",
+        "systemManagementMode": false, "grubDevices": [], "timeout": 60,
+    });
+    let named = json!([{ "source": "/a", "target": "/b", "user": "alice", "group": "users" }]);
+    for table in TABLES {
+        let loader = with_table(
+            table,
+            &[
+                ("/guest", guest.clone()),
+                ("/memSize", json!(1024)),
+                ("/image/installBootLoader", json!(true)),
+            ],
+        );
+        let names = with_table(
+            table,
+            &[
+                ("/guest", guest.clone()),
+                ("/memSize", json!(1024)),
+                ("/image/contents", named.clone()),
+            ],
+        );
+        for (attributes, pointer, read) in [
+            (&loader, "/memSize", true),
+            (&names, "/memSize", true),
+            (&loader, "/guest/timeout", true),
+            (&loader, "/guest/grubDevices", true),
+            (&names, "/guest/grubDevices", false),
+            (&names, "/guest/limineDevice", false),
+            (&loader, "/guest/firmware", false),
+        ] {
+            assert_eq!(is_read(attributes, pointer), read, "{pointer} with {table}");
+        }
+        if GPT.contains(&table) {
+            let efi = with(
+                loader,
+                &[
+                    ("/image/touchEFIVars", json!(true)),
+                    ("/image/efiVariables", json!("/v")),
+                ],
+            );
+            assert!(is_read(&efi, "/guest/firmware"));
+            assert!(is_read(&efi, "/image/efiVariables"));
+        }
+    }
+}
+
+/// What the layouts look at is what these functions say.
+#[test]
+fn tables_with_guids_are_gpt() {
+    for (name, table) in TABLES.into_iter().zip([
+        PartitionTable::None,
+        PartitionTable::Legacy,
+        PartitionTable::LegacyBoot,
+        PartitionTable::LegacyGpt,
+        PartitionTable::Efi,
+        PartitionTable::EfiXbootldr,
+        PartitionTable::Hybrid,
+    ]) {
+        assert_eq!(table.name(), name);
+        assert_eq!(table.is_gpt(), GPT.contains(&name));
+    }
+}
+
+#[test]
+fn a_store_image_does_not_look_at_a_system() {
+    let store = with_table("none", &[("/image/onlyNixStore", json!(true))]);
+    for pointer in ["/image/toplevel", "/image/channel", "/tools/nixosInstall"] {
+        assert!(!is_read(&store, pointer), "{pointer}");
+        assert!(is_read(&attributes(), pointer), "{pointer}");
+    }
+}
