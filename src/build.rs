@@ -14,7 +14,7 @@ use crate::output::{self, Directory};
 use crate::plan::{self, Disk};
 use crate::progress::Log;
 use crate::spec::{Format, Spec};
-use crate::{assemble, escape, spec, stage};
+use crate::{assemble, escape, inputs, spec, stage};
 
 /// Builds what the attributes in `.attrs.json` ask for.
 ///
@@ -22,6 +22,7 @@ use crate::{assemble, escape, spec, stage};
 /// Anything that keeps the image from being whole; `$out` does not exist then.
 pub fn run(log: &Log) -> Result<()> {
     let spec = log.step("reading the attributes", spec::read)?;
+    inputs::check(&spec)?;
     let work = work_directory()?;
     log.phase("stage");
     let mut tree = Arc::new(stage::tree(&spec, work.path(), log)?);

@@ -16,6 +16,8 @@ mod sys;
 
 pub mod spec;
 
+pub mod inputs;
+
 pub mod store;
 
 pub mod tree;

@@ -27,9 +27,13 @@ fn the_arguments_are_those_of_nixpkgs_and_our_own() {
 fn defaults_are_those_of_nixpkgs() {
     let nix = Nix::new();
     let drv = nix.eval(
-        "let drv = make { }; in { inherit (drv) name; inherit (drv.image) channel toplevel; }",
+        "let drv = make { }; in { inherit (drv) memSize name postVM; inherit (drv.image) channel toplevel; }",
     );
     assert_eq!(drv["name"], "nixos-disk-image");
+    assert_eq!(
+        (&drv["memSize"], &drv["postVM"]),
+        (&json!(1024), &json!(""))
+    );
     assert!(
         drv["channel"]
             .as_str()
@@ -45,12 +49,11 @@ fn defaults_are_those_of_nixpkgs() {
     assert_eq!(
         image,
         json!({
-            "additionalSpace": "512M", "baseName": "nixos", "bootSize": "256M", "configFile": null,
+            "additionalSpace": "512M", "baseName": "nixos", "bootSize": null, "configFile": null,
             "contents": [], "deterministic": true, "diskSize": "auto", "efiVariables": null,
             "format": "raw", "fsType": "ext4", "installBootLoader": true, "label": "nixos",
-            "memSize": 1024, "onlyNixStore": false, "partitionTableType": "legacy", "postVM": "",
-            "rootFSUID": "F222513B-DED1-49FA-B591-20CE86A2FE7F",
-            "rootGPUID": "F222513B-DED1-49FA-B591-20CE86A2FE7F",
+            "onlyNixStore": false, "partitionTableType": "legacy",
+            "rootFSUID": "F222513B-DED1-49FA-B591-20CE86A2FE7F", "rootGPUID": null,
             "storeDir": "/nix/store", "touchEFIVars": false
         })
     );
@@ -234,7 +237,7 @@ fn both_examples_of_the_manual_evaluate() {
     assert_eq!(nix.eval("manual.store.filePath"), "nixos.qcow2");
 
     let system = nix.attributes("manual.system");
-    assert_eq!(system["image"]["memSize"], 2048);
+    assert_eq!(system["memSize"], 2048);
     assert!(
         system["image"]["toplevel"]
             .as_str()

@@ -24,6 +24,14 @@ fn refused_calls_say_what_was_given_and_what_to_write() {
             ],
         ),
         (
+            r#"partitionTableType = "efi"; rootGPUID = null; rootFSUID = "F222513B-DED1-49FA-B591-20CE86A2FE7F";"#,
+            &[
+                "rootGPUID is null",
+                "deterministic = true",
+                "Leave rootGPUID out",
+            ],
+        ),
+        (
             r#"fsType = "xfs"; partitionTableType = "efi";"#,
             &[
                 "fsType = \"xfs\" with partitionTableType = \"efi\"",
@@ -87,7 +95,18 @@ fn refused_calls_say_what_was_given_and_what_to_write() {
         ),
         (
             "config = { system.build.toplevel = pkgs.hello; }; copyChannel = false;",
-            &["config has no system.build.nixos-install"],
+            &[
+                "config has no system.build.nixos-install, and pkgs has no nixos-install",
+                "system.disableInstallerTools",
+                "nix.enable",
+            ],
+        ),
+        (
+            "config = config // { system = config.system // { switch.enable = false; }; };",
+            &[
+                "system.switch.enable is false",
+                "Set system.switch.enable = true, or installBootLoader = false",
+            ],
         ),
     ];
     for (arguments, wanted) in table {
@@ -113,6 +132,9 @@ fn calls_at_the_edge_of_the_assertions_are_taken() {
         r#"touchEFIVars = true; partitionTableType = "efixbootldr";"#,
         "onlyNixStore = true; installBootLoader = false;",
         r#"partitionTableType = "legacy+boot";"#,
+        r#"rootGPUID = null; rootFSUID = "F222513B-DED1-49FA-B591-20CE86A2FE7F";"#,
+        r#"partitionTableType = "efi"; rootGPUID = null; deterministic = false;"#,
+        "installBootLoader = false; config = config // { system = config.system // { switch.enable = false; }; };",
         r#"contents = [ { source = file; target = "/x"; user = "0"; group = "0"; } ];"#,
     ] {
         let path = nix.eval(&format!("(make {{ {arguments} }}).drvPath"));

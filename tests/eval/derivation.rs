@@ -154,22 +154,6 @@ fn a_path_given_twice_is_in_the_closure_once() {
     );
 }
 
-#[test]
-fn override_attrs_changes_the_derivation() {
-    let nix = Nix::new();
-    let attributes = nix.attributes(
-        r#"(make { baseName = "kept"; }).overrideAttrs (old: {
-             name = "other-${old.name}";
-             env.GREETING = "hello";
-             image = old.image // { memSize = 4096; };
-           })"#,
-    );
-    assert_eq!(attributes["name"], "other-nixos-disk-image");
-    assert_eq!(attributes["env"]["GREETING"], "hello");
-    assert_eq!(attributes["image"]["memSize"], 4096);
-    assert_eq!(attributes["image"]["baseName"], "kept");
-}
-
 /// As modules/image/images.nix wraps what a variant builds.
 #[test]
 fn recursive_update_of_passthru_gives_the_same_derivation() {

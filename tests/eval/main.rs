@@ -9,3 +9,5 @@ mod derivation;
 mod flake;
 mod module;
 mod nix;
+mod overrides;
+mod read;

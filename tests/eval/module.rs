@@ -47,7 +47,8 @@ fn options_reach_the_image() {
              image = config.system.build.image;
            in {
              inherit (config.image) extension filePath;
-             inherit (image.image) bootSize channel diskSize memSize partitionTableType;
+             inherit (image) memSize;
+             inherit (image.image) bootSize channel diskSize partitionTableType;
              same = image.passthru.filePath == config.image.filePath;
              systemdBoot = config.boot.loader.systemd-boot.enable;
            }"#,

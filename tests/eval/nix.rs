@@ -109,7 +109,8 @@ impl Nix {
     }
 }
 
-fn in_scope(expression: &str) -> String {
+/// `expression` where it may name all of tests/fixtures/eval/scope.nix.
+pub fn in_scope(expression: &str) -> String {
     let scope = repository().join("tests/fixtures/eval/scope.nix");
     format!("with import {}; {expression}", scope.display())
 }
