@@ -46,6 +46,27 @@ fn an_installer_that_fails_is_named_with_what_it_said() {
     );
 }
 
+/// `system.switch.enable = false`: no guest has to run to find that out.
+#[test]
+fn a_system_without_switch_to_configuration_is_told_before_anything_runs() {
+    let error = error("", |job| {
+        let other = job.json["closure"].as_array().unwrap().iter();
+        let mut other = other.map(|entry| entry["path"].clone());
+        let other = other.find(|path| *path != job.json["image"]["toplevel"]);
+        job.json["image"]["toplevel"] = other.unwrap();
+        job.tool("nixosInstall", "echo nixos-install runs; exit 1");
+        instead_of_qemu(job, "echo a guest runs; exit 1");
+    });
+    assert!(
+        error.starts_with("installBootLoader = true (its default) needs /nix/store/")
+            && error.ends_with(
+                "/bin/switch-to-configuration, and the system has none: set system.switch.enable = \
+                 true in its configuration, or installBootLoader = false"
+            ),
+        "{error}"
+    );
+}
+
 #[test]
 fn a_kernel_panic_is_told() {
     let error = error("echo c >/proc/sysrq-trigger", |_| ());
@@ -82,7 +103,7 @@ fn an_installer_that_never_ends_is_ended() {
 #[test]
 fn too_little_memory_is_told_with_what_is_enough() {
     let error = error("", |job| {
-        job.image("memSize", 64);
+        job.json["memSize"] = json!(64);
         job.json["guest"]["timeout"] = json!(60);
     });
     assert!(

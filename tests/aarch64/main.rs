@@ -221,7 +221,7 @@ fn guests_that_fail_are_told_apart() {
     assert!(panic.starts_with(expected), "{panic}");
 
     let memory = error("", |job| {
-        job.image("memSize", 64);
+        job.json["memSize"] = json!(64);
         job.json["guest"]["timeout"] = json!(90);
     });
     let expected = "64 MiB of memory were too little: set memSize to at least 1024";

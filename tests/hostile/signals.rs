@@ -85,7 +85,7 @@ fn what_nohup_ignores_does_not_end_the_build() {
     for signal in ["HUP", "INT"] {
         let mut job = job();
         let mark = job.place().join("reached");
-        job.image("postVM", format!("touch {}; sleep 1", mark.display()));
+        job.json["postVM"] = format!("touch {}; sleep 1", mark.display()).into();
         job.wrapper = vec!["env".into(), format!("--ignore-signal={signal}")];
         let mut running = job.start();
         running.wait_for(reached);
