@@ -1,5 +1,6 @@
 //! The flake, with the fixture's nixpkgs in place of the real one and without a network.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -143,6 +144,56 @@ fn checks_are_the_files_of_the_folder() {
             files,
             "{place}"
         );
+    }
+}
+
+/// nixpkgs' tests evaluate with any nixpkgs, and it is our function that makes their images: the
+/// fixture's own throws.
+#[test]
+fn nixpkgs_tests_have_our_function_in_place_of_their_own() {
+    let nix = Nix::new();
+    let flake = flake(&nix);
+    let everywhere = [
+        "grow-partition",
+        "image-contents",
+        "qemu-vm-external-disk-image",
+        "systemd-repart-basic",
+        "systemd-repart-create-root",
+    ];
+    let on_x86 = [
+        "limine-bios",
+        "systemd-boot-entry-filename-xbootldr",
+        "systemd-boot-xbootldr",
+    ];
+    for (system, more) in [("x86_64-linux", &on_x86[..]), ("aarch64-linux", &[])] {
+        let mut names = [&everywhere[..], more].concat();
+        names.sort_unstable();
+        let told = run(
+            &nix,
+            &[
+                "eval",
+                "--json",
+                "--apply",
+                "check: builtins.mapAttrs (name: path: { inherit path; inherit (check.${name}.image) builder; \
+                 same = \"${path}\" == check.${name}.outPath; }) check.entries",
+            ],
+            &format!("{flake}#checks.{system}.nixpkgs-tests"),
+        );
+        let told: BTreeMap<String, Value> = serde_json::from_str(&told).unwrap();
+        assert_eq!(told.keys().collect::<Vec<_>>(), names);
+        let package = run(
+            &nix,
+            &["eval", "--raw"],
+            &format!("{flake}#packages.{system}.make-disk-image"),
+        );
+        for (name, test) in told {
+            assert_eq!(test["same"], true, "{name}: {test}");
+            assert_eq!(
+                test["builder"],
+                format!("{package}/bin/make-disk-image"),
+                "{name}"
+            );
+        }
     }
 }
 
