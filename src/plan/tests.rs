@@ -21,13 +21,10 @@ fn tree(data: u64) -> Arc<Tree> {
 }
 
 fn spec(table: PartitionTable, size: DiskSize) -> Spec {
-    let json = serde_json::to_vec(&spec::tests::attributes()).unwrap();
-    let spec = spec::parse(&json).unwrap();
-    Spec {
-        table,
-        size,
-        ..spec
-    }
+    let mut attributes = spec::tests::attributes();
+    attributes["image"]["partitionTableType"] = table.name().into();
+    let spec = spec::parse(&serde_json::to_vec(&attributes).unwrap()).unwrap();
+    Spec { size, ..spec }
 }
 
 fn message(spec: &Spec, tree: &Arc<Tree>) -> String {
