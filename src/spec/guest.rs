@@ -20,8 +20,8 @@ pub(super) fn guest(
     if needed.is_empty() {
         // nix/make-disk-image.nix gives none then; so it has been overridden.
         if top.optional("memSize").is_some() {
-            let message = "has no effect: no guest runs for this image (installBootLoader is false, and \
-                           no owner in contents is a name); do not override it";
+            let message = "has no effect: make-disk-image runs no guest for this image (installBootLoader \
+                           is false, and no owner in contents is a name); do not override it";
             problems.add(top.at("memSize"), message);
         }
         return Some(None);

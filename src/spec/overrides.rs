@@ -35,8 +35,8 @@ pub(super) fn refuse(top: &Attributes<'_>, image: &Attributes<'_>, problems: &mu
         for place in [Some(top), env.as_ref()].into_iter().flatten() {
             if place.optional(name).is_some() {
                 let message = format!(
-                    "can't be overridden: a program makes the image, without the shell code of \
-                     nixpkgs' function; {instead}"
+                    "can't be overridden: the program make-disk-image makes the image, without the \
+                     shell code of nixpkgs' function; {instead}"
                 );
                 problems.add(place.at(name), message);
             }
@@ -44,7 +44,8 @@ pub(super) fn refuse(top: &Attributes<'_>, image: &Attributes<'_>, problems: &mu
     }
     for (name, _) in image.iter() {
         if top.optional(name).is_some() {
-            let message = "has no effect in the derivation: it is an argument of the function";
+            let message =
+                "has no effect in the derivation: it is an argument of make-disk-image.nix";
             problems.add(top.at(name), message);
         }
     }
