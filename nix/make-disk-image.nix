@@ -318,7 +318,6 @@ mkDerivation {
   tools = {
     bash = "${bin buildPackages.bash}/bash";
     mkfsFat = "${bin buildPackages.dosfstools}/mkfs.fat";
-    mtools = bin buildPackages.mtools;
     nixStore = "${bin buildPackages.nix}/nix-store";
     nixosInstall = if onlyNixStore then null else "${bin nixosInstall}/nixos-install";
     qemuImg = "${bin buildPackages.qemu-utils}/qemu-img";

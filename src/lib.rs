@@ -12,6 +12,7 @@ pub mod process;
 pub mod progress;
 pub mod signals;
 
+mod leftover;
 mod sys;
 
 pub mod spec;

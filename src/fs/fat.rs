@@ -1,31 +1,28 @@
-//! FAT boot partitions: `mkfs.fat` makes them, mtools fills them.
+//! FAT boot partitions: `mkfs.fat` makes the empty file system, and everything that is put into it
+//! is laid out here.
 //!
-//! Both are the caller's. They are run so that nothing but the tree and the volume's own
-//! properties gets into the bytes: fixed IDs and geometry, one file after the other in the order
-//! of names, times from the tree, an empty environment.
+//! The directories are ours because no tool makes all that VFAT can hold, or makes it the same in
+//! every version: mtools have no characters outside of Unicode's first plane, take `[` for a
+//! pattern, and give names of eight and three characters a long entry or not by what is on their
+//! stack.
 
+mod alias;
+mod entry;
 mod geometry;
+mod mkfs;
 mod names;
+mod place;
+mod table;
+mod write;
 
-use std::fs::{self, File};
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
-use anyhow::{Context as _, anyhow};
+use anyhow::Context as _;
 
-use self::geometry::{Geometry, Need};
+use self::geometry::Geometry;
+use self::place::{FIRST, Placed};
 use crate::spec::Tools;
-use crate::tree::{Content, Kind, Source, Tree};
-use crate::{escape, process};
-
-/// The times FAT can say, in seconds since 1970: 1980-01-01 00:00:00 to 2107-12-31 23:59:58 UTC
-/// (Microsoft FAT specification, "Date and Time Formats").
-const TIMES: (i64, i64) = (315_532_800, 4_354_819_198);
-
-/// What mtools are told besides their environment: names are ASCII (IBM's code page 367). Any other
-/// code page is a file of glibc's that need not be there.
-const CONFIGURATION: &str = "default_codepage=367\n";
+use crate::tree::Tree;
 
 /// The longest file, in bytes.
 const LARGEST_FILE: u64 = u32::MAX as u64;
@@ -112,19 +109,23 @@ pub fn make(tools: &Tools, volume: &FatVolume<'_>, work: &Path) -> Result<PathBu
     if !problems.is_empty() {
         return Err(FatError::Unrepresentable(problems));
     }
-    let image = std::path::absolute(work)
-        .context("finding the working directory")?
-        .join(format!("{}.fat", volume.label));
-    format(tools, volume, &image).with_context(|| {
+    let file = |kind: &str| {
+        std::path::absolute(work)
+            .context("finding the working directory")
+            .map(|work| work.join(format!("{}.{kind}", volume.label)))
+    };
+    let making = || {
         format!(
             "making the FAT file system {} of {} bytes",
             volume.label, volume.length
         )
-    })?;
-    let geometry = Geometry::read(&image)?;
-    geometry.expect(volume.length >= geometry::SMALLEST_FAT32)?;
-    check_room(volume, &geometry)?;
-    fill(tools, volume.tree, &image, work)?;
+    };
+    let empty = mkfs::run(tools, volume, &file("mkfs")?).with_context(making)?;
+    let placed = place::place(volume.tree, &empty.geometry, empty.label)
+        .map_err(FatError::Unrepresentable)?;
+    check_room(volume, &empty.geometry, &placed)?;
+    let image = file("fat")?;
+    write::write(&image, volume.length, &empty, &placed, volume.tree).with_context(making)?;
     Ok(image)
 }
 
@@ -137,120 +138,33 @@ fn check_label(label: &str) -> Result<(), FatError> {
     }
 }
 
-fn format(tools: &Tools, volume: &FatVolume<'_>, image: &Path) -> anyhow::Result<()> {
-    File::create(image)
-        .and_then(|file| file.set_len(volume.length))
-        .with_context(|| format!("making {}", escape::path(image)))?;
-    let mut mkfs = Command::new(&tools.mkfs_fat);
-    clean_environment(&mut mkfs, TIMES.0);
-    // --invariant fixes the times, and must come before -i: it sets an ID too. mkfs.fat cuts the
-    // file system to whole tracks: with these, it is as long as a partition of whole MiB.
-    mkfs.arg("--invariant")
-        .args(["-n", volume.label])
-        .args(["-i", &format!("{:08x}", volume.id)])
-        .args(["-h", &volume.first_sector.to_string()])
-        .args(["-g", &format!("64/{}", geometry::TRACK)]);
-    if volume.length >= geometry::SMALLEST_FAT32 {
-        mkfs.args(["-F", "32"]);
-    }
-    process::output(mkfs.arg(image)).map(drop)
-}
-
-fn check_room(volume: &FatVolume<'_>, geometry: &Geometry) -> Result<(), FatError> {
-    let need = Need::of(volume.tree, geometry);
-    if need.root_slots > geometry.root_entries.unwrap_or(u64::MAX) {
+fn check_room(
+    volume: &FatVolume<'_>,
+    geometry: &Geometry,
+    placed: &Placed,
+) -> Result<(), FatError> {
+    // usize to u64: lossless on every target Rust has.
+    let slots = placed
+        .directories
+        .first()
+        .map_or(0, |root| root.slots.len()) as u64;
+    if let Some(entries) = geometry.root_entries
+        && slots > entries
+    {
         return Err(FatError::RootFull {
             label: volume.label.to_owned(),
-            slots: need.root_slots,
-            entries: geometry.root_entries.unwrap_or(0),
+            slots,
+            entries,
         });
     }
-    if need.clusters > geometry.clusters {
+    let clusters = placed.end - FIRST;
+    if clusters > geometry.clusters {
         return Err(FatError::TooSmall {
             label: volume.label.to_owned(),
-            needed: need.clusters.saturating_mul(geometry.cluster),
+            needed: clusters.saturating_mul(geometry.cluster),
             available: geometry.clusters.saturating_mul(geometry.cluster),
             length: volume.length,
         });
     }
     Ok(())
-}
-
-/// Copies the tree's directories and files into the image, parents first, in the order of names.
-fn fill(tools: &Tools, tree: &Tree, image: &Path, work: &Path) -> anyhow::Result<()> {
-    let mut entries = Vec::new();
-    tree.walk(|path, id| entries.push((path.to_owned(), id)));
-    let configuration = work.join("mtoolsrc");
-    fs::write(&configuration, CONFIGURATION)
-        .with_context(|| format!("writing {}", escape::path(&configuration)))?;
-    for (path, id) in entries {
-        let inode = tree.inode(id);
-        // Names were checked: they are ASCII.
-        let path = String::from_utf8_lossy(&path);
-        let time = inode.metadata.mtime.seconds.clamp(TIMES.0, TIMES.1);
-        let target = format!("::/{path}");
-        let run = |program: &str, source: Option<&Path>| {
-            let mut command = Command::new(tools.mtools.join(program));
-            clean_environment(&mut command, time);
-            command.env("MTOOLSRC", &configuration);
-            command.arg("-i").arg(image).args(source).arg(&target);
-            process::output(&mut command)
-                .map(drop)
-                .with_context(|| format!("copying /{path} into {}", escape::path(image)))
-        };
-        match &inode.kind {
-            Kind::Directory(_) => run("mmd", None)?,
-            Kind::File(content) => with_source(content, work, |source| run("mcopy", Some(source)))?,
-            _ => return Err(anyhow!("/{path} is neither a file nor a directory")),
-        }
-    }
-    Ok(())
-}
-
-/// Calls `copy` with a file that has the bytes of `content`.
-fn with_source(
-    content: &Content,
-    work: &Path,
-    copy: impl FnOnce(&Path) -> anyhow::Result<()>,
-) -> anyhow::Result<()> {
-    match &content.source {
-        Source::File(file) => {
-            let path = std::path::absolute(file.path()).context("finding a source file")?;
-            let name = escape::path(&path);
-            let length = fs::metadata(&path)
-                .with_context(|| format!("reading {name}"))?
-                .len();
-            if length != content.size {
-                return Err(anyhow!(
-                    "{name} changed while it was being read: it had {} bytes and now has {length}",
-                    content.size
-                ));
-            }
-            copy(&path)
-        }
-        Source::Bytes(bytes) => {
-            let mut file = tempfile::NamedTempFile::new_in(work)
-                .and_then(|mut file| file.write_all(bytes).map(|()| file))
-                .with_context(|| format!("writing a file in {}", escape::path(work)))?;
-            file.flush().context("writing a temporary file")?;
-            let path = std::path::absolute(file.path()).context("finding a temporary file")?;
-            copy(&path)
-        }
-    }
-}
-
-/// Leaves the child nothing that could change what it writes. The variables that begin with
-/// `MTOOLS_` undo what a machine's `/etc/mtools.conf` may say.
-fn clean_environment(command: &mut Command, time: i64) {
-    command
-        .env_clear()
-        .env("LC_ALL", "C")
-        .env("TZ", "UTC")
-        .env("SOURCE_DATE_EPOCH", time.to_string())
-        .env("MTOOLS_SKIP_CHECK", "1")
-        .env("MTOOLS_FAT_COMPATIBILITY", "0")
-        .env("MTOOLS_LOWER_CASE", "0")
-        .env("MTOOLS_NO_VFAT", "0")
-        .env("MTOOLS_DOTTED_DIR", "0")
-        .env("MTOOLS_NAME_NUMERIC_TAIL", "1");
 }

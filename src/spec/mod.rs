@@ -265,8 +265,6 @@ pub struct Tools {
     pub bash: PathBuf,
     /// `mkfs.fat` of dosfstools.
     pub mkfs_fat: PathBuf,
-    /// `mcopy` and `mmd` are found here.
-    pub mtools: PathBuf,
     /// `nix-store` of the caller's Nix.
     pub nix_store: PathBuf,
     /// `config.system.build.nixos-install`'s program; absent for [`System::StoreOnly`].

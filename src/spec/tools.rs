@@ -19,7 +19,6 @@ pub(super) fn tools(
     let tools = top.object("tools", problems)?;
     let bash = tools.path("bash", problems);
     let mkfs_fat = tools.path("mkfsFat", problems);
-    let mtools = tools.path("mtools", problems);
     let nix_store = tools.path("nixStore", problems);
     let nixos_install = match installs {
         true => tools.path("nixosInstall", problems),
@@ -30,7 +29,6 @@ pub(super) fn tools(
     Some(Tools {
         bash: bash?,
         mkfs_fat: mkfs_fat?,
-        mtools: mtools?,
         nix_store: nix_store?,
         nixos_install,
         qemu_img: qemu_img?,

@@ -127,7 +127,6 @@ pub fn tools(nixos_install: &Path) -> Tools {
     Tools {
         bash: find("bash"),
         mkfs_fat: "/nonexistent/mkfs.fat".into(),
-        mtools: "/nonexistent/mtools".into(),
         nix_store: find("nix-store"),
         nixos_install: Some(nixos_install.to_owned()),
         qemu_img: "/nonexistent/qemu-img".into(),

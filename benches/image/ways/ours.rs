@@ -43,7 +43,7 @@ fn write_attributes(place: &Place, attributes: &Path) {
             "touchEFIVars": false, "storeDir": place.store_with_out,
         },
         "tools": {
-            "bash": program, "mkfsFat": program, "mtools": "/usr/bin", "nixStore": program,
+            "bash": program, "mkfsFat": program, "nixStore": program,
             "nixosInstall": null, "qemuImg": program, "path": ["/usr/bin"],
         },
     });

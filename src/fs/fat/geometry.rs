@@ -1,17 +1,14 @@
-//! What the boot sector of a FAT says of its size, and how much a tree takes of it.
-
-use std::fs::File;
-use std::os::unix::fs::FileExt as _;
-use std::path::Path;
+//! What the boot sector of a FAT says of its size, and where everything is.
 
 use anyhow::{Context as _, bail};
 
-use crate::escape;
+use super::entry::SLOT;
+use super::place::FIRST;
 use crate::layout::SECTOR;
-use crate::tree::{Kind, Tree};
 
-/// A FAT has 32 bits from this many clusters on, to everyone who reads it (Microsoft FAT
-/// specification, "FAT Type Determination").
+/// FAT has 16 bits from this many clusters on, and 32 bits from that many on, to everyone who reads
+/// it (Microsoft FAT specification, "FAT Type Determination").
+const FAT16_CLUSTERS: u64 = 4085;
 const FAT32_CLUSTERS: u64 = 65_525;
 
 /// The shortest volume, in bytes, on which `mkfs.fat -F 32`, which takes clusters of one sector up
@@ -23,15 +20,26 @@ pub(super) const SMALLEST_FAT32: u64 =
 /// Sectors of a track. There are no tracks, but the boot sector has a number of sectors for them.
 pub(super) const TRACK: u64 = 32;
 
-/// Bytes of a directory entry.
-const SLOT: u64 = 32;
-
-/// Characters of a long name in one entry.
-const SLOT_CHARACTERS: u64 = 13;
+/// How wide the entries of the allocation table are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Width {
+    Fat12,
+    Fat16,
+    Fat32,
+}
 
 /// Sizes of a FAT file system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Geometry {
+    pub width: Width,
+    /// The byte that is also the first of the allocation table.
+    pub media: u8,
+    /// Bytes before the allocation tables.
+    pub reserved: u64,
+    /// Bytes of an allocation table.
+    pub table: u64,
+    /// How many allocation tables there are, all with the same in them.
+    pub tables: u64,
     /// Bytes of a cluster.
     pub cluster: u64,
     /// Clusters for files and directories.
@@ -39,88 +47,108 @@ pub(super) struct Geometry {
     /// Entries of the root directory where it has a fixed place, which is where FAT is not 32 bits
     /// wide.
     pub root_entries: Option<u64>,
+    /// Where the sector with the number of free clusters is, in bytes.
+    pub information: Option<u64>,
 }
 
 impl Geometry {
-    /// Reads the boot sector of `image` (Microsoft FAT specification, "Boot Sector and BPB").
-    pub fn read(image: &Path) -> anyhow::Result<Geometry> {
-        let mut sector = [0; 64];
-        File::open(image)
-            .and_then(|file| file.read_exact_at(&mut sector, 0))
-            .with_context(|| format!("reading {}", escape::path(image)))?;
-        Geometry::parse(&sector)
-            .with_context(|| format!("{} has no FAT boot sector", escape::path(image)))
-    }
-
-    fn parse(sector: &[u8; 64]) -> Option<Geometry> {
-        let short = |at: usize| u64::from(u16::from_le_bytes([sector[at], sector[at + 1]]));
-        let long = |at: usize| short(at) | short(at + 2) << 16;
-        let either = |short: u64, long: u64| if short == 0 { long } else { short };
-        let bytes = short(11);
-        let root = short(17);
-        let tables = u64::from(sector[16]) * either(short(22), long(36));
-        let before = short(14) + tables + (root * SLOT).div_ceil(bytes.max(1));
-        let data = either(short(19), long(32)).checked_sub(before)?;
-        Some(Geometry {
-            cluster: (bytes * u64::from(sector[13])).max(SECTOR),
-            clusters: data.checked_div(u64::from(sector[13]))?,
-            root_entries: (short(22) != 0).then_some(root),
-        })
-    }
-
-    /// Checks that FAT is as wide as it should be: `mkfs.fat -F 32` makes file systems with too few
+    /// Reads a boot sector (Microsoft FAT specification, "Boot Sector and BPB"). `wide` says
+    /// whether FAT is to be 32 bits wide: `mkfs.fat -F 32` makes file systems with too few
     /// clusters, which others then read as 16 bits wide.
-    pub fn expect(&self, wide: bool) -> anyhow::Result<()> {
-        let fat32 = self.root_entries.is_none();
-        if fat32 != wide || fat32 != (self.clusters >= FAT32_CLUSTERS) {
+    pub fn read(sector: &[u8; 512], wide: bool) -> anyhow::Result<Geometry> {
+        let geometry = Geometry::parse(sector)
+            .context("mkfs.fat wrote a boot sector with impossible sizes")?;
+        let (width, clusters) = (geometry.width, geometry.clusters);
+        if (width == Width::Fat32) != wide || !geometry.name_is_right(sector) {
             bail!(
-                "mkfs.fat made {} clusters of {} bytes and a {} table: readers would not agree on \
-                 its width. Use dosfstools 4.2",
-                self.clusters,
-                self.cluster,
-                if fat32 { "32-bit" } else { "12- or 16-bit" }
+                "mkfs.fat made {clusters} clusters of {} bytes and a {} table: readers would not \
+                 agree on its width. Use dosfstools 4.2",
+                geometry.cluster,
+                match geometry.root_entries {
+                    None => "32-bit",
+                    Some(_) => "12- or 16-bit",
+                }
             );
         }
-        Ok(())
+        Ok(geometry)
+    }
+
+    fn parse(sector: &[u8; 512]) -> Option<Geometry> {
+        if u64::from(short(sector, 11)) != SECTOR || sector[16] == 0 {
+            return None;
+        }
+        let long = |at: usize| u32::from_le_bytes([0, 1, 2, 3].map(|n| sector[at + n]));
+        let either = |short: u16, long: u32| match short {
+            0 => u64::from(long),
+            short => u64::from(short),
+        };
+        let (reserved, tables) = (u64::from(short(sector, 14)), u64::from(sector[16]));
+        let table = either(short(sector, 22), long(36));
+        let root = u64::from(short(sector, 17));
+        let before = reserved + tables * table + (root * SLOT).div_ceil(SECTOR);
+        let data = either(short(sector, 19), long(32)).checked_sub(before)?;
+        let clusters = data.checked_div(u64::from(sector[13]))?;
+        let narrow = short(sector, 22) != 0;
+        let width = match clusters {
+            FAT32_CLUSTERS.. => Width::Fat32,
+            FAT16_CLUSTERS.. => Width::Fat16,
+            _ => Width::Fat12,
+        };
+        // The first cluster of the root directory, and the version.
+        let usual = narrow || (long(44) == 2 && short(sector, 42) == 0 && root == 0);
+        let information = (!narrow).then_some(u64::from(short(sector, 48)) * SECTOR);
+        let geometry = Geometry {
+            width,
+            media: sector[21],
+            reserved: reserved * SECTOR,
+            table: table * SECTOR,
+            tables,
+            cluster: SECTOR * u64::from(sector[13]),
+            clusters,
+            root_entries: narrow.then_some(root),
+            information,
+        };
+        let inside = information.is_none_or(|at| at > 0 && at + SECTOR <= geometry.reserved);
+        let fits = width.bytes(clusters + 2) <= geometry.table;
+        (usual && inside && fits && reserved > 0 && clusters > 0).then_some(geometry)
+    }
+
+    /// Whether the name of the width, by which some go, is that of the number of clusters, and the
+    /// boot sector of the kind that the width has.
+    fn name_is_right(&self, sector: &[u8; 512]) -> bool {
+        let (at, name, fixed) = match self.width {
+            Width::Fat12 => (54, b"FAT12   ", true),
+            Width::Fat16 => (54, b"FAT16   ", true),
+            Width::Fat32 => (82, b"FAT32   ", false),
+        };
+        sector[at..].starts_with(name) && self.root_entries.is_some() == fixed
+    }
+
+    /// Where the root directory begins, in bytes.
+    pub fn root(&self) -> u64 {
+        self.reserved + self.tables * self.table
+    }
+
+    /// Where cluster `number` begins, in bytes. That of the root directory is the first, where it
+    /// is one.
+    pub fn place(&self, number: u64) -> u64 {
+        let root = self.root_entries.unwrap_or(0) * SLOT;
+        let first = self.root() + root.next_multiple_of(SECTOR);
+        first + number.saturating_sub(FIRST) * self.cluster
     }
 }
 
-/// What a tree takes.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Need {
-    /// Clusters of files and directories.
-    pub clusters: u64,
-    /// Entries in the root directory, the label's among them.
-    pub root_slots: u64,
+fn short(sector: &[u8; 512], at: usize) -> u16 {
+    u16::from_le_bytes([sector[at], sector[at + 1]])
 }
 
-impl Need {
-    /// What `tree` takes at most: every name counts as a long one.
-    pub fn of(tree: &Tree, geometry: &Geometry) -> Need {
-        let in_clusters = |bytes: u64| bytes.div_ceil(geometry.cluster);
-        let slots = |id| -> u64 {
-            let entries = tree.directory(id).into_iter().flat_map(|d| d.iter());
-            // usize to u64: lossless on every target Rust has.
-            entries
-                .map(|(name, _)| 1 + (name.len() as u64).div_ceil(SLOT_CHARACTERS))
-                .sum()
-        };
-        let root_slots = 1 + slots(crate::tree::InodeId::ROOT);
-        let mut clusters = match geometry.root_entries {
-            Some(_) => 0,
-            None => in_clusters(root_slots * SLOT),
-        };
-        tree.walk(|_, id| {
-            clusters += match &tree.inode(id).kind {
-                // `.` and `..` are entries of every directory but the root.
-                Kind::Directory(_) => in_clusters((2 + slots(id)) * SLOT),
-                Kind::File(content) => in_clusters(content.size),
-                _ => 0,
-            };
-        });
-        Need {
-            clusters,
-            root_slots,
+impl Width {
+    /// Bytes that so many entries of the table take.
+    pub fn bytes(self, entries: u64) -> u64 {
+        match self {
+            Width::Fat12 => (entries * 3).div_ceil(2),
+            Width::Fat16 => entries * 2,
+            Width::Fat32 => entries * 4,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What a FAT file system can't hold, or mtools can't put there.
+//! What a FAT file system can't hold.
 
 use std::collections::BTreeMap;
 
@@ -6,8 +6,11 @@ use super::LARGEST_FILE;
 use crate::escape;
 use crate::tree::{Kind, Tree};
 
-/// Longest name in UTF-16 units, which for ASCII are bytes.
+/// Longest name in UTF-16 units.
 const LONGEST_NAME: usize = 255;
+
+/// Most entries of a directory, each name counted once: it has at most 2 MiB.
+pub(super) const MOST_ENTRIES: usize = 65_536;
 
 /// Everything in `tree` that can't be stored, a line each: its path (escaped) and the reason.
 pub(super) fn problems(tree: &Tree) -> Vec<String> {
@@ -17,6 +20,7 @@ pub(super) fn problems(tree: &Tree) -> Vec<String> {
         let mut complain =
             |reason: String| problems.push(format!("  /{}: {reason}", escape::bytes(path)));
         match &tree.inode(id).kind {
+            Kind::Directory(directory) if directory.len() > MOST_ENTRIES => complain(too_full()),
             Kind::Directory(_) => {}
             Kind::File(content) if content.size > LARGEST_FILE => complain(format!(
                 "it has {} bytes, and a file at most {LARGEST_FILE}",
@@ -30,10 +34,10 @@ pub(super) fn problems(tree: &Tree) -> Vec<String> {
             _ => complain("a special file, and FAT has none".to_owned()),
         }
         let name = path.rsplit(|&b| b == b'/').next().unwrap_or(path);
-        if let Some(reason) = unfit(name) {
+        if let Err(reason) = check(name) {
             complain(reason);
         }
-        if let Some(other) = folded.insert(path.to_ascii_lowercase(), path.to_owned()) {
+        if let Some(other) = folded.insert(fold(path), path.to_owned()) {
             complain(format!(
                 "the same name as /{} but for upper and lower case, which FAT does not tell apart",
                 escape::bytes(&other)
@@ -43,44 +47,54 @@ pub(super) fn problems(tree: &Tree) -> Vec<String> {
     problems
 }
 
-/// Why `name` can't be used.
-fn unfit(name: &[u8]) -> Option<String> {
-    // Microsoft FAT specification, "Long Name Implementation".
-    const FORBIDDEN: &[u8] = b"\"*/:<>?\\|";
-    if let Some(&byte) = name.iter().find(|b| FORBIDDEN.contains(b)) {
-        return Some(format!("FAT has no {:?} in names", char::from(byte)));
-    }
-    if name.iter().any(u8::is_ascii_control) {
-        return Some("FAT has no control characters in names".to_owned());
-    }
-    if !name.is_ascii() {
-        return Some("names on a boot partition must be ASCII".to_owned());
-    }
-    if name.contains(&b'[') {
-        return Some("mtools takes a '[' for a pattern".to_owned());
-    }
-    if matches!(name.last(), Some(b'.' | b' ')) {
-        return Some("FAT drops a dot or blank at the end of a name".to_owned());
-    }
-    if name.len() > LONGEST_NAME {
-        return Some(format!(
-            "the name has {} characters, and FAT at most {LONGEST_NAME}",
-            name.len()
-        ));
-    }
-    if is_device(name) {
-        return Some("the name of a DOS device, which mtools does not make".to_owned());
-    }
-    None
+/// Why a directory can't be stored.
+pub(super) fn too_full() -> String {
+    format!(
+        "its names take more than {MOST_ENTRIES} directory entries, and a directory has no more"
+    )
 }
 
-fn is_device(name: &[u8]) -> bool {
-    let name = name.to_ascii_uppercase();
-    match &name[..] {
-        b"CON" | b"PRN" | b"AUX" | b"NUL" | b"CLOCK$" => true,
-        [kind @ .., digit] => (kind == b"COM" || kind == b"LPT") && digit.is_ascii_digit(),
-        [] => false,
+/// `path` in capitals, one character for one, and as it is where it is not UTF-8.
+fn fold(path: &[u8]) -> Vec<u8> {
+    let Ok(text) = std::str::from_utf8(path) else {
+        return path.to_ascii_uppercase();
+    };
+    let capital = |c: char| {
+        let mut capitals = c.to_uppercase();
+        match (capitals.next(), capitals.next()) {
+            (Some(capital), None) => capital,
+            _ => c,
+        }
+    };
+    text.chars().map(capital).collect::<String>().into_bytes()
+}
+
+/// Why `name` can't be used.
+fn check(name: &[u8]) -> Result<(), String> {
+    // Microsoft FAT specification, "Long Name Implementation".
+    const FORBIDDEN: &[u8] = b"\"*/:<>?\\|";
+    let Ok(text) = std::str::from_utf8(name) else {
+        return Err("the name is not UTF-8, and FAT has names of Unicode characters".to_owned());
+    };
+    if let Some(&byte) = name.iter().find(|b| FORBIDDEN.contains(b)) {
+        return Err(format!("FAT has no {:?} in names", char::from(byte)));
     }
+    if name.iter().any(|&byte| byte < b' ') {
+        return Err("FAT has no control characters in names".to_owned());
+    }
+    if text.contains('\u{ffff}') {
+        return Err("FAT has no U+FFFF in names, which stands behind their ends".to_owned());
+    }
+    if text.ends_with(['.', ' ']) {
+        return Err("FAT drops a dot or blank at the end of a name".to_owned());
+    }
+    let units = text.encode_utf16().count();
+    if units > LONGEST_NAME {
+        return Err(format!(
+            "the name has {units} UTF-16 units, and FAT at most {LONGEST_NAME}"
+        ));
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -102,30 +116,39 @@ mod tests {
             tree.insert(InodeId::ROOT, name, node(kind)).unwrap();
         };
         let file = || Kind::File(Content::bytes(Vec::new()));
+        let longest = "🎉".repeat(127) + "n";
         for name in [
-            &b"EFI"[..],
-            b"loader.conf",
-            b"a b+c,d;e=f~1",
-            b".hidden",
-            b"console",
+            "EFI",
+            "loader.conf",
+            "a b+c,d;e=f~1",
+            ".hidden",
+            "console",
+            "Con",
+            "lpt1",
+            "e[1]",
+            "Größe.txt",
+            "\u{7f}",
+            "ß",
+            "ss",
+            &longest,
         ] {
-            add(name, file());
+            add(name.as_bytes(), file());
         }
         for name in [
             &b"a:b"[..],
             b"b?",
             b"c\n",
-            b"d\xc3\xa9",
-            b"e[1]",
+            b"d\xc3",
+            "dé".as_bytes(),
+            "DÉ".as_bytes(),
             b"f.",
             b"g ",
-            b"Con",
-            b"lpt1",
             b"efi",
+            "h\u{ffff}".as_bytes(),
         ] {
             add(name, file());
         }
-        add(&[b'n'; 256], file());
+        add(format!("{longest}n").as_bytes(), file());
         add(b"s", Kind::Symlink((*b"/x\x1b").into()));
         add(b"t", Kind::Fifo);
         let mut large = Content::bytes(Vec::new());
@@ -134,22 +157,20 @@ mod tests {
         let mut found = problems(&tree);
         found.sort();
         let mut expected = vec![
-            "  /Con: the name of a DOS device, which mtools does not make".to_owned(),
             "  /a:b: FAT has no ':' in names".to_owned(),
             "  /b?: FAT has no '?' in names".to_owned(),
             "  /c\\n: FAT has no control characters in names".to_owned(),
-            "  /dé: names on a boot partition must be ASCII".to_owned(),
-            "  /e[1]: mtools takes a '[' for a pattern".to_owned(),
+            "  /d\\xc3: the name is not UTF-8, and FAT has names of Unicode characters".to_owned(),
+            "  /dé: the same name as /DÉ but for upper and lower case, which FAT does not tell \
+             apart"
+                .to_owned(),
             "  /efi: the same name as /EFI but for upper and lower case, which FAT does not tell \
              apart"
                 .to_owned(),
             "  /f.: FAT drops a dot or blank at the end of a name".to_owned(),
             "  /g : FAT drops a dot or blank at the end of a name".to_owned(),
-            "  /lpt1: the name of a DOS device, which mtools does not make".to_owned(),
-            format!(
-                "  /{}: the name has 256 characters, and FAT at most 255",
-                "n".repeat(256)
-            ),
+            "  /h\u{ffff}: FAT has no U+FFFF in names, which stands behind their ends".to_owned(),
+            format!("  /{longest}n: the name has 256 UTF-16 units, and FAT at most 255"),
             "  /s: a symbolic link (to /x\\u{1b}), and FAT has none".to_owned(),
             "  /t: a special file, and FAT has none".to_owned(),
             "  /u: it has 4294967296 bytes, and a file at most 4294967295".to_owned(),

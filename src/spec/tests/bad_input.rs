@@ -74,7 +74,6 @@ fn attributes_that_are_missing_are_all_named() {
             "image.installBootLoader",
             "tools.bash",
             "tools.mkfsFat",
-            "tools.mtools",
             "tools.nixStore",
             "tools.qemuImg",
             "tools.path",

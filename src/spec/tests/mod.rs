@@ -65,7 +65,6 @@ pub(crate) fn attributes() -> Value {
         "tools": {
             "bash": "/nix/store/55555555555555555555555555555555-bash/bin/bash",
             "mkfsFat": "/nix/store/55555555555555555555555555555555-dosfstools/bin/mkfs.fat",
-            "mtools": "/nix/store/55555555555555555555555555555555-mtools/bin",
             "nixStore": "/nix/store/55555555555555555555555555555555-nix/bin/nix-store",
             "nixosInstall": "/nix/store/55555555555555555555555555555555-i/bin/nixos-install",
             "qemuImg": "/nix/store/55555555555555555555555555555555-qemu/bin/qemu-img",

@@ -1,0 +1,110 @@
+//! A FAT file system put into a file.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read as _, Seek as _, SeekFrom};
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
+use std::path::Path;
+
+use anyhow::{Context as _, Result, ensure};
+use nix::libc;
+
+use super::mkfs::Empty;
+use super::place::{FIRST, Placed};
+use super::table;
+use crate::escape;
+use crate::tree::{Content, Kind, Source, Tree};
+
+/// Where the last cluster that was taken and the number of free ones are in their sector (Microsoft
+/// FAT specification, "FAT32 FSInfo Sector Structure").
+const FREE: u64 = 488;
+const LAST: u64 = 492;
+
+/// Makes the sparse file `path` of `length` bytes, with the file system in it.
+///
+/// # Errors
+/// If a source can't be read or is not as long as it was, and if writing fails.
+pub(super) fn write(
+    path: &Path,
+    length: u64,
+    empty: &Empty,
+    placed: &Placed,
+    tree: &Tree,
+) -> Result<()> {
+    let shown = escape::path(path);
+    let file = File::create(path)
+        .and_then(|file| file.set_len(length).map(|()| file))
+        .with_context(|| format!("making {shown}"))?;
+    write_metadata(&file, empty, placed).with_context(|| format!("writing {shown}"))?;
+    for (id, clusters) in &placed.files {
+        if let Kind::File(content) = &tree.inode(*id).kind {
+            let at = empty.geometry.place(clusters.start);
+            copy(content, &file, at).with_context(|| format!("writing {shown}"))?;
+        }
+    }
+    Ok(())
+}
+
+fn write_metadata(file: &File, empty: &Empty, placed: &Placed) -> io::Result<()> {
+    let geometry = &empty.geometry;
+    file.write_all_at(&empty.reserved, 0)?;
+    let used = placed.end - FIRST;
+    // As mtools do it, which don't touch a file system without files.
+    let root = placed
+        .directories
+        .first()
+        .map_or(0, |root| root.chain.len() as u64);
+    if let Some(at) = geometry.information
+        && used > root.min(1)
+    {
+        let number = |n| u32::try_from(n).unwrap_or(u32::MAX).to_le_bytes();
+        file.write_all_at(&number(geometry.clusters - used), at + FREE)?;
+        file.write_all_at(&number(placed.end - 1), at + LAST)?;
+    }
+    let table = table::bytes(geometry, placed);
+    for copy in 0..geometry.tables {
+        file.write_all_at(&table, geometry.reserved + copy * geometry.table)?;
+    }
+    // usize to u64: lossless on every target Rust has.
+    let cluster = usize::try_from(geometry.cluster).unwrap_or(usize::MAX);
+    for directory in &placed.directories {
+        let bytes = directory.slots.as_flattened();
+        if directory.chain.is_empty() {
+            file.write_all_at(bytes, geometry.root())?;
+        }
+        for (&number, piece) in directory.chain.iter().zip(bytes.chunks(cluster)) {
+            file.write_all_at(piece, geometry.place(number))?;
+        }
+    }
+    Ok(())
+}
+
+/// Copies the bytes of a file to `at`.
+fn copy(content: &Content, mut file: &File, at: u64) -> Result<()> {
+    let source = match &content.source {
+        Source::Bytes(bytes) => return Ok(file.write_all_at(bytes, at)?),
+        Source::File(source) => source.path(),
+    };
+    let name = escape::path(&source);
+    // A pipe in the place of a file must not make us wait, nor a symbolic link lead us away.
+    let mut from = OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
+        .open(&source)
+        .with_context(|| format!("reading {name}"))?;
+    let length = from
+        .metadata()
+        .with_context(|| format!("reading {name}"))?
+        .len();
+    let changed = |length| {
+        format!(
+            "{name} changed while it was being read: it had {} bytes and now has {length}",
+            content.size
+        )
+    };
+    ensure!(length == content.size, changed(length));
+    file.seek(SeekFrom::Start(at))?;
+    let copied = io::copy(&mut from.by_ref().take(length), &mut file)
+        .with_context(|| format!("copying {name}"))?;
+    ensure!(copied == length, changed(copied));
+    Ok(())
+}
