@@ -2,12 +2,11 @@
 //! part, so that of two images that should be equal one sees which part is not.
 
 mod contents;
+mod disk;
+mod gpt;
 mod table;
 
 use std::fmt::Write as _;
-use std::fs::File;
-use std::io;
-use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
@@ -15,6 +14,7 @@ use sha2::{Digest, Sha256};
 
 use crate::escape;
 use crate::layout::SECTOR;
+use disk::Disk;
 use table::{Found, Table};
 
 /// Describes the raw disk image `path`.
@@ -23,22 +23,22 @@ use table::{Found, Table};
 /// If it can't be read, is in another format than raw, or its partition table is damaged.
 pub fn describe(path: &Path) -> Result<String> {
     let shown = escape::path(path);
-    let file = File::open(path).with_context(|| format!("opening {shown}"))?;
-    let length = file
-        .metadata()
-        .with_context(|| format!("looking at {shown}"))?
-        .len();
-    if let Some(format) = other_format(&file).with_context(|| format!("reading {shown}"))? {
+    read(path, &shown).with_context(|| format!("inspecting {shown}"))
+}
+
+fn read(path: &Path, shown: &str) -> Result<String> {
+    let disk = Disk::open(path)?;
+    if let Some(format) = other_format(&disk)? {
         bail!(
             "{shown} is a {format} image and only raw ones can be inspected: make one with \
              qemu-img convert -O raw"
         );
     }
-    let table = Table::read(&file, length).with_context(|| format!("reading {shown}"))?;
-    text(&file, length, &table).with_context(|| format!("reading {shown}"))
+    text(&disk, &Table::read(&disk)?)
 }
 
-fn text(file: &File, length: u64, table: &Table) -> Result<String> {
+fn text(disk: &Disk, table: &Table) -> Result<String> {
+    let length = disk.length;
     let mut out = String::new();
     // Writing to a String can't fail.
     let _ = writeln!(out, "disk: {length} bytes, {}", table.description);
@@ -47,18 +47,12 @@ fn text(file: &File, length: u64, table: &Table) -> Result<String> {
     let mut by_start: Vec<&Found> = table.partitions.iter().collect();
     by_start.sort_by_key(|partition| partition.start);
     for partition in by_start {
-        hash(file, position, partition.start.max(position), &mut rest)?;
-        position = partition.end.min(length).max(position);
+        hash(disk, position, partition.start, &mut rest)?;
+        position = partition.end;
     }
-    hash(file, position, length, &mut rest)?;
+    hash(disk, position, length, &mut rest)?;
     for partition in &table.partitions {
         let (start, end) = (partition.start, partition.end);
-        if end > length {
-            bail!(
-                "partition {} ends at byte {end} and the image at {length}: it was cut off",
-                partition.number
-            );
-        }
         let _ = writeln!(
             out,
             "partition {}: sectors {}-{}, {}",
@@ -67,9 +61,9 @@ fn text(file: &File, length: u64, table: &Table) -> Result<String> {
             (end / SECTOR).saturating_sub(1),
             partition.description
         );
-        let _ = writeln!(out, "  {}", contents::describe(file, start, end)?);
+        let _ = writeln!(out, "  {}", contents::describe(disk, start, end)?);
         let mut sum = Sha256::new();
-        hash(file, start, end, &mut sum)?;
+        hash(disk, start, end, &mut sum)?;
         let _ = writeln!(out, "  sha256 {}", hex(sum));
     }
     let _ = writeln!(out, "table, boot code and gaps:\n  sha256 {}", hex(rest));
@@ -77,9 +71,10 @@ fn text(file: &File, length: u64, table: &Table) -> Result<String> {
 }
 
 /// The image formats that QEMU's users have, by the bytes they begin with.
-fn other_format(file: &File) -> io::Result<Option<&'static str>> {
+fn other_format(disk: &Disk) -> Result<Option<&'static str>> {
     let mut start = [0; 68];
-    let count = file.read_at(&mut start, 0)?;
+    let count = usize::try_from(disk.length).map_or(start.len(), |length| length.min(start.len()));
+    disk.read(0, &mut start[..count], "the first bytes")?;
     let start = &start[..count];
     let formats = [
         (0, &b"QFI\xfb"[..], "qcow2"),
@@ -97,13 +92,14 @@ fn other_format(file: &File) -> io::Result<Option<&'static str>> {
         .map(|format| format.2))
 }
 
-fn hash(file: &File, start: u64, end: u64, sum: &mut Sha256) -> Result<()> {
-    let mut buffer = vec![0; 1 << 20];
+fn hash(disk: &Disk, start: u64, end: u64, sum: &mut Sha256) -> Result<()> {
+    let most = usize::try_from(end.saturating_sub(start)).unwrap_or(usize::MAX);
+    let mut buffer = vec![0; most.min(1 << 20)];
     let mut position = start;
     while position < end {
         let most = usize::try_from(end - position).unwrap_or(usize::MAX);
         let want = most.min(buffer.len());
-        file.read_exact_at(&mut buffer[..want], position)?;
+        disk.read(position, &mut buffer[..want], "what is hashed")?;
         sum.update(&buffer[..want]);
         // usize to u64: lossless on every target Rust has.
         position += want as u64;

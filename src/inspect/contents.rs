@@ -1,11 +1,9 @@
 //! Recognising what is in a partition.
 
-use std::fs::File;
-use std::os::unix::fs::FileExt;
-
 use anyhow::Result;
 use uuid::Uuid;
 
+use super::disk::Disk;
 use crate::escape;
 
 /// Where the superblock of ext4 is, and within it its magic number, UUID and label
@@ -23,11 +21,11 @@ const FAT_KINDS: [(usize, &[u8]); 3] = [(82, b"FAT32   "), (54, b"FAT16   "), (5
 ///
 /// # Errors
 /// If they can't be read.
-pub fn describe(file: &File, start: u64, end: u64) -> Result<String> {
+pub fn describe(disk: &Disk, start: u64, end: u64) -> Result<String> {
     let mut head = vec![0; 2048];
     let most = usize::try_from(end.saturating_sub(start)).unwrap_or(usize::MAX);
     let count = most.min(head.len());
-    file.read_exact_at(&mut head[..count], start)?;
+    disk.read(start, &mut head[..count], "a partition's first bytes")?;
     let (at, magic) = EXT4_MAGIC;
     if head[at..].starts_with(&magic) {
         let mut uuid = [0; 16];

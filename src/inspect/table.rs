@@ -1,15 +1,19 @@
 //! Reading partition tables.
 
-use std::fs::File;
+use std::io::Cursor;
 
 use anyhow::{Context, Result, ensure};
 use mbrman::MBRHeader;
 
-use crate::escape;
+use super::disk::Disk;
+use super::gpt;
 use crate::layout::SECTOR;
 
 /// The type of the one MBR partition that protects a GPT (UEFI Specification, section 5.2.3).
 const PROTECTIVE: u8 = 0xee;
+
+/// Types of MBR partitions that hold others.
+const EXTENDED: [u8; 3] = [0x05, 0x0f, 0x85];
 
 /// A partition table as it was found.
 pub struct Table {
@@ -19,7 +23,7 @@ pub struct Table {
     pub partitions: Vec<Found>,
 }
 
-/// A partition as it was found.
+/// A partition as it was found. None is without bytes, reaches beyond the disk, or into another.
 pub struct Found {
     /// Its number.
     pub number: u32,
@@ -32,93 +36,90 @@ pub struct Found {
 }
 
 impl Table {
-    /// Reads the table of a disk of `length` bytes.
+    /// Reads the table of a disk.
     ///
     /// # Errors
     /// If it can't be read or is damaged.
-    pub fn read(file: &File, length: u64) -> Result<Table> {
-        ensure!(length >= SECTOR, "{length} bytes are no disk");
-        let Some(header) = mbr(file) else {
+    pub fn read(disk: &Disk) -> Result<Table> {
+        ensure!(disk.length >= SECTOR, "{} bytes are no disk", disk.length);
+        let Some(header) = mbr(disk)? else {
             return Ok(Table {
                 description: "no partition table".to_owned(),
                 partitions: vec![Found {
                     number: 0,
                     start: 0,
-                    end: length,
+                    end: disk.length,
                     description: "the whole disk".to_owned(),
                 }],
             });
         };
-        match header.iter().any(|(_, entry)| entry.sys == PROTECTIVE) {
-            true => gpt(file),
-            false => Ok(of_mbr(&header)),
+        let table = match header.iter().any(|(_, entry)| entry.sys == PROTECTIVE) {
+            true => gpt::read(disk).context("the GUID partition table")?,
+            false => of_mbr(&header),
+        };
+        table.check(disk)?;
+        Ok(table)
+    }
+
+    /// What is in no order, as in a damaged table, is not read: of many partitions each may be the
+    /// whole disk.
+    fn check(&self, disk: &Disk) -> Result<()> {
+        let mut by_start: Vec<&Found> = self.partitions.iter().collect();
+        by_start.sort_by_key(|partition| partition.start);
+        for partition in &by_start {
+            ensure!(
+                partition.end <= disk.length,
+                "partition {} ends at byte {} and the image at {}: it was cut off",
+                partition.number,
+                partition.end,
+                disk.length
+            );
         }
+        for pair in by_start.windows(2) {
+            ensure!(
+                pair[0].end <= pair[1].start,
+                "partition {} begins at byte {}, and partition {} ends at {}: they overlap",
+                pair[1].number,
+                pair[1].start,
+                pair[0].number,
+                pair[0].end
+            );
+        }
+        Ok(())
     }
 }
 
 /// The MBR, where there is one with a partition in it: a boot sector of FAT has its mark too.
-fn mbr(mut file: &File) -> Option<MBRHeader> {
-    let header = MBRHeader::read_from(&mut file).ok()?;
-    let used = header.iter().any(|(_, entry)| entry.is_used());
-    used.then_some(header)
+fn mbr(disk: &Disk) -> Result<Option<MBRHeader>> {
+    let mut sector = [0; 512];
+    disk.read(0, &mut sector, "the first sector")?;
+    let header = MBRHeader::read_from(&mut Cursor::new(sector)).ok();
+    Ok(header.filter(|header| header.iter().any(|(_, entry)| entry.is_used())))
 }
 
+/// Partitions without sectors are none, as in Linux (`block/partitions/msdos.c`).
 fn of_mbr(header: &MBRHeader) -> Table {
     let signature = u32::from_le_bytes(header.disk_signature);
     let partitions = (1..)
         .zip(header.iter())
-        .filter(|(_, (_, entry))| entry.is_used());
+        .filter(|(_, (_, entry))| entry.is_used() && entry.sectors > 0);
     Table {
         description: format!("MBR {signature:08x}"),
         partitions: partitions
             .map(|(number, (_, entry))| {
                 let start = u64::from(entry.starting_lba) * SECTOR;
                 let active = if entry.is_active() { ", active" } else { "" };
+                let extended = match EXTENDED.contains(&entry.sys) {
+                    true => ", extended: what is in it is not listed",
+                    false => "",
+                };
                 Found {
                     number,
                     start,
                     end: start + u64::from(entry.sectors) * SECTOR,
-                    description: format!("type {:#04x}{active}", entry.sys),
+                    description: format!("type {:#04x}{active}{extended}", entry.sys),
                 }
             })
             .collect(),
     }
-}
-
-fn gpt(file: &File) -> Result<Table> {
-    let device = file.try_clone().context("duplicating the file")?;
-    let disk = gpt::GptConfig::new()
-        .writable(false)
-        .open_from_device(device)
-        .context("the GUID partition table")?;
-    let used = disk
-        .partitions()
-        .iter()
-        .filter(|(_, entry)| entry.is_used());
-    let partitions = used.map(|(&number, entry)| {
-        let end = entry
-            .last_lba
-            .checked_add(1)
-            .and_then(|end| end.checked_mul(SECTOR));
-        let start = entry.first_lba.checked_mul(SECTOR);
-        let (start, end) = start
-            .zip(end)
-            .filter(|(start, end)| start <= end)
-            .with_context(|| format!("partition {number} has impossible sectors"))?;
-        Ok(Found {
-            number,
-            start,
-            end,
-            description: format!(
-                "type {:X}, {:X}, \"{}\"",
-                entry.part_type_guid.guid,
-                entry.part_guid,
-                escape::bytes(entry.name.as_bytes())
-            ),
-        })
-    });
-    Ok(Table {
-        description: format!("GPT {:X}", disk.guid()),
-        partitions: partitions.collect::<Result<_>>()?,
-    })
 }

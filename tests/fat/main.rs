@@ -6,6 +6,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod by_mtools;
+mod by_the_kernel;
+#[path = "../common/mod.rs"]
+mod common;
 mod names;
 #[path = "../common/runner.rs"]
 mod runner;

@@ -41,15 +41,18 @@ fn name() -> impl Strategy<Value = String> {
     })
 }
 
-type Step = (usize, String, Option<Vec<u8>>);
+pub type Step = (usize, String, Option<Vec<u8>>);
 
-fn steps() -> impl Strategy<Value = Vec<Step>> {
+/// Paths, and the bytes of files.
+pub type Found = BTreeSet<(String, Option<Vec<u8>>)>;
+
+pub fn steps(count: std::ops::Range<usize>) -> impl Strategy<Value = Vec<Step>> {
     let content = prop::option::weighted(0.8, prop::collection::vec(any::<u8>(), 0..3000));
-    prop::collection::vec((any::<usize>(), name(), content), 0..60)
+    prop::collection::vec((any::<usize>(), name(), content), count)
 }
 
 /// The tree of `steps` without names that FAT can't tell from others, and its (path, bytes).
-fn made(steps: &[Step]) -> (Tree, BTreeSet<(String, Option<Vec<u8>>)>) {
+pub fn made(steps: &[Step]) -> (Tree, Found) {
     let mut tree = empty();
     let (mut taken, mut expected) = (HashSet::new(), BTreeSet::new());
     let mut directories = vec![(InodeId::ROOT, String::new())];
@@ -76,11 +79,7 @@ fn made(steps: &[Step]) -> (Tree, BTreeSet<(String, Option<Vec<u8>>)>) {
 }
 
 /// Everything that the crate `fatfs` finds below a directory.
-fn read(
-    directory: &fatfs::Dir<'_, fs::File>,
-    above: &str,
-    found: &mut BTreeSet<(String, Option<Vec<u8>>)>,
-) {
+fn read(directory: &fatfs::Dir<'_, fs::File>, above: &str, found: &mut Found) {
     let mut short = HashSet::new();
     for entry in directory.iter().map(Result::unwrap) {
         let name = entry.file_name();
@@ -107,6 +106,11 @@ fn come_back(steps: &[Step], mebibytes: u64) {
     let (tree, expected) = made(steps);
     let image = fat::make(&tools(), &volume(&tree, mebibytes), work.path()).unwrap();
     check(&image);
+    assert_eq!(found(&image), expected);
+}
+
+/// Everything that the crate `fatfs` finds in a file system.
+pub fn found(image: &Path) -> Found {
     let file = fs::File::options()
         .read(true)
         .write(true)
@@ -115,14 +119,14 @@ fn come_back(steps: &[Step], mebibytes: u64) {
     let file_system = fatfs::FileSystem::new(file, fatfs::FsOptions::new()).unwrap();
     let mut found = BTreeSet::new();
     read(&file_system.root_dir(), "", &mut found);
-    assert_eq!(found, expected);
+    found
 }
 
 #[test]
 fn every_name_that_vfat_holds_comes_back() {
     let sizes = prop_oneof![Just(3u64), Just(24), Just(34)];
     runner("FAT_TREES", 60)
-        .run(&(steps(), sizes), |(steps, mebibytes)| {
+        .run(&(steps(0..60), sizes), |(steps, mebibytes)| {
             come_back(&steps, mebibytes);
             Ok(())
         })

@@ -15,9 +15,10 @@ use crate::guest::job::Job;
 /// Where the system is installed.
 pub const TARGET: &str = "/target";
 
-/// How names on FAT are read. Every kernel has its own default, and may have it in a module of its
-/// own; these two are loaded.
-const CHARACTERS: &str = "codepage=437,iocharset=iso8859-1";
+/// How names on FAT are read: as UTF-8, which has all of them. The two tables are for short names and
+/// for upper and lower case. Every kernel has its own defaults, and may have them in modules of their
+/// own; these are loaded.
+const CHARACTERS: &str = "codepage=437,iocharset=iso8859-1,utf8=1";
 
 /// Where the root file system is without what is mounted on it.
 pub const VIEW: &str = "/view";

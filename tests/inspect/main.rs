@@ -1,5 +1,17 @@
-//! `make-disk-image inspect`, on images that other programs made.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+//! `make-disk-image inspect`, on images that other programs made, and on hostile ones.
+//!
+//! `INSPECT_IMAGES` is the number of random images (5000).
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::cast_possible_truncation,
+    reason = "a test that cannot go on panics, and its images are small"
+)]
+
+mod hostile;
+mod images;
+#[path = "../common/runner.rs"]
+mod runner;
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;

@@ -1,0 +1,128 @@
+//! Small images, made by hand: no tool makes the odd ones.
+
+use crc::{CRC_32_ISO_HDLC, Crc};
+
+const CRC: Crc<u32> = Crc::<u32>::new(&CRC_32_ISO_HDLC);
+
+/// Sectors of every disk.
+pub const SECTORS: usize = 64;
+
+/// A GPT disk to be.
+#[derive(Debug, Clone)]
+pub struct Gpt {
+    /// Bytes of an entry, and how many there are.
+    pub size: u32,
+    pub count: u32,
+    /// Bytes of the header.
+    pub header: u32,
+    /// First and last sectors of partitions.
+    pub partitions: Vec<(u64, u64)>,
+}
+
+impl Gpt {
+    /// As others are, but for the number of entries: the disk is small.
+    pub fn usual() -> Gpt {
+        Gpt {
+            size: 128,
+            count: 8,
+            header: 92,
+            partitions: vec![(20, 29), (40, 43)],
+        }
+    }
+
+    /// The disk, with both tables.
+    pub fn disk(&self) -> Vec<u8> {
+        let mut disk = vec![0; SECTORS * 512];
+        put(
+            &mut disk,
+            446,
+            &[0, 0, 2, 0, 0xee, 0xff, 0xff, 0xff, 1, 0, 0, 0, 63, 0, 0, 0],
+        );
+        put(&mut disk, 510, &[0x55, 0xaa]);
+        let last = SECTORS as u64 - 1;
+        for (at, other, entries) in [(1, last, 2), (last, 1, last - 16)] {
+            for (number, (first, end)) in (0u8..).zip(&self.partitions) {
+                let at = entries as usize * 512 + usize::from(number) * self.size as usize;
+                put(&mut disk, at, &[number + 1; 32]);
+                put(&mut disk, at + 32, &first.to_le_bytes());
+                put(&mut disk, at + 40, &end.to_le_bytes());
+                put(&mut disk, at + 56, b"n\0a\0m\0e\0");
+            }
+            let header = at as usize * 512;
+            put(&mut disk, header, b"EFI PART\0\0\x01\0");
+            put(&mut disk, header + 12, &self.header.to_le_bytes());
+            put(&mut disk, header + 24, &u64::to_le_bytes(at));
+            put(&mut disk, header + 32, &u64::to_le_bytes(other));
+            put(&mut disk, header + 40, &u64::to_le_bytes(18));
+            put(&mut disk, header + 48, &u64::to_le_bytes(last - 17));
+            put(&mut disk, header + 56, &[7; 16]);
+            put(&mut disk, header + 72, &u64::to_le_bytes(entries));
+            put(&mut disk, header + 80, &self.count.to_le_bytes());
+            put(&mut disk, header + 84, &self.size.to_le_bytes());
+        }
+        sum(&mut disk);
+        disk
+    }
+}
+
+/// Writes `bytes` as far as the disk reaches.
+pub fn put(disk: &mut [u8], at: usize, bytes: &[u8]) {
+    for (to, from) in disk.iter_mut().skip(at).zip(bytes) {
+        *to = *from;
+    }
+}
+
+/// Gives both headers of a GPT the right checksums, if what they say of themselves is on the disk.
+pub fn sum(disk: &mut [u8]) {
+    for header in [512, (disk.len() / 512).saturating_sub(1) * 512] {
+        let number = |disk: &[u8], at: usize| {
+            let bytes = disk.get(header + at..header + at + 4)?;
+            Some(u32::from_le_bytes(bytes.try_into().unwrap()) as usize)
+        };
+        let Some(start) = number(disk, 72).map(|sector| sector.saturating_mul(512)) else {
+            continue;
+        };
+        let length = number(disk, 80)
+            .zip(number(disk, 84))
+            .map(|(count, size)| count * size);
+        let end = start.saturating_add(length.unwrap());
+        if let Some(entries) = disk.get(start..end) {
+            let sum = CRC.checksum(entries).to_le_bytes();
+            put(disk, header + 88, &sum);
+        }
+        put(disk, header + 16, &[0; 4]);
+        let end = header + number(disk, 12).unwrap();
+        if let Some(bytes) = disk.get(header..end) {
+            let sum = CRC.checksum(bytes).to_le_bytes();
+            put(disk, header + 16, &sum);
+        }
+    }
+}
+
+/// A disk with an MBR and two partitions.
+pub fn mbr() -> Vec<u8> {
+    let mut disk = vec![0; SECTORS * 512];
+    put(&mut disk, 440, &[1, 2, 3, 4]);
+    put(
+        &mut disk,
+        446,
+        &[0x80, 0, 2, 0, 0x0c, 0, 2, 0, 2, 0, 0, 0, 20, 0, 0, 0],
+    );
+    put(
+        &mut disk,
+        462,
+        &[0, 0, 2, 0, 0x83, 0, 2, 0, 22, 0, 0, 0, 42, 0, 0, 0],
+    );
+    put(&mut disk, 510, &[0x55, 0xaa]);
+    disk
+}
+
+/// What `inspect` looks at of ext4 and of FAT, each on a disk without a table.
+pub fn file_systems() -> [Vec<u8>; 2] {
+    let (mut ext4, mut fat) = (vec![0; 4096], vec![0; 4096]);
+    put(&mut ext4, 1024 + 0x38, &[0x53, 0xef]);
+    put(&mut ext4, 1024 + 0x68, b"0123456789abcdefnixos");
+    put(&mut fat, 67, b"\x01\x02\x03\x04ESP        FAT32   ");
+    put(&mut fat, 510, &[0x55, 0xaa]);
+    [ext4, fat]
+}
