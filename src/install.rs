@@ -1,5 +1,7 @@
 //! The guest stage among the steps: a disk to boot, the guest, and what it changed put into the tree.
 
+mod backup_loader;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -57,9 +59,23 @@ pub fn run(
     // It holds the tree, which would have to be copied to be changed.
     drop(disk);
     fs::remove_file(&path).with_context(|| format!("removing {}", escape::path(&path)))?;
-    log.step("putting what the guest changed into the image", || {
+    let (tree, installed) = log.step("putting what the guest changed into the image", || {
         merge(spec, &layout, tree, outcome)
-    })
+    })?;
+    if machine.boot_loader && spec.output.efi_variables.is_none() {
+        warn_of_missing_loader(spec, machine, &layout, &installed);
+    }
+    Ok((tree, installed))
+}
+
+fn warn_of_missing_loader(spec: &Spec, machine: &Guest, layout: &Layout, installed: &Installed) {
+    let esp = layout.partitions.iter().find(|p| p.role == Role::Esp);
+    let missing = esp
+        .and_then(|esp| installed.boot.get(&esp.number))
+        .and_then(|esp| backup_loader::missing(spec.table, esp, machine.architecture));
+    if let Some(warning) = missing {
+        log::warn!("{warning}");
+    }
 }
 
 fn merge(

@@ -76,12 +76,15 @@ fn every_name_that_the_guest_s_vfat_stores_is_in_the_image() {
     let built = Build::image(&format!(
         r#"loader = "systemd-boot"; partitionTableType = "efi"; copyChannel = false;
            extraInstallCommands = ''
+             rm -r /boot/EFI/BOOT
              mkdir /boot/names
              for name in {}; do echo "$name" >"/boot/names/$name" || exit 1; done
            '';"#,
         words.join(" ")
     ))
     .run();
+    let warning = r"the EFI system partition has no \EFI\BOOT\BOOTX64.EFI, and a machine";
+    assert!(built.log.contains(warning), "{}", built.log);
     let table = oracles::check(&built.out.join("nixos.img"), "raw", "efi").unwrap();
     let scratch = scratch();
     let esp = scratch.path().join("esp");

@@ -1,0 +1,86 @@
+//! The boot loader that firmware starts where its variables name none: a machine that sees the image
+//! for the first time has no other.
+
+use crate::spec::{Architecture, PartitionTable};
+use crate::tree::Tree;
+
+/// What to say where `esp` is an EFI system partition that a boot loader was installed to, and none
+/// is where firmware of `architecture` looks for one (UEFI Specification 2.10, section 3.5.1.1). On
+/// a disk that boots from a BIOS too, a partition with nothing for EFI on it is as it should be.
+pub fn missing(table: PartitionTable, esp: &Tree, architecture: Architecture) -> Option<String> {
+    let bios = table == PartitionTable::Hybrid;
+    if has(esp, b"EFI/BOOT/BOOT") || (bios && !has(esp, b"")) {
+        return None;
+    }
+    let name = match architecture {
+        Architecture::X86_64 => "BOOTX64.EFI",
+        Architecture::Aarch64 => "BOOTAA64.EFI",
+    };
+    Some(format!(
+        "the EFI system partition has no \\EFI\\BOOT\\{name}, and a machine whose EFI variables do \
+         not name another boot loader starts nothing else: set \
+         boot.loader.grub.efiInstallAsRemovable = true and boot.loader.efi.canTouchEfiVariables = \
+         false, or use systemd-boot, which always installs one, or set touchEFIVars = true and give \
+         the machine the variables in efi-vars.fd"
+    ))
+}
+
+/// Whether there is a program for EFI whose path begins with `start`, whatever the case. Its name
+/// in `EFI/BOOT` is not asked for: 32-bit firmware on a 64-bit processor has another one.
+fn has(esp: &Tree, start: &[u8]) -> bool {
+    let mut found = false;
+    esp.walk(|path, id| {
+        let path = path.to_ascii_uppercase();
+        let is_file = esp.directory(id).is_none();
+        found |= is_file && path.starts_with(start) && path.ends_with(b".EFI");
+    });
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::tree::place::make_directories;
+    use crate::tree::{Content, Inode, InodeId, Kind, Metadata};
+
+    /// A boot partition with these files.
+    fn tree(paths: &[&str]) -> Tree {
+        let mut tree = Tree::new(Metadata::new(0o755));
+        for path in paths {
+            let path = Path::new(path);
+            let parent = path.parent().unwrap();
+            make_directories(&mut tree, parent, &Metadata::new(0o755)).unwrap();
+            let parent = parent.iter().fold(InodeId::ROOT, |id, name| {
+                tree.lookup(id, name.as_encoded_bytes()).unwrap()
+            });
+            let inode = Inode {
+                metadata: Metadata::new(0o644),
+                kind: Kind::File(Content::bytes(Vec::new())),
+            };
+            let name = path.file_name().unwrap().as_encoded_bytes();
+            tree.insert(parent, name, inode).unwrap();
+        }
+        tree
+    }
+
+    #[test]
+    fn a_backup_loader_that_is_absent_is_missed() {
+        use PartitionTable::{Efi, Hybrid};
+        let missing = |table, paths: &[&str]| missing(table, &tree(paths), Architecture::Aarch64);
+        let grub = &["EFI/NixOS-boot-efi/grubaa64.efi"][..];
+        let removable = &["EFI/systemd/systemd-bootaa64.efi", "efi/boot/bootaa64.efi"][..];
+        for table in [Efi, Hybrid] {
+            let said = missing(table, grub).unwrap();
+            assert!(
+                said.contains(r"has no \EFI\BOOT\BOOTAA64.EFI, and "),
+                "{said}"
+            );
+            assert_eq!(missing(table, removable), None);
+        }
+        assert!(missing(Efi, &["kernels/linux"]).is_some());
+        assert!(missing(Efi, &["EFI/BOOT/BOOTX64.EFI/x", "EFI/BOOT/fonts"]).is_some());
+        assert_eq!(missing(Hybrid, &["kernels/linux"]), None);
+    }
+}
