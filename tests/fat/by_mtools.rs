@@ -138,7 +138,7 @@ fn larger_clusters_are_written_as_mtools_write_them() {
         (
             n,
             format!("number {n} of some"),
-            (n % 5 != 0).then_some(n * 997),
+            (!n.is_multiple_of(5)).then_some(n * 997),
             1_000_000_000,
         )
     };
