@@ -230,19 +230,8 @@ let
       modules = "${pkgs.makeModulesClosure {
         kernel = lib.getOutput "modules" pkgs.linux;
         firmware = pkgs.linux;
-        rootModules = [
-          "virtio_pci"
-          "virtio_blk"
-          "virtio_rng"
-          "ext4"
-          "crc32c"
-          "vfat"
-          "nls_cp437"
-          "nls_iso8859-1"
-        ]
-        # Without EFI firmware the kernel refuses it.
-        ++ lib.optional touchEFIVars "efivarfs";
-        # Some are built in, or have another name, in some kernels.
+        rootModules = import ./guest-modules.nix;
+        # Some are built in, or have another name, or are not there, in some kernels.
         allowMissing = true;
       }}";
       qemu = "${bin buildPackages.qemu_kvm}/qemu-system-${architecture}";

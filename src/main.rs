@@ -34,6 +34,9 @@ fn main() -> ExitCode {
     if init::is_init() {
         init::run();
     }
+    if init::is_modprobe() {
+        return init::modprobe();
+    }
     let arguments = Arguments::parse();
     progress::init();
     let result = run(&arguments.command);

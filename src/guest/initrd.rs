@@ -1,24 +1,49 @@
 //! The guest's initrd: this program as `/init`, kernel modules and the job.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{BufWriter, Read, Write};
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
+use cpio::newc::ModeFileType::{Directory, Regular, Symlink};
 use cpio::newc::{self, ModeFileType};
+use serde::{Deserialize, Serialize};
 
 use super::job::{self, Job};
-use super::modules;
+use super::modules::{self, Modules};
 use crate::escape;
 
-/// Where the initrd has the modules; their names begin with their place in the order.
+/// Where the initrd has the modules.
 pub const MODULES: &str = "/modules";
+
+/// Where it has the list of them ([`Listed`]).
+pub const LIST: &str = "/modules.json";
+
+/// This program as the kernel's modprobe(8).
+pub const MODPROBE: &str = "/modprobe";
+
+/// The most bytes of modules that the initrd holds, as they are in it.
+const MOST: u64 = 256 << 20;
+
+/// The modules of the initrd.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Listed {
+    /// All of them; each file is relative to [`MODULES`].
+    pub modules: Modules,
+    /// Those to load at the start, as indices, in this order.
+    pub first: Vec<usize>,
+}
 
 /// Writes the initrd for `job` to `target`: a cpio archive in the format `newc` (Linux,
 /// Documentation/driver-api/early-userspace/buffer-format.rst), the same bytes for the same job.
 ///
+/// What is loaded at the start is decompressed here, where that is quicker; the other modules are
+/// as they are in the closure.
+///
 /// # Errors
-/// If a module or this program itself can't be read, or `target` not be written.
+/// If a module or this program itself can't be read, the modules are too large, or `target` can't be
+/// written.
 pub fn write(job: &Job, closure: &Path, target: &Path) -> Result<()> {
     let name = || format!("writing the guest's initrd {}", escape::path(target));
     let mut file = BufWriter::new(File::create(target).with_context(name)?);
@@ -26,42 +51,80 @@ pub fn write(job: &Job, closure: &Path, target: &Path) -> Result<()> {
     File::open("/proc/self/exe")
         .and_then(|mut program| program.read_to_end(&mut init))
         .context("reading this program itself (/proc/self/exe)")?;
-    entry(&mut file, 1, "init", 0o755, &init).with_context(name)?;
-    let job = serde_json::to_vec(job).context("writing the guest's job")?;
-    entry(&mut file, 2, job::PATH.trim_start_matches('/'), 0o644, &job).with_context(name)?;
-    directory(&mut file, 3, MODULES.trim_start_matches('/')).with_context(name)?;
-    for (index, path) in (4..).zip(modules::in_load_order(closure)?) {
-        let module = modules::load(&path)?;
-        let base = path.file_stem().unwrap_or_default().to_string_lossy();
-        let base = base.trim_end_matches(".ko");
-        let place = format!("{}/{index:04}-{base}.ko", MODULES.trim_start_matches('/'));
-        entry(&mut file, index, &place, 0o644, &module).with_context(name)?;
+    let executable = 0o755;
+    entry(&mut file, 1, "init", Regular, executable, &init).with_context(name)?;
+    let modprobe = MODPROBE.trim_start_matches('/');
+    entry(&mut file, 2, modprobe, Symlink, 0o777, b"init").with_context(name)?;
+    let job_json = serde_json::to_vec(job).context("writing the guest's job")?;
+    let place = job::PATH.trim_start_matches('/');
+    entry(&mut file, 3, place, Regular, 0o644, &job_json).with_context(name)?;
+
+    let modules_directory = MODULES.trim_start_matches('/');
+    entry(&mut file, 4, modules_directory, Directory, 0o755, b"").with_context(name)?;
+    let (mut modules, from) = Modules::of(closure)?;
+    let first = modules.order(&first_of_all(job));
+    let early: BTreeSet<usize> = first.iter().copied().collect();
+    let mut total = 0_u64;
+    for (index, ino) in (0..modules.modules.len()).zip(5..) {
+        let module = &mut modules.modules[index];
+        let path = from.join(&module.file);
+        let (bytes, end) = if early.contains(&index) {
+            (modules::load(&path)?, "ko".as_ref())
+        } else {
+            (modules::read(&path)?, path.extension().unwrap_or_default())
+        };
+        // usize to u64: lossless on every target Rust has.
+        total = total.saturating_add(bytes.len() as u64);
+        ensure!(
+            total <= MOST,
+            "the kernel modules in {} have more than {} MiB together: strip the kernel's modules of \
+             their debugging information (INSTALL_MOD_STRIP=1)",
+            escape::path(closure),
+            MOST >> 20
+        );
+        module.file = format!("{index:04}-{}", module.name).into();
+        module.file.add_extension(end);
+        let place = format!("{modules_directory}/{}", module.file.display());
+        entry(&mut file, ino, &place, Regular, 0o644, &bytes).with_context(name)?;
     }
+    let list = serde_json::to_vec(&Listed { modules, first }).context("listing the modules")?;
+    let place = LIST.trim_start_matches('/');
+    entry(&mut file, u32::MAX, place, Regular, 0o644, &list).with_context(name)?;
     newc::trailer(&mut file).with_context(name)?;
     file.flush().with_context(name)
 }
 
-fn entry(to: &mut impl Write, ino: u32, name: &str, mode: u32, bytes: &[u8]) -> Result<()> {
+/// Modules for hardware, which nothing asks for by name, and those that every job needs: to load
+/// them here is quicker than to start a program for each.
+fn first_of_all(job: &Job) -> Vec<&'static str> {
+    let mut names = vec!["virtio_pci", "virtio_blk", "virtio_rng", "ext4"];
+    if !job.boot.is_empty() {
+        names.push("vfat");
+    }
+    if job.efi_variables {
+        names.push("efivarfs");
+    }
+    names
+}
+
+fn entry(
+    to: &mut impl Write,
+    ino: u32,
+    name: &str,
+    kind: ModeFileType,
+    mode: u32,
+    bytes: &[u8],
+) -> Result<()> {
     let length = u32::try_from(bytes.len())
         .with_context(|| format!("{name} is larger than an initrd can hold (4 GiB)"))?;
+    let links = if matches!(kind, Directory) { 2 } else { 1 };
     let mut writer = newc::Builder::new(name)
         .ino(ino)
-        .nlink(1)
+        .nlink(links)
         .mode(mode)
-        .set_mode_file_type(ModeFileType::Regular)
+        .set_mode_file_type(kind)
         .write(to, length);
     writer.write_all(bytes)?;
     writer.finish()?;
-    Ok(())
-}
-
-fn directory(to: &mut impl Write, ino: u32, name: &str) -> Result<()> {
-    newc::Builder::new(name)
-        .ino(ino)
-        .nlink(2)
-        .mode(0o755)
-        .set_mode_file_type(ModeFileType::Directory)
-        .write(to, 0)
-        .finish()?;
     Ok(())
 }

@@ -7,13 +7,17 @@ use crate::owner::Names;
 /// Where the initrd has the job.
 pub const PATH: &str = "/job.json";
 
+/// The earliest time that the guest's clock can have, in seconds since 1970: Linux refuses one that
+/// is before the kernel started by its own count (Linux, kernel/time/timekeeping.c).
+pub const EARLIEST: i64 = 86_400;
+
 /// What the guest has to do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Job {
     /// A word that is another one in every run: the lines of init and its report have it, so that
     /// what a program prints or writes by chance is none of them.
     pub token: String,
-    /// Seconds since 1970 that the clock starts at, or a day later than 1970 if that is later.
+    /// Seconds since 1970 that the clock starts at, or [`EARLIEST`] if that is later.
     pub time: i64,
     /// The device of the root file system.
     pub root: String,

@@ -15,7 +15,7 @@ mod initrd;
 pub mod job;
 mod marker;
 mod merge;
-mod modules;
+pub mod modules;
 mod monitor;
 mod protected;
 mod qemu;

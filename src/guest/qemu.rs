@@ -27,6 +27,8 @@ pub struct Files<'a> {
     pub temporary: &'a Path,
     /// The number of the descriptor that QEMU inherits for its monitor.
     pub monitor: RawFd,
+    /// What the guest's clock chip shows when it starts, in seconds since 1970.
+    pub time: i64,
 }
 
 /// The arguments of `qemu` for a `guest` with nothing but its two disks and a serial console, which
@@ -47,6 +49,8 @@ pub fn arguments(qemu: &mut Command, guest: &Guest, files: &Files<'_>, accelerat
         .args(["-cpu", processor(guest.architecture, accelerator)])
         .args(["-m", &format!("{}M", guest.memory)])
         .args(["-smp", &processors().to_string()])
+        // Not the host's time, which the guest's kernel would have until init sets it.
+        .args(["-rtc", &format!("base={}", date(files.time))])
         // Perl, Python and the kernel itself wait for random numbers; none gets into the image.
         .args(["-object", "rng-builtin,id=random"])
         .args(["-device", "virtio-rng-pci,rng=random"]);
@@ -113,6 +117,26 @@ fn disk(qemu: &mut Command, name: &str, source: &OsStr) {
     ]);
 }
 
+/// A time, in seconds since 1970, in UTC as QEMU takes it.
+fn date(time: i64) -> String {
+    let (days, second) = (time.div_euclid(86_400), time.rem_euclid(86_400));
+    // Years from March on, so that a leap day is the last one, counted from the year 0 in cycles of
+    // 400 years, or 146,097 days (the proleptic Gregorian calendar).
+    let days = days.saturating_add(719_468);
+    let (cycle, day) = (days.div_euclid(146_097), days.rem_euclid(146_097));
+    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day + 2) / 153;
+    let day = day - (153 * month + 2) / 5 + 1;
+    let (year, month) = match month {
+        0..=9 => (year, month + 3),
+        _ => (year + 1, month - 9),
+    };
+    let year = cycle * 400 + year;
+    let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}")
+}
+
 /// What a `-drive` is of: the disk that comes over file descriptor 0, with what is written to it in
 /// an overlay. (QEMU takes a decimal number as a descriptor it has, unless it does what a monitor was
 /// told: its util/qemu-sockets.c.)
@@ -168,6 +192,22 @@ mod tests {
     }
 
     #[test]
+    fn times_are_dates() {
+        // As `date -u -d @TIME +%FT%T` has them.
+        for (time, expected) in [
+            (0, "1970-01-01T00:00:00"),
+            (951_782_399, "2000-02-28T23:59:59"),
+            (951_868_799, "2000-02-29T23:59:59"),
+            (1_709_164_800, "2024-02-29T00:00:00"),
+            (1_735_689_599, "2024-12-31T23:59:59"),
+            (4_107_542_400, "2100-03-01T00:00:00"),
+            (-1, "1969-12-31T23:59:59"),
+        ] {
+            assert_eq!(date(time), expected);
+        }
+    }
+
+    #[test]
     fn each_architecture_has_its_machine() {
         let mut guest = crate::guest::tests::guest();
         let line = |guest: &Guest, accelerator| {
@@ -176,6 +216,7 @@ mod tests {
                 report: Path::new("/r"),
                 temporary: Path::new("/t"),
                 monitor: 9,
+                time: 86_400,
                 efi_variables: Some(Path::new("/v")),
             };
             let mut command = Command::new(&guest.qemu);
@@ -188,6 +229,7 @@ mod tests {
             "-machine q35,accel=tcg -cpu max",
             "-m 1024M",
             "-chardev socket,id=monitor,fd=9 -mon chardev=monitor,mode=control ",
+            "-rtc base=1970-01-02T00:00:00 ",
             "console=ttyS0 no_timer_check ",
         ] {
             assert!(text.contains(part), "{text}");

@@ -14,7 +14,7 @@ use anyhow::{Context, Result, ensure};
 use uuid::Uuid;
 
 use self::attempt::{Files, attempts};
-use super::job::{BootPartition, Job};
+use super::job::{BootPartition, EARLIEST, Job};
 use super::report::{self, Limits, Report};
 use super::{accelerate, areas, initrd, merge};
 use crate::escape;
@@ -77,6 +77,7 @@ pub fn run(
             .disk_length
             .saturating_mul(2)
             .saturating_add(REPORT_BASE),
+        time: job.time.max(EARLIEST),
     };
     initrd::write(&job, &guest.modules, &files.initrd)?;
     attempts(

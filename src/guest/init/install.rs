@@ -1,5 +1,8 @@
 //! What `nixos-enter` and the boot loader's installer do.
 
+use std::fs::{DirBuilder, File};
+use std::io::{self, Read, Seek, SeekFrom};
+use std::os::unix::fs::DirBuilderExt;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
@@ -13,9 +16,29 @@ use crate::guest::job::Job;
 /// The installed system.
 const SYSTEM: &str = "/nix/var/nix/profiles/system";
 
+/// The home directory of the image's programs. It is on the guest's own `/dev`, so that nothing in it
+/// gets into the image: `nix-env` leaves links there.
+const HOME: &str = "/dev/home";
+
+/// Where the messages of a program are until it is known whether it fails.
+const MESSAGES: &str = "/messages";
+
+/// The most bytes of them that are shown, the last ones.
+const SHOWN: u64 = 16 << 10;
+
 /// Activates the system and installs its boot loader.
 pub fn run(job: &Job) -> Result<()> {
     umask(Mode::from_bits_truncate(0o022));
+    DirBuilder::new()
+        .mode(0o700)
+        .create(HOME)
+        .with_context(|| format!("making {HOME}"))?;
+    let messages = File::options()
+        .read(true)
+        .write(true)
+        .create_new(true)
+        .open(MESSAGES);
+    let messages = messages.with_context(|| format!("making {MESSAGES}"))?;
     let begin = Instant::now();
     target::inside(|| {
         let mut activate = program(job, "activate");
@@ -25,7 +48,13 @@ pub fn run(job: &Job) -> Result<()> {
         );
         may_fail(&mut activate);
         let mut temporary = program(job, "sw/bin/systemd-tmpfiles");
-        may_fail(temporary.args(["--create", "--remove", "-E"]));
+        temporary
+            .args(["--create", "--remove", "-E"])
+            .stderr(messages.try_clone().context("duplicating a file")?);
+        // It says much that is no error: what it can't find out without /etc/machine-id.
+        if !may_fail(&mut temporary) {
+            show_end(&messages).with_context(|| format!("reading {MESSAGES}"))?;
+        }
         if job.boot_loader {
             let mut switch = program(job, "bin/switch-to-configuration");
             boot_loader(switch.arg("boot").env("NIXOS_INSTALL_BOOTLOADER", "1"))?;
@@ -38,12 +67,12 @@ pub fn run(job: &Job) -> Result<()> {
 }
 
 /// A program of the system in an environment that is the same every time.
-fn program(job: &Job, name: &str) -> Command {
+pub fn program(job: &Job, name: &str) -> Command {
     let mut command = Command::new(format!("{SYSTEM}/{name}"));
     command
         .env_clear()
         .env("PATH", format!("{SYSTEM}/sw/bin:{SYSTEM}/sw/sbin"))
-        .env("HOME", "/root")
+        .env("HOME", HOME)
         .env("USER", "root")
         .env("TERM", "dumb")
         .env("PERL_HASH_SEED", "0")
@@ -55,14 +84,25 @@ fn program(job: &Job, name: &str) -> Command {
     command
 }
 
-/// nixos-enter goes on when these fail.
-fn may_fail(command: &mut Command) {
+/// Whether it succeeded; nixos-enter goes on when it didn't.
+fn may_fail(command: &mut Command) -> bool {
     let name = command.get_program().to_string_lossy().into_owned();
     match command.status() {
-        Ok(status) if status.success() => {}
+        Ok(status) if status.success() => return true,
         Ok(status) => say(&format!("{name}: {status} (going on, as nixos-enter does)")),
         Err(error) => say(&format!("{name}: {error} (going on, as nixos-enter does)")),
     }
+    false
+}
+
+/// Shows the end of a program's messages.
+fn show_end(mut messages: &File) -> io::Result<()> {
+    let length = messages.metadata()?.len();
+    messages.seek(SeekFrom::Start(length.saturating_sub(SHOWN)))?;
+    let mut text = Vec::new();
+    messages.take(SHOWN).read_to_end(&mut text)?;
+    say(String::from_utf8_lossy(&text).trim_end());
+    Ok(())
 }
 
 fn boot_loader(command: &mut Command) -> Result<()> {

@@ -4,6 +4,7 @@
 mod devices;
 mod install;
 mod kernel;
+mod modules;
 mod owners;
 mod send;
 mod snapshot;
@@ -17,8 +18,10 @@ use anyhow::{Context, Result};
 use nix::sys::reboot::{RebootMode, reboot};
 use nix::unistd;
 
-use super::job::{self, Job};
+use super::job::{self, EARLIEST, Job};
 use super::marker::Marker;
+
+pub use modules::{is_modprobe, modprobe};
 
 /// Whether this process is a guest's `/init`. (In Nix's sandbox a builder has the process ID 1, too.)
 pub fn is_init() -> bool {
@@ -35,6 +38,7 @@ pub fn run() -> ! {
                     // The host wants one line.
                     let text = format!("{error:#}").replace('\n', "; ");
                     say(&Marker::Failed(text).line(&job.token));
+                    kernel::end_others();
                     1
                 }
             };
@@ -60,6 +64,7 @@ fn say(line: &str) {
 
 fn job() -> Result<Job> {
     kernel::mount_own()?;
+    kernel::part_from_the_kernel()?;
     let json = fs::read(job::PATH).context("reading the job")?;
     // Programs of the image run as root, and are not to find the token.
     fs::remove_file(job::PATH).context("removing the job")?;
@@ -68,15 +73,15 @@ fn job() -> Result<Job> {
 
 fn work(job: &Job) -> Result<()> {
     say(&Marker::Started.line(&job.token));
-    kernel::load_modules()?;
+    modules::prepare()?;
     devices::wait_for(&job.root)?;
     devices::link(&job.links)?;
     target::mount_root(job)?;
-    kernel::set_clock(job.time)?;
+    kernel::set_clock(job.time.max(EARLIEST))?;
     let before = snapshot::take(job)?;
     target::mount_others(job)?;
     install::run(job)?;
-    let owners = owners::look_up(&job.owners)?;
+    let owners = owners::look_up(job)?;
     kernel::end_others();
     // What is read from the disk itself has to be there.
     unistd::sync();

@@ -1,36 +1,89 @@
 //! Users and groups of the image, by name.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
-use super::target::{VIEW, below};
+use super::install::program;
+use super::target;
 use crate::escape;
+use crate::guest::job::Job;
 use crate::owner::{Ids, Names};
 
-/// What `names` stand for in the image's own `/etc/passwd` and `/etc/group`.
-pub fn look_up(names: &[Names]) -> Result<Vec<Ids>> {
-    if names.is_empty() {
+/// What gets the owners, one after the other. It is on the guest's own `/dev`, which the image has as
+/// its own, too.
+const FILE: &str = "/dev/owner";
+
+/// What a name can be of.
+#[derive(Clone, Copy)]
+enum Of {
+    User,
+    Group,
+}
+
+/// What the names of `job` stand for in the image, with what its activation has mounted: what its
+/// own chown(1) makes of them, so that its name services count. Where the system has no such
+/// program, they are looked up in `/etc/passwd` and `/etc/group`.
+pub fn look_up(job: &Job) -> Result<Vec<Ids>> {
+    if job.owners.is_empty() {
         return Ok(Vec::new());
     }
-    let users = read("/etc/passwd")?;
-    let groups = read("/etc/group")?;
-    let ids = names.iter().map(|names| {
-        Ok(Ids {
-            uid: find(&users, &names.user).with_context(|| unknown("user", &names.user))?,
-            gid: find(&groups, &names.group).with_context(|| unknown("group", &names.group))?,
-        })
-    });
-    ids.collect()
+    File::create_new(FILE).with_context(|| format!("making {FILE}"))?;
+    target::inside(|| job.owners.iter().map(|names| ids(job, names)).collect())
 }
 
-fn read(path: &str) -> Result<Vec<u8>> {
-    fs::read(below(VIEW.as_ref(), path)).with_context(|| format!("reading the image's {path}"))
+fn ids(job: &Job, names: &Names) -> Result<Ids> {
+    Ok(Ids {
+        uid: id(job, Of::User, &names.user)?,
+        gid: id(job, Of::Group, &names.group)?,
+    })
 }
 
-fn unknown(what: &str, name: &str) -> String {
-    format!(
-        "contents: the image has no {what} {} after its activation; declare it in the \
+fn id(job: &Job, of: Of, name: &str) -> Result<u32> {
+    let (what, table, argument) = match of {
+        Of::User => ("user", "/etc/passwd", name.to_owned()),
+        Of::Group => ("group", "/etc/group", format!(":{name}")),
+    };
+    // To chown these would mean another thing.
+    let found = if name.is_empty() || name.contains(':') {
+        None
+    } else {
+        let mut chown = program(job, "sw/bin/chown");
+        match chown.args(["--", &argument, FILE]).status() {
+            Ok(status) if status.success() => {
+                let stat = fs::metadata(FILE).with_context(|| format!("reading {FILE}"))?;
+                Some(match of {
+                    Of::User => stat.uid(),
+                    Of::Group => stat.gid(),
+                })
+            }
+            Ok(_) => None,
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                let bytes =
+                    fs::read(table).with_context(|| format!("reading the image's {table}"))?;
+                find(&bytes, name)
+            }
+            Err(error) => {
+                return Err(error).with_context(|| {
+                    format!(
+                        "starting {}",
+                        escape::bytes(chown.get_program().as_encoded_bytes())
+                    )
+                });
+            }
+        }
+    };
+    if let Some(id) = found {
+        return Ok(id);
+    }
+    let why = match File::open(table) {
+        Ok(_) => String::new(),
+        Err(error) => format!(" ({table}: {error})"),
+    };
+    bail!(
+        "contents: the image has no {what} {} after its activation{why}; declare it in the \
          configuration, or write a number",
         escape::bytes(name.as_bytes())
     )

@@ -10,6 +10,7 @@ use nix::mount::{MsFlags, mount as mount_call};
 use nix::unistd;
 
 use super::kernel::mount_at;
+use super::modules::HELPER;
 use crate::guest::job::Job;
 
 /// Where the system is installed.
@@ -77,7 +78,19 @@ pub fn mount_others(job: &Job) -> Result<()> {
         let flags = MsFlags::MS_BIND | MsFlags::MS_REC;
         mount_at(&format!("/{name}"), &at, None, flags)?;
     }
+    keep_helper(&below(target, HELPER))?;
     read_only(&below(target, &job.store))
+}
+
+/// NixOS's activation tells the kernel of the image's own modprobe(8), which knows nothing of the
+/// modules here: what it writes goes to a file that nobody reads.
+fn keep_helper(helper: &Path) -> Result<()> {
+    if !helper.exists() {
+        return Ok(());
+    }
+    let other = "/modprobe-of-the-image";
+    fs::write(other, "").with_context(|| format!("making {other}"))?;
+    mount_at(other, helper, None, MsFlags::MS_BIND)
 }
 
 fn read_only(store: &Path) -> Result<()> {

@@ -42,6 +42,8 @@ pub(super) struct Files<'a> {
     pub disk: &'a LazyImage,
     pub report: PathBuf,
     pub report_length: u64,
+    /// Where the guest's clock starts, in seconds since 1970.
+    pub time: i64,
     /// Where they come from, and the copy that the firmware changes.
     pub efi_variables: Option<(PathBuf, PathBuf)>,
 }
@@ -133,6 +135,7 @@ fn attempt(
         report: &files.report,
         efi_variables: files.efi_variables.as_ref().map(|(_, to)| to.as_path()),
         temporary: &files.directory,
+        time: files.time,
         monitor: sys::inherit(&mut command, OwnedFd::from(monitor_end)),
     };
     qemu::arguments(&mut command, guest, &qemu_files, accelerator);

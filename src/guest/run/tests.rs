@@ -38,6 +38,7 @@ fn run_with(script: &str, memory: u64, timeout: Duration) -> Result<()> {
         disk: &disk,
         report: directory.path().join("report"),
         report_length: 1 << 20,
+        time: EARLIEST,
         efi_variables: None,
     };
     let guest = Guest {
@@ -197,6 +198,7 @@ fn a_missing_qemu_is_named() {
         disk: &disk,
         report: directory.path().join("report"),
         report_length: 1,
+        time: EARLIEST,
         efi_variables: None,
     };
     let error = attempts(&guest, &files, &[Accelerator::Tcg], PATIENCE).unwrap_err();
