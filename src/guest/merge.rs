@@ -91,9 +91,10 @@ fn put(
     time: Timestamp,
     protected: Option<&Protected>,
 ) -> Result<()> {
+    let seeds = seeds::of(tree, report, volume);
     for entry in report.entries.iter().filter(|e| e.record.volume == volume) {
         let path = &entry.record.path;
-        if !seeds::is_one(volume, path) {
+        if !seeds.contains(path.as_slice()) {
             allowed(&entry.record, protected)
                 .and_then(|()| put_one(tree, entry, time))
                 .with_context(|| format!("/{}", escape::bytes(path)))?;

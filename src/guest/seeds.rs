@@ -1,9 +1,51 @@
 //! Seeds and identities: what every machine must make for itself, and so may not come from the
 //! guest into an image that many machines start from.
 
-/// Whether what a guest does to this path of a volume is forgotten. What a user puts there by
-/// `contents` stays as it is.
-pub fn is_one(volume: u32, path: &[u8]) -> bool {
+use std::collections::{HashMap, HashSet};
+use std::fs;
+
+use super::report::{Entry, RecordKind, Report};
+use crate::tree::{Content, InodeId, Kind, Source, Tree};
+
+/// As many symbolic links as Linux follows, path_resolution(7).
+const MAX_SYMLINKS: u32 = 40;
+
+/// Larger files are no seeds that a configuration declares, in bytes.
+const LARGEST: u64 = 1 << 16;
+
+/// Where activation has a link to all that the configuration declares in `/etc`.
+const STATIC: &[u8] = b"etc/static";
+
+/// The paths of `report` on `volume` that are forgotten: regular files, and other names of them,
+/// that are seeds of the guest. Links stay, as they hold nothing random, and so does what the
+/// configuration declares: a copy of a file in `/etc/static`, and the files without an identity that
+/// machine-id(5) knows. What a user puts there by `contents` the guest does not change.
+pub fn of<'a>(tree: &Tree, report: &'a Report, volume: u32) -> HashSet<&'a [u8]> {
+    let entries = report.entries.iter();
+    let entries = entries.filter(|entry| entry.record.volume == volume);
+    let entries: Entries<'a> = entries.map(|e| (e.record.path.as_slice(), e)).collect();
+    let mut seeds = HashSet::new();
+    for path in entries.keys().filter(|path| is_one(volume, path)) {
+        if let Some((path, content)) = file(&entries, path)
+            && !is_declared(tree, &entries, path, content)
+        {
+            seeds.insert(path);
+        }
+    }
+    for (path, entry) in &entries {
+        if let RecordKind::Link(first) = &entry.record.kind
+            && seeds.contains(first.as_slice())
+        {
+            seeds.insert(path);
+        }
+    }
+    seeds
+}
+
+type Entries<'a> = HashMap<&'a [u8], &'a Entry>;
+
+/// Whether this path of a volume is one of a seed.
+fn is_one(volume: u32, path: &[u8]) -> bool {
     // Written by bootctl install (random-seed(7) of systemd).
     const BOOT: [&[u8]; 1] = [b"loader/random-seed"];
     const ROOT: [&[u8]; 5] = [
@@ -16,6 +58,10 @@ pub fn is_one(volume: u32, path: &[u8]) -> bool {
     if volume > 0 {
         return BOOT.iter().any(|known| known.eq_ignore_ascii_case(path));
     }
+    // What is written to /etc where that is an overlay (system.etc.overlay of NixOS).
+    let upper = path.strip_prefix(b".rw-etc/upper/");
+    let upper = upper.map(|rest| [b"etc/", rest].concat());
+    let path = upper.as_deref().unwrap_or(path);
     let host_key = path
         .strip_prefix(b"etc/ssh/ssh_host_")
         .is_some_and(|rest| rest.ends_with(b"_key") || rest.ends_with(b"_key.pub"));
@@ -26,23 +72,106 @@ pub fn is_one(volume: u32, path: &[u8]) -> bool {
             .any(|known| path.strip_prefix(b"boot/") == Some(*known))
 }
 
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn seeds_are_known_and_other_files_kept() {
-        for (volume, path, seed) in [
-            (1, "loader/random-seed", true),
-            (1, "LOADER/RANDOM-SEED", true),
-            (1, "loader/loader.conf", false),
-            (0, "loader/random-seed", false),
-            (0, "boot/loader/random-seed", true),
-            (0, "etc/machine-id", true),
-            (0, "etc/ssh/ssh_host_ed25519_key", true),
-            (0, "etc/ssh/ssh_host_ed25519_key.pub", true),
-            (0, "etc/ssh/ssh_config", false),
-            (0, "home/etc/machine-id", false),
-        ] {
-            assert_eq!(super::is_one(volume, path.as_bytes()), seed, "{path}");
+/// The regular file of the guest that `path` stands for, by links of the guest.
+fn file<'a>(entries: &Entries<'a>, path: &[u8]) -> Option<(&'a [u8], &'a Content)> {
+    let mut path = path.to_vec();
+    for _ in 0..MAX_SYMLINKS {
+        let (here, entry) = entries.get_key_value(path.as_slice())?;
+        path = match &entry.record.kind {
+            RecordKind::File => return Some((here, entry.content.as_ref()?)),
+            RecordKind::Symlink(target) => led(here, target),
+            RecordKind::Link(first) => first.clone(),
+            _ => return None,
+        };
+    }
+    None
+}
+
+/// The path that a symbolic link at `path` leads to, as far as names tell.
+fn led(path: &[u8], target: &[u8]) -> Vec<u8> {
+    let mut names: Vec<&[u8]> = path.split(|&byte| byte == b'/').collect();
+    names.pop();
+    if target.starts_with(b"/") {
+        names.clear();
+    }
+    for name in target.split(|&byte| byte == b'/') {
+        match name {
+            b"" | b"." => {}
+            b".." => drop(names.pop()),
+            name => names.push(name),
         }
     }
+    names.join(&b'/')
 }
+
+fn is_declared(tree: &Tree, entries: &Entries<'_>, path: &[u8], content: &Content) -> bool {
+    let Some(bytes) = bytes(content) else {
+        return false;
+    };
+    if matches!(bytes.trim_ascii(), b"" | b"uninitialized") {
+        return true;
+    }
+    let declared = || {
+        let target = match entries.get(STATIC).map(|entry| &entry.record.kind) {
+            Some(RecordKind::Symlink(target)) => target.clone(),
+            _ => STATIC.strip_prefix(b"etc/")?.to_vec(),
+        };
+        let name = path.strip_prefix(b"etc/")?;
+        let found = resolve(tree, &[&led(STATIC, &target), name].join(&b'/'))?;
+        match &tree.inode(found).kind {
+            Kind::File(content) => self::bytes(content),
+            _ => None,
+        }
+    };
+    declared() == Some(bytes)
+}
+
+/// The bytes of a small file.
+fn bytes(content: &Content) -> Option<Vec<u8>> {
+    if content.size > LARGEST || content.data.is_some() {
+        return None;
+    }
+    match &content.source {
+        Source::Bytes(bytes) => Some(bytes.to_vec()),
+        Source::File(file) => fs::read(file.path()).ok(),
+    }
+}
+
+/// What `path` is for a process whose root is the tree, all symbolic links followed.
+fn resolve(tree: &Tree, path: &[u8]) -> Option<InodeId> {
+    let mut passed = vec![InodeId::ROOT];
+    let mut ahead: Vec<Vec<u8>> = Vec::new();
+    let names = |path: &[u8]| -> Vec<Vec<u8>> {
+        let names = path.split(|&byte| byte == b'/').rev();
+        names.map(<[u8]>::to_vec).collect()
+    };
+    ahead.extend(names(path));
+    let mut symlinks = 0;
+    while let Some(name) = ahead.pop() {
+        let here = *passed.last()?;
+        match name.as_slice() {
+            b"" | b"." => {}
+            b".." if passed.len() > 1 => drop(passed.pop()),
+            b".." => {}
+            name => {
+                let id = tree.lookup(here, name)?;
+                if let Kind::Symlink(target) = &tree.inode(id).kind {
+                    symlinks += 1;
+                    if symlinks > MAX_SYMLINKS {
+                        return None;
+                    }
+                    if target.starts_with(b"/") {
+                        passed.truncate(1);
+                    }
+                    ahead.extend(names(target));
+                } else {
+                    passed.push(id);
+                }
+            }
+        }
+    }
+    passed.pop()
+}
+
+#[cfg(test)]
+mod tests;
