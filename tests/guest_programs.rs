@@ -46,7 +46,7 @@ const MOUNTS: &str = r#"
       mount -t $type $erofs /up 2>/dev/null || true
       grep -w $type /proc/filesystems >>/facts/types
     done
-    ! mount -t none-of-these $erofs /up 2>/facts/unknown
+    ! mount -t none-of-these none /up 2>/facts/unknown
 "#;
 
 /// A process that goes on and writes, whatever becomes of those who started it.
