@@ -46,7 +46,7 @@ const MOUNTS: &str = r#"
       mount -t $type $erofs /up 2>/dev/null || true
       grep -w $type /proc/filesystems >>/facts/types
     done
-    ! mount -t none-of-these none /up 2>/facts/unknown
+    ! mount -t imaginary /dev/vdb /up 2>/facts/unknown
 "#;
 
 /// A process that goes on and writes, whatever becomes of those who started it.
@@ -100,7 +100,10 @@ fn file_systems_are_there_when_they_are_mounted_and_nothing_of_the_guest_is_in_t
         assert!(types.contains(&format!("\t{name}\n")), "{types}\n{said}");
     }
     let unknown = content("/facts/unknown");
-    assert!(unknown.contains("unknown filesystem type"), "{unknown}\n{said}");
+    assert!(
+        unknown.contains("unknown filesystem type"),
+        "{unknown}\n{said}"
+    );
     for (path, earliest) in [("/facts/clock-chip", 86_400), ("/facts/clock", 86_400)] {
         let text = content(path);
         let seconds: u64 = text.lines().next().unwrap().parse().unwrap();
