@@ -3,7 +3,11 @@
 //!
 //! `MODULE_CASES` is the number of random cases of each kind (5000). What was found once is in
 //! `tests/corpus/modules`.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that cannot go on panics"
+)]
 
 #[path = "common/runner.rs"]
 mod runner;

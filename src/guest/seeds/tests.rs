@@ -18,6 +18,7 @@ fn entry(volume: u32, path: &str, kind: RecordKind, bytes: &str) -> Entry {
         gid: 0,
         mtime: (1, 0),
         xattrs: Vec::new(),
+        flags: 0,
     };
     Entry { record, content }
 }
