@@ -7,6 +7,8 @@ use std::path::Path;
 use std::process::Command;
 use std::thread;
 
+use time::OffsetDateTime;
+
 use super::accelerate::Accelerator;
 use super::disk::EXPORT;
 use crate::spec::{Architecture, Guest};
@@ -117,24 +119,12 @@ fn disk(qemu: &mut Command, name: &str, source: &OsStr) {
     ]);
 }
 
-/// A time, in seconds since 1970, in UTC as QEMU takes it.
+/// A time, in seconds since 1970, in UTC as QEMU takes it; of one that no calendar here has, the
+/// beginning of 1970.
 fn date(time: i64) -> String {
-    let (days, second) = (time.div_euclid(86_400), time.rem_euclid(86_400));
-    // Years from March on, so that a leap day is the last one, counted from the year 0 in cycles of
-    // 400 years, or 146,097 days (the proleptic Gregorian calendar).
-    let days = days.saturating_add(719_468);
-    let (cycle, day) = (days.div_euclid(146_097), days.rem_euclid(146_097));
-    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
-    let day = day - (365 * year + year / 4 - year / 100);
-    let month = (5 * day + 2) / 153;
-    let day = day - (153 * month + 2) / 5 + 1;
-    let (year, month) = match month {
-        0..=9 => (year, month + 3),
-        _ => (year + 1, month - 9),
-    };
-    let year = cycle * 400 + year;
-    let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}")
+    let at = OffsetDateTime::from_unix_timestamp(time).unwrap_or(OffsetDateTime::UNIX_EPOCH);
+    let (hour, minute, second) = at.to_hms();
+    format!("{}T{hour:02}:{minute:02}:{second:02}", at.date())
 }
 
 /// What a `-drive` is of: the disk that comes over file descriptor 0, with what is written to it in
@@ -202,6 +192,7 @@ mod tests {
             (1_735_689_599, "2024-12-31T23:59:59"),
             (4_107_542_400, "2100-03-01T00:00:00"),
             (-1, "1969-12-31T23:59:59"),
+            (i64::MAX, "1970-01-01T00:00:00"),
         ] {
             assert_eq!(date(time), expected);
         }

@@ -19,6 +19,7 @@ fn entry(volume: u32, path: &str, kind: RecordKind, bytes: &str) -> Entry {
         mtime: (1, 0),
         xattrs: Vec::new(),
         flags: 0,
+        sparse: None,
     };
     Entry { record, content }
 }
