@@ -1,63 +1,77 @@
 //! The steps of a build, in their order.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Error, Result};
+use nix::errno::Errno;
+use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit};
 
 use crate::fs::Ext4;
 use crate::image::{self, Image};
 use crate::install::{self, Installed};
-use crate::output::{self, Directory};
+use crate::output;
 use crate::plan::{self, Disk};
 use crate::progress::Log;
 use crate::spec::{Format, Spec};
-use crate::{assemble, escape, inputs, spec, stage};
+use crate::supervisor::Ledger;
+use crate::{assemble, escape, inputs, leftover, spec, stage};
 
 /// Builds what the attributes in `.attrs.json` ask for.
 ///
 /// # Errors
-/// Anything that keeps the image from being whole; `$out` does not exist then.
-pub fn run(log: &Log) -> Result<()> {
+/// Anything that keeps the image from being whole. What was made until then is in `ledger`.
+pub fn run(log: &Log, ledger: &Ledger) -> Result<()> {
+    steps(log, ledger).map_err(explain_size)
+}
+
+/// Says why a file is too large for whoever holds it, whichever step it was.
+fn explain_size(error: Error) -> Error {
+    let is_size = |cause: &(dyn std::error::Error + 'static)| {
+        let of_rust = cause.downcast_ref::<io::Error>();
+        of_rust.is_some_and(|error| error.kind() == io::ErrorKind::FileTooLarge)
+            || cause.downcast_ref() == Some(&Errno::EFBIG)
+    };
+    if !error.chain().any(is_size) {
+        return error;
+    }
+    match getrlimit(Resource::RLIMIT_FSIZE) {
+        Ok((limit, _)) if limit != RLIM_INFINITY => error.context(format!(
+            "this process may write no file of more than {limit} bytes (ulimit -f): raise that limit"
+        )),
+        _ => error.context(
+            "a file system holds no file of this size: build on another (the directory of the \
+             output, TMPDIR)",
+        ),
+    }
+}
+
+fn steps(log: &Log, ledger: &Ledger) -> Result<()> {
     let spec = log.step("reading the attributes", spec::read)?;
     inputs::check(&spec)?;
-    let work = work_directory()?;
+    let work = &ledger.make_work_directory()?;
     log.phase("stage");
-    let mut tree = Arc::new(stage::tree(&spec, work.path(), log)?);
+    let mut tree = Arc::new(stage::tree(&spec, work, log)?);
     let mut installed = Installed::default();
     if let Some(guest) = &spec.guest {
         log.phase("guest");
-        (tree, installed) = install::run(&spec, guest, tree, work.path(), log)?;
+        (tree, installed) = install::run(&spec, guest, tree, work, log)?;
     }
     log.phase("plan");
     let disk = log.step("planning the disk", || plan::disk(&spec, &tree, &Ext4))?;
     report(&disk);
     log.phase("write");
-    let out = Directory::create(&spec.out)?;
+    ledger.make_output(&spec.out)?;
     let image = log.step("making the boot partitions", || {
-        assemble::image(&spec, disk, tree, &installed, work.path())
+        assemble::image(&spec, disk, tree, &installed, work)
     })?;
-    write(&spec, &image, work.path(), log)?;
+    write(&spec, &image, work, log)?;
     log.phase("finish");
-    finish(&spec, &installed, work.path(), log)?;
-    drop(work);
-    out.keep();
+    finish(&spec, &installed, work, log)?;
     Ok(())
-}
-
-/// A directory for what is not part of the output. Others may enter it: `nixos-install` wants
-/// that of every parent of the root it installs to.
-fn work_directory() -> Result<Directory> {
-    Directory::make(|| {
-        let directory = tempfile::Builder::new()
-            .prefix("make-disk-image-")
-            .permissions(fs::Permissions::from_mode(0o755))
-            .tempdir()
-            .context("making a work directory (TMPDIR says where)")?;
-        Ok(directory.keep())
-    })
 }
 
 fn report(disk: &Disk) {
@@ -118,17 +132,18 @@ fn write(spec: &Spec, image: &Image, work: &Path, log: &Log) -> Result<()> {
 
 fn finish(spec: &Spec, installed: &Installed, work: &Path, log: &Log) -> Result<()> {
     let variables = installed.efi_variables.as_ref();
+    if let Some(variables) = variables {
+        leftover::open(variables, "QEMU")?;
+    }
     if let Some(variables) = variables.or(spec.output.efi_variables.as_ref()) {
         let target = spec.out.join("efi-vars.fd");
-        fs::copy(variables, &target)
-            .and_then(|_| fs::set_permissions(&target, fs::Permissions::from_mode(0o644)))
-            .with_context(|| {
-                format!(
-                    "copying {} to {}",
-                    escape::path(variables),
-                    escape::path(&target)
-                )
-            })?;
+        copy_new(variables, &target).with_context(|| {
+            format!(
+                "copying {} to {}",
+                escape::path(variables),
+                escape::path(&target)
+            )
+        })?;
     }
     output::hydra_products(&spec.out, &spec.output)?;
     if !spec.output.post_vm.trim().is_empty() {
@@ -136,4 +151,12 @@ fn finish(spec: &Spec, installed: &Installed, work: &Path, log: &Log) -> Result<
         log.step("running postVM", || output::run_post_vm(spec, &image, work))?;
     }
     Ok(())
+}
+
+/// Copies a file's bytes to a new file that everyone may read.
+fn copy_new(from: &Path, to: &Path) -> io::Result<()> {
+    let mut from = File::open(from)?;
+    let mut to = File::create_new(to)?;
+    io::copy(&mut from, &mut to)?;
+    to.set_permissions(fs::Permissions::from_mode(0o644))
 }

@@ -4,7 +4,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use nix::libc;
@@ -53,6 +53,31 @@ pub fn open_of_length(path: &Path, tool: &str, length: u64) -> Result<File> {
     Ok(file)
 }
 
+/// `root` with `below`, a relative path whose names are directories or missing.
+///
+/// # Errors
+/// If one of them is a symbolic link or anything else: `tool`, which had the root, must not lead us
+/// out of it.
+pub fn directory(root: &Path, below: &Path, tool: &str) -> Result<PathBuf> {
+    let mut path = root.to_owned();
+    for component in below {
+        path.push(component);
+        match fs::symlink_metadata(&path) {
+            Ok(found) => ensure!(
+                found.is_dir(),
+                "{tool} should have left a directory at {}, and left {}",
+                escape::path(&path),
+                name(found.file_type())
+            ),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => {
+                return Err(error).with_context(|| format!("looking for {}", escape::path(&path)));
+            }
+        }
+    }
+    Ok(path)
+}
+
 fn name(kind: fs::FileType) -> &'static str {
     if kind.is_dir() {
         "a directory"
@@ -66,5 +91,56 @@ fn name(kind: fs::FileType) -> &'static str {
         "a regular file"
     } else {
         "a device"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn only_a_regular_file_is_opened() {
+        let top = tempfile::tempdir().unwrap();
+        let at = |name: &str| top.path().join(name);
+        fs::write(at("file"), "12345").unwrap();
+        symlink("file", at("link")).unwrap();
+        nix::unistd::mkfifo(&at("fifo"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+        open(&at("file"), "tool").unwrap();
+        open_of_length(&at("file"), "tool", 5).unwrap();
+        for (name, end) in [
+            ("", "and left a directory"),
+            ("link", "and left a symbolic link"),
+            ("fifo", "and left a FIFO"),
+            ("gone", "gone, and yet its status was 0"),
+        ] {
+            let error = open(&at(name), "tool").unwrap_err().to_string();
+            assert!(
+                error.starts_with("tool ") && error.ends_with(end),
+                "{error}"
+            );
+        }
+        let error = open_of_length(&at("file"), "tool", 6).unwrap_err();
+        assert!(error.to_string().ends_with("and left 5"), "{error}");
+    }
+
+    #[test]
+    fn a_path_below_leads_nowhere_else() {
+        let top = tempfile::tempdir().unwrap();
+        fs::create_dir_all(top.path().join("a/b")).unwrap();
+        symlink("/etc", top.path().join("a/link")).unwrap();
+        for below in ["a/b", "a/b/missing/too", "x"] {
+            assert_eq!(
+                directory(top.path(), Path::new(below), "tool").unwrap(),
+                top.path().join(below)
+            );
+        }
+        let error = directory(top.path(), Path::new("a/link/x"), "tool").unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .ends_with("a/link, and left a symbolic link"),
+            "{error}"
+        );
     }
 }

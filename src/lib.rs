@@ -11,8 +11,10 @@ pub mod owner;
 pub mod process;
 pub mod progress;
 pub mod signals;
+pub mod supervisor;
 
 mod leftover;
+mod remove;
 mod sys;
 
 pub mod spec;

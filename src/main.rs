@@ -7,8 +7,9 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 use make_disk_image::guest::init;
-use make_disk_image::progress::Log;
-use make_disk_image::{build, inspect, progress, signals};
+use make_disk_image::progress::{self, Log};
+use make_disk_image::supervisor::{self, Side};
+use make_disk_image::{build, inspect};
 
 /// Makes NixOS disk images.
 #[derive(Parser)]
@@ -38,28 +39,32 @@ fn main() -> ExitCode {
         return init::modprobe();
     }
     let arguments = Arguments::parse();
-    progress::init();
     let result = run(&arguments.command);
-    signals::leave_the_end_to_a_signal();
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            log::error!("{error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    let code = result.unwrap_or_else(|error| {
+        progress::init();
+        log::error!("{error:#}");
+        ExitCode::FAILURE
+    });
+    progress::flush(progress::PATIENCE);
+    code
 }
 
-fn run(command: &Command) -> Result<()> {
-    signals::clean_up_on_signals()?;
+fn run(command: &Command) -> Result<ExitCode> {
     match command {
-        Command::Build => build::run(&Log::detect()),
+        Command::Build => match supervisor::split()? {
+            Side::Supervisor(supervisor) => return Ok(supervisor.run()),
+            Side::Worker(ledger) => {
+                progress::init();
+                build::run(&Log::detect(), &ledger)?;
+            }
+        },
         Command::Inspect { image } => {
             let description = inspect::describe(image)?;
             let mut out = io::stdout().lock();
             out.write_all(description.as_bytes())
                 .and_then(|()| out.flush())
-                .context("writing to standard output")
+                .context("writing to standard output")?;
         }
     }
+    Ok(ExitCode::SUCCESS)
 }

@@ -2,15 +2,76 @@
 //!
 //! In a Nix build the log is a terminal to look at (a pseudo-terminal), and yet nobody watches
 //! it: there, and wherever standard error is no terminal, progress is a line a second at most.
+//!
+//! Whoever says something need not wait until the log takes it: a thread of its own writes.
 
-use std::io::{self, IsTerminal};
-use std::sync::Mutex;
+mod queue;
+
+use std::fs::File;
+use std::io::{self, IsTerminal, Write};
+use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, OnceLock};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use indicatif::{HumanBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use log::info;
+
+use self::queue::Queue;
+
+pub use self::queue::PATIENCE;
+
+/// The queue to standard error; none if it can't have a thread.
+fn queue() -> Option<&'static Queue> {
+    static QUEUE: OnceLock<Queue> = OnceLock::new();
+    static WRITES: OnceLock<bool> = OnceLock::new();
+    let queue = QUEUE.get_or_init(Queue::new);
+    let start = || -> io::Result<()> {
+        // Not by `Stderr`: its lock would keep a panic from being told.
+        let mut log = File::from(io::stderr().as_fd().try_clone_to_owned()?);
+        thread::Builder::new()
+            .name("log".to_owned())
+            .spawn(move || queue.write_to(&mut log))
+            .map(drop)
+    };
+    WRITES.get_or_init(|| start().is_ok()).then_some(queue)
+}
+
+/// Where the lines of the `log` crate go.
+struct Lines;
+
+impl Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match queue() {
+            Some(queue) => queue.push(bytes.to_vec()),
+            None => io::stderr().write_all(bytes)?,
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Sends what a child said to the log as it is. It waits while the log is slow, but not for one that
+/// nobody reads.
+pub fn echo(bytes: &[u8]) {
+    match queue() {
+        Some(queue) => queue.push_slowly(bytes.to_vec(), PATIENCE),
+        // A log that can't be written to is no reason to stop the build.
+        None => _ = io::stderr().write_all(bytes),
+    }
+}
+
+/// Waits until the log has everything that was said, as long as it takes something every `patience`.
+pub fn flush(patience: Duration) {
+    if let Some(queue) = queue() {
+        queue.flush(patience);
+    }
+}
 
 /// How the log is read.
 #[derive(Debug, Clone, Copy)]
@@ -33,8 +94,9 @@ impl Log {
     pub fn phase(&self, name: &str) {
         if self.in_nix {
             let message = serde_json::json!({ "action": "setPhase", "phase": name });
-            // The prefix is the protocol of Nix's log lines; it must start the line.
-            eprintln!("@nix {message}");
+            // The prefix is the protocol of Nix's log lines; it must start the line. A log that
+            // can't be written to is no reason to stop the build.
+            let _ = Lines.write_all(format!("@nix {message}\n").as_bytes());
         }
     }
 
@@ -53,6 +115,8 @@ impl Log {
     /// A display of how much of `total` bytes is done.
     pub fn bytes(&self, total: u64) -> Bytes {
         let bar = self.on_terminal.then(|| {
+            // It draws itself, below what was said before.
+            flush(PATIENCE);
             let template = "  {wide_bar} {bytes} of {total_bytes}, {bytes_per_sec}";
             let style = ProgressStyle::with_template(template)
                 .unwrap_or_else(|_| ProgressStyle::default_bar());
@@ -119,25 +183,24 @@ fn line(done: u64, total: u64, elapsed: Duration) -> String {
 }
 
 /// Sends the lines of the `log` crate to standard error: bare, and from `info` up unless
-/// `RUST_LOG` says otherwise.
+/// `RUST_LOG` says otherwise. Call [`flush`] before the process ends.
 pub fn init() {
     let environment = env_logger::Env::default().default_filter_or("info");
-    env_logger::Builder::from_env(environment)
-        .format(|out, record| {
-            use std::io::Write as _;
-            match record.level() {
-                log::Level::Error | log::Level::Warn => {
-                    writeln!(
-                        out,
-                        "{}: {}",
-                        record.level().as_str().to_lowercase(),
-                        record.args()
-                    )
-                }
-                _ => writeln!(out, "{}", record.args()),
+    // It is there already if this is called again.
+    let _ = env_logger::Builder::from_env(environment)
+        .target(env_logger::Target::Pipe(Box::new(Lines)))
+        .format(|out, record| match record.level() {
+            log::Level::Error | log::Level::Warn => {
+                writeln!(
+                    out,
+                    "{}: {}",
+                    record.level().as_str().to_lowercase(),
+                    record.args()
+                )
             }
+            _ => writeln!(out, "{}", record.args()),
         })
-        .init();
+        .try_init();
 }
 
 #[cfg(test)]

@@ -1,49 +1,69 @@
-//! Signals that end us: clean up, end the children, and die of the signal all the same.
+//! The signals that end a process.
 
-use std::thread;
+use nix::libc::{self, c_int};
 
-use anyhow::{Context, Result};
-use nix::sys::signal::{self, SigSet, Signal};
-use nix::unistd::Pid;
+use crate::sys;
 
-use crate::{output, process, sys};
+/// Those that don't (signal(7)), and the two that nobody can do anything about.
+const OTHERS: [c_int; 9] = [
+    libc::SIGCHLD,
+    libc::SIGCONT,
+    libc::SIGTSTP,
+    libc::SIGTTIN,
+    libc::SIGTTOU,
+    libc::SIGURG,
+    libc::SIGWINCH,
+    libc::SIGKILL,
+    libc::SIGSTOP,
+];
 
-/// From now on SIGINT, SIGTERM and SIGHUP kill every child with its process group, remove what is
-/// unfinished, and then end this process as they would have; where the output is whole already, it
-/// ends by itself.
-///
-/// Call it on the main thread before any other thread starts: the signals are blocked in all
-/// threads but the one that waits for them.
-///
-/// # Errors
-/// Those of the system calls.
-pub fn clean_up_on_signals() -> Result<()> {
-    let mut set = SigSet::empty();
-    for fatal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
-        // One that is blocked could be waited for although it is ignored.
-        if !sys::ignores(fatal) {
-            set.add(fatal);
-        }
-    }
-    set.thread_block().context("blocking signals")?;
-    thread::Builder::new()
-        .name("signals".to_owned())
-        .spawn(move || {
-            let Ok(fatal) = set.wait() else { return };
-            process::kill_all();
-            if output::remove_unfinished() {
-                let _ = set.thread_unblock();
-                let _ = signal::kill(Pid::this(), fatal);
-            }
-        })
-        .context("starting the thread that waits for signals")?;
-    Ok(())
+/// Every signal that can be caught and ends a process that doesn't, but those that this process
+/// ignores.
+pub fn ending() -> Vec<c_int> {
+    // The numbers between the two ranges are used by the C library.
+    let all = (1..=libc::SIGSYS).chain(sys::real_time_signals());
+    all.filter(|signal| !OTHERS.contains(signal) && !sys::ignores(*signal))
+        .collect()
 }
 
-/// Returns unless a signal is ending this process, and then never: a status of our own would come
-/// before the signal's, and before everything is cleaned up.
-pub fn leave_the_end_to_a_signal() {
-    while process::ending() && !output::kept() {
-        thread::park();
+/// The name of a signal, as in `SIGTERM`.
+pub fn name(signal: c_int) -> String {
+    match nix::sys::signal::Signal::try_from(signal) {
+        Ok(signal) => signal.as_str().to_owned(),
+        Err(_) => format!("signal {signal}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_that_end_are_there() {
+        let ending = ending();
+        // Rust's runtime ignores SIGPIPE.
+        for signal in [
+            libc::SIGHUP,
+            libc::SIGQUIT,
+            libc::SIGSEGV,
+            libc::SIGUSR1,
+            libc::SIGALRM,
+            libc::SIGSTKFLT,
+            libc::SIGXCPU,
+            libc::SIGXFSZ,
+            libc::SIGVTALRM,
+            libc::SIGPROF,
+            libc::SIGIO,
+            libc::SIGPWR,
+            libc::SIGSYS,
+            libc::SIGRTMAX(),
+        ] {
+            assert!(ending.contains(&signal), "{}", name(signal));
+        }
+        for signal in [libc::SIGPIPE, libc::SIGCHLD, libc::SIGKILL, 32] {
+            assert!(!ending.contains(&signal), "{}", name(signal));
+        }
+        assert_eq!(name(libc::SIGRTMAX()), "signal 64");
+        assert_eq!(name(libc::SIGXCPU), "SIGXCPU");
     }
 }

@@ -1,31 +1,56 @@
 //! System calls that no crate wraps safely. The only module with `unsafe`.
 #![allow(unsafe_code)]
 
+use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
-use std::os::unix::process::CommandExt;
-use std::process::Command;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::process::{Command, ExitStatus};
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag};
+use nix::libc::{self, c_int};
 use nix::sys::prctl;
 use nix::sys::signal::{SigSet, Signal};
+use nix::unistd::{ForkResult, Pid};
+
+/// Whether SIGXFSZ is ignored here only, and children get its default action.
+static FILE_SIZE_IGNORED: AtomicBool = AtomicBool::new(false);
+
+/// Splits this process in two (fork(2)). The child is killed when this one ends, however it ends.
+///
+/// # Errors
+/// Those of the system calls, and EBUSY if there is more than one thread: the child would have only
+/// one of them, and whatever the others had locked would stay so.
+pub fn fork() -> nix::Result<ForkResult> {
+    let threads = std::fs::read_dir("/proc/self/task").map_or(1, Iterator::count);
+    if threads > 1 {
+        return Err(Errno::EBUSY);
+    }
+    let parent = nix::unistd::getpid();
+    // SAFETY: with one thread, the child may do everything that this process may.
+    let side = unsafe { nix::unistd::fork()? };
+    if side.is_child() {
+        die_with(parent)?;
+    }
+    Ok(side)
+}
 
 /// Makes the kernel kill the child that `command` starts when the thread that started it ends,
 /// however it ends (`PR_SET_PDEATHSIG`, prctl(2)). Start it on the main thread, or on one that
 /// waits for it.
 pub fn die_with_parent(command: &mut Command) -> &mut Command {
     let parent = nix::unistd::getpid();
+    let restore = FILE_SIZE_IGNORED.load(Ordering::Relaxed);
     // SAFETY: between fork and exec only async-signal-safe calls are made: sigprocmask(2),
-    // prctl(2) and getppid(2), and none allocates.
+    // signal(2), prctl(2) and getppid(2), and none allocates.
     unsafe {
         command.pre_exec(move || {
-            // We block the signals that end us (see `signals`); a child must not inherit that.
             SigSet::all().thread_unblock()?;
-            prctl::set_pdeathsig(Signal::SIGKILL)?;
-            // The parent may be gone since before the call above.
-            if nix::unistd::getppid() != parent {
-                return Err(nix::errno::Errno::ESRCH.into());
+            if restore {
+                set_default(libc::SIGXFSZ);
             }
-            Ok(())
+            Ok(die_with(parent)?)
         })
     }
 }
@@ -45,6 +70,15 @@ pub fn inherit(command: &mut Command, file: OwnedFd) -> RawFd {
     number
 }
 
+fn die_with(parent: Pid) -> nix::Result<()> {
+    prctl::set_pdeathsig(Signal::SIGKILL)?;
+    // The parent may be gone since before the call above.
+    match nix::unistd::getppid() == parent {
+        true => Ok(()),
+        false => Err(Errno::ESRCH),
+    }
+}
+
 /// Gives the child that `command` starts the file mode creation mask `mask` (umask(2)), whatever
 /// ours is.
 pub fn umask(command: &mut Command, mask: u32) -> &mut Command {
@@ -61,19 +95,87 @@ pub fn umask(command: &mut Command, mask: u32) -> &mut Command {
 
 /// Whether this process ignores `signal`: as nohup(1) has it for SIGHUP, and a shell without job
 /// control for SIGINT of what it runs in the background.
-pub fn ignores(signal: Signal) -> bool {
-    let mut action = std::mem::MaybeUninit::<nix::libc::sigaction>::zeroed();
+pub fn ignores(signal: c_int) -> bool {
+    let mut action = std::mem::MaybeUninit::<libc::sigaction>::zeroed();
     // SAFETY: without a new action sigaction(2) only fills in the present one; where it fails, the
     // zeros that are there are a valid value, too.
     let action = unsafe {
-        nix::libc::sigaction(
-            signal as nix::libc::c_int,
-            std::ptr::null(),
-            action.as_mut_ptr(),
-        );
+        libc::sigaction(signal, std::ptr::null(), action.as_mut_ptr());
         action.assume_init()
     };
-    action.sa_sigaction == nix::libc::SIG_IGN
+    action.sa_sigaction == libc::SIG_IGN
+}
+
+/// Gives `signal` its default action.
+pub fn set_default(signal: c_int) {
+    // SAFETY: no handler of ours is set, and signal(2) is async-signal-safe.
+    unsafe { libc::signal(signal, libc::SIG_DFL) };
+}
+
+/// Makes a write beyond the limit of a file's size (`ulimit -f`) an error of that write (EFBIG),
+/// and not a signal. Children get the signal as before.
+pub fn ignore_file_size_signal() {
+    if !ignores(libc::SIGXFSZ) {
+        // SAFETY: no handler of ours is set.
+        unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
+        FILE_SIZE_IGNORED.store(true, Ordering::Relaxed);
+    }
+}
+
+/// The numbers of the real-time signals (signal(7)), which `nix` has no names for.
+pub fn real_time_signals() -> std::ops::RangeInclusive<c_int> {
+    libc::SIGRTMIN()..=libc::SIGRTMAX()
+}
+
+/// Waits until one of `signals` comes, which are blocked, and returns it.
+///
+/// # Errors
+/// That of sigwaitinfo(2), if one is no signal.
+pub fn wait_for_signal(signals: &[c_int]) -> io::Result<c_int> {
+    let mut set = std::mem::MaybeUninit::<libc::sigset_t>::zeroed();
+    // SAFETY: sigemptyset(3) makes it a set, and the other calls get that.
+    unsafe {
+        libc::sigemptyset(set.as_mut_ptr());
+        for signal in signals {
+            libc::sigaddset(set.as_mut_ptr(), *signal);
+        }
+        loop {
+            match libc::sigwaitinfo(set.as_ptr(), std::ptr::null_mut()) {
+                -1 if Errno::last() == Errno::EINTR => {}
+                -1 => return Err(io::Error::last_os_error()),
+                signal => return Ok(signal),
+            }
+        }
+    }
+}
+
+/// Ends this process by `signal`, by its default action. It returns where there is none, as in the
+/// first process of a PID namespace.
+pub fn die_of(signal: c_int) {
+    set_default(signal);
+    let mut set = std::mem::MaybeUninit::<libc::sigset_t>::zeroed();
+    // SAFETY: sigemptyset(3) makes it a set, and the other calls get that.
+    unsafe {
+        libc::sigemptyset(set.as_mut_ptr());
+        libc::sigaddset(set.as_mut_ptr(), signal);
+        libc::raise(signal);
+        libc::pthread_sigmask(libc::SIG_UNBLOCK, set.as_ptr(), std::ptr::null_mut());
+    }
+}
+
+/// A child that has ended, and how; none if all go on.
+///
+/// # Errors
+/// ECHILD if there are no children at all.
+pub fn reap() -> nix::Result<Option<(Pid, ExitStatus)>> {
+    let mut status = 0;
+    // SAFETY: waitpid(2) writes to `status` only. (That of `nix` fails for a child that a real-time
+    // signal ended.)
+    let pid = unsafe { libc::waitpid(-1, &raw mut status, libc::WNOHANG) };
+    match Errno::result(pid)? {
+        0 => Ok(None),
+        pid => Ok(Some((Pid::from_raw(pid), ExitStatus::from_raw(status)))),
+    }
 }
 
 /// The flags of the inode that `file` is open on, as chattr(1) sets them (`FS_IOC_GETFLAGS`,
@@ -82,16 +184,16 @@ pub fn ignores(signal: Signal) -> bool {
 /// # Errors
 /// Where its file system has no flags, mostly `ENOTTY`.
 pub fn inode_flags(file: &impl AsFd) -> nix::Result<u32> {
-    let mut flags: nix::libc::c_int = 0;
+    let mut flags: c_int = 0;
     // SAFETY: the descriptor is open as long as `file` is borrowed, and the kernel writes an int,
     // whatever the long in the number of this call says.
     let result = unsafe {
-        nix::libc::ioctl(
+        libc::ioctl(
             file.as_fd().as_raw_fd(),
-            nix::libc::FS_IOC_GETFLAGS,
+            libc::FS_IOC_GETFLAGS,
             &raw mut flags,
         )
     };
-    nix::errno::Errno::result(result)?;
+    Errno::result(result)?;
     Ok(flags.cast_unsigned())
 }

@@ -20,7 +20,7 @@ static ATTRIBUTES: LazyLock<Attributes> = LazyLock::new(|| {
 
 fn job(script: &str) -> Job {
     let mut job = ATTRIBUTES.job();
-    job.json["postVM"] = script.into();
+    job.post_vm(script);
     job
 }
 

@@ -1,12 +1,13 @@
 //! The file that an image goes to.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Context, Result, anyhow};
+use nix::libc;
 
 use super::batch::BLOCK;
 use super::copy::data_ranges;
@@ -58,7 +59,14 @@ impl<'a> Target<'a> {
         data: Data,
         progress: &'a (dyn Fn(u64) + Sync),
     ) -> Result<Target<'a>> {
-        let file = File::create(path).with_context(|| format!("making {}", escape::path(path)))?;
+        let file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            // What a tool may have left there leads nowhere else and holds nobody up.
+            .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
+            .open(path)
+            .with_context(|| format!("making {}", escape::path(path)))?;
         let target = Target {
             file,
             path,
@@ -106,8 +114,7 @@ impl<'a> Target<'a> {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {}
             io::ErrorKind::FileTooLarge => {
                 return anyhow!(error).context(format!(
-                    "writing {path}: its file system or a limit of the process (ulimit -f) allows \
-                     no file of {} bytes",
+                    "writing {path}, which has {} bytes",
                     self.image.length
                 ));
             }

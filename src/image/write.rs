@@ -108,7 +108,10 @@ impl FileSystem<'_> {
         let threads = thread::available_parallelism().map_or(1, NonZero::get);
         thread::scope(|scope| {
             for _ in 1..threads {
-                scope.spawn(work);
+                // With fewer it takes longer, and this one is always there.
+                if thread::Builder::new().spawn_scoped(scope, work).is_err() {
+                    break;
+                }
             }
             // This thread has the metadata first; the others need no one to start.
             guard(self.write_metadata());

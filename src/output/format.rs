@@ -1,13 +1,19 @@
 //! From the raw disk to the caller's format.
 
+use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use super::headers;
+use super::{check, headers};
 use crate::spec::{Format, Identity};
-use crate::{escape, process};
+use crate::{escape, leftover, process};
+
+/// What `qemu-img` converts at the very least, in bytes of the disk a second: if it is slower, it
+/// hangs.
+const SLOWEST: u64 = 1 << 20;
 
 /// Converts the raw disk `raw` to `format`, into the new file `target`.
 ///
@@ -38,14 +44,25 @@ pub fn convert(
     }
     // Out-of-order writes (-W) would be faster with -c, and different each time.
     command.arg(raw).arg(target);
-    process::output(&mut command)
+    let length = fs::metadata(raw)
+        .with_context(|| format!("asking for the length of {}", escape::path(raw)))?
+        .len();
+    let limit = process::USUAL.saturating_add(Duration::from_secs(length / SLOWEST));
+    process::quiet(&mut command, limit)
         .with_context(|| format!("converting the disk to {}", format.qemu_name()))?;
+    let file = leftover::open(target, "qemu-img")?;
+    check::check(&file, format.qemu_name(), length).with_context(|| {
+        format!(
+            "{} is not what qemu-img should have made",
+            escape::path(target)
+        )
+    })?;
     if !identity.deterministic {
         return Ok(());
     }
     match format {
-        Format::Vpc => headers::fix_vhd(target, identity),
-        Format::Vdi => headers::fix_vdi(target, identity),
+        Format::Vpc => headers::fix_vhd(&file, identity),
+        Format::Vdi => headers::fix_vdi(&file, identity),
         Format::Raw | Format::Qcow2 | Format::Qcow2Compressed => Ok(()),
         Format::Other(name) => {
             log::warn!(

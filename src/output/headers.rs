@@ -4,9 +4,8 @@
 //! Footer Format". VDI: `block/vdi.c` of QEMU describes the header, as VirtualBox publishes no
 //! specification.
 
-use std::fs::OpenOptions;
+use std::fs::File;
 use std::os::unix::fs::FileExt;
-use std::path::Path;
 
 use anyhow::{Result, bail, ensure};
 
@@ -30,9 +29,8 @@ const VDI_UUIDS: u64 = 0x188;
 /// Gives a VHD, fixed or dynamic, a time stamp of 0 and a unique ID made from the disk's GUID.
 ///
 /// # Errors
-/// If `path` can't be read or written, or is no VHD.
-pub fn fix_vhd(path: &Path, identity: &Identity) -> Result<()> {
-    let file = OpenOptions::new().read(true).write(true).open(path)?;
+/// If `file` can't be read or written, or is no VHD.
+pub fn fix_vhd(file: &File, identity: &Identity) -> Result<()> {
     let length = file.metadata()?.len();
     let Some(last) = length.checked_sub(FOOTER as u64) else {
         bail!("no VHD: {length} bytes are less than a footer");
@@ -60,9 +58,8 @@ pub fn fix_vhd(path: &Path, identity: &Identity) -> Result<()> {
 /// Gives a VDI an image UUID and a snapshot UUID made from the disk's GUID.
 ///
 /// # Errors
-/// If `path` can't be read or written, or is no VDI.
-pub fn fix_vdi(path: &Path, identity: &Identity) -> Result<()> {
-    let file = OpenOptions::new().read(true).write(true).open(path)?;
+/// If `file` can't be read or written, or is no VDI.
+pub fn fix_vdi(file: &File, identity: &Identity) -> Result<()> {
     let (offset, expected) = VDI_SIGNATURE;
     let mut signature = [0; 4];
     file.read_exact_at(&mut signature, offset)?;

@@ -1,16 +1,15 @@
 //! What is in `$out`: the image in its format, Hydra's products, and what `postVM` adds.
 
-mod directory;
+mod check;
 mod format;
 mod headers;
 mod post_vm;
 
-pub use directory::Directory;
-pub(crate) use directory::{kept, remove_unfinished};
 pub use format::convert;
 pub use post_vm::run as run_post_vm;
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::Write as _;
 use std::path::Path;
 
 use anyhow::{Context, Result};
@@ -25,13 +24,14 @@ use crate::spec::Output;
 /// Those of the file system.
 pub fn hydra_products(out: &Path, output: &Output) -> Result<()> {
     let directory = out.join("nix-support");
-    fs::create_dir_all(&directory)
-        .with_context(|| format!("making {}", escape::path(&directory)))?;
+    fs::create_dir(&directory).with_context(|| format!("making {}", escape::path(&directory)))?;
     let file = directory.join("hydra-build-products");
     let line = format!(
         "file {}-image {}\n",
         output.format.qemu_name(),
         out.join(output.file_name()).display()
     );
-    fs::write(&file, line).with_context(|| format!("writing {}", escape::path(&file)))
+    File::create_new(&file)
+        .and_then(|mut file| file.write_all(line.as_bytes()))
+        .with_context(|| format!("writing {}", escape::path(&file)))
 }

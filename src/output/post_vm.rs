@@ -1,6 +1,7 @@
 //! The caller's `postVM`: shell code that runs when the image is in `$out`.
 
-use std::fs;
+use std::fs::File;
+use std::io::Write as _;
 use std::path::Path;
 use std::process::Command;
 
@@ -26,7 +27,9 @@ mebibyte=$(( 1024 * 1024 ))
 /// If it fails: its status and the end of what it said.
 pub fn run(spec: &Spec, disk_image: &Path, work: &Path) -> Result<()> {
     let script = work.join("postVM.sh");
-    fs::write(&script, format!("{PRELUDE}\n{}\n:\n", spec.output.post_vm))
+    let text = format!("{PRELUDE}\n{}\n:\n", spec.output.post_vm);
+    File::create_new(&script)
+        .and_then(|mut file| file.write_all(text.as_bytes()))
         .with_context(|| format!("writing {}", escape::path(&script)))?;
     let path = std::env::join_paths(&spec.tools.path).context("making PATH for postVM")?;
     let mut command = Command::new(&spec.tools.bash);

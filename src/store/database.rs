@@ -18,8 +18,8 @@ use data_encoding::HEXLOWER;
 use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
 
-use crate::escape;
 use crate::spec::PathInfo;
+use crate::{escape, leftover};
 
 use super::clean;
 
@@ -38,11 +38,7 @@ pub(super) fn rewrite(path: &Path, closure: &[PathInfo], time: i64) -> Result<()
         PathBuf::from(name)
     };
     let new = with_suffix(".new");
-    ensure!(
-        path.is_file(),
-        "{} is missing: nix-store --load-db should have made it",
-        escape::path(path)
-    );
+    leftover::open(path, "nix-store --load-db")?;
     copy(path, &new, closure, time)
         .with_context(|| format!("making the database {} reproducible", escape::path(path)))?;
     for suffix in ["-wal", "-shm", "-journal", ""] {

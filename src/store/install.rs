@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 
 use crate::spec::{Installation, PathInfo, StorePath, Tools};
-use crate::{escape, process};
+use crate::{escape, leftover, process};
 
 use super::workplace::Workplace;
 use super::{clean, closure, database, leaks};
@@ -45,11 +45,11 @@ pub fn install(
 
     let registration = closure::registration(closure);
     let mut load = place.command(&tools.nix_store);
-    process::output_with_input(load.arg("--load-db"), &registration)
+    process::quiet_with_input(load.arg("--load-db"), &registration, process::USUAL)
         .context("registering the closure in a store of our own")?;
     let mut load = place.command(&tools.nix_store);
     load.arg("--store").arg(root).arg("--load-db");
-    process::output_with_input(&mut load, &registration)
+    process::quiet_with_input(&mut load, &registration, process::USUAL)
         .context("registering the closure in the store of the image")?;
 
     let mut install = place.command(nixos_install);
@@ -64,7 +64,11 @@ pub fn install(
     process::logged(&mut install)
         .with_context(|| format!("installing {} into the root", installation.toplevel))?;
 
+    let below = store.strip_prefix(root).unwrap_or(store);
+    leftover::directory(root, below, clean::INSTALL)?;
+    leftover::directory(store, Path::new(LINKS), clean::INSTALL)?;
     empty(store, closure)?;
+    leftover::directory(root, Path::new("nix/var/nix/db"), clean::INSTALL)?;
     database::rewrite(&root.join("nix/var/nix/db/db.sqlite"), closure, time)?;
     clean::clean(root)?;
     leaks::check(root, place.directory())?;

@@ -9,8 +9,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 use serde_json::Value;
 
 use super::nix::{Build, Built, PROGRAM};
@@ -137,6 +135,12 @@ impl Job {
         self
     }
 
+    /// Sets `postVM`.
+    pub fn post_vm(&mut self, script: impl Into<Value>) -> &mut Self {
+        self.json["postVM"] = script.into();
+        self
+    }
+
     /// Replaces one of the tools by a bash script; `$real` is the tool it stands for.
     pub fn tool(&mut self, name: &str, script: &str) -> &mut Self {
         let real = self.json["tools"][name]
@@ -163,9 +167,7 @@ impl Job {
 
     /// Runs it to its end.
     pub fn run(self) -> Ended {
-        let Running { child, mut ended } = self.start();
-        ended.output = child.wait_with_output().expect("waiting for the program");
-        ended
+        self.start().wait()
     }
 
     /// Starts it.
@@ -175,7 +177,7 @@ impl Job {
         fs::write(build.join(".attrs.json"), json).expect("writing .attrs.json");
         // Every descendant inherits the lock, so that it tells whether one is left.
         // What runs the tests in the background may ignore signals, and so would the program.
-        let mut words = ["env", "--default-signal=HUP,INT,TERM", "flock", "-F"]
+        let mut words = ["env", "--default-signal", "flock", "-F"]
             .map(OsString::from)
             .to_vec();
         words.push(self.lock().into());
@@ -247,14 +249,23 @@ impl Running {
     }
 
     /// Sends a signal, named as kill(1) does, to the program alone, and waits for its end.
-    pub fn end_by(mut self, signal: &str) -> Ended {
-        let signal: Signal = format!("SIG{signal}").parse().expect("a signal's name");
-        let child = i32::try_from(self.child.id()).expect("an identifier of a process");
-        kill(Pid::from_raw(child), signal).expect("sending a signal to the program");
-        // Not wait_with_output: a child that is left would keep the pipes open.
-        let status = self.child.wait().expect("waiting for the program");
-        self.ended.output.status = status;
+    pub fn end_by(self, signal: &str) -> Ended {
+        send(signal, self.child.id());
+        // A child that is left would keep the pipes open.
+        self.wait_for_status()
+    }
+
+    /// Waits for the end of the program itself, and not for that of its streams.
+    pub fn wait_for_status(mut self) -> Ended {
+        self.ended.output.status = self.child.wait().expect("waiting for the program");
         self.ended
+    }
+
+    /// Waits for its end.
+    pub fn wait(self) -> Ended {
+        let Running { child, mut ended } = self;
+        ended.output = child.wait_with_output().expect("waiting for the program");
+        ended
     }
 }
 
@@ -354,6 +365,13 @@ impl Drop for Ended {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.out);
     }
+}
+
+/// Sends a signal, by its number or named as kill(1) does, to a process. (`nix` has no real-time
+/// signals.)
+pub fn send(signal: &str, process: impl std::fmt::Display) {
+    let process = process.to_string();
+    stdout(command("bash").args(["-c", "kill -\"$0\" \"$1\"", signal, &process]));
 }
 
 /// The SHA-256 of a file.

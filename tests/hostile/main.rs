@@ -7,14 +7,18 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod leftovers;
+mod limits;
+mod log;
 mod room;
 mod signals;
 mod table;
 mod tools;
 
-use std::fs;
-use std::os::unix::fs::symlink;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::net::UnixListener;
+use std::path::Path;
 use std::sync::LazyLock;
 
 use common::program::{Attributes, Job};
@@ -24,6 +28,14 @@ static ATTRIBUTES: LazyLock<Attributes> = LazyLock::new(|| {
     Attributes::of(
         r#"additionalSpace = "0M"; partitionTableType = "efi"; bootSize = "64M"; format = "qcow2";
            copyChannel = false;"#,
+    )
+});
+
+/// An image that is made without any tool, and soon.
+static ALONE: LazyLock<Attributes> = LazyLock::new(|| {
+    Attributes::of(
+        r#"onlyNixStore = true; config = { }; copyChannel = false; additionalSpace = "0M";
+           partitionTableType = "none"; additionalPaths = [ fixture.pkgs.attr ];"#,
     )
 });
 
@@ -40,4 +52,10 @@ fn job() -> Job {
     symlink("circle", source.join("circle")).unwrap();
     drop(UnixListener::bind(source.join("socket")).unwrap());
     job
+}
+
+/// Writes a program of that text.
+fn script(path: &Path, text: &str) {
+    fs::write(path, text).unwrap();
+    fs::set_permissions(path, Permissions::from_mode(0o755)).unwrap();
 }

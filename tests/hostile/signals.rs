@@ -4,8 +4,10 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use super::common::program::{Job, Running};
-use super::job;
+use nix::libc;
+
+use super::common::program::{Job, Running, send};
+use super::{ALONE, job};
 
 /// A script that says where it is, has a child of its own, and goes on for ever.
 const SLEEP: &str = "sleep 1000 & touch \"$(dirname \"$0\")/reached\"; sleep 1000";
@@ -43,10 +45,7 @@ const PHASES: [Phase; 6] = [
         "postVM",
         |job| {
             let mark = job.place().join("reached");
-            job.image(
-                "postVM",
-                format!("sleep 1000 & touch {}; sleep 1000", mark.display()),
-            );
+            job.post_vm(format!("sleep 1000 & touch {}; sleep 1000", mark.display()));
         },
         reached,
     ),
@@ -78,6 +77,143 @@ fn a_signal_ends_everything_and_leaves_nothing() {
     }
 }
 
+/// Each of these used to leave `$out`.
+#[test]
+fn every_signal_that_ends_a_process_cleans_up() {
+    let signals = [
+        ("QUIT", libc::SIGQUIT),
+        ("ILL", libc::SIGILL),
+        ("TRAP", libc::SIGTRAP),
+        ("ABRT", libc::SIGABRT),
+        ("BUS", libc::SIGBUS),
+        ("FPE", libc::SIGFPE),
+        ("USR1", libc::SIGUSR1),
+        ("SEGV", libc::SIGSEGV),
+        ("USR2", libc::SIGUSR2),
+        ("ALRM", libc::SIGALRM),
+        ("STKFLT", libc::SIGSTKFLT),
+        ("XCPU", libc::SIGXCPU),
+        ("XFSZ", libc::SIGXFSZ),
+        ("VTALRM", libc::SIGVTALRM),
+        ("PROF", libc::SIGPROF),
+        ("IO", libc::SIGIO),
+        ("PWR", libc::SIGPWR),
+        ("SYS", libc::SIGSYS),
+        ("RTMIN", libc::SIGRTMIN()),
+        ("RTMAX", libc::SIGRTMAX()),
+    ];
+    for (name, number) in signals {
+        let running = at_post_vm();
+        // kill(1) knows not all of the names.
+        let ended = running.end_by(&number.to_string());
+        let signal = ended.output.status.signal();
+        assert_eq!(signal, Some(number), "{name}");
+        ended.assert_nothing_left(Duration::from_secs(1));
+    }
+}
+
+/// A build that runs postVM, for ever.
+fn at_post_vm() -> Running {
+    let mut job = ALONE.job();
+    let mark = job.place().join("reached");
+    job.post_vm(format!("touch {}; sleep 1000", mark.display()));
+    let mut running = job.start();
+    running.wait_for(reached);
+    running
+}
+
+/// signal to the process that does the work, status and signal of the one that Nix knows, words of
+/// the message
+type Sent = (
+    &'static str,
+    Option<i32>,
+    Option<i32>,
+    &'static [&'static str],
+);
+
+/// The kernel kills who has most memory, and sends SIGXCPU to who uses the processor. Both used to
+/// leave everything.
+#[test]
+fn a_signal_to_the_worker_alone_cleans_up_and_is_told() {
+    let cases: [Sent; 5] = [
+        (
+            "KILL",
+            Some(1),
+            None,
+            &[
+                "error: the build was killed (SIGKILL), most likely for want of memory on the \
+                 machine or in its control group; its largest process had ",
+                " MiB of memory: allow it more",
+            ],
+        ),
+        (
+            "ABRT",
+            Some(1),
+            None,
+            &[
+                "error: the build could not go on (SIGABRT), most likely for want of memory; ",
+                " MiB of memory: allow it more",
+            ],
+        ),
+        (
+            "ILL",
+            Some(1),
+            None,
+            &["error: the build was ended by SIGILL"],
+        ),
+        (
+            "XCPU",
+            None,
+            Some(24),
+            &["ended by SIGXCPU: its processor time is used up (ulimit -t); allow it more"],
+        ),
+        (
+            "TERM",
+            None,
+            Some(15),
+            &["error: the build was ended by SIGTERM"],
+        ),
+    ];
+    for (name, code, signal, words) in cases {
+        let running = at_post_vm();
+        let worker = descendants(running.child.id()).remove(0);
+        send(name, worker);
+        let ended = running.wait();
+        assert_eq!(ended.output.status.code(), code, "{name}");
+        assert_eq!(ended.output.status.signal(), signal, "{name}");
+        ended.assert_nothing_left(Duration::from_secs(1));
+        let said = ended.said();
+        for word in words {
+            assert!(said.contains(word), "{name}: no {word:?} in {said}");
+        }
+    }
+}
+
+/// The kernel gives the first process of a PID namespace, as which Nix starts a builder, no default
+/// action: it used to clean up and then wait for its own end for ever.
+#[test]
+fn a_signal_ends_the_first_process_of_a_namespace() {
+    let mut job = job();
+    let mark = job.place().join("reached");
+    job.post_vm(format!("touch {}; sleep 1000", mark.display()));
+    job.wrapped(&["unshare", "--fork", "--pid", "--mount-proc"]);
+    let mut running = job.start();
+    running.wait_for(reached);
+    let first = descendants(running.child.id()).remove(0);
+    send("TERM", first);
+    let ended = running.wait();
+    assert_eq!(ended.output.status.code(), Some(128 + 15));
+    ended.assert_nothing_left(Duration::from_secs(1));
+}
+
+/// What starts us may not want to know how its children end. Then there was no status of ours.
+#[test]
+fn an_ignored_end_of_children_does_not_matter() {
+    let mut job = job();
+    job.wrapper = vec!["env".into(), "--ignore-signal=CHLD".into()];
+    job.run().image("nixos.qcow2");
+}
+
 /// An ignored signal was waited for and cleaned up after, and then the program hung: its own end was
 /// ignored, too.
 #[test]
@@ -85,7 +221,7 @@ fn what_nohup_ignores_does_not_end_the_build() {
     for signal in ["HUP", "INT"] {
         let mut job = job();
         let mark = job.place().join("reached");
-        job.json["postVM"] = format!("touch {}; sleep 1", mark.display()).into();
+        job.post_vm(format!("touch {}; sleep 1", mark.display()));
         job.wrapper = vec!["env".into(), format!("--ignore-signal={signal}")];
         let mut running = job.start();
         running.wait_for(reached);
@@ -119,12 +255,11 @@ fn a_kill_ends_the_direct_children() {
         change(&mut job);
         let mut running = job.start();
         running.wait_for(reached);
-        let children = children(running.child.id());
-        assert_eq!(
-            children.is_empty(),
-            phase == "writing",
-            "{phase}: {children:?}"
-        );
+        // The worker, and the tool that it runs.
+        let mut children = descendants(running.child.id());
+        children.truncate(2);
+        let expected = if phase == "writing" { 1 } else { 2 };
+        assert_eq!(children.len(), expected, "{phase}: {children:?}");
         let ended = running.end_by("KILL");
         assert_eq!(ended.output.status.signal(), Some(9), "{phase}");
         let start = Instant::now();
@@ -140,13 +275,27 @@ fn a_kill_ends_the_direct_children() {
     }
 }
 
-fn children(id: u32) -> Vec<String> {
-    let mut found = Vec::new();
-    for task in std::fs::read_dir(format!("/proc/{id}/task")).unwrap() {
-        let text =
-            std::fs::read_to_string(task.unwrap().path().join("children")).unwrap_or_default();
-        found.extend(text.split_whitespace().map(str::to_owned));
+/// The children of a process, then theirs, and so on.
+fn descendants(id: u32) -> Vec<String> {
+    let mut found = vec![id.to_string()];
+    let mut next = 0;
+    while let Some(id) = found.get(next) {
+        let tasks = std::fs::read_dir(format!("/proc/{id}/task"));
+        let children: Vec<String> = tasks
+            .into_iter()
+            .flatten()
+            .map(|task| task.unwrap().path().join("children"))
+            .flat_map(|file| {
+                let text = std::fs::read_to_string(file).unwrap_or_default();
+                text.split_whitespace()
+                    .map(str::to_owned)
+                    .collect::<Vec<_>>()
+            })
+            .collect();
+        found.extend(children);
+        next += 1;
     }
+    found.remove(0);
     found
 }
 

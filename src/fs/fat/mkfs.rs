@@ -51,7 +51,7 @@ pub(super) fn run(tools: &Tools, volume: &FatVolume<'_>, path: &Path) -> Result<
     if wide {
         mkfs.args(["-F", "32"]);
     }
-    process::output(mkfs.arg(path))?;
+    process::quiet(mkfs.arg(path), process::USUAL)?;
     let file = leftover::open_of_length(path, "mkfs.fat", volume.length)?;
     let empty = Empty::read(&file, volume, wide).with_context(|| format!("reading {shown}"))?;
     fs::remove_file(path).with_context(|| format!("removing {shown}"))?;

@@ -210,7 +210,7 @@ fn a_missing_database_is_named() {
     assert_eq!(
         rewrite(&file, &closure(), 1).unwrap_err().to_string(),
         format!(
-            "{} is missing: nix-store --load-db should have made it",
+            "nix-store --load-db did not make {}, and yet its status was 0",
             file.display()
         )
     );

@@ -77,8 +77,15 @@ pub fn read(
     }
     let died = thread::scope(|scope| {
         let workers: Vec<_> = (0..threads.max(1))
-            .map(|_| scope.spawn(|| work(reader, &queue)))
+            // With fewer it takes longer.
+            .map_while(|_| {
+                let work = || work(reader, &queue);
+                thread::Builder::new().spawn_scoped(scope, work).ok()
+            })
             .collect();
+        if workers.is_empty() {
+            problems.extend(work(reader, &queue));
+        }
         let mut died = false;
         for worker in workers {
             match worker.join() {

@@ -1,0 +1,170 @@
+//! What the headers of disk image formats say, as far as it tells whether `qemu-img` made what it
+//! should have.
+//!
+//! qcow2: "docs/interop/qcow2.rst" of QEMU. VDI: its `block/vdi.c`. VHD: "Virtual Hard Disk Image
+//! Format Specification" (Microsoft, 2006). VMDK: "Virtual Disk Format 5.0" (VMware), for what
+//! `qemu-img` makes unless told otherwise (`monolithicSparse`). VHDX: "\[MS-VHDX\]". QED:
+//! "docs/interop/qed_spec.rst" of QEMU. Parallels: "docs/interop/parallels.rst" of QEMU.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+
+use anyhow::{Context, Result, ensure};
+
+/// The length of a VHD's footer, in bytes.
+const FOOTER: u64 = 512;
+
+/// What a file in some format begins with.
+struct Header {
+    /// As `qemu-img` calls it.
+    format: &'static str,
+    /// Where the header begins: bytes before the end of the file, or 0 for its start.
+    from_end: u64,
+    /// Where the signature is in it, and what it is.
+    signature: (u64, &'static [u8]),
+    /// Where the length of the disk is in it, if that is in a fixed place.
+    length: Option<(u64, Number)>,
+}
+
+/// How a number is written; it has 8 bytes.
+enum Number {
+    BigEndian,
+    LittleEndian,
+    /// Little-endian, in units of 512 bytes.
+    Sectors,
+}
+
+const HEADERS: [Header; 7] = [
+    Header {
+        format: "qcow2",
+        from_end: 0,
+        signature: (0, b"QFI\xfb"),
+        length: Some((24, Number::BigEndian)),
+    },
+    Header {
+        format: "vdi",
+        from_end: 0,
+        signature: (0x40, &[0x7f, 0x10, 0xda, 0xbe]),
+        length: Some((0x170, Number::LittleEndian)),
+    },
+    Header {
+        format: "vpc",
+        from_end: FOOTER,
+        signature: (0, b"conectix"),
+        length: Some((48, Number::BigEndian)),
+    },
+    Header {
+        format: "vmdk",
+        from_end: 0,
+        signature: (0, b"KDMV"),
+        length: Some((12, Number::Sectors)),
+    },
+    Header {
+        format: "vhdx",
+        from_end: 0,
+        signature: (0, b"vhdxfile"),
+        length: None,
+    },
+    Header {
+        format: "qed",
+        from_end: 0,
+        signature: (0, b"QED\0"),
+        length: Some((48, Number::LittleEndian)),
+    },
+    Header {
+        format: "parallels",
+        from_end: 0,
+        signature: (0, b"WithouFreSpacExt"),
+        length: Some((36, Number::Sectors)),
+    },
+];
+
+/// Checks that `file` is in `format`, as `qemu-img` calls it, and of a disk of `length` bytes. Of a
+/// format that isn't known here, that it is not empty.
+///
+/// # Errors
+/// If it is not, or can't be read.
+pub fn check(file: &File, format: &str, length: u64) -> Result<()> {
+    let size = file.metadata().context("asking for a file's length")?.len();
+    ensure!(size > 0, "it is empty");
+    let Some(header) = HEADERS.iter().find(|header| header.format == format) else {
+        return Ok(());
+    };
+    let start = match header.from_end {
+        0 => Some(0),
+        from_end => size.checked_sub(from_end),
+    };
+    let read = |at: u64, length: usize| -> Option<Vec<u8>> {
+        let mut bytes = vec![0; length];
+        file.read_exact_at(&mut bytes, start?.checked_add(at)?)
+            .ok()?;
+        Some(bytes)
+    };
+    let (at, signature) = header.signature;
+    ensure!(
+        read(at, signature.len()).is_some_and(|found| found == signature),
+        "it is no {format} image: its {size} bytes don't have the signature of one"
+    );
+    let Some((at, number)) = &header.length else {
+        return Ok(());
+    };
+    let found: Option<[u8; 8]> = read(*at, 8).and_then(|bytes| bytes.try_into().ok());
+    let found = found.with_context(|| format!("it ends in the header, after {size} bytes"))?;
+    let found = match number {
+        Number::BigEndian => u64::from_be_bytes(found),
+        Number::LittleEndian => u64::from_le_bytes(found),
+        Number::Sectors => u64::from_le_bytes(found).saturating_mul(512),
+    };
+    ensure!(
+        found == length,
+        "it says it is a disk of {found} bytes, and should be one of {length}"
+    );
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::Command;
+
+    const LENGTH: u64 = 3 << 20;
+
+    /// What `qemu-img` makes of a disk of [`LENGTH`].
+    fn converted(directory: &std::path::Path, format: &str) -> File {
+        let raw = directory.join("raw");
+        File::create(&raw).unwrap().set_len(LENGTH).unwrap();
+        let target = directory.join(format);
+        let mut command = Command::new("qemu-img");
+        command.args(["convert", "-f", "raw", "-O", format]);
+        if format == "vpc" {
+            command.args(["-o", "force_size=on"]);
+        }
+        let status = command.arg(&raw).arg(&target).status().unwrap();
+        assert!(status.success(), "{format}");
+        File::options().read(true).write(true).open(target).unwrap()
+    }
+
+    #[test]
+    fn what_qemu_img_makes_is_right_and_nothing_else() {
+        let directory = tempfile::tempdir().unwrap();
+        for header in &HEADERS {
+            let format = header.format;
+            let file = converted(directory.path(), format);
+            check(&file, format, LENGTH).unwrap_or_else(|error| panic!("{format}: {error:#}"));
+            if header.length.is_some() {
+                let error = check(&file, format, LENGTH + 512).unwrap_err().to_string();
+                let expected =
+                    "it says it is a disk of 3145728 bytes, and should be one of 3146240";
+                assert_eq!(error, expected, "{format}");
+            }
+            let other = if format == "qcow2" { "vdi" } else { "qcow2" };
+            let error = check(&file, other, LENGTH).unwrap_err().to_string();
+            assert!(error.contains(&format!("no {other} image")), "{error}");
+            file.set_len(4).unwrap();
+            check(&file, format, LENGTH).unwrap_err();
+            file.set_len(0).unwrap();
+            let error = check(&file, format, LENGTH).unwrap_err().to_string();
+            assert_eq!(error, "it is empty");
+        }
+    }
+}

@@ -1,0 +1,241 @@
+//! A build is two processes: a worker that does everything, and a supervisor that does nothing but
+//! wait. However the worker ends, by an error, a signal or the kernel's want of memory, the supervisor
+//! ends what it has started and removes what it has left.
+
+mod ledger;
+
+use std::fs;
+use std::os::unix::process::ExitStatusExt;
+use std::process::{ExitCode, ExitStatus};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use indicatif::HumanBytes;
+use nix::errno::Errno;
+use nix::libc::{self, c_int};
+use nix::sys::prctl;
+use nix::sys::resource::{Resource, UsageWho, getrlimit, getrusage};
+use nix::sys::signal::{SigSet, Signal, kill};
+use nix::unistd::{ForkResult, Pid};
+
+use self::ledger::Entries;
+use crate::{progress, signals, sys};
+
+pub use self::ledger::Ledger;
+
+/// How long processes that are killed may take to go: one that waits for a disk takes its time.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long the log may take for the last line after a signal.
+const LAST_WORD: Duration = Duration::from_secs(1);
+
+/// The process that this one is after [`split`].
+#[derive(Debug)]
+pub enum Side {
+    /// The one that waits.
+    Supervisor(Supervisor),
+    /// The one that works; it writes down what it makes.
+    Worker(Ledger),
+}
+
+/// Splits this process in two. Call it before any other thread starts.
+///
+/// In the worker, a signal that ends a process ends it by its default action; but a file that may not
+/// grow (SIGXFSZ, `ulimit -f`) is an error of the write.
+///
+/// # Errors
+/// Those of the system calls.
+pub fn split() -> Result<Side> {
+    let (ledger, entries) = ledger::open()?;
+    // Where it is ignored, a child that ends leaves no status.
+    sys::set_default(libc::SIGCHLD);
+    SigSet::all().thread_block().context("blocking signals")?;
+    match sys::fork().context("starting the process that builds")? {
+        ForkResult::Parent { child } => Ok(Side::Supervisor(Supervisor {
+            worker: child,
+            entries,
+        })),
+        ForkResult::Child => {
+            sys::ignore_file_size_signal();
+            SigSet::all()
+                .thread_unblock()
+                .context("unblocking signals")?;
+            Ok(Side::Worker(ledger))
+        }
+    }
+}
+
+/// The process that waits.
+#[derive(Debug)]
+pub struct Supervisor {
+    worker: Pid,
+    entries: Entries,
+}
+
+/// What happened first.
+enum End {
+    Worker(ExitStatus),
+    Signal(c_int),
+}
+
+impl Supervisor {
+    /// Waits until the worker ends, or a signal comes that ends this process; then ends all that it
+    /// has started, and removes all but an output that is whole.
+    ///
+    /// The status is the worker's. A signal ends this process, too, but after that.
+    pub fn run(self) -> ExitCode {
+        progress::init();
+        // What the worker has started is ours when it is gone.
+        let adopted = prctl::set_child_subreaper(true);
+        let end = self.wait();
+        // It may have ended already.
+        let _ = kill(self.worker, Signal::SIGKILL);
+        end_children();
+        let whole = matches!(&end, End::Worker(status) if status.success());
+        self.entries.remove(whole);
+        if let Err(errno) = adopted {
+            log::warn!("what tools have started in the background may be left: {errno}");
+        }
+        finish(&end)
+    }
+
+    fn wait(&self) -> End {
+        let ending = signals::ending();
+        let awaited = [&ending[..], &[libc::SIGCHLD]].concat();
+        loop {
+            let signal = sys::wait_for_signal(&awaited).unwrap_or(libc::SIGTERM);
+            // First of all: a signal that comes when the build is done comes too late.
+            while let Ok(Some((child, status))) = sys::reap() {
+                if child == self.worker {
+                    return End::Worker(status);
+                }
+            }
+            if signal != libc::SIGCHLD {
+                return End::Signal(signal);
+            }
+        }
+    }
+}
+
+/// Kills the children of this process, and theirs as they become ours, until none is left.
+fn end_children() {
+    let begin = Instant::now();
+    loop {
+        match sys::reap() {
+            Err(Errno::ECHILD) => return,
+            Ok(Some(_)) => continue,
+            Ok(None) | Err(_) => {}
+        }
+        if begin.elapsed() > PATIENCE {
+            log::warn!("a process of the build does not end though it was killed");
+            return;
+        }
+        for child in children() {
+            let _ = kill(child, Signal::SIGKILL);
+        }
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// The children of this process, as far as /proc tells.
+fn children() -> Vec<Pid> {
+    let own = nix::unistd::getpid().to_string();
+    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let is_child = |id: &i32| {
+        let stat = fs::read(format!("/proc/{id}/stat")).unwrap_or_default();
+        // "id (name) state parent ...", where the name may hold anything (proc(5)).
+        let text = String::from_utf8_lossy(&stat);
+        let rest = text.rsplit_once(')').map_or("", |(_, rest)| rest);
+        rest.split_whitespace().nth(1) == Some(&own)
+    };
+    processes
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .filter(is_child)
+        .map(Pid::from_raw)
+        .collect()
+}
+
+/// Says what ended the build if nobody did yet, and ends as it did.
+fn finish(end: &End) -> ExitCode {
+    let signal = match end {
+        End::Signal(signal) => *signal,
+        End::Worker(status) => match (status.code(), status.signal()) {
+            (Some(code), _) => return ExitCode::from(u8::try_from(code).unwrap_or(1)),
+            (None, signal) => signal.unwrap_or(libc::SIGKILL),
+        },
+    };
+    log::error!("{}", what_ended_it(signal));
+    progress::flush(LAST_WORD);
+    // One that nobody sends is a fault of the worker's, or of the kernel's, and we have none.
+    let sent = matches!(end, End::Signal(_)) || !is_fault(signal);
+    if sent {
+        sys::die_of(signal);
+        // As a shell has it.
+        return ExitCode::from(u8::try_from(signal.saturating_add(128)).unwrap_or(1));
+    }
+    ExitCode::FAILURE
+}
+
+/// Whether `signal` is how the kernel, or the program itself, ends a process that can't go on.
+fn is_fault(signal: c_int) -> bool {
+    [
+        libc::SIGKILL,
+        libc::SIGABRT,
+        libc::SIGSEGV,
+        libc::SIGBUS,
+        libc::SIGILL,
+        libc::SIGFPE,
+        libc::SIGTRAP,
+        libc::SIGSYS,
+    ]
+    .contains(&signal)
+}
+
+fn what_ended_it(signal: c_int) -> String {
+    let name = signals::name(signal);
+    let memory = || {
+        let used = getrusage(UsageWho::RUSAGE_CHILDREN).map_or(0, |usage| usage.max_rss());
+        let used = u64::try_from(used).unwrap_or(0).saturating_mul(1024);
+        let limit = match getrlimit(Resource::RLIMIT_AS) {
+            Ok((limit, _)) if limit != libc::RLIM_INFINITY => {
+                format!(", and a process may have {} (ulimit -v)", HumanBytes(limit))
+            }
+            _ => String::new(),
+        };
+        format!(
+            "its largest process had {} of memory{limit}: allow it more",
+            HumanBytes(used)
+        )
+    };
+    match signal {
+        libc::SIGABRT => format!(
+            "the build could not go on ({name}), most likely for want of memory; {}",
+            memory()
+        ),
+        libc::SIGKILL if processor_time_is_used_up() => format!(
+            "the build was killed ({name}): its processor time is used up (ulimit -t); allow it \
+             more"
+        ),
+        libc::SIGKILL => format!(
+            "the build was killed ({name}), most likely for want of memory on the machine or in its \
+             control group; {}",
+            memory()
+        ),
+        libc::SIGXCPU => format!(
+            "the build was ended by {name}: its processor time is used up (ulimit -t); allow it more"
+        ),
+        _ => format!("the build was ended by {name}"),
+    }
+}
+
+fn processor_time_is_used_up() -> bool {
+    let Ok((_, limit)) = getrlimit(Resource::RLIMIT_CPU) else {
+        return false;
+    };
+    let Ok(usage) = getrusage(UsageWho::RUSAGE_CHILDREN) else {
+        return false;
+    };
+    let used = usage.user_time() + usage.system_time();
+    u64::try_from(used.tv_sec()).is_ok_and(|seconds| seconds.saturating_add(1) >= limit)
+}

@@ -1,0 +1,75 @@
+//! Limits of the process (setrlimit(2)).
+
+use std::time::Duration;
+
+use super::{ALONE, job};
+
+/// What could not be allocated used to end the build at once, with its work directory left.
+#[test]
+fn too_little_memory_is_told_and_leaves_nothing() {
+    let mut aborted = 0;
+    let mut enough = false;
+    // Where it fails depends on the program, its compiler and the number of processors.
+    for mebibytes in (8..40).chain([60, 100, 400, 2000]) {
+        let mut job = ALONE.job();
+        let limit = format!("ulimit -v {}; exec \"$@\"", mebibytes << 10);
+        job.wrapped(&["sh", "-c", &limit, "sh"]);
+        let ended = job.run();
+        if ended.output.status.success() {
+            ended.image("nixos.img");
+            enough = true;
+            break;
+        }
+        let said = ended.said();
+        println!("{mebibytes} MiB: {said}");
+        ended.assert_nothing_left(Duration::from_secs(1));
+        let end = format!(
+            " MiB of memory, and a process may have {mebibytes}.00 MiB (ulimit -v): allow it more\n"
+        );
+        if said
+            .contains("error: the build could not go on (SIGABRT), most likely for want of memory")
+        {
+            assert!(said.ends_with(&end), "{said}");
+            // The work directory is there by then.
+            aborted += u32::from(said.contains("looking for the paths of the closure"));
+        }
+    }
+    assert!(enough && aborted > 0, "{aborted} aborted");
+}
+
+/// SIGXFSZ used to end the build with everything left.
+#[test]
+fn a_file_that_may_not_grow_is_an_error_of_the_write() {
+    // The boot partition, the image for qemu-img, the image itself.
+    for (table, format, file) in [
+        ("efi", "raw", "making /"),
+        ("none", "qcow2", "writing /"),
+        ("none", "raw", "writing /nix/store/"),
+    ] {
+        let mut job = job();
+        job.image("format", format)
+            .image("partitionTableType", table);
+        job.wrapped(&["bash", "-c", "ulimit -f 20480; exec \"$@\"", "bash"]);
+        let error = job.run().error();
+        let words = "this process may write no file of more than 20971520 bytes (ulimit -f): raise \
+                     that limit: ";
+        assert!(error.starts_with(words), "{error}");
+        assert!(error.contains(file), "{error}");
+        assert!(error.ends_with("File too large (os error 27)"), "{error}");
+    }
+}
+
+/// That signal is ignored in this program alone: tools end by it as ever.
+#[test]
+fn a_tool_gets_the_signal_of_a_file_that_may_not_grow() {
+    let mut job = job();
+    job.image("format", "raw").post_vm("dd if=/dev/zero of=$TMPDIR/large bs=1 count=1 seek=8G || { s=$?; echo status $s; exit $s; }",
+    );
+    job.wrapped(&["bash", "-c", "ulimit -f $((4 << 20)); exec \"$@\"", "bash"]);
+    let error = job.run().error();
+    // 128 and SIGXFSZ.
+    assert!(
+        error.contains("exit status: 153") && error.contains("  status 153"),
+        "{error}"
+    );
+}
