@@ -246,10 +246,40 @@ let
       timeout = guestTimeout;
     };
 
+  # Where the ESP is mounted while the boot loader is installed.
+  espMountPoint =
+    {
+      efi = "/boot";
+      efixbootldr = "/efi";
+      hybrid = "/boot";
+    }
+    .${partitionTableType} or null;
+
+  # Where the boot loaders of the configuration look for it.
+  wrongMountPoint =
+    let
+      loader = nixos.boot.loader or { };
+      ofAll = loader.efi.efiSysMountPoint or espMountPoint;
+      ofGrub = map (boot: boot.efiSysMountPoint or null) (
+        loader.grub.mirroredBoots or [ { efiSysMountPoint = ofAll; } ]
+      );
+      mountPoints =
+        lib.optionals (loader.grub.enable or false && loader.grub.efiSupport or false) ofGrub
+        ++ lib.optional (loader.systemd-boot.enable or false) ofAll
+        ++ lib.optional (loader.limine.enable or false && loader.limine.efiSupport or false) ofAll;
+    in
+    lib.findFirst (path: path != null && lib.removeSuffix "/" path != espMountPoint) null mountPoints;
+
   mkDerivation =
     attributes:
     import ./overrides.nix { inherit lib; } (pkgs.stdenvNoCC.mkDerivation attributes);
 in
+
+assert lib.assertMsg
+  (installBootLoader && espMountPoint != null && !onlyNixStore -> wrongMountPoint == null)
+  ''
+    make-disk-image: the boot loader of config is to be installed to an ESP at ${show wrongMountPoint}, and with partitionTableType = ${show partitionTableType} it is mounted at ${show espMountPoint}.
+    Set boot.loader.efi.efiSysMountPoint = ${show espMountPoint} in the configuration, and mount it there with fileSystems.'';
 
 mkDerivation {
   inherit name;

@@ -86,6 +86,27 @@ fn refused_calls_say_what_was_given_and_what_to_write() {
             &["target \"/y\" has a group but no user"],
         ),
         (
+            r#"partitionTableType = "efi"; config = withLoader "/boot/efi" { systemd-boot.enable = true; };"#,
+            &[
+                "to an ESP at \"/boot/efi\"",
+                "with partitionTableType = \"efi\" it is mounted at \"/boot\"",
+                "Set boot.loader.efi.efiSysMountPoint = \"/boot\" in the configuration",
+            ],
+        ),
+        (
+            r#"partitionTableType = "efixbootldr"; config = withLoader "/boot" { systemd-boot.enable = true; };"#,
+            &["to an ESP at \"/boot\"", "it is mounted at \"/efi\""],
+        ),
+        (
+            r#"partitionTableType = "hybrid"; config = withLoader "/boot" {
+              grub = { enable = true; efiSupport = true; mirroredBoots = [ { efiSysMountPoint = null; } { efiSysMountPoint = "/efi"; } ]; }; };"#,
+            &["to an ESP at \"/efi\"", "it is mounted at \"/boot\""],
+        ),
+        (
+            r#"partitionTableType = "efi"; config = withLoader "/esp" { limine = { enable = true; efiSupport = true; }; };"#,
+            &["to an ESP at \"/esp\""],
+        ),
+        (
             "config = { };",
             &[
                 "config has no system.build.toplevel",
@@ -136,6 +157,14 @@ fn calls_at_the_edge_of_the_assertions_are_taken() {
         r#"partitionTableType = "efi"; rootGPUID = null; deterministic = false;"#,
         "installBootLoader = false; config = config // { system = config.system // { switch.enable = false; }; };",
         r#"contents = [ { source = file; target = "/x"; user = "0"; group = "0"; } ];"#,
+        // Of no boot loader, of none that is installed, of one that needs no ESP, of no ESP.
+        r#"partitionTableType = "efi"; config = withLoader "/boot/efi" { };"#,
+        r#"partitionTableType = "efi"; installBootLoader = false;
+           config = withLoader "/boot/efi" { systemd-boot.enable = true; };"#,
+        r#"partitionTableType = "hybrid"; config = withLoader "/boot/efi" { grub.enable = true; };"#,
+        r#"partitionTableType = "legacy"; config = withLoader "/boot/efi" { systemd-boot.enable = true; };"#,
+        r#"partitionTableType = "efi"; config = withLoader "/boot/" { systemd-boot.enable = true; };"#,
+        r#"partitionTableType = "efixbootldr"; config = withLoader "/efi" { systemd-boot.enable = true; };"#,
     ] {
         let path = nix.eval(&format!("(make {{ {arguments} }}).drvPath"));
         assert!(path.as_str().unwrap().ends_with(".drv"), "{arguments}");
