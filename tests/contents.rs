@@ -5,6 +5,8 @@
 #[path = "contents/entries.rs"]
 mod entries;
 mod listing;
+#[path = "contents/targets.rs"]
+mod targets;
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -14,7 +16,7 @@ use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use entries::{Entry, chown, compare, grafted, shell, stage};
-use make_disk_image::spec::Graft;
+use make_disk_image::spec::{Graft, Target};
 use make_disk_image::tree::{Metadata, Timestamp, Tree, graft};
 
 /// What a table's sources are made by, in an empty directory.
@@ -365,7 +367,7 @@ fn links_and_inode_flags_of_the_store_are_not_the_sources() {
     let list = |store: &Path| {
         let graft = Graft {
             source: store.join("0-x").into(),
-            target: vec!["x".into()],
+            target: Target::parse("x", false).unwrap(),
             mode: None,
             owner: None,
         };
@@ -451,18 +453,18 @@ fn names_are_escaped_in_messages() {
     let name = OsStr::from_bytes(b"a\n\x1b[31m\xff");
     let graft = Graft {
         source: sources.path().join(name).into(),
-        target: vec![name.to_owned()],
+        target: Target {
+            names: vec![name.to_owned()],
+            below: false,
+        },
         mode: None,
         owner: None,
     };
     let mut tree = Tree::new(Metadata::new(0o755));
-    let error = graft::contents(
-        &mut tree,
-        &[graft],
-        Path::new("/nix/store"),
-        Timestamp::STORE,
-    );
-    let error = format!("{:#}", error.unwrap_err());
+    let contents = [graft];
+    let store = Path::new("/nix/store");
+    let error = graft::contents(&mut tree, &contents, store, Timestamp::STORE).unwrap_err();
+    let error = format!("{error:#}");
     assert!(
         error.contains("/a\\n\\u{1b}[31m\\xff -> /a\\n\\u{1b}[31m\\xff: "),
         "{error}"

@@ -1,4 +1,5 @@
-//! What memory the whole program takes for many files: at most 64 MiB and 300 bytes for each.
+//! What memory the whole program takes for many files: at most 64 MiB, and for each 300 bytes and
+//! its name.
 //!
 //! `MEMORY_FILES` is the number of files of a test (100,000).
 #![allow(
@@ -28,9 +29,13 @@ const MIB: u64 = 1 << 20;
 static ATTRIBUTES: LazyLock<Attributes> =
     LazyLock::new(|| Attributes::of(r#"onlyNixStore = true; partitionTableType = "none";"#));
 
-/// The most bytes for an image of `files` files.
-fn bound(files: u64) -> u64 {
-    64 * MIB + 300 * files
+/// An image of a system.
+static INSTALLED: LazyLock<Attributes> =
+    LazyLock::new(|| Attributes::of(r#"copyChannel = false; partitionTableType = "none";"#));
+
+/// The most bytes for an image of `files` files, whose names have `name` bytes.
+fn bound(files: u64, name: u64) -> u64 {
+    64 * MIB + (300 + name) * files
 }
 
 /// Runs `$MEASURED` and prints the largest resident memory it had, in KiB. A process of its own, as
@@ -83,7 +88,28 @@ fn peak_of(fill: impl FnOnce(&Path) -> u64) -> (u64, u64) {
     info["path"] = path.to_str().unwrap().into();
     info["references"] = serde_json::json!([]);
     json["closure"] = serde_json::json!([info]);
-    let attributes = directory.path().join("attrs.json");
+    (peak_with(directory.path(), &json, &out), files)
+}
+
+/// The peak of the program that makes an image of `contents`, with as many inodes as `fill` says it
+/// made in the directory that `pattern` is below.
+fn peak_of_contents(pattern: &str, fill: impl FnOnce(&Path) -> u64) -> (u64, u64) {
+    let directory = place();
+    let source = directory.path().join("source");
+    fs::create_dir(&source).unwrap();
+    let files = fill(&source);
+    let job = INSTALLED.job();
+    let mut json = job.json.clone();
+    let source = source.join(pattern);
+    json["image"]["contents"] = serde_json::json!([{ "source": source, "target": "/srv" }]);
+    let peak = peak_with(directory.path(), &json, &job.out);
+    fs::remove_dir_all(&job.out).unwrap();
+    (peak, files)
+}
+
+/// The peak of the program with the attributes `json`, in bytes. The image, in `out`, is sound.
+fn peak_with(directory: &Path, json: &serde_json::Value, out: &Path) -> u64 {
+    let attributes = directory.join("attrs.json");
     fs::write(&attributes, json.to_string()).unwrap();
 
     let mut helper = Command::new(std::env::current_exe().unwrap());
@@ -91,7 +117,7 @@ fn peak_of(fill: impl FnOnce(&Path) -> u64) -> (u64, u64) {
         .args(["--exact", "measures_a_program", "--ignored", "--nocapture"])
         .env("MEASURED", common::nix::PROGRAM)
         .env("NIX_ATTRS_JSON_FILE", &attributes)
-        .env("TMPDIR", directory.path());
+        .env("TMPDIR", directory);
     let output = run(&mut helper);
     let said = said(&output);
     assert!(output.status.success(), "{said}");
@@ -99,15 +125,13 @@ fn peak_of(fill: impl FnOnce(&Path) -> u64) -> (u64, u64) {
         .lines()
         .find_map(|line| line.split_once("peak=")?.1.strip_suffix(" KiB"))
         .unwrap_or_else(|| panic!("no peak in: {said}"));
-    let image = out.join("nixos.img");
-    oracles::check_ext4(&image, 0);
-    (peak.parse::<u64>().unwrap() << 10, files)
+    oracles::check_ext4(&out.join("nixos.img"), 0);
+    peak.parse::<u64>().unwrap() << 10
 }
 
-/// Asserts the bound for what `fill` makes; returns the peak in bytes.
-fn stays_below_the_bound(fill: impl FnOnce(&Path) -> u64) -> u64 {
-    let (peak, files) = peak_of(fill);
-    let bound = bound(files);
+/// Asserts the bound for a peak with `files` files whose names have `name` bytes; returns the peak.
+fn stays_below_the_bound((peak, files): (u64, u64), name: u64) -> u64 {
+    let bound = bound(files, name);
     assert!(
         peak <= bound,
         "a peak of {peak} bytes for {files} files; the bound is {bound}"
@@ -139,13 +163,22 @@ fn in_directories(path: &Path, count: u64, make: impl Fn(PathBuf)) -> u64 {
     count + count.div_ceil(1000)
 }
 
+/// Makes `count` files in `path`, whose names have `length` bytes, 15 at least.
+fn in_one_directory(path: &Path, count: u64, length: usize) -> u64 {
+    for number in 0..count {
+        let name = format!("{number:07}");
+        File::create(path.join(format!("{name:n>length$}"))).unwrap();
+    }
+    count
+}
+
 #[test]
 fn small_files_in_directories() {
-    let peak = stays_below_the_bound(|path| {
-        in_directories(path, count(), |path| fs::write(path, b"small").unwrap())
-    });
-    // Most of the 64 MiB are for machines with many processors, names and targets that are long:
-    // what every file takes shows without them.
+    let peak =
+        peak_of(|path| in_directories(path, count(), |path| fs::write(path, b"small").unwrap()));
+    let peak = stays_below_the_bound(peak, 15);
+    // Most of the 64 MiB are for machines with many processors and targets that are long: what every
+    // file takes shows without them.
     let usual = 16 * MIB + 300 * (count() + count().div_ceil(1000));
     assert!(peak <= usual, "{peak} bytes, more than {usual}");
 }
@@ -153,27 +186,42 @@ fn small_files_in_directories() {
 #[test]
 fn links_with_targets_that_need_a_block() {
     let target = format!("/nix/store/{}", "t".repeat(80));
-    stays_below_the_bound(|path| {
-        in_directories(path, count(), |path| symlink(&target, path).unwrap())
-    });
+    let peak =
+        peak_of(|path| in_directories(path, count(), |path| symlink(&target, path).unwrap()));
+    stays_below_the_bound(peak, 15);
 }
 
 #[test]
 fn one_directory() {
-    stays_below_the_bound(|path| {
-        for number in 0..count() {
-            File::create(path.join(format!("name-{number}.txt"))).unwrap();
-        }
-        count()
-    });
+    let peak = peak_of(|path| in_one_directory(path, count(), 15));
+    stays_below_the_bound(peak, 15);
 }
 
 #[test]
 fn names_of_255_bytes() {
-    stays_below_the_bound(|path| {
+    let peak = peak_of(|path| {
         in_directories(path, count(), |path| {
             let name = path.file_name().unwrap().to_str().unwrap();
             File::create(path.with_file_name(format!("{name:x>255}"))).unwrap();
         })
     });
+    stays_below_the_bound(peak, 255);
+}
+
+#[test]
+fn names_of_255_bytes_in_one_directory() {
+    let peak = peak_of(|path| in_one_directory(path, count(), 255));
+    stays_below_the_bound(peak, 255);
+}
+
+#[test]
+fn a_directory_in_contents() {
+    let peak = peak_of_contents("", |path| in_one_directory(path, count(), 15));
+    stays_below_the_bound(peak, 15);
+}
+
+#[test]
+fn a_pattern_with_many_matches_in_contents() {
+    let peak = peak_of_contents("*", |path| in_one_directory(path, count(), 15));
+    stays_below_the_bound(peak, 15);
 }

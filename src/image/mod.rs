@@ -10,6 +10,7 @@ mod source;
 mod target;
 #[cfg(test)]
 mod tests;
+mod way;
 mod worker;
 mod write;
 

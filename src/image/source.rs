@@ -3,18 +3,19 @@
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow, ensure};
-use nix::fcntl::{AT_FDCWD, OFlag, openat};
+use nix::fcntl::{OFlag, openat};
 use nix::sys::stat::Mode;
 
 use super::copy::read;
+use super::way;
 use crate::escape;
 use crate::fs::DataExtent;
-use crate::tree::{Kind, Source, SourceDirectory, SourceFile, Tree};
+use crate::tree::{Kind, Source, SourceDirectory, SourceFile, Tree, Watch};
 
 /// A pipe in the place of a file must not make us wait, nor a symbolic link lead us away.
 const FLAGS: OFlag = OFlag::O_NOFOLLOW.union(OFlag::O_NONBLOCK);
@@ -61,7 +62,7 @@ impl Opener {
     /// Opens the file that `extent` is a part of.
     ///
     /// # Errors
-    /// If it can't be opened, or is not as long as it was when it was listed.
+    /// If it can't be opened, or is not what it was when it was listed.
     pub fn open<'a>(&mut self, tree: &'a Tree, extent: &DataExtent) -> Result<Opened<'a>> {
         let inode = tree.inodes().get(extent.inode.index());
         let Some(Kind::File(content)) = inode.map(|inode| &inode.kind) else {
@@ -79,27 +80,20 @@ impl Opener {
         })
     }
 
-    fn open_in_directory(&mut self, source: &SourceFile) -> io::Result<File> {
+    fn open_in_directory(&mut self, source: &SourceFile) -> Result<File> {
         let directory = match self.last.take() {
             Some(last) if Arc::ptr_eq(&last.0, source.directory()) => last,
             _ => (
                 source.directory().clone(),
-                open_directory(source.directory().path())?,
+                way::open(source.directory().way())?,
             ),
         };
         let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC | FLAGS;
-        let file = openat(directory.1.as_fd(), source.name(), flags, Mode::empty())?;
+        let file = openat(directory.1.as_fd(), source.name(), flags, Mode::empty())
+            .map_err(io::Error::from)?;
         self.last = Some(directory);
         Ok(file.into())
     }
-}
-
-fn open_directory(path: &Path) -> io::Result<OwnedFd> {
-    // That of a name alone.
-    let here = path.as_os_str().is_empty();
-    let path = if here { Path::new(".") } else { path };
-    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-    Ok(openat(AT_FDCWD, path, flags, Mode::empty())?)
 }
 
 fn check_length(file: &File, source: &SourceFile, size: u64) -> Result<()> {
@@ -107,6 +101,27 @@ fn check_length(file: &File, source: &SourceFile, size: u64) -> Result<()> {
     ensure!(
         length == size,
         "{} has {length} bytes and had {size} when it was listed: it was changed during the build",
+        escape::path(&source.path())
+    );
+    Ok(())
+}
+
+/// Checks that nobody has changed the file since it was listed, as far as its time tells.
+pub fn check_time(file: &File, source: &SourceFile) -> Result<()> {
+    let watch = source.directory().watch();
+    if watch == Watch::Length {
+        return Ok(());
+    }
+    let metadata = file
+        .metadata()
+        .with_context(|| format!("reading the time of {}", escape::path(&source.path())))?;
+    let time = watch.time(
+        (metadata.mtime(), metadata.mtime_nsec()),
+        (metadata.ctime(), metadata.ctime_nsec()),
+    );
+    ensure!(
+        time == source.time(),
+        "{} was changed during the build; build again when nothing writes to it",
         escape::path(&source.path())
     );
     Ok(())
@@ -124,7 +139,7 @@ impl Opened<'_> {
     /// Fills `buffer` with the bytes from `offset` on.
     ///
     /// # Errors
-    /// If reading fails, or there are not as many.
+    /// If reading fails, there are not as many, or the file has changed since it was listed.
     pub fn read(&self, buffer: &mut [u8], offset: u64) -> Result<()> {
         match self {
             Opened::Bytes(bytes) => {
@@ -132,6 +147,7 @@ impl Opened<'_> {
             }
             Opened::File(file, source) => {
                 read(file, || source.path(), buffer, offset)?;
+                check_time(file, source)?;
             }
         }
         Ok(())

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 use super::batch::BLOCK;
 use super::copy::{InKernel, Range, data_ranges, read};
 use super::queue::{Buffer, Queue};
-use super::source::{Opened, Opener, open, slice};
+use super::source::{Opened, Opener, check_time, open, slice};
 use super::target::Target;
 use crate::escape;
 use crate::fs::DataExtent;
@@ -96,7 +96,10 @@ impl<'a> Worker<'a> {
                 self.gather(slice(bytes, range.from, length)?, range.to)?;
                 self.flush()?;
             }
-            Opened::File(input, source) => self.copy(&input, || source.path(), range)?,
+            Opened::File(input, source) => {
+                self.copy(&input, || source.path(), range)?;
+                check_time(&input, source)?;
+            }
         }
         self.target.add_progress(range.length);
         Ok(())

@@ -1,19 +1,15 @@
 //! The argument `contents`.
 
 use std::collections::HashMap;
-use std::ffi::OsString;
-use std::os::unix::ffi::OsStrExt as _;
+use std::ffi::{OsStr, OsString};
 
 use serde_json::Value;
 
 use super::attributes::{Attributes, MAX_PATH, bounded, number, quoted, shown};
 use super::problems::Problems;
-use super::{Graft, Ids, Names, Owner};
+use super::{Graft, Ids, Names, Owner, Target};
 use crate::escape;
 use crate::tree::Chmod;
-
-/// The longest file name of ext4 in bytes.
-const MAX_NAME: usize = 255;
 
 /// The longest argument of a program in bytes (Linux, `MAX_ARG_STRLEN` without the NUL), such as
 /// rsync's `--chmod=`.
@@ -38,8 +34,9 @@ pub(super) fn contents(image: &Attributes<'_>, problems: &mut Problems) -> Optio
 }
 
 fn graft(entry: &Attributes<'_>, problems: &mut Problems) -> Option<Graft> {
-    let source = entry.path("source", problems);
-    let target = target(entry, problems);
+    let source = entry.path("source", problems).map(OsString::from);
+    let is_pattern = source.as_deref().is_some_and(is_pattern);
+    let target = target(entry, is_pattern, problems);
     let mode = mode(entry, problems);
     let owner = owner(entry, problems);
     for (key, _) in entry.iter() {
@@ -51,43 +48,22 @@ fn graft(entry: &Attributes<'_>, problems: &mut Problems) -> Option<Graft> {
         }
     }
     Some(Graft {
-        source: source?.into_os_string(),
+        source: source?,
         target: target?,
         mode,
         owner,
     })
 }
 
-/// The names of a target below the root. A leading slash means nothing, as in nixpkgs.
-fn target(entry: &Attributes<'_>, problems: &mut Problems) -> Option<Vec<OsString>> {
+fn target(entry: &Attributes<'_>, of_pattern: bool, problems: &mut Problems) -> Option<Target> {
     let at = entry.at("target");
     let text = bounded(&at, entry.required("target", problems)?, MAX_PATH, problems)?;
-    let mut names = Vec::new();
-    for name in text.split('/').filter(|name| !matches!(*name, "" | ".")) {
-        if name == ".." {
-            problems.add(
-                entry.at("target"),
-                format!(
-                    "{} has \"..\" in it; write the path without it",
-                    quoted(text)
-                ),
-            );
-            return None;
-        }
-        if name.len() > MAX_NAME {
-            problems.add(
-                entry.at("target"),
-                format!(
-                    "the name {} has {} bytes; ext4 takes at most {MAX_NAME}",
-                    quoted(name),
-                    name.len()
-                ),
-            );
-            return None;
-        }
-        names.push(OsString::from(name));
-    }
-    Some(names)
+    problems.check(&at, Target::parse(text, of_pattern))
+}
+
+/// Whether nixpkgs takes `source` for a shell pattern.
+fn is_pattern(source: &OsStr) -> bool {
+    source.as_encoded_bytes().contains(&b'*')
 }
 
 fn mode(entry: &Attributes<'_>, problems: &mut Problems) -> Option<Chmod> {
@@ -175,32 +151,35 @@ fn account(at: &str, value: &Value, problems: &mut Problems) -> Option<Account> 
     None
 }
 
-/// Notes each entry whose target an earlier one has made. A pattern may add to it.
+/// Notes every target that an earlier entry has made. A pattern may add to one.
 fn refuse_duplicates(image: &Attributes<'_>, grafts: &[Option<Graft>], problems: &mut Problems) {
     let contents = image.at("contents");
     let mut made: HashMap<&[OsString], usize> = HashMap::new();
     for (index, graft) in grafts.iter().enumerate() {
         let Some(graft) = graft else { continue };
-        let earlier = *made.entry(&graft.target).or_insert(index);
-        if graft.source.as_bytes().contains(&b'*') {
+        let earlier = *made.entry(&graft.target.names).or_insert(index);
+        if is_pattern(&graft.source) {
             continue;
         }
-        let reason = if earlier < index {
-            format!("{contents}[{earlier}] has made it already; change one of them")
-        } else if graft.target.is_empty() {
-            "the root is there already; write source = \"…/*\" to copy into it".to_owned()
-        } else {
-            continue;
+        let target = graft.target.shown_name();
+        let reason = match earlier < index {
+            true if graft.target.below => format!(
+                "{contents}[{earlier}] has made it already; name the file in the target, as in \
+                 {target}/NAME"
+            ),
+            true => {
+                format!("{contents}[{earlier}] has made it already; change one of them")
+            }
+            false if graft.target.names.is_empty() => {
+                "the root is there already; write source = \"…/*\" to copy into it".to_owned()
+            }
+            false => continue,
         };
-        let names = graft.target.iter().map(|name| name.to_string_lossy());
-        let target = names.fold(String::new(), |path, name| format!("{path}/{name}"));
-        let target = if target.is_empty() { "/" } else { &target };
         problems.add(
             format!("{contents}[{index}].target"),
             format!(
-                "duplicate entry {} -> {}: {reason}",
-                escape::short(target.as_bytes()),
-                escape::short(graft.source.as_bytes())
+                "duplicate entry {target} -> {}: {reason}",
+                escape::short(graft.source.as_encoded_bytes())
             ),
         );
     }

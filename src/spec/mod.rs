@@ -14,6 +14,7 @@ mod parse;
 mod problems;
 mod size;
 mod store_path;
+mod target;
 mod tools;
 
 #[cfg(test)]
@@ -24,6 +25,7 @@ pub use find::read;
 pub use parse::parse;
 pub use problems::{Problem, Problems};
 pub use store_path::{StorePath, StorePathError};
+pub use target::Target;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -190,8 +192,8 @@ pub struct Installation {
 pub struct Graft {
     /// A path, or a shell pattern where it has a `*` in it.
     pub source: OsString,
-    /// Where it goes: names below the root, without `.`, `..` or empty ones. Empty: the root.
-    pub target: Vec<OsString>,
+    /// Where it goes.
+    pub target: Target,
     /// rsync's `--chmod`, checked.
     pub mode: Option<crate::tree::Chmod>,
     /// Who owns it and everything below it; `None`: root.

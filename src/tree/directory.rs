@@ -66,6 +66,28 @@ impl Directory {
         }
     }
 
+    /// Adds `entries`, which are in the order of their names, none of which is here. All at once:
+    /// one by one, each would move those behind it.
+    pub(super) fn extend(&mut self, entries: Vec<(&[u8], InodeId)>) -> Result<(), InsertError> {
+        self.entries.reserve(entries.len());
+        for (name, id) in entries {
+            let name = self.names.add(name).ok_or(InsertError::TooManyNames)?;
+            self.entries.push((name, id));
+        }
+        let names = &self.names;
+        // This sort finds the two parts that are in order.
+        self.entries
+            .sort_by(|&(a, _), &(b, _)| names.get(a).cmp(names.get(b)));
+        Ok(())
+    }
+
+    /// Has `name`, which is here, stand for another inode.
+    pub(super) fn replace(&mut self, name: &[u8], id: InodeId) {
+        if let Ok(at) = self.position(name) {
+            self.entries[at].1 = id;
+        }
+    }
+
     pub(super) fn remove(&mut self, name: &[u8]) -> Option<InodeId> {
         let at = self.position(name).ok()?;
         Some(self.entries.remove(at).1)

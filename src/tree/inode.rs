@@ -1,13 +1,8 @@
 //! What one inode is: metadata, kind, and for a file the place of its bytes.
 
-use std::ffi::OsStr;
 use std::ops::{Deref, DerefMut};
-use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use super::names::{Name, Names};
-use super::{Directory, Flags};
+use super::{Directory, Flags, Source};
 
 /// Seconds and nanoseconds since 1970-01-01 UTC; `nanoseconds` is below 10^9.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -174,7 +169,8 @@ pub struct Content {
     /// Where to read from.
     pub source: Source,
     /// The parts that are not holes, in order, apart, within `size`; `None` where there is no hole.
-    pub data: Option<Box<[DataRange]>>,
+    #[allow(clippy::box_collection, reason = "8 bytes where a slice's box has 16")]
+    pub data: Option<Box<Vec<DataRange>>>,
 }
 
 /// A part of a file, in bytes.
@@ -184,74 +180,6 @@ pub struct DataRange {
     pub offset: u64,
     /// Number of bytes, never 0.
     pub length: u64,
-}
-
-/// Where bytes come from.
-#[derive(Debug, Clone)]
-pub enum Source {
-    /// A file on this machine.
-    File(SourceFile),
-    /// Bytes in memory.
-    Bytes(Arc<[u8]>),
-}
-
-/// The path of a file: its directory, shared by all files of it, and its name.
-#[derive(Debug, Clone)]
-pub struct SourceFile {
-    directory: Arc<SourceDirectory>,
-    name: Name,
-}
-
-/// A directory on this machine and names in it.
-#[derive(Debug)]
-pub struct SourceDirectory {
-    path: Arc<Path>,
-    names: Names,
-}
-
-impl SourceDirectory {
-    /// Its path.
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
-    /// The directory `path`, in which `names` are.
-    pub(super) fn new(path: Arc<Path>, names: Names) -> Arc<SourceDirectory> {
-        Arc::new(SourceDirectory { path, names })
-    }
-
-    /// A file in it.
-    pub(super) fn file(self: &Arc<Self>, name: Name) -> SourceFile {
-        SourceFile {
-            directory: self.clone(),
-            name,
-        }
-    }
-}
-
-impl SourceFile {
-    /// The file `name` in `directory`.
-    pub fn new(directory: Arc<Path>, name: &OsStr) -> SourceFile {
-        let mut names = Names::default();
-        // No file system has a name of 4 GiB; without one, the file is found to be a directory.
-        let name = names.add(name.as_bytes()).unwrap_or_default();
-        SourceDirectory::new(directory, names).file(name)
-    }
-
-    /// The directory it is in; files found together share one.
-    pub fn directory(&self) -> &Arc<SourceDirectory> {
-        &self.directory
-    }
-
-    /// Its name in the directory.
-    pub fn name(&self) -> &OsStr {
-        OsStr::from_bytes(self.directory.names.get(self.name))
-    }
-
-    /// The whole path.
-    pub fn path(&self) -> PathBuf {
-        self.directory.path.join(self.name())
-    }
 }
 
 impl Content {

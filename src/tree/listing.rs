@@ -106,7 +106,7 @@ mod tests {
                 .unwrap()
         };
         let mut sparse = Content::bytes(vec![0; 5000]);
-        sparse.data = Some(Box::new([DataRange {
+        sparse.data = Some(Box::new(vec![DataRange {
             offset: 4096,
             length: 904,
         }]));

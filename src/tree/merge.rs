@@ -1,10 +1,10 @@
-//! Putting one [`Tree`] into another where both may have the same names.
+//! Putting the entries of one directory of a [`Tree`] into another one that may have the same names.
 
 use std::mem;
 
 use anyhow::{Context, Result, bail};
 
-use super::{Directory, Inode, InodeId, Kind, Tree};
+use super::{Directory, InodeId, Kind, Tree};
 use crate::escape;
 
 /// What happens where both trees have a name.
@@ -13,8 +13,7 @@ pub enum Rule {
     /// As `rsync -a` does: directories are merged and get the newcomer's metadata, everything else
     /// is replaced. A directory that has entries is not replaced by something else.
     Rsync,
-    /// As if `nixos-install` had run in a directory where the other tree's files were already; see
-    /// [`installed`].
+    /// As if `nixos-install` had run where the other files were already; see [`installed`].
     Install,
 }
 
@@ -30,102 +29,74 @@ pub enum Rule {
 /// # Errors
 /// With the path that is a directory in one tree only.
 pub fn installed(into: &mut Tree, from: Tree) -> Result<()> {
-    Transplant::new(from)
-        .merge(
-            into,
-            InodeId::ROOT,
-            (InodeId::ROOT, Vec::new()),
-            Rule::Install,
-        )
-        .context("putting what nixos-install made into the image")
-}
-
-/// A tree whose parts move into another one.
-pub struct Transplant {
-    from: Tree,
-    /// Where the inodes are now that have moved; more names of them may come.
-    moved: Vec<Option<InodeId>>,
+    let put = |into: &mut Tree| {
+        let root = into.adopt(from)?;
+        merge(into, root, (InodeId::ROOT, Vec::new()), Rule::Install)
+    };
+    put(into).context("putting what nixos-install made into the image")
 }
 
 /// A directory and its path, without a leading slash, for messages.
-type Place = (InodeId, Vec<u8>);
+pub type Place = (InodeId, Vec<u8>);
 
-impl Transplant {
-    /// Nothing has moved yet.
-    pub fn new(from: Tree) -> Transplant {
-        let moved = vec![None; from.inodes.len()];
-        Transplant { from, moved }
-    }
-
-    /// The tree with what is left in it.
-    pub fn remaining(&self) -> &Tree {
-        &self.from
-    }
-
-    /// Moves everything in the directory `source` into the directory `target` of `into`.
-    pub fn merge(
-        &mut self,
-        into: &mut Tree,
-        source: InodeId,
-        target: Place,
-        rule: Rule,
-    ) -> Result<()> {
-        let mut pairs = vec![(source, target)];
-        while let Some((source, (target, path))) = pairs.pop() {
-            let entries = match &mut self.from.inode_mut(source).kind {
-                Kind::Directory(entries) => mem::take(entries),
-                _ => Directory::default(),
+/// Moves everything in the directory `source` into the directory `target`, which is not below it.
+///
+/// # Errors
+/// What `rule` does not allow, with the path.
+pub fn merge(tree: &mut Tree, source: InodeId, target: Place, rule: Rule) -> Result<()> {
+    let mut pairs = vec![(source, target)];
+    while let Some((source, (target, path))) = pairs.pop() {
+        let (Kind::Directory(entries), Kind::Directory(present)) = (
+            mem::replace(&mut tree.inode_mut(source).kind, empty()),
+            &mut tree.inode_mut(target).kind,
+        ) else {
+            bail!("/{} is not a directory", escape::bytes(&path));
+        };
+        if present.is_empty() {
+            *present = entries;
+            continue;
+        }
+        let mut fresh = Vec::new();
+        for (name, id) in entries.iter() {
+            let Some(existing) = tree.lookup(target, name) else {
+                fresh.push((name, id));
+                continue;
             };
-            for (name, id) in entries.iter() {
-                let mut path = path.clone();
-                if !path.is_empty() {
-                    path.push(b'/');
+            let mut path = path.clone();
+            if !path.is_empty() {
+                path.push(b'/');
+            }
+            path.extend_from_slice(name);
+            match decide(tree, existing, id, rule, &path)? {
+                Decision::Keep => {}
+                Decision::Descend => {
+                    let metadata = tree.inode(id).metadata.clone();
+                    let present = &mut tree.inode_mut(existing).metadata;
+                    if rule == Rule::Rsync {
+                        *present = metadata;
+                    } else if metadata.mode != 0o755 {
+                        present.mode = metadata.mode;
+                    }
+                    pairs.push((id, (existing, path)));
                 }
-                path.extend_from_slice(name);
-                if let Some(existing) = into.lookup(target, name) {
-                    let newcomer = self.from.inode(id);
-                    match decide(into, existing, newcomer, rule, &path)? {
-                        Decision::Keep => continue,
-                        Decision::Descend => {
-                            if rule == Rule::Rsync {
-                                let metadata = newcomer.metadata.clone();
-                                into.inode_mut(existing).metadata = metadata;
-                            } else if newcomer.metadata.mode != 0o755 {
-                                into.inode_mut(existing).metadata.mode = newcomer.metadata.mode;
-                            }
-                            pairs.push((id, (existing, path)));
-                            continue;
-                        }
-                        Decision::Replace => into.unlink(target, name),
-                    };
-                }
-                let new = self.take(into, id)?;
-                into.link(target, name, new)
-                    .with_context(|| format!("adding /{}", escape::bytes(&path)))?;
-                if self.from.directory(id).is_some() {
-                    pairs.push((id, (new, path)));
+                Decision::Replace => {
+                    if let Kind::Directory(present) = &mut tree.inode_mut(target).kind {
+                        present.replace(name, id);
+                    }
                 }
             }
         }
-        Ok(())
-    }
-
-    /// The inode of `into` that `id` is now; directories come without their entries.
-    fn take(&mut self, into: &mut Tree, id: InodeId) -> Result<InodeId> {
-        if let Some(new) = self.moved[id.index()] {
-            return Ok(new);
+        if let Kind::Directory(present) = &mut tree.inode_mut(target).kind {
+            present
+                .extend(fresh)
+                .with_context(|| format!("adding to /{}", escape::bytes(&path)))?;
         }
-        let inode = self.from.inode_mut(id);
-        let kind = match &mut inode.kind {
-            Kind::Directory(_) => Kind::Directory(Directory::default()),
-            // Any kind would do for what is never looked at again.
-            other => mem::replace(other, Kind::Fifo),
-        };
-        let metadata = inode.metadata.clone();
-        let new = into.push(Inode { metadata, kind })?;
-        self.moved[id.index()] = Some(new);
-        Ok(new)
     }
+    Ok(())
+}
+
+fn empty() -> Kind {
+    Kind::Directory(Directory::default())
 }
 
 enum Decision {
@@ -138,14 +109,14 @@ enum Decision {
 }
 
 fn decide(
-    into: &Tree,
+    tree: &Tree,
     existing: InodeId,
-    newcomer: &Inode,
+    newcomer: InodeId,
     rule: Rule,
     path: &[u8],
 ) -> Result<Decision> {
-    let old = &into.inode(existing).kind;
-    let new = &newcomer.kind;
+    let old = &tree.inode(existing).kind;
+    let new = &tree.inode(newcomer).kind;
     match (rule, old, new) {
         (_, Kind::Directory(_), Kind::Directory(_)) => Ok(Decision::Descend),
         (Rule::Rsync, Kind::Directory(entries), _) if !entries.is_empty() => bail!(
@@ -182,7 +153,7 @@ fn name(kind: &Kind) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::super::listing::listing;
-    use super::super::{Content, Metadata, Timestamp};
+    use super::super::{Content, Inode, Metadata, Timestamp};
     use super::*;
 
     /// A tree of (path, mode, kind), parents first.

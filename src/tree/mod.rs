@@ -13,14 +13,13 @@ pub mod merge;
 mod names;
 pub mod place;
 pub mod scan;
+mod source;
 
 pub use chmod::Chmod;
 pub use directory::Directory;
 pub use flags::Flags;
-pub use inode::{
-    Content, DataRange, Device, Inode, Kind, Metadata, Source, SourceDirectory, SourceFile,
-    Timestamp, Xattr, Xattrs,
-};
+pub use inode::{Content, DataRange, Device, Inode, Kind, Metadata, Timestamp, Xattr, Xattrs};
+pub use source::{Source, SourceDirectory, SourceFile, Watch, Way};
 
 /// The number of an inode within its [`Tree`]; it says nothing about numbers on disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -114,6 +113,24 @@ impl Tree {
         Ok(id)
     }
 
+    /// Adds all inodes of `from`, without a name in this tree, and returns what was its root.
+    ///
+    /// # Errors
+    /// [`InsertError::Full`]; the tree is unchanged then.
+    fn adopt(&mut self, from: Tree) -> Result<InodeId, InsertError> {
+        let root = self.next_id()?;
+        let end = self.inodes.len().checked_add(from.inodes.len());
+        end.and_then(|end| u32::try_from(end).ok())
+            .ok_or(InsertError::Full)?;
+        self.inodes.extend(from.inodes.into_iter().map(|mut inode| {
+            if let Kind::Directory(entries) = &mut inode.kind {
+                entries.renumber(|id| InodeId(id.0 + root.0));
+            }
+            inode
+        }));
+        Ok(root)
+    }
+
     /// Adds an inode that has no name yet.
     fn push(&mut self, inode: Inode) -> Result<InodeId, InsertError> {
         let id = self.next_id()?;
@@ -165,10 +182,15 @@ impl Tree {
     /// Every entry below the root, parents before children, the entries of a directory sorted by
     /// the bytes of their names. A hard link is visited once for each of its names. `visit` gets
     /// the path relative to the root, without a leading `/`, and the inode.
-    pub fn walk(&self, mut visit: impl FnMut(&[u8], InodeId)) {
+    pub fn walk(&self, visit: impl FnMut(&[u8], InodeId)) {
+        self.walk_below(InodeId::ROOT, visit);
+    }
+
+    /// As [`Tree::walk`], of what is below `top`, whose paths are relative to that.
+    pub fn walk_below(&self, top: InodeId, mut visit: impl FnMut(&[u8], InodeId)) {
         let mut path = Vec::new();
         // A stack and not recursion: a hostile tree may be deeper than the thread's stack.
-        let mut stack = vec![(0usize, InodeId::ROOT, 0usize)];
+        let mut stack = vec![(0usize, top, 0usize)];
         while let Some((length, id, next)) = stack.pop() {
             let Some((name, child)) = self.directory(id).and_then(|d| d.nth(next)) else {
                 continue;

@@ -1,7 +1,11 @@
 //! Names behind each other in one piece of memory: a million small allocations take more room than
 //! the names themselves.
 
+use std::mem;
 use std::sync::Arc;
+
+/// How many bytes of names are copied rather than moved, at most.
+const COPIED: usize = 64 << 10;
 
 /// The bytes of some names; a clone shares them.
 #[derive(Debug, Clone, Default)]
@@ -33,10 +37,18 @@ impl Name {
 }
 
 impl Names {
-    /// The names in `bytes`, whose places are kept.
-    pub fn new(bytes: &[u8]) -> Names {
+    /// The names in `bytes`, whose places are kept. Leaves `bytes` empty, for further names.
+    pub fn take(bytes: &mut Vec<u8>) -> Names {
+        // Few names are copied, so that their room can be used again. Many are not, lest they be
+        // there twice.
+        let mut names = match bytes.len() > COPIED {
+            true => mem::take(bytes),
+            false => bytes.clone(),
+        };
+        bytes.clear();
+        names.shrink_to_fit();
         Names {
-            bytes: Arc::new(bytes.to_vec()),
+            bytes: Arc::new(names),
         }
     }
 

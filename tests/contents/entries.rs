@@ -1,10 +1,10 @@
 //! Entries of `contents` staged as nixpkgs' builder does it, and grafted by us.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::path::Path;
 use std::process::Command;
 
-use make_disk_image::spec::{Graft, Ids, Owner};
+use make_disk_image::spec::{Graft, Ids, Owner, Target};
 use make_disk_image::tree::{Chmod, Metadata, Timestamp, Tree, graft};
 
 use super::listing;
@@ -22,7 +22,6 @@ if [[ "$source" =~ '*' ]]; then
   mkdir -p "$root/$target"
   for name in $source; do rsync "${flags[@]}" -- "$name" "$root/$target/"; done
 else
-  target=${target%/}
   mkdir -p "$root/$(dirname "$target")"
   if [ -e "$root/$target" ]; then echo "duplicate entry $target -> $source" >&2; exit 1; fi
   if [ -d "$source" ]; then source=$source/; fi
@@ -63,31 +62,28 @@ pub fn shell(directory: &Path, script: &str, arguments: &[&OsStr]) -> Result<(),
     }
 }
 
-fn grafts(sources: &Path, entries: &[Entry]) -> Vec<Graft> {
-    let graft = |(source, target, mode, owner): &Entry| Graft {
-        source: format!("{}/{source}", sources.display()).into(),
-        target: target
-            .split('/')
-            .filter(|name| !name.is_empty())
-            .map(OsString::from)
-            .collect(),
-        mode: (!mode.is_empty()).then(|| Chmod::parse(mode).unwrap()),
-        owner: owner.map(|(uid, gid)| Owner::Ids(Ids { uid, gid })),
+fn grafts(sources: &Path, entries: &[Entry]) -> anyhow::Result<Vec<Graft>> {
+    let graft = |(source, target, mode, owner): &Entry| {
+        Ok(Graft {
+            source: format!("{}/{source}", sources.display()).into(),
+            target: Target::parse(target, source.contains('*')).map_err(anyhow::Error::msg)?,
+            mode: (!mode.is_empty()).then(|| Chmod::parse(mode).unwrap()),
+            owner: owner.map(|(uid, gid)| Owner::Ids(Ids { uid, gid })),
+        })
     };
     entries.iter().map(graft).collect()
 }
 
 pub fn grafted(sources: &Path, entries: &[Entry]) -> anyhow::Result<Tree> {
-    let grafts = grafts(sources, entries);
     let mut tree = Tree::new(Metadata::new(0o755));
-    graft::contents(
-        &mut tree,
-        &grafts,
-        Path::new("/nix/store"),
-        Timestamp::STORE,
-    )?;
-    graft::owners(&mut tree, &grafts, &[])?;
+    graft_into(&mut tree, sources, entries)?;
     Ok(tree)
+}
+
+pub fn graft_into(tree: &mut Tree, sources: &Path, entries: &[Entry]) -> anyhow::Result<()> {
+    let grafts = grafts(sources, entries)?;
+    graft::contents(tree, &grafts, Path::new("/nix/store"), Timestamp::STORE)?;
+    graft::owners(tree, &grafts, &[])
 }
 
 /// Line by line. A directory that was made or changed just now has our fixed time, or the one of

@@ -24,11 +24,11 @@ fn make_and_compare(tree: Tree) {
 }
 
 /// A file of `size` bytes that nobody reads.
-fn long_file(size: u64, data: Option<Box<[DataRange]>>) -> Kind {
+fn long_file(size: u64, data: Option<Vec<DataRange>>) -> Kind {
     Kind::File(Content {
         size,
         source: Source::Bytes(Arc::from(&b""[..])),
-        data,
+        data: data.map(Box::new),
     })
 }
 
@@ -243,7 +243,7 @@ fn devices_owners_and_modes_to_their_limits() {
 }
 
 /// Files of `sizes` bytes, of which the first and the last bytes are written and read back.
-fn long_files(sizes: &[u64], data: impl Fn(u64) -> Option<Box<[DataRange]>>) {
+fn long_files(sizes: &[u64], data: impl Fn(u64) -> Option<Vec<DataRange>>) {
     let directory = scratch();
     let mut tree = empty_tree();
     let mut known = Vec::new();

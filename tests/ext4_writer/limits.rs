@@ -30,7 +30,7 @@ fn content(size: u64, data: &[(u64, u64)]) -> Kind {
     Kind::File(Content {
         size,
         source: Source::Bytes(Arc::from(&b""[..])),
-        data: Some(ranges.collect()),
+        data: Some(Box::new(ranges.collect())),
     })
 }
 

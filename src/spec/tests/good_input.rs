@@ -194,7 +194,8 @@ fn contents_are_grafts() {
         panic!("{:?}", installation.contents);
     };
     assert_eq!(a.source, "/nix/store/x y/*");
-    assert_eq!(a.target, ["etc", "a b", "c"]);
+    assert_eq!(a.target.names, ["etc", "a b", "c"]);
+    assert_eq!(a.target.path(), Path::new("/etc/a b/c/"));
     assert_eq!(a.mode.as_ref().unwrap().apply(0o700, false), 0o644);
     assert_eq!(a.owner, None);
     assert_eq!(
@@ -205,10 +206,40 @@ fn contents_are_grafts() {
         }))
     );
     assert_eq!(b.mode, None);
-    assert!(c.target.is_empty());
+    assert_eq!(c.target.path(), Path::new("/"));
     assert_eq!(c.owner, Some(Owner::Ids(Ids { uid: 0, gid: 0 })));
-    assert_eq!((&d.target[..], &d.owner), (&["é".into()][..], &None));
+    assert_eq!((d.target.path(), &d.owner), ("/é".into(), &None));
     assert_eq!(e.target, b.target);
+    assert!(a.target.below && !b.target.below);
+}
+
+/// Four times the entries take about four times as long, and would take sixteen times if each were
+/// compared with those before it.
+#[test]
+fn many_contents_take_no_more_time_each_than_few() {
+    let time = |count: usize| {
+        let entry = |number| json!({ "source": "/a", "target": format!("/srv/{number}") });
+        let contents: Vec<Value> = (0..count).map(entry).collect();
+        let attributes = changed(&[("/image/contents", Value::from(contents))]);
+        let times = (0..3).map(|_| {
+            let start = processor_time();
+            let System::Installed(installation) = parse_value(&attributes).unwrap().system else {
+                panic!("not installed");
+            };
+            assert_eq!(installation.contents.len(), count);
+            processor_time() - start
+        });
+        times.min().unwrap()
+    };
+    let (few, many) = (time(2_000), time(8_000));
+    assert!(many < few * 8, "{few:?} for 2,000, {many:?} for 8,000");
+}
+
+/// Of this thread, which no other program and no other test can make longer.
+fn processor_time() -> std::time::Duration {
+    nix::time::clock_gettime(nix::time::ClockId::CLOCK_THREAD_CPUTIME_ID)
+        .unwrap()
+        .into()
 }
 
 const GUEST: &str = r#"{

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 
 use super::super::place::make_directories;
 use super::super::scan::{self, Mtime, Policy, Source};
-use super::super::{Inode, Kind, Metadata, Timestamp, Tree};
+use super::super::{Inode, InodeId, Kind, Metadata, Timestamp, Tree};
 use crate::escape;
 
 /// Makes `/etc/nixos`, as nixpkgs does in every installed image, and copies `config_file` to
@@ -37,13 +37,11 @@ pub fn configuration(tree: &mut Tree, config_file: Option<&Path>, time: Timestam
     let mut copy = Tree::new(Metadata::new(0o755));
     let source = Source {
         path: real,
-        parent: super::InodeId::ROOT,
+        parent: InodeId::ROOT,
         name: NAME.to_vec(),
     };
     scan::entries(&mut copy, &[source], policy).with_context(what)?;
-    let found = copy
-        .lookup(super::InodeId::ROOT, NAME)
-        .map(|id| copy.inode(id));
+    let found = copy.lookup(InodeId::ROOT, NAME).map(|id| copy.inode(id));
     let Some(Inode {
         kind: Kind::File(content),
         metadata,

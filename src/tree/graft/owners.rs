@@ -4,7 +4,6 @@ use anyhow::{Context, Result, bail};
 
 use super::super::place::find_directory;
 use super::super::{InodeId, Kind, Tree};
-use super::target_path;
 use crate::escape;
 use crate::owner::Ids;
 use crate::spec::{Graft, Owner};
@@ -35,7 +34,7 @@ pub fn owners(tree: &mut Tree, contents: &[Graft], names: &[Ids]) -> Result<()> 
             })?,
         };
         let id = find(tree, graft).with_context(|| {
-            let target = escape::path(&target_path(graft));
+            let target = escape::path(&graft.target.path());
             format!("contents: giving {target} to {}:{}", ids.uid, ids.gid)
         })?;
         chown_all(tree, id, ids);
@@ -43,11 +42,15 @@ pub fn owners(tree: &mut Tree, contents: &[Graft], names: &[Ids]) -> Result<()> 
     Ok(())
 }
 
-/// What the target's own name stands for, even if it is a symlink.
+/// What the target's own name stands for, even if it is a symlink, unless a slash ends it.
 fn find(tree: &Tree, graft: &Graft) -> Result<InodeId> {
-    let Some((name, above)) = graft.target.split_last() else {
+    let Some((name, above)) = graft.target.names.split_last() else {
         return Ok(InodeId::ROOT);
     };
+    if graft.target.below {
+        let found = find_directory(tree, &graft.target.path())?;
+        return found.context("it is not in the image");
+    }
     let parent = find_directory(tree, &above.iter().collect::<std::path::PathBuf>())?;
     match parent.and_then(|parent| tree.lookup(parent, super::bytes(name))) {
         Some(id) => Ok(id),

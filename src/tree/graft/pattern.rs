@@ -12,6 +12,30 @@ use regex::bytes::{Regex, RegexBuilder};
 
 use crate::escape;
 
+/// What a pattern matches.
+pub enum Matches {
+    /// These paths. They exist, and are in the order of their bytes.
+    Paths(Vec<PathBuf>),
+    /// All entries of these directories whose names are wanted. A name for each of a million files
+    /// would be much, so they are not listed here. The order of the paths of entries is that of
+    /// their directories here and then that of their names.
+    Entries(Vec<PathBuf>, Wanted),
+}
+
+/// The names that one component of a pattern matches.
+pub struct Wanted {
+    expression: Regex,
+    /// Whether names with a dot in front are among them.
+    hidden: bool,
+}
+
+impl Wanted {
+    /// Whether `name` is one of them.
+    pub fn matches(&self, name: &[u8]) -> bool {
+        (self.hidden || !name.starts_with(b".")) && self.expression.is_match(name)
+    }
+}
+
 /// The paths that `pattern` matches, as bash expands an unquoted word in the C locale, sorted:
 /// `*`, `?` and `[...]` within a name, `\` before a character that means itself. A leading dot is
 /// only matched by a dot. `**` is `*`, and there are no braces. A pattern that ends in a slash
@@ -20,29 +44,34 @@ use crate::escape;
 ///
 /// # Errors
 /// If a directory can't be listed.
-pub fn expand(pattern: &OsStr) -> Result<Vec<PathBuf>> {
+pub fn expand(pattern: &OsStr) -> Result<Matches> {
     let pattern = pattern.as_bytes();
     let mut found = vec![if pattern.starts_with(b"/") {
         b"/".to_vec()
     } else {
         Vec::new()
     }];
-    for component in pattern.split(|&byte| byte == b'/') {
-        if component.is_empty() {
+    let components = pattern.split(|&byte| byte == b'/');
+    let mut components = components
+        .filter(|component| !component.is_empty())
+        .peekable();
+    while let Some(component) = components.next() {
+        let Some(wanted) = wanted(component)? else {
+            let name = literal(component);
+            for path in &mut found {
+                join(path, &name);
+            }
             continue;
+        };
+        if components.peek().is_none() && !pattern.ends_with(b"/") {
+            return Ok(entries(found, wanted));
         }
         let mut next = Vec::new();
-        match matcher(component)? {
-            None => next.extend(found.iter().map(|path| join(path, &literal(component)))),
-            Some(matcher) => {
-                for path in &found {
-                    let names = names(path)?;
-                    let matching = names
-                        .iter()
-                        .filter(|name| !name.starts_with(b".") || component.starts_with(b"."))
-                        .filter(|name| matcher.is_match(name));
-                    next.extend(matching.map(|name| join(path, name)));
-                }
+        for path in &found {
+            for name in names(path)?.iter().filter(|name| wanted.matches(name)) {
+                let mut path = path.clone();
+                join(&mut path, name);
+                next.push(path);
             }
         }
         found = next;
@@ -53,21 +82,38 @@ pub fn expand(pattern: &OsStr) -> Result<Vec<PathBuf>> {
         }
     }
     found.sort_unstable();
-    let paths = found
-        .into_iter()
-        .map(|path| PathBuf::from(OsString::from_vec(path)));
-    Ok(paths
-        .filter(|path| fs::symlink_metadata(path).is_ok())
-        .collect())
+    let mut paths = into_paths(found);
+    paths.retain(|path| fs::symlink_metadata(path).is_ok());
+    Ok(Matches::Paths(paths))
 }
 
-fn join(path: &[u8], name: &[u8]) -> Vec<u8> {
-    let mut joined = path.to_vec();
-    if !path.is_empty() && !path.ends_with(b"/") {
-        joined.push(b'/');
+/// Entries of those of `directories` that are directories.
+fn entries(mut directories: Vec<Vec<u8>>, wanted: Wanted) -> Matches {
+    // The order of entries is that of the directories with the slash that comes next.
+    for path in &mut directories {
+        if path.is_empty() {
+            path.push(b'.');
+        }
+        if !path.ends_with(b"/") {
+            path.push(b'/');
+        }
     }
-    joined.extend_from_slice(name);
-    joined
+    directories.sort_unstable();
+    let mut directories = into_paths(directories);
+    directories.retain(|path| fs::metadata(path).is_ok_and(|found| found.is_dir()));
+    Matches::Entries(directories, wanted)
+}
+
+fn into_paths(paths: Vec<Vec<u8>>) -> Vec<PathBuf> {
+    let path = |bytes| PathBuf::from(OsString::from_vec(bytes));
+    paths.into_iter().map(path).collect()
+}
+
+fn join(path: &mut Vec<u8>, name: &[u8]) {
+    if !path.is_empty() && !path.ends_with(b"/") {
+        path.push(b'/');
+    }
+    path.extend_from_slice(name);
 }
 
 /// The names in the directory `path`; none where it is no directory.
@@ -108,8 +154,8 @@ fn literal(component: &[u8]) -> Vec<u8> {
     plain
 }
 
-/// What the names look like that `component` matches; `None` if it is no pattern.
-fn matcher(component: &[u8]) -> Result<Option<Regex>> {
+/// The names that `component` matches; `None` if it is no pattern.
+fn wanted(component: &[u8]) -> Result<Option<Wanted>> {
     let mut expression = String::from(r"\A");
     let mut is_pattern = false;
     let mut rest = component;
@@ -145,12 +191,15 @@ fn matcher(component: &[u8]) -> Result<Option<Regex>> {
     if !is_pattern {
         return Ok(None);
     }
-    RegexBuilder::new(&expression)
+    let expression = RegexBuilder::new(&expression)
         .unicode(false)
         .dot_matches_new_line(true)
         .build()
-        .map(Some)
-        .with_context(|| format!("the pattern {}", escape::bytes(component)))
+        .with_context(|| format!("the pattern {}", escape::bytes(component)))?;
+    Ok(Some(Wanted {
+        expression,
+        hidden: component.starts_with(b"."),
+    }))
 }
 
 fn byte_expression(byte: u8) -> String {
@@ -221,10 +270,27 @@ mod tests {
         b"a\nb", b"\xff", b"A", b"a\\b", b"]",
     ];
 
+    /// Every path, in the order that is promised.
+    fn listed(matches: Matches) -> Vec<PathBuf> {
+        let (directories, wanted) = match matches {
+            Matches::Paths(paths) => return paths,
+            Matches::Entries(directories, wanted) => (directories, wanted),
+        };
+        let entries = directories.iter().flat_map(|directory| {
+            let mut names = names(directory.as_os_str().as_bytes()).unwrap();
+            names.retain(|name| wanted.matches(name));
+            names.sort();
+            names
+                .into_iter()
+                .map(|name| directory.join(OsStr::from_bytes(&name)))
+        });
+        entries.collect()
+    }
+
     #[test]
     fn patterns_match_what_bash_matches() {
         let top = tempfile::tempdir().unwrap();
-        for directory in ["d", "e e", ".hidden"] {
+        for directory in ["d", "d-", "e e", ".hidden"] {
             fs::create_dir(top.path().join(directory)).unwrap();
             for name in NAMES {
                 let path = top.path().join(directory).join(OsStr::from_bytes(name));
@@ -288,7 +354,7 @@ mod tests {
                 // Bash 5.1 finds `.` and `..`, bash 5.2 does not.
                 .filter(|path| !path.ends_with(b"/.") && !path.ends_with(b"/.."))
                 .collect();
-            let found = expand(absolute.as_os_str()).unwrap();
+            let found = listed(expand(absolute.as_os_str()).unwrap());
             let found: Vec<&[u8]> = found
                 .iter()
                 .map(|path| path.as_os_str().as_bytes())
@@ -308,7 +374,7 @@ mod tests {
         let top = tempfile::tempdir().unwrap();
         fs::write(top.path().join("a*"), "").unwrap();
         fs::write(top.path().join("ab"), "").unwrap();
-        let found = expand(top.path().join("a\\*").as_os_str()).unwrap();
+        let found = listed(expand(top.path().join("a\\*").as_os_str()).unwrap());
         assert_eq!(found, [top.path().join("a*")]);
     }
 }

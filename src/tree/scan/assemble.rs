@@ -36,6 +36,21 @@ pub fn entries(tree: &mut Tree, sources: &[Source], scan: Scan, policy: Policy) 
     result
 }
 
+/// Gives what was found to the tree without a name, and returns what it is, in the order of the
+/// paths.
+pub fn nameless(tree: &mut Tree, scan: Scan, policy: Policy) -> Vec<InodeId> {
+    let mut order = Order::new(scan.first, tree, scan.shared, policy);
+    let number = |top| {
+        let new = order.number(top);
+        order.below(tree, top);
+        new
+    };
+    let tops = scan.tops.into_iter().map(number).collect();
+    order.renumber(tree);
+    order.sort(tree);
+    tops
+}
+
 /// Makes the one directory that was found the root of `tree`, which has nothing else.
 pub fn root(path: &Path, mut tree: Tree, scan: Scan, policy: Policy) -> Result<Tree> {
     let Some(&top) = scan.tops.first() else {

@@ -2,12 +2,12 @@
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
-use std::sync::Arc;
 
-use super::super::inode::SourceDirectory;
 use super::super::names::{Name, Names};
-use super::super::{Content, Directory, Inode, InsertError, Kind, Metadata, Source, SourceFile};
+use super::super::{
+    Content, Directory, Inode, InsertError, Kind, Metadata, Source, SourceDirectory, SourceFile,
+    Watch, Way,
+};
 use super::read::{Found, Shared, What};
 
 /// What was read of a directory. It is used for one directory after the other.
@@ -48,15 +48,14 @@ impl Listed {
         Ok(())
     }
 
-    /// Everything that was added, found in the directory `path`; nothing is left.
-    pub fn ready(&mut self, path: &Arc<Path>) -> Ready<'_> {
+    /// Everything that was added, found in the directory at the end of `way`; nothing is left.
+    pub fn ready(&mut self, way: &Way, watch: Watch) -> Ready<'_> {
         let bytes = &self.names;
         // Much is in order where the kernel lists what was made first or last first, and this sort
         // finds it.
         self.order
             .sort_by(|(a, _), (b, _)| a.of(bytes).cmp(b.of(bytes)));
-        let names = Names::new(bytes);
-        self.names.clear();
+        let names = Names::take(&mut self.names);
         // An earlier directory may have been refused.
         self.inodes.clear();
         let mut places = Vec::with_capacity(self.order.len());
@@ -70,10 +69,10 @@ impl Listed {
                 shared.push((at, self.shared[several].1));
             }
             places.push(name);
-            self.inodes.push(inode(metadata, what, || {
+            self.inodes.push(inode(metadata, what, |time| {
                 directory
-                    .get_or_insert_with(|| SourceDirectory::new(path.clone(), names.clone()))
-                    .file(name)
+                    .get_or_insert_with(|| SourceDirectory::new(way.clone(), names.clone(), watch))
+                    .file(name, time)
             }));
         }
         self.found.clear();
@@ -98,12 +97,12 @@ impl Ready<'_> {
 }
 
 /// The inode for what was found; a directory has no entries yet.
-pub fn inode(metadata: Metadata, what: What, file: impl FnOnce() -> SourceFile) -> Inode {
+pub fn inode(metadata: Metadata, what: What, file: impl FnOnce(i64) -> SourceFile) -> Inode {
     let kind = match what {
         What::Directory => Kind::Directory(Directory::default()),
-        What::File { size, data } => Kind::File(Content {
+        What::File { size, data, time } => Kind::File(Content {
             size,
-            source: Source::File(file()),
+            source: Source::File(file(time)),
             data,
         }),
         What::Other(kind) => kind,

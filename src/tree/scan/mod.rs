@@ -19,6 +19,7 @@ use std::thread;
 
 use anyhow::Result;
 
+use self::workers::Wanted;
 use super::{InodeId, Metadata, Tree};
 
 pub use policy::{HardLinks, Mtime, Policy};
@@ -44,6 +45,22 @@ pub fn entries(tree: &mut Tree, sources: &[Source], policy: Policy) -> Result<()
     entries_on(threads(), tree, sources, policy)
 }
 
+/// Reads those entries of `directories` whose names are `wanted`, and all below them, into `tree`.
+/// Returns a directory for each of `directories` that has its entries and itself no name yet.
+///
+/// # Errors
+/// As [`entries`].
+pub fn selected(
+    tree: &mut Tree,
+    directories: &[PathBuf],
+    wanted: &(dyn Fn(&[u8]) -> bool + Sync),
+    policy: Policy,
+) -> Result<Vec<InodeId>> {
+    let paths: Vec<&Path> = directories.iter().map(|path| &**path).collect();
+    let scan = workers::read(threads(), tree, &paths, policy, Wanted::Entries(wanted))?;
+    Ok(assemble::nameless(tree, scan, policy))
+}
+
 /// The directory `path`, itself the root, and all below it. Where `path` is a symlink it is
 /// followed.
 ///
@@ -59,14 +76,14 @@ fn threads() -> usize {
 
 fn entries_on(threads: usize, tree: &mut Tree, sources: &[Source], policy: Policy) -> Result<()> {
     let paths: Vec<&Path> = sources.iter().map(|source| &*source.path).collect();
-    let scan = workers::read(threads, tree, &paths, policy, read::Follow::No)?;
+    let scan = workers::read(threads, tree, &paths, policy, Wanted::Paths)?;
     assemble::entries(tree, sources, scan, policy)
 }
 
 fn root_on(threads: usize, path: &Path, policy: Policy) -> Result<Tree> {
     // What was found takes the place of this root.
     let mut tree = Tree::new(Metadata::new(0));
-    let scan = workers::read(threads, &mut tree, &[path], policy, read::Follow::Yes)?;
+    let scan = workers::read(threads, &mut tree, &[path], policy, Wanted::Followed)?;
     assemble::root(path, tree, scan, policy)
 }
 

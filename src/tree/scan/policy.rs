@@ -1,6 +1,6 @@
 //! What a scan keeps of what it finds.
 
-use super::super::Timestamp;
+use super::super::{Timestamp, Watch};
 
 /// What a scan keeps of what it finds. Names, kinds, modes, sizes and targets of symlinks are
 /// always kept; the owner is always root.
@@ -18,6 +18,8 @@ pub struct Policy {
     pub flags: bool,
     /// Whether holes stay holes.
     pub holes: bool,
+    /// By what it is noticed that a file has changed when its bytes are read.
+    pub watch: Watch,
 }
 
 /// What becomes of times.
@@ -52,6 +54,7 @@ impl Policy {
         xattrs: false,
         flags: false,
         holes: false,
+        watch: Watch::Modified,
     };
 
     /// For a directory in which a program was at work just now: its times say when that was, so
@@ -63,6 +66,7 @@ impl Policy {
             xattrs: false,
             flags: false,
             holes: false,
+            watch: Watch::Changed,
         }
     }
 
@@ -73,5 +77,6 @@ impl Policy {
         xattrs: true,
         flags: true,
         holes: true,
+        watch: Watch::Changed,
     };
 }

@@ -56,7 +56,10 @@ pub enum What {
         /// In bytes.
         size: u64,
         /// As in [`super::super::Content`].
-        data: Option<Box<[DataRange]>>,
+        #[allow(clippy::box_collection, reason = "it becomes that")]
+        data: Option<Box<Vec<DataRange>>>,
+        /// What [`super::super::Watch::time`] says of it.
+        time: i64,
     },
     /// Anything else.
     Other(Kind),
@@ -82,10 +85,11 @@ pub struct Reader {
 
 impl Reader {
     /// Hands the name and kind of every entry of the directory `path` to `found`, in no order, and
-    /// what is wrong to `problem`.
+    /// what is wrong to `problem`; those whose names are not `wanted` are not looked at.
     pub fn directory(
         self,
         path: &Path,
+        wanted: impl Fn(&[u8]) -> bool,
         mut found: impl FnMut(&OsStr, Found),
         mut problem: impl FnMut(Problem),
     ) {
@@ -102,6 +106,7 @@ impl Reader {
             };
             let name = match entry.file_name().to_bytes() {
                 b"." | b".." => continue,
+                name if !wanted(name) => continue,
                 name => OsStr::from_bytes(name),
             };
             // Now, and not when all names are known: what the kernel just listed is in the
@@ -174,7 +179,11 @@ impl Reader {
             SFlag::S_IFREG => {
                 let size = u64::try_from(stat.st_size).map_err(|_| invalid("its size"))?;
                 let data = self.data(stat, size, path)?;
-                What::File { size, data }
+                let time = self.policy.watch.time(
+                    (stat.st_mtime, stat.st_mtime_nsec),
+                    (stat.st_ctime, stat.st_ctime_nsec),
+                );
+                What::File { size, data, time }
             }
             SFlag::S_IFLNK => What::Other(symlink(link())?),
             SFlag::S_IFIFO => What::Other(Kind::Fifo),
@@ -245,7 +254,7 @@ impl Reader {
         stat: &FileStat,
         size: u64,
         path: impl Fn() -> PathBuf,
-    ) -> Result<Option<Box<[DataRange]>>, Failure> {
+    ) -> Result<Option<Box<Vec<DataRange>>>, Failure> {
         // Better now than when half of the image is written. Store files pass without a call.
         if stat.st_mode & 0o444 != 0o444 {
             access(&path(), AccessFlags::R_OK).map_err(|cause| ("opening", cause.into()))?;

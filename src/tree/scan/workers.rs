@@ -6,16 +6,19 @@ use std::io;
 use std::mem;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Condvar, Mutex, PoisonError};
 use std::thread;
 
 use anyhow::{Result, anyhow, bail};
 
-use super::super::{Directory, Inode, InodeId, InsertError, Kind, SourceFile, Tree};
+use super::super::{Directory, Inode, InodeId, InsertError, Kind, SourceFile, Tree, Way};
 use super::listed::{self, Listed};
 use super::policy::Policy;
 use super::read::{self, Follow, Problem, Reader, Shared};
 use crate::{escape, excerpt};
+
+/// How many directories are read without further threads.
+const FEW: usize = 8;
 
 /// What was found below some paths. The inodes are in the tree, behind those that were there
 /// before, in an order that means nothing.
@@ -31,8 +34,30 @@ pub struct Scan {
 
 /// A directory to be read.
 struct Task {
-    path: Arc<Path>,
+    way: Way,
     id: InodeId,
+    /// Whether it is one of those that the scan is for.
+    is_top: bool,
+}
+
+/// What a scan is for.
+#[derive(Clone, Copy)]
+pub enum Wanted<'a> {
+    /// The paths themselves; the last name of each is a symlink if that's what it is.
+    Paths,
+    /// What the paths lead to.
+    Followed,
+    /// What the paths lead to, directories, without the entries whose names don't pass.
+    Entries(&'a (dyn Fn(&[u8]) -> bool + Sync)),
+}
+
+impl Wanted<'_> {
+    fn follow(self) -> Follow {
+        match self {
+            Wanted::Paths => Follow::No,
+            Wanted::Followed | Wanted::Entries(_) => Follow::Yes,
+        }
+    }
 }
 
 #[derive(Default)]
@@ -61,7 +86,7 @@ pub fn read(
     tree: &mut Tree,
     paths: &[&Path],
     policy: Policy,
-    follow: Follow,
+    wanted: Wanted<'_>,
 ) -> Result<Scan> {
     let reader = Reader { policy };
     let first = tree.next_id()?;
@@ -70,21 +95,28 @@ pub fn read(
     let mut problems = Vec::new();
     let mut tops = Vec::with_capacity(paths.len());
     for path in paths {
-        match top(reader, &queue, path, follow) {
+        match top(reader, &queue, path, wanted.follow()) {
             Ok(id) => tops.push(id),
             Err(problem) => problems.push(problem),
         }
     }
+    // A few directories are read sooner than threads are started.
+    problems.extend(work(reader, &queue, wanted, FEW));
+    let threads = if queue.lock().tasks.is_empty() {
+        0
+    } else {
+        threads
+    };
     let died = thread::scope(|scope| {
-        let workers: Vec<_> = (0..threads.max(1))
+        let workers: Vec<_> = (0..threads)
             // With fewer it takes longer.
             .map_while(|_| {
-                let work = || work(reader, &queue);
+                let work = || work(reader, &queue, wanted, usize::MAX);
                 thread::Builder::new().spawn_scoped(scope, work).ok()
             })
             .collect();
         if workers.is_empty() {
-            problems.extend(work(reader, &queue));
+            problems.extend(work(reader, &queue, wanted, usize::MAX));
         }
         let mut died = false;
         for worker in workers {
@@ -118,9 +150,10 @@ pub fn read(
 fn top(reader: Reader, queue: &Queue, path: &Path, follow: Follow) -> Result<InodeId, Problem> {
     let found = reader.path(path, follow)?;
     let shared = found.shared;
-    let inode = listed::inode(found.metadata, found.what, || {
+    let inode = listed::inode(found.metadata, found.what, |time| {
         let directory = path.parent().unwrap_or(Path::new(""));
-        SourceFile::new(directory.into(), path.file_name().unwrap_or_default())
+        let name = path.file_name().unwrap_or_default();
+        SourceFile::watched(directory, name, reader.policy.watch, time)
     });
     let is_directory = matches!(inode.kind, Kind::Directory(_));
     let mut state = queue.lock();
@@ -130,28 +163,41 @@ fn top(reader: Reader, queue: &Queue, path: &Path, follow: Follow) -> Result<Ino
         state.shared.insert(id, shared);
     }
     if is_directory {
-        let path = Arc::from(path);
-        state.tasks.push(Task { path, id });
+        let way = match follow {
+            Follow::Yes => Way::followed(path),
+            Follow::No => Way::new(path),
+        };
+        state.tasks.push(Task {
+            way,
+            id,
+            is_top: true,
+        });
     }
     Ok(id)
 }
 
-/// One thread: reads directories until none is left and none can come any more.
-fn work(reader: Reader, queue: &Queue) -> Vec<Problem> {
+/// One thread: reads directories until none is left and none can come any more, or it has read
+/// `most` of them.
+fn work(reader: Reader, queue: &Queue, wanted: Wanted<'_>, most: usize) -> Vec<Problem> {
     let mut problems = Vec::new();
     let mut listed = Listed::default();
-    while let Some(task) = queue.next() {
+    for _ in 0..most {
+        let Some(task) = queue.next() else { break };
         let mut too_long = Ok(());
         reader.directory(
-            &task.path,
+            task.way.path(),
+            |name| match wanted {
+                Wanted::Entries(wanted) if task.is_top => wanted(name),
+                _ => true,
+            },
             |name, found| match listed.add(name, found) {
                 Ok(()) => {}
                 Err(error) => too_long = Err(error),
             },
             |problem| problems.push(problem),
         );
-        if let Err(error) = too_long.and(queue.done(&task, &mut listed)) {
-            problems.push(refused(&task.path, error));
+        if let Err(error) = too_long.and(queue.done(&task, reader.policy, &mut listed)) {
+            problems.push(refused(task.way.path(), error));
         }
     }
     problems
@@ -192,15 +238,15 @@ impl Queue {
     }
 
     /// Takes what was found in the directory of `task`, which is read now, out of `listed`.
-    fn done(&self, task: &Task, listed: &mut Listed) -> Result<(), InsertError> {
+    fn done(&self, task: &Task, policy: Policy, listed: &mut Listed) -> Result<(), InsertError> {
         // Everything that takes time comes before the lock.
-        let ready = listed.ready(&task.path);
-        let paths: Vec<(usize, Arc<Path>)> = ready
+        let ready = listed.ready(&task.way, policy.watch);
+        let ways: Vec<(usize, Way)> = ready
             .directories()
-            .map(|(at, name)| (at, task.path.join(OsStr::from_bytes(name)).into()))
+            .map(|(at, name)| (at, task.way.join(OsStr::from_bytes(name))))
             .collect();
         let mut state = self.lock();
-        let added = state.add(task.id, ready, paths);
+        let added = state.add(task.id, ready, ways);
         state.busy -= 1;
         let wanted = state.waiting > 0;
         drop(state);
@@ -226,7 +272,7 @@ impl State {
         &mut self,
         directory: InodeId,
         ready: listed::Ready<'_>,
-        paths: Vec<(usize, Arc<Path>)>,
+        ways: Vec<(usize, Way)>,
     ) -> Result<(), InsertError> {
         let first = self.next_id(ready.inodes.len())?;
         let id = |at: usize| {
@@ -237,8 +283,12 @@ impl State {
         for (at, &name) in ready.places.iter().enumerate() {
             entries.push((name, id(at)?));
         }
-        for (at, path) in paths {
-            self.tasks.push(Task { path, id: id(at)? });
+        for (at, way) in ways {
+            self.tasks.push(Task {
+                way,
+                id: id(at)?,
+                is_top: false,
+            });
         }
         for &(at, shared) in &ready.shared {
             self.shared.insert(id(at)?, shared);

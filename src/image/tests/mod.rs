@@ -1,5 +1,7 @@
 //! Images written to files and read back.
 
+mod changes;
+
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -245,54 +247,6 @@ fn broken_promises_are_errors() {
         let error = write(&image, &directory.path().join("image"), &|_| {}).unwrap_err();
         let error = format!("{error:#}");
         assert!(error.contains(message), "{error} lacks {message}");
-    }
-}
-
-#[test]
-fn a_source_that_changed_is_named() {
-    type Change = fn(&Path);
-    let cases: [(Change, &str); 4] = [
-        (|path| fs::remove_file(path).unwrap(), "No such file"),
-        (
-            |path| fs::write(path, b"short").unwrap(),
-            "has 5 bytes and had 6000",
-        ),
-        (
-            |path| fs::write(path, noise(6001, 1)).unwrap(),
-            "has 6001 bytes and had 6000",
-        ),
-        (
-            |path| {
-                fs::remove_file(path).unwrap();
-                nix::unistd::mkfifo(path, nix::sys::stat::Mode::S_IRUSR).unwrap();
-            },
-            "was a file when it was listed and is none now",
-        ),
-    ];
-    for (change, message) in cases {
-        let directory = tempfile::tempdir().unwrap();
-        let contents = [noise(6000, 1), noise(6000, 2)];
-        let (tree, ids) = tree(directory.path(), &contents);
-        let (data, _) = placed(&contents, &ids, 0);
-        change(&directory.path().join("0001"));
-        let plan = Box::new(Chosen {
-            length: 1 << 20,
-            data,
-            metadata: Vec::new(),
-        });
-        let image = image(
-            1 << 20,
-            vec![(0, 1 << 20, Content::FileSystem { plan, tree })],
-        );
-        let path = directory.path().join("image");
-        let written = write(&image, &path, &|_| {}).unwrap_err();
-        let lazy = LazyImage::new(image, &path).unwrap();
-        let read = lazy.reader().read_at(&mut [0; 16384], 0).unwrap_err();
-        for error in [written, read] {
-            let error = format!("{error:#}");
-            assert!(error.contains("/0001"), "{error}");
-            assert!(error.contains(message), "{error} lacks {message}");
-        }
     }
 }
 

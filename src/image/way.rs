@@ -1,0 +1,105 @@
+//! Opening directories that were listed before.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+
+use anyhow::{Result, anyhow};
+use nix::errno::Errno;
+use nix::fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag, openat, openat2};
+use nix::sys::stat::Mode;
+
+use crate::escape;
+use crate::tree::Way;
+
+const DIRECTORY: OFlag = OFlag::O_PATH
+    .union(OFlag::O_DIRECTORY)
+    .union(OFlag::O_NOFOLLOW)
+    .union(OFlag::O_CLOEXEC);
+
+/// Opens the directory at the end of `way`, for opening what is in it.
+///
+/// # Errors
+/// If that can't be done, or it is no way of directories any more: one that was replaced by a
+/// symbolic link would lead to files that nobody has listed.
+pub fn open(way: &Way) -> Result<OwnedFd> {
+    let (given, rest) = way.parts();
+    let opened = openat(AT_FDCWD, given, DIRECTORY, Mode::empty()).and_then(|given| {
+        match rest.as_os_str().is_empty() {
+            true => Ok(given),
+            false => below(&given, rest),
+        }
+    });
+    let path = || escape::path(way.path());
+    opened.map_err(|errno| match errno {
+        Errno::ELOOP | Errno::ENOTDIR => anyhow!(
+            "the way to {} was one of directories when it was listed, and has a symbolic link or a \
+             file in it now: it was changed during the build",
+            path()
+        ),
+        errno => anyhow!(io::Error::from(errno)).context(format!("opening {}", path())),
+    })
+}
+
+/// The directory `path` of `top`, without following any symbolic link.
+fn below(top: &OwnedFd, path: &Path) -> nix::Result<OwnedFd> {
+    let how = OpenHow::new()
+        .flags(DIRECTORY)
+        .resolve(ResolveFlag::RESOLVE_NO_SYMLINKS);
+    match openat2(top, path, how) {
+        // Before Linux 5.6, and where a filter of system calls doesn't know it.
+        Err(Errno::ENOSYS | Errno::EPERM) => step_by_step(top, path),
+        opened => opened,
+    }
+}
+
+/// As [`below`], by a call for each name.
+fn step_by_step(top: &OwnedFd, path: &Path) -> nix::Result<OwnedFd> {
+    let mut names = path.iter();
+    let first = names.next().unwrap_or_default();
+    let mut here = openat(top, first, DIRECTORY, Mode::empty())?;
+    for name in names {
+        here = openat(here.as_fd(), name, DIRECTORY, Mode::empty())?;
+    }
+    Ok(here)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn no_symbolic_link_is_followed_below_what_was_given() {
+        let top = tempfile::tempdir().unwrap();
+        fs::create_dir_all(top.path().join("real/a/b/c")).unwrap();
+        symlink("real", top.path().join("given")).unwrap();
+        symlink("b", top.path().join("real/a/link")).unwrap();
+        for (given, rest, is_open) in [
+            ("given/", "", true),
+            ("given/", "a/b/c", true),
+            ("real", "a/b/c", true),
+            ("given", "", false),
+            ("given", "a/b/c", false),
+            ("real", "a/link", false),
+            ("real", "a/link/c", false),
+            ("real", "a/none", false),
+        ] {
+            let mut way = Way::new(&top.path().join(given));
+            for name in Path::new(rest) {
+                way = way.join(name);
+            }
+            assert_eq!(way.parts(), (&*top.path().join(given), Path::new(rest)));
+            let opened = open(&way);
+            assert_eq!(opened.is_ok(), is_open, "{given} {rest}: {opened:?}");
+            if rest.is_empty() || given == "given" {
+                continue;
+            }
+            let top = openat(AT_FDCWD, &top.path().join(given), DIRECTORY, Mode::empty());
+            let slow = step_by_step(&top.unwrap(), Path::new(rest));
+            assert_eq!(slow.is_ok(), is_open, "{given} {rest}: {slow:?}");
+        }
+    }
+}

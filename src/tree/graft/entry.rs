@@ -1,0 +1,180 @@
+//! One entry of `contents`.
+
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, bail};
+
+use super::super::merge::{Rule, merge};
+use super::super::place::make_directories;
+use super::super::scan::{self, HardLinks, Policy, Source};
+use super::super::{Chmod, Directory, Inode, InodeId, Kind, Metadata, Tree, Watch};
+use super::pattern::{self, Matches};
+use super::{acl, bytes};
+use crate::escape;
+use crate::spec::Graft;
+
+/// Puts the files of `graft` into `tree`, with directories like `made` on the way.
+pub fn put(tree: &mut Tree, graft: &Graft, store_dir: &Path, made: &Metadata) -> Result<()> {
+    match graft.source.as_bytes().contains(&b'*') {
+        true => matches(tree, graft, store_dir, made),
+        false => single(tree, graft, store_dir, made),
+    }
+}
+
+fn single(tree: &mut Tree, graft: &Graft, store_dir: &Path, made: &Metadata) -> Result<()> {
+    let source = escape::bytes(graft.source.as_bytes());
+    let Some((name, above)) = graft.target.names.split_last() else {
+        bail!(
+            "duplicate entry / -> {source}: the root directory exists always; to put what is in a \
+             directory there, write {source}/*"
+        );
+    };
+    let mut parent = make_directories(tree, &above.iter().collect::<PathBuf>(), made)?;
+    if tree.lookup(parent, bytes(name)).is_some() {
+        bail!(
+            "duplicate entry {} -> {source}: an earlier entry put something there; take one of the \
+             two away or give it another target",
+            escape::path(&graft.target.path())
+        );
+    }
+    let mut path = PathBuf::from(&graft.source);
+    let mut name: &OsStr = name;
+    let own_name = path.file_name().map(OsStr::to_owned);
+    if fs::metadata(&path).is_ok_and(|found| found.is_dir()) {
+        // With a slash behind it, a symlink to a directory is the directory.
+        path.push("");
+    } else if graft.target.below {
+        parent = make_directories(tree, &graft.target.names.iter().collect::<PathBuf>(), made)?;
+        name = own_name.as_deref().unwrap_or(name);
+    }
+    let policy = policy([&*path], store_dir);
+    let source = Source {
+        path,
+        parent,
+        name: bytes(name).to_vec(),
+    };
+    let first = tree.inodes().len();
+    scan::entries(tree, &[source], policy)?;
+    change_modes(tree, first, graft);
+    Ok(())
+}
+
+fn matches(tree: &mut Tree, graft: &Graft, store_dir: &Path, made: &Metadata) -> Result<()> {
+    let found = pattern::expand(&graft.source)?;
+    let place = |id| (id, key(&graft.target.names));
+    let none = || {
+        bail!(
+            "no path matches the pattern; is it right, and is what it should match in the source?"
+        )
+    };
+    match found {
+        Matches::Paths(paths) => {
+            if paths.is_empty() {
+                return none();
+            }
+            let target = make_directories(tree, &graft.target.path(), made)?;
+            let sources = in_holders(tree, paths)?;
+            let policy = policy(sources.iter().map(|source| &*source.path), store_dir);
+            let first = tree.inodes().len();
+            scan::entries(tree, &sources, policy)?;
+            change_modes(tree, first, graft);
+            for source in sources {
+                let mut from = source.parent;
+                // rsync takes a slash at the end for "what is in it", and the target for its copy.
+                if source.path.as_os_str().as_bytes().ends_with(b"/")
+                    && let Some(directory) = tree.lookup(from, &source.name)
+                {
+                    let metadata = tree.inode(directory).metadata.clone();
+                    tree.inode_mut(target).metadata = metadata;
+                    from = directory;
+                }
+                merge(tree, from, place(target), Rule::Rsync)?;
+            }
+        }
+        Matches::Entries(directories, wanted) => {
+            let policy = policy(directories.iter().map(|path| &**path), store_dir);
+            let first = tree.inodes().len();
+            let holders = scan::selected(tree, &directories, &|name| wanted.matches(name), policy)?;
+            let filled = |&id: &InodeId| tree.directory(id).is_some_and(|found| !found.is_empty());
+            if !holders.iter().any(filled) {
+                return none();
+            }
+            change_modes(tree, first, graft);
+            let target = make_directories(tree, &graft.target.path(), made)?;
+            for holder in holders {
+                merge(tree, holder, place(target), Rule::Rsync)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The sources `paths`, each in a nameless directory of its own, as different ones may have one
+/// name.
+fn in_holders(tree: &mut Tree, paths: Vec<PathBuf>) -> Result<Vec<Source>> {
+    let mut sources = Vec::with_capacity(paths.len());
+    for path in paths {
+        let Some(name) = path.file_name() else {
+            bail!("{} has no name to be put under", escape::path(&path));
+        };
+        let holder = Inode {
+            metadata: Metadata::new(0o755),
+            kind: Kind::Directory(Directory::default()),
+        };
+        sources.push(Source {
+            name: bytes(name).to_vec(),
+            parent: tree.push(holder)?,
+            path,
+        });
+    }
+    Ok(sources)
+}
+
+/// A path in a tree as messages show it, without a leading slash.
+fn key(names: &[OsString]) -> Vec<u8> {
+    let path: PathBuf = names.iter().collect();
+    path.into_os_string().into_encoded_bytes()
+}
+
+/// What is kept of what is read at `paths`.
+fn policy<'a>(paths: impl IntoIterator<Item = &'a Path>, store_dir: &Path) -> Policy {
+    match paths.into_iter().any(|path| is_below(path, store_dir)) {
+        true => Policy {
+            hard_links: HardLinks::Complete,
+            // They would be what somebody did to this machine's store.
+            flags: false,
+            watch: Watch::Modified,
+            ..Policy::FAITHFUL
+        },
+        false => Policy::FAITHFUL,
+    }
+}
+
+/// Gives the inodes from the one at `first` on the modes that the entry asks for.
+fn change_modes(tree: &mut Tree, first: usize, graft: &Graft) {
+    if let Some(chmod) = &graft.mode {
+        for inode in &mut tree.inodes[first..] {
+            change_mode(inode, chmod);
+        }
+    }
+}
+
+fn change_mode(inode: &mut Inode, chmod: &Chmod) {
+    let is_directory = match inode.kind {
+        // Linux has no modes for them.
+        Kind::Symlink(_) => return,
+        Kind::Directory(_) => true,
+        _ => false,
+    };
+    let mode = chmod.apply(inode.metadata.mode, is_directory);
+    acl::set_mode(&mut inode.metadata, mode);
+}
+
+/// Whether `path` is in the directory `store_dir`, perhaps by way of a symlink like `./result`.
+fn is_below(path: &Path, store_dir: &Path) -> bool {
+    path.starts_with(store_dir)
+        || fs::canonicalize(path).is_ok_and(|path| path.starts_with(store_dir))
+}

@@ -1,0 +1,171 @@
+//! Where the bytes of a file are.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::names::{Name, Names};
+
+/// Where bytes come from.
+#[derive(Debug, Clone)]
+pub enum Source {
+    /// A file on this machine.
+    File(SourceFile),
+    /// Bytes in memory.
+    Bytes(Arc<[u8]>),
+}
+
+/// The path of a file: its directory, shared by all files of it, and its name.
+#[derive(Debug, Clone)]
+pub struct SourceFile {
+    directory: Arc<SourceDirectory>,
+    name: Name,
+    time: i64,
+}
+
+/// A directory on this machine and names in it.
+#[derive(Debug)]
+pub struct SourceDirectory {
+    way: Way,
+    watch: Watch,
+    names: Names,
+}
+
+/// The path of a directory that was listed. Its front part was given to us and may lead through
+/// symbolic links; all behind that were directories when they were listed.
+#[derive(Debug, Clone)]
+pub struct Way {
+    path: Arc<Path>,
+    /// Length of the front part in bytes.
+    given: usize,
+}
+
+/// By what, besides its length, it is known that a file has changed since it was listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Watch {
+    /// By nothing: nobody else knows of the file.
+    Length,
+    /// By the time of the last change of its bytes. For store paths: to Nix, linking equal files
+    /// with each other is no change, and the other time tells of that as well.
+    Modified,
+    /// By the time of the last change of anything about it, which no program can set back.
+    Changed,
+}
+
+/// Seconds since 1970 and nanoseconds, as stat(2) has them.
+pub type Time = (i64, i64);
+
+impl Watch {
+    /// The time that has to stay as it is, as a number that is of use only to be compared.
+    pub fn time(self, modified: Time, changed: Time) -> i64 {
+        let (seconds, nanoseconds) = match self {
+            Watch::Length => (0, 0),
+            Watch::Modified => modified,
+            Watch::Changed => changed,
+        };
+        // Different within some 500 years, which is near enough.
+        seconds
+            .wrapping_mul(1_000_000_000)
+            .wrapping_add(nanoseconds)
+    }
+}
+
+impl Way {
+    /// The directory `path`, which is no symbolic link, unless a slash ends it.
+    pub fn new(path: &Path) -> Way {
+        Way {
+            given: path.as_os_str().len(),
+            path: path.into(),
+        }
+    }
+
+    /// The directory `path`, which may be a symbolic link to it.
+    pub fn followed(path: &Path) -> Way {
+        // No name at all is where we are.
+        let here = path.as_os_str().is_empty();
+        Way::new(&if here { Path::new(".") } else { path }.join(""))
+    }
+
+    /// A directory in it.
+    pub fn join(&self, name: &OsStr) -> Way {
+        Way {
+            path: self.path.join(name).into(),
+            given: self.given,
+        }
+    }
+
+    /// The whole path.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The part that was given, and the rest, which is empty or a relative path.
+    pub fn parts(&self) -> (&Path, &Path) {
+        let (given, rest) = self.path.as_os_str().as_bytes().split_at(self.given);
+        let rest = rest.strip_prefix(b"/").unwrap_or(rest);
+        let path = |bytes| Path::new(OsStr::from_bytes(bytes));
+        (path(given), path(rest))
+    }
+}
+
+impl SourceDirectory {
+    /// Its path.
+    pub fn way(&self) -> &Way {
+        &self.way
+    }
+
+    /// By what changes of its files are noticed.
+    pub fn watch(&self) -> Watch {
+        self.watch
+    }
+
+    /// The directory at the end of `way`, in which `names` are.
+    pub(super) fn new(way: Way, names: Names, watch: Watch) -> Arc<SourceDirectory> {
+        Arc::new(SourceDirectory { way, watch, names })
+    }
+
+    /// A file in it, with what [`Watch::time`] says of it now.
+    pub(super) fn file(self: &Arc<Self>, name: Name, time: i64) -> SourceFile {
+        SourceFile {
+            directory: self.clone(),
+            name,
+            time,
+        }
+    }
+}
+
+impl SourceFile {
+    /// The file `name` in `directory`, which nobody changes.
+    pub fn new(directory: Arc<Path>, name: &OsStr) -> SourceFile {
+        SourceFile::watched(&directory, name, Watch::Length, 0)
+    }
+
+    /// The file `name` in `directory`, with what [`Watch::time`] says of it now.
+    pub(super) fn watched(directory: &Path, name: &OsStr, watch: Watch, time: i64) -> SourceFile {
+        let mut names = Names::default();
+        // No file system has a name of 4 GiB; without one, the file is found to be a directory.
+        let name = names.add(name.as_bytes()).unwrap_or_default();
+        SourceDirectory::new(Way::followed(directory), names, watch).file(name, time)
+    }
+
+    /// The directory it is in; files found together share one.
+    pub fn directory(&self) -> &Arc<SourceDirectory> {
+        &self.directory
+    }
+
+    /// Its name in the directory.
+    pub fn name(&self) -> &OsStr {
+        OsStr::from_bytes(self.directory.names.get(self.name))
+    }
+
+    /// The whole path.
+    pub fn path(&self) -> PathBuf {
+        self.directory.way.path().join(self.name())
+    }
+
+    /// What [`Watch::time`] said of it when it was listed.
+    pub fn time(&self) -> i64 {
+        self.time
+    }
+}
