@@ -1,14 +1,18 @@
 //! From a [`Spec`] to the [`Tree`] of its root file system.
 
+mod closure;
+mod contents;
+
 use std::path::Path;
 
 use anyhow::{Context, Result};
 
 use crate::progress::Log;
-use crate::spec::{Installation, PartitionTable, Spec, System};
+use crate::spec::{Installation, Spec, System};
 use crate::store;
+use crate::tree::graft::Origins;
 use crate::tree::place::make_directories;
-use crate::tree::scan::{self, Policy, Source};
+use crate::tree::scan::{self, Policy};
 use crate::tree::{InodeId, Metadata, Timestamp, Tree, graft, merge};
 
 /// Makes the tree. What has to be made for it on this machine, and not only listed, is below
@@ -26,14 +30,16 @@ pub fn tree(spec: &Spec, work: &Path, log: &Log) -> Result<Tree> {
         mtime: time,
         ..Metadata::new(0o755)
     });
-    let parent = match &spec.system {
-        System::StoreOnly => InodeId::ROOT,
+    let (store, origins) = match &spec.system {
+        System::StoreOnly => (InodeId::ROOT, Origins::none()),
         System::Installed(installation) => {
             installed(&mut tree, spec, installation, work, log, time)?
         }
     };
     let what = format!("listing the {} paths of the closure", spec.closure.len());
-    log.step(&what, || closure(&mut tree, spec, parent))?;
+    log.step(&what, || {
+        closure::list(&mut tree, &spec.closure, store, &origins)
+    })?;
     if let (System::Installed(installation), None) = (&spec.system, &spec.guest) {
         // Last, as everything below a target changes hands with it; a guest comes even before.
         graft::owners(&mut tree, &installation.contents, &[])?;
@@ -41,21 +47,26 @@ pub fn tree(spec: &Spec, work: &Path, log: &Log) -> Result<Tree> {
     Ok(tree)
 }
 
-/// Everything but the closure; returns the directory of the store.
-fn installed(
+/// Everything but the closure; returns the directory of the store, and what `contents` put where.
+fn installed<'a>(
     tree: &mut Tree,
     spec: &Spec,
-    installation: &Installation,
+    installation: &'a Installation,
     work: &Path,
     log: &Log,
     time: Timestamp,
-) -> Result<InodeId> {
+) -> Result<(InodeId, Origins<'a>)> {
     // In nixpkgs, nixos-install runs where the contents are already.
+    let mut origins = Origins::none();
     if !installation.contents.is_empty() {
         let what = format!("listing the {} contents", installation.contents.len());
-        log.step(&what, || {
+        origins = log.step(&what, || {
             graft::contents(tree, &installation.contents, &spec.store_dir, time)
         })?;
+        contents::refuse_database(tree, &origins)?;
+        for sentence in contents::hidden(tree, &origins, spec.table) {
+            log::warn!("{sentence}");
+        }
     }
     let what = format!(
         "registering {} paths and running nixos-install",
@@ -76,31 +87,10 @@ fn installed(
         mtime: time,
         ..Metadata::new(0o755)
     };
-    for path in mount_points(spec.table) {
+    for (path, _) in contents::mount_points(spec.table) {
         make_directories(tree, Path::new(path), &made)
             .with_context(|| format!("making the mount point {path} in the image"))?;
     }
-    make_directories(tree, &spec.store_dir, &made).context("making the store in the image")
-}
-
-/// Where nixpkgs mounts the boot partitions of each layout.
-fn mount_points(table: PartitionTable) -> &'static [&'static str] {
-    match table {
-        PartitionTable::None | PartitionTable::Legacy | PartitionTable::LegacyGpt => &[],
-        PartitionTable::LegacyBoot | PartitionTable::Efi | PartitionTable::Hybrid => &["/boot"],
-        PartitionTable::EfiXbootldr => &["/boot", "/efi"],
-    }
-}
-
-fn closure(tree: &mut Tree, spec: &Spec, parent: InodeId) -> Result<()> {
-    let sources: Vec<Source> = spec
-        .closure
-        .iter()
-        .map(|info| Source {
-            path: info.path.as_str().into(),
-            parent,
-            name: info.path.base_name().as_bytes().to_vec(),
-        })
-        .collect();
-    scan::entries(tree, &sources, Policy::CLOSURE).context("listing the closure")
+    let store = make_directories(tree, &spec.store_dir, &made);
+    Ok((store.context("making the store in the image")?, origins))
 }

@@ -112,7 +112,7 @@ fn errors(directory: &Path, image: Image) -> [Result<()>; 2] {
 
 #[test]
 fn a_source_that_changed_and_kept_its_length_is_noticed() {
-    for number in 0..LENGTHS.len() {
+    for (number, length) in LENGTHS.into_iter().enumerate() {
         for (policy, set_back, is_noticed) in [
             (Policy::FAITHFUL, false, true),
             // Times of modification are set by rsync, tar and others; of changes by nobody.
@@ -125,7 +125,7 @@ fn a_source_that_changed_and_kept_its_length_is_noticed() {
             let image = scanned(&source, policy);
             let path = source.join(format!("d/{number}"));
             let before = fs::metadata(&path).unwrap().modified().unwrap();
-            fs::write(&path, noise(LENGTHS[number], 2)).unwrap();
+            fs::write(&path, noise(length, 2)).unwrap();
             if set_back {
                 set_modified(&path, before);
             }

@@ -20,7 +20,7 @@ pub fn possible(size: u64, sectors: i64) -> bool {
 
 /// The data of the first `size` bytes of `file`, widened to whole blocks; `None` where there is no
 /// hole (lseek(2), `SEEK_DATA`).
-pub fn data_ranges(file: &File, size: u64) -> io::Result<Option<Box<Vec<DataRange>>>> {
+pub fn data_ranges(file: &File, size: u64) -> io::Result<Option<Vec<DataRange>>> {
     let mut extents = Vec::new();
     let mut at = 0;
     while at < size {
@@ -40,7 +40,7 @@ pub fn data_ranges(file: &File, size: u64) -> io::Result<Option<Box<Vec<DataRang
         offset: 0,
         length: size,
     };
-    Ok((ranges != [whole]).then(|| ranges.into()))
+    Ok((ranges != [whole]).then_some(ranges))
 }
 
 /// `None` after the last of what is looked for.

@@ -103,7 +103,7 @@ pub fn inode(metadata: Metadata, what: What, file: impl FnOnce(i64) -> SourceFil
         What::File { size, data, time } => Kind::File(Content {
             size,
             source: Source::File(file(time)),
-            data,
+            data: data.map(Box::new),
         }),
         What::Other(kind) => kind,
     };

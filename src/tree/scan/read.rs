@@ -56,8 +56,7 @@ pub enum What {
         /// In bytes.
         size: u64,
         /// As in [`super::super::Content`].
-        #[allow(clippy::box_collection, reason = "it becomes that")]
-        data: Option<Box<Vec<DataRange>>>,
+        data: Option<Vec<DataRange>>,
         /// What [`super::super::Watch::time`] says of it.
         time: i64,
     },
@@ -254,7 +253,7 @@ impl Reader {
         stat: &FileStat,
         size: u64,
         path: impl Fn() -> PathBuf,
-    ) -> Result<Option<Box<Vec<DataRange>>>, Failure> {
+    ) -> Result<Option<Vec<DataRange>>, Failure> {
         // Better now than when half of the image is written. Store files pass without a call.
         if stat.st_mode & 0o444 != 0o444 {
             access(&path(), AccessFlags::R_OK).map_err(|cause| ("opening", cause.into()))?;

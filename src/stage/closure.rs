@@ -1,0 +1,131 @@
+//! The closure in the tree, where `contents` may have put the same paths.
+//!
+//! Nix deletes what is at a path that its database does not know before it puts the path's own files
+//! there. So in nixpkgs, where `contents` come first, the closure's files replace theirs. That is
+//! done here where nothing is lost by it, and is an error otherwise. What `contents` put beside the
+//! paths of the closure stays, as in nixpkgs; to Nix it is garbage, whatever its name.
+
+use std::fs::File;
+use std::io::{self, Read};
+
+use anyhow::{Context, Result, bail};
+
+use crate::escape;
+use crate::spec::PathInfo;
+use crate::tree::graft::{self, Origins};
+use crate::tree::scan::{self, Policy, Source};
+use crate::tree::{self, Content, InodeId, Kind, Tree};
+
+/// Lists the paths of `closure` into the directory `store` of the tree.
+///
+/// # Errors
+/// If anything can't be read, and where `contents` have something else below a path, or more.
+pub fn list(
+    tree: &mut Tree,
+    closure: &[PathInfo],
+    store: InodeId,
+    origins: &Origins<'_>,
+) -> Result<()> {
+    let mut replaced = Vec::new();
+    let mut sources = Vec::with_capacity(closure.len());
+    for info in closure {
+        let name = info.path.base_name().as_bytes();
+        if let Some(id) = tree.unlink(store, name) {
+            replaced.push((info, id));
+        }
+        sources.push(Source {
+            path: info.path.as_str().into(),
+            parent: store,
+            name: name.to_vec(),
+        });
+    }
+    scan::entries(tree, &sources, Policy::CLOSURE).context("listing the closure")?;
+    for (info, old) in replaced {
+        let Some(new) = tree.lookup(store, info.path.base_name().as_bytes()) else {
+            continue;
+        };
+        if let Some((path, id)) = first_difference(tree, old, new)? {
+            let path = format!("{}{}", info.path.as_str(), escape::bytes(&path));
+            bail!(
+                "{}: {path} is not what the closure of the image has there, which would replace \
+                 it; take it out of the source, or give the entry another target",
+                origins
+                    .of(id)
+                    .map_or("contents".to_owned(), |(_, entry)| graft::what(entry))
+            );
+        }
+    }
+    Ok(())
+}
+
+/// The first of what is at `old`, and below it, that is not at `new` as well, with its path from
+/// there on. Compared is what a NAR says: names, kinds, whether files are executable, targets and
+/// bytes.
+fn first_difference(tree: &Tree, old: InodeId, new: InodeId) -> Result<Option<(Vec<u8>, InodeId)>> {
+    let mut pairs = vec![(Vec::new(), old, new)];
+    while let Some((path, old, new)) = pairs.pop() {
+        let is_equal = match (&tree.inode(old).kind, &tree.inode(new).kind) {
+            (Kind::Directory(entries), Kind::Directory(_)) => {
+                let first = pairs.len();
+                for (name, id) in entries.iter() {
+                    let path = [&path, &b"/"[..], name].concat();
+                    match tree.lookup(new, name) {
+                        Some(twin) => pairs.push((path, id, twin)),
+                        None => return Ok(Some((path, id))),
+                    }
+                }
+                pairs[first..].reverse();
+                true
+            }
+            (Kind::Symlink(a), Kind::Symlink(b)) => a == b,
+            (Kind::File(a), Kind::File(b)) => {
+                let executable = |id| tree.inode(id).metadata.mode & 0o100;
+                executable(old) == executable(new) && a.size == b.size && same_bytes(a, b)?
+            }
+            _ => false,
+        };
+        if !is_equal {
+            return Ok(Some((path, old)));
+        }
+    }
+    Ok(None)
+}
+
+fn same_bytes(a: &Content, b: &Content) -> Result<bool> {
+    let (mut a, mut b) = (open(a)?, open(b)?);
+    let (mut left, mut right) = (Vec::new(), Vec::new());
+    loop {
+        for (from, to) in [(&mut a, &mut left), (&mut b, &mut right)] {
+            to.clear();
+            let piece = from.bytes.as_mut().take(1 << 20).read_to_end(to);
+            piece.with_context(|| format!("reading {}", from.path))?;
+        }
+        if left != right || left.is_empty() {
+            return Ok(left == right);
+        }
+    }
+}
+
+struct Opened<'a> {
+    bytes: Box<dyn Read + 'a>,
+    /// For messages.
+    path: String,
+}
+
+fn open(content: &Content) -> Result<Opened<'_>> {
+    match &content.source {
+        tree::Source::Bytes(bytes) => Ok(Opened {
+            bytes: Box::new(io::Cursor::new(bytes)),
+            path: "memory".to_owned(),
+        }),
+        tree::Source::File(file) => {
+            let path = escape::path(&file.path());
+            let opened =
+                File::open(file.path()).with_context(|| format!("opening {path} to compare it"))?;
+            Ok(Opened {
+                bytes: Box::new(opened),
+                path,
+            })
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! What `contents` must not have, and what nobody will see of them.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use anyhow::{Result, bail};
+
+use crate::escape;
+use crate::spec::PartitionTable;
+use crate::tree::graft::{self, Origins};
+use crate::tree::place::find_directory;
+use crate::tree::{InodeId, Kind, Tree};
+
+/// Where nixpkgs mounts the boot partitions of each layout, and what they are called.
+pub fn mount_points(table: PartitionTable) -> &'static [(&'static str, &'static str)] {
+    match table {
+        PartitionTable::None | PartitionTable::Legacy | PartitionTable::LegacyGpt => &[],
+        PartitionTable::LegacyBoot => &[("/boot", "boot partition")],
+        PartitionTable::Efi | PartitionTable::Hybrid => &[("/boot", "ESP")],
+        PartitionTable::EfiXbootldr => &[("/boot", "XBOOTLDR partition"), ("/efi", "ESP")],
+    }
+}
+
+/// Refuses files in the place of Nix's database. In nixpkgs, Nix would go on with a database that
+/// it finds there; here it has made one already, from the closure.
+///
+/// # Errors
+/// Naming the entry.
+pub fn refuse_database(tree: &Tree, origins: &Origins<'_>) -> Result<()> {
+    const DATABASE: &str = "/nix/var/nix/db";
+    let found = below(tree, Path::new(DATABASE));
+    let file = found
+        .iter()
+        .find(|(_, id)| !matches!(tree.inode(*id).kind, Kind::Directory(_)));
+    let Some((path, id)) = file else {
+        return Ok(());
+    };
+    let entry = origins.of(*id).map(|(_, entry)| graft::what(entry));
+    bail!(
+        "{}: {DATABASE}/{} is a part of Nix's database, which is made from the closure; take it \
+         out, and to have more store paths in the image, name them in additionalPaths",
+        entry.as_deref().unwrap_or("contents"),
+        escape::bytes(path)
+    );
+}
+
+/// A sentence for every partition that will be mounted over files of `contents`.
+pub fn hidden(tree: &Tree, origins: &Origins<'_>, table: PartitionTable) -> Vec<String> {
+    let mut sentences = Vec::new();
+    for (mount_point, partition) in mount_points(table) {
+        let entries: BTreeSet<usize> = below(tree, Path::new(mount_point))
+            .iter()
+            .filter_map(|(_, id)| Some(origins.of(*id)?.0))
+            .collect();
+        let first = entries.first().and_then(|first| origins.entry(*first));
+        let Some(first) = first else { continue };
+        let also = match entries.len() {
+            1 => String::new(),
+            more => format!(" (and {} more)", more - 1),
+        };
+        sentences.push(format!(
+            "{}{also}: what is below {mount_point} is in the root file system, and hidden as soon \
+             as the {partition} is mounted there; to have files on that partition, use the boot \
+             loader's extraFiles or extraInstallCommands, or copy them in an activation script",
+            graft::what(first)
+        ));
+    }
+    sentences
+}
+
+/// Everything below the directory at `path`, with its path from there on, as far as `contents` have
+/// made a way to it.
+fn below(tree: &Tree, path: &Path) -> Vec<(Vec<u8>, InodeId)> {
+    let mut found = Vec::new();
+    // A way that leads nowhere or out of the image is refused when the directory is made.
+    if let Ok(Some(top)) = find_directory(tree, path) {
+        tree.walk_below(top, |path, id| found.push((path.to_vec(), id)));
+    }
+    found
+}
