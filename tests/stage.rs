@@ -1,6 +1,7 @@
 //! What `contents` and the rest of the image have in common, by the whole program.
 #![allow(
     clippy::unwrap_used,
+    clippy::expect_used,
     clippy::panic,
     reason = "a test that cannot go on panics"
 )]
@@ -44,6 +45,9 @@ fn first(path: &Path, wanted: fn(&fs::FileType) -> bool) -> String {
     names.sort();
     names.swap_remove(0)
 }
+
+/// Makes the copy of a store path into something else.
+type Change<'a> = &'a dyn Fn(&Path);
 
 /// The image of `contents`, by its hash.
 fn image_of(contents: Value) -> String {
@@ -101,7 +105,7 @@ fn what_the_closure_would_replace_is_refused_with_the_entry() {
     let file = first(&path, fs::FileType::is_file);
     let link = first(&path, fs::FileType::is_symlink);
     let path = path.to_str().unwrap();
-    let make = |change: &dyn Fn(&Path)| {
+    let make = |change: Change<'_>| {
         let directory = tempfile::tempdir().unwrap();
         let copy = directory.path().join("copy");
         stdout(command("cp").args(["-a", path]).arg(&copy));
@@ -116,7 +120,7 @@ fn what_the_closure_would_replace_is_refused_with_the_entry() {
         & 0o100
         != 0;
     let other_mode = if is_executable { 0o644 } else { 0o755 };
-    let changes: [(&str, &dyn Fn(&Path)); 6] = [
+    let changes: [(&str, Change<'_>); 6] = [
         ("more", &|copy: &Path| {
             fs::write(copy.join("more"), "").unwrap()
         }),
