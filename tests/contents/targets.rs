@@ -7,7 +7,7 @@ use std::time::Duration;
 use make_disk_image::tree::scan::{self, Policy};
 
 use super::entries::{Entry, chown, compare, graft_into, shell, stage};
-use super::{PROGRAMS, listing};
+use super::listing;
 
 /// What may be at `/srv` and `/a/srv` before.
 const PRESENT: [(&str, &str); 6] = [
@@ -59,7 +59,7 @@ const TARGETS: [&str; 15] = [
 
 #[test]
 fn a_target_means_what_it_means_to_rsync_however_it_is_written() {
-    listing::require(&PROGRAMS);
+    listing::require_root();
     let sources = tempfile::tempdir().unwrap();
     shell(
         sources.path(),
@@ -134,7 +134,7 @@ fn listing_time() -> u64 {
 /// link itself.
 #[test]
 fn owners_are_given_to_what_the_target_means_to_chown() {
-    listing::require(&PROGRAMS);
+    listing::require_root();
     let sources = tempfile::tempdir().unwrap();
     shell(
         sources.path(),

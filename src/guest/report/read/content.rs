@@ -65,7 +65,7 @@ impl Contents {
                 self.most
             )
         })?;
-        let data = sparse.map(|sparse| sparse.ranges().collect());
+        let data = sparse.map(|sparse| Box::new(sparse.ranges().collect()));
         if size <= SMALL && self.small >= size {
             self.small -= size;
             return small(size, from, sparse).map(|content| Content { data, ..content });
