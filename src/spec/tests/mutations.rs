@@ -194,7 +194,7 @@ fn promises(spec: &Spec) {
     if let System::Installed(installation) = &spec.system {
         for graft in &installation.contents {
             assert!(is_path(Path::new(&graft.source)));
-            for name in &graft.target {
+            for name in &graft.target.names {
                 assert!((1..=255).contains(&name.len()) && name != "." && name != "..");
             }
         }
