@@ -188,7 +188,7 @@ fn a_directory_that_became_a_link_is_noticed() {
     for result in errors(directory.path(), image) {
         let error = format!("{:#}", result.unwrap_err());
         let expected = format!(
-            "opening {0}/d/0 to copy it: the way to {0}/d was one of directories when it was \
+            " to copy it: the way to {}/d was one of directories when it was \
              listed, and has a symbolic link or a file in it now: it was changed during the build",
             source.display()
         );
