@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::super::{Spec, System};
 use super::runner::runner;
-use super::{TOPLEVEL, attributes, changes, parse, with};
+use super::{TABLES, TOPLEVEL, attributes, changes, parse, with};
 
 const CORPUS: &str = include_str!("corpus.txt");
 
@@ -42,15 +42,6 @@ fn value() -> impl Strategy<Value = Value> {
         "root",
         "ext4",
         "x86_64",
-    ];
-    const TABLES: [&str; 7] = [
-        "none",
-        "legacy",
-        "legacy+boot",
-        "legacy+gpt",
-        "efi",
-        "efixbootldr",
-        "hybrid",
     ];
     let entry = json!([{ "source": "/*", "target": "a", "user": 4_294_967_295_u32 }]);
     proptest::prop_oneof![

@@ -3,17 +3,7 @@
 use serde_json::{Value, json};
 
 use super::super::PartitionTable;
-use super::{attributes, parse_value, with};
-
-const TABLES: [&str; 7] = [
-    "none",
-    "legacy",
-    "legacy+boot",
-    "legacy+gpt",
-    "efi",
-    "efixbootldr",
-    "hybrid",
-];
+use super::{TABLES, attributes, parse_value, with};
 
 const GPT: [&str; 4] = ["legacy+gpt", "efi", "efixbootldr", "hybrid"];
 
