@@ -31,12 +31,23 @@ let
           checked =
             final: previous:
             let
-              old = refused // previous;
-              first = if lib.isFunction change then change old else change;
-              changes = if lib.isFunction first then change final old else first;
-              wrong = builtins.attrNames (builtins.intersectAttrs refused changes);
+              changesTo =
+                old:
+                let
+                  first = if lib.isFunction change then change old else change;
+                in
+                if lib.isFunction first then change final old else first;
+              changes = changesTo (refused // previous);
+              named = builtins.intersectAttrs refused changes;
+              # Whoever returns `old // { ... }` names them without wanting to.
+              wanted = builtins.attrNames (builtins.intersectAttrs named (changesTo previous));
             in
-            if wrong == [ ] then changes else refused.${builtins.head wrong};
+            if named == { } then
+              changes
+            else if wanted == [ ] then
+              removeAttrs changes (builtins.attrNames named)
+            else
+              refused.${builtins.head wanted};
         in
         withOverrides (drv.overrideAttrs checked);
     };

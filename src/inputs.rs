@@ -1,4 +1,4 @@
-//! What the attributes name has to be there. A build that would miss it late, after a closure is
+//! What the attributes name has to be there, and the output must not. A build that would miss it late, after a closure is
 //! listed or a guest has run, is told at once.
 
 use std::ffi::OsStr;
@@ -15,11 +15,18 @@ use crate::{escape, excerpt};
 /// What installs the boot loader, below the system.
 const SWITCH: &str = "bin/switch-to-configuration";
 
-/// Looks for the sources of `contents`, `configFile`, and the program that installs the boot loader.
+/// Looks for the sources of `contents`, `configFile`, and the program that installs the boot loader, and
+/// whether the place of the output is free.
 ///
 /// # Errors
-/// Naming what is missing, one a line, and what to do.
+/// Naming what is missing, one a line, and what to do; or the output that is there already.
 pub fn check(spec: &Spec) -> Result<()> {
+    if spec.out.symlink_metadata().is_ok() {
+        bail!(
+            "the output {} exists already; remove it, or have Nix do it (nix-store --delete)",
+            escape::path(&spec.out)
+        );
+    }
     let System::Installed(installation) = &spec.system else {
         return Ok(());
     };

@@ -13,6 +13,7 @@ pub mod progress;
 pub mod signals;
 pub mod supervisor;
 
+mod cores;
 mod leftover;
 mod remove;
 mod sys;

@@ -190,14 +190,8 @@ pub fn init() {
     let _ = env_logger::Builder::from_env(environment)
         .target(env_logger::Target::Pipe(Box::new(Lines)))
         .format(|out, record| match record.level() {
-            log::Level::Error | log::Level::Warn => {
-                writeln!(
-                    out,
-                    "{}: {}",
-                    record.level().as_str().to_lowercase(),
-                    record.args()
-                )
-            }
+            log::Level::Error => writeln!(out, "error: {}", record.args()),
+            log::Level::Warn => writeln!(out, "warning: {}", record.args()),
             _ => writeln!(out, "{}", record.args()),
         })
         .try_init();

@@ -50,7 +50,8 @@ pub fn split() -> Result<Side> {
     let (ledger, entries) = ledger::open()?;
     // Where it is ignored, a child that ends leaves no status.
     sys::set_default(libc::SIGCHLD);
-    SigSet::all().thread_block().context("blocking signals")?;
+    // Not those that stop a process: who stops the build from a terminal has the terminal again.
+    sys::block(&awaited()).context("blocking signals")?;
     match sys::fork().context("starting the process that builds")? {
         ForkResult::Parent { child } => Ok(Side::Supervisor(Supervisor {
             worker: child,
@@ -64,6 +65,11 @@ pub fn split() -> Result<Side> {
             Ok(Side::Worker(ledger))
         }
     }
+}
+
+/// The signals that the supervisor waits for.
+fn awaited() -> Vec<c_int> {
+    [&signals::ending()[..], &[libc::SIGCHLD]].concat()
 }
 
 /// The process that waits.
@@ -101,8 +107,7 @@ impl Supervisor {
     }
 
     fn wait(&self) -> End {
-        let ending = signals::ending();
-        let awaited = [&ending[..], &[libc::SIGCHLD]].concat();
+        let awaited = awaited();
         loop {
             let signal = sys::wait_for_signal(&awaited).unwrap_or(libc::SIGTERM);
             // First of all: a signal that comes when the build is done comes too late.
@@ -141,6 +146,10 @@ fn end_children() {
 /// The children of this process, as far as /proc tells.
 fn children() -> Vec<Pid> {
     let own = nix::unistd::getpid().to_string();
+    // Mounted in another PID namespace, it has other numbers for the same processes.
+    if fs::read_link("/proc/self").is_ok_and(|id| id.as_os_str() != own.as_str()) {
+        return Vec::new();
+    }
     let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
     let is_child = |id: &i32| {
         let stat = fs::read(format!("/proc/{id}/stat")).unwrap_or_default();

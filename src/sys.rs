@@ -127,11 +127,39 @@ pub fn real_time_signals() -> std::ops::RangeInclusive<c_int> {
     libc::SIGRTMIN()..=libc::SIGRTMAX()
 }
 
+/// Keeps `signals` from this thread, and those that it starts, until they are waited for.
+///
+/// # Errors
+/// That of sigprocmask(2).
+pub fn block(signals: &[c_int]) -> nix::Result<()> {
+    let set = set_of(signals);
+    // SAFETY: the set lives through the call.
+    let result =
+        unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &raw const set, std::ptr::null_mut()) };
+    match result {
+        0 => Ok(()),
+        error => Err(Errno::from_raw(error)),
+    }
+}
+
 /// Waits until one of `signals` comes, which are blocked, and returns it.
 ///
 /// # Errors
 /// That of sigwaitinfo(2), if one is no signal.
 pub fn wait_for_signal(signals: &[c_int]) -> io::Result<c_int> {
+    let set = set_of(signals);
+    loop {
+        // SAFETY: the set lives through the call.
+        match unsafe { libc::sigwaitinfo(&raw const set, std::ptr::null_mut()) } {
+            -1 if Errno::last() == Errno::EINTR => {}
+            -1 => return Err(io::Error::last_os_error()),
+            signal => return Ok(signal),
+        }
+    }
+}
+
+/// The real-time signals too, which `nix` leaves out of its sets.
+fn set_of(signals: &[c_int]) -> libc::sigset_t {
     let mut set = std::mem::MaybeUninit::<libc::sigset_t>::zeroed();
     // SAFETY: sigemptyset(3) makes it a set, and the other calls get that.
     unsafe {
@@ -139,13 +167,7 @@ pub fn wait_for_signal(signals: &[c_int]) -> io::Result<c_int> {
         for signal in signals {
             libc::sigaddset(set.as_mut_ptr(), *signal);
         }
-        loop {
-            match libc::sigwaitinfo(set.as_ptr(), std::ptr::null_mut()) {
-                -1 if Errno::last() == Errno::EINTR => {}
-                -1 => return Err(io::Error::last_os_error()),
-                signal => return Ok(signal),
-            }
-        }
+        set.assume_init()
     }
 }
 
@@ -153,13 +175,11 @@ pub fn wait_for_signal(signals: &[c_int]) -> io::Result<c_int> {
 /// first process of a PID namespace.
 pub fn die_of(signal: c_int) {
     set_default(signal);
-    let mut set = std::mem::MaybeUninit::<libc::sigset_t>::zeroed();
-    // SAFETY: sigemptyset(3) makes it a set, and the other calls get that.
+    let set = set_of(&[signal]);
+    // SAFETY: the set lives through the call.
     unsafe {
-        libc::sigemptyset(set.as_mut_ptr());
-        libc::sigaddset(set.as_mut_ptr(), signal);
         libc::raise(signal);
-        libc::pthread_sigmask(libc::SIG_UNBLOCK, set.as_ptr(), std::ptr::null_mut());
+        libc::pthread_sigmask(libc::SIG_UNBLOCK, &raw const set, std::ptr::null_mut());
     }
 }
 

@@ -172,7 +172,7 @@ fn an_advised_size_has_room_for_a_first_boot_and_one_without_room_is_told() {
     let size = advised(&build(100).error());
     let ended = build(size);
     let image = ended.image("nixos.img");
-    assert!(!ended.said().contains("warn: "), "{}", ended.said());
+    assert!(!ended.said().contains("warning: "), "{}", ended.said());
     let scratch = scratch();
     let free = first_boot(&root(&image, "none", scratch.path()), 0);
     assert!(free >= FIRST_BOOT);
@@ -186,7 +186,7 @@ fn an_advised_size_has_room_for_a_first_boot_and_one_without_room_is_told() {
     let dump = stdout(command("dumpe2fs").arg("-h").arg(&image));
     let to_root = users + figure(&dump, "Reserved block count") * 4096;
     let warning = format!(
-        "warn: diskSize is {} MiB, which leaves {users} bytes of the root file system to users \
+        "warning: diskSize is {} MiB, which leaves {users} bytes of the root file system to users \
          and {to_root} to root; a first boot may write {FIRST_BOOT} bytes, as root and as others: set diskSize to at \
          least {size} or to \"auto\"\n",
         size - 8

@@ -245,7 +245,7 @@ fn files_that_a_boot_partition_hides_are_warned_of() {
             .iter()
             .map(|(entry, directory, partition)| {
                 format!(
-                    "warn: contents: {source} -> {entry}: what is below {directory} is in the \
+                    "warning: contents: {source} -> {entry}: what is below {directory} is in the \
                      root file system, and hidden as soon as the {partition} is mounted there; to \
                      have files on that partition, use the boot loader's extraFiles or \
                      extraInstallCommands, or copy them in an activation script"

@@ -1,16 +1,15 @@
 //! QEMU's command line.
 
 use std::ffi::{OsStr, OsString};
-use std::num::NonZero;
 use std::os::fd::RawFd;
 use std::path::Path;
 use std::process::Command;
-use std::thread;
 
 use time::OffsetDateTime;
 
 use super::accelerate::Accelerator;
 use super::disk::EXPORT;
+use crate::cores;
 use crate::spec::{Architecture, Guest};
 
 /// The most processors a guest gets, as in nixpkgs.
@@ -50,7 +49,7 @@ pub fn arguments(qemu: &mut Command, guest: &Guest, files: &Files<'_>, accelerat
         .args(["-machine", &machine(guest, accelerator)])
         .args(["-cpu", processor(guest.architecture, accelerator)])
         .args(["-m", &format!("{}M", guest.memory)])
-        .args(["-smp", &processors().to_string()])
+        .args(["-smp", &cores::count().min(MAX_PROCESSORS).to_string()])
         // Not the host's time, which the guest's kernel would have until init sets it.
         .args(["-rtc", &format!("base={}", date(files.time))])
         // Perl, Python and the kernel itself wait for random numbers; none gets into the image.
@@ -162,14 +161,6 @@ fn join(options: &str, source: &OsStr) -> OsString {
 
 fn os(bytes: &[u8]) -> &OsStr {
     std::os::unix::ffi::OsStrExt::from_bytes(bytes)
-}
-
-/// As many as Nix gives the build (`NIX_BUILD_CORES`; 0 is all), but no more than there are.
-fn processors() -> usize {
-    let there = thread::available_parallelism().map_or(1, NonZero::get);
-    let given = std::env::var("NIX_BUILD_CORES").ok();
-    let given = given.and_then(|text| text.parse().ok()).filter(|&n| n > 0);
-    given.unwrap_or(there).min(there).min(MAX_PROCESSORS)
 }
 
 #[cfg(test)]

@@ -1,6 +1,5 @@
 //! [`write()`]: the only step that moves data, and it moves each byte once.
 
-use std::num::NonZero;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -14,6 +13,7 @@ use super::queue::{Buffer, Queue};
 use super::target::{Data, Target};
 use super::worker::Worker;
 use super::{Content, Image};
+use crate::cores;
 use crate::fs::Plan;
 use crate::tree::Tree;
 
@@ -105,7 +105,7 @@ impl FileSystem<'_> {
                 guard(self.run(&mut worker, *batch));
             }
         };
-        let threads = thread::available_parallelism().map_or(1, NonZero::get);
+        let threads = cores::count();
         thread::scope(|scope| {
             for _ in 1..threads {
                 // With fewer it takes longer, and this one is always there.

@@ -36,16 +36,19 @@ struct Header {
     sum: u32,
 }
 
-/// Reads the table, or its backup where it is damaged.
+/// Reads the table, or its backup where it is damaged, which the description then says.
 ///
 /// # Errors
 /// If both are damaged.
 pub fn read(disk: &Disk) -> Result<Table> {
     let last = disk.length / SECTOR * SECTOR;
     let backup = || read_at(disk, last.saturating_sub(SECTOR));
-    let (header, entries) = match (read_at(disk, SECTOR), backup) {
-        (Ok(found), _) => found,
-        (Err(error), backup) => backup().map_err(|_| error)?,
+    let (damage, (header, entries)) = match read_at(disk, SECTOR) {
+        Ok(found) => (String::new(), found),
+        Err(error) => match backup() {
+            Ok(found) => (format!(", read from its backup: {error:#}"), found),
+            Err(_) => return Err(error),
+        },
     };
     // It may have grown since.
     let whole = header
@@ -63,7 +66,7 @@ pub fn read(disk: &Disk) -> Result<Table> {
         partitions.extend(partition(number, entry)?);
     }
     Ok(Table {
-        description: format!("GPT {:X}", header.disk),
+        description: format!("GPT {:X}{damage}", header.disk),
         partitions,
     })
 }

@@ -9,8 +9,12 @@ use std::time::Duration;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-/// How much may wait to be written, in bytes; the last piece may be beyond it.
+/// How much of what children say may wait to be written, in bytes; the last piece may be beyond it.
 const LIMIT: usize = 1 << 20;
+
+/// How much of our own may wait besides: why a build failed must be told, however much its children
+/// said before.
+const RESERVE: usize = 2 << 20;
 
 /// How long the log may take for one piece before it counts as one that nobody reads.
 pub const PATIENCE: Duration = Duration::from_secs(10);
@@ -35,9 +39,9 @@ struct State {
 }
 
 impl State {
-    /// Appends `piece`, or leaves it out if there is no room.
-    fn push(&mut self, piece: Vec<u8>) {
-        if self.bytes >= LIMIT {
+    /// Appends `piece`, or leaves it out if `limit` bytes wait already.
+    fn push(&mut self, piece: Vec<u8>, limit: usize) {
+        if self.bytes >= limit {
             let lines = piece.iter().filter(|&&byte| byte == b'\n').count();
             self.left_out = self.left_out.saturating_add(lines.max(1));
             return;
@@ -50,7 +54,10 @@ impl State {
         match mem::take(&mut self.left_out) {
             0 => {}
             lines => self.append(
-                format!("\nwarning: {lines} lines are left out here: nobody read the log\n").into(),
+                format!(
+                    "\nwarning: {lines} lines are left out here: the log was not read in time\n"
+                )
+                .into(),
             ),
         }
     }
@@ -70,20 +77,21 @@ impl Queue {
         }
     }
 
-    /// Appends `piece` without waiting. It is left out, and its lines are counted, if too much is
-    /// waiting already.
+    /// Appends `piece`, which is our own, without waiting. It is left out, and its lines are counted, if
+    /// too much is waiting already.
     pub fn push(&self, piece: Vec<u8>) {
-        self.lock().push(piece);
+        self.lock().push(piece, LIMIT + RESERVE);
         self.changed.notify_all();
     }
 
-    /// As [`Queue::push`], but waits for room as long as something is written every `patience`.
+    /// As [`Queue::push`], but of a child, and waits for room as long as something is written every
+    /// `patience`.
     pub fn push_slowly(&self, piece: Vec<u8>, patience: Duration) {
         let (mut state, waited) = self.wait(patience, |state| state.bytes < LIMIT || state.stuck);
         if !waited {
             state.stuck = true;
         }
-        state.push(piece);
+        state.push(piece, LIMIT);
         drop(state);
         self.changed.notify_all();
     }
@@ -203,18 +211,32 @@ mod tests {
         let line = vec![b'x'; LIMIT];
         // The pipe takes some of it, and the rest is all that may wait.
         for _ in 0..3 {
-            queue.push(line.clone());
+            queue.push_slowly(line.clone(), SHORT);
         }
         queue.push_slowly(b"four\nfive\n".to_vec(), SHORT);
         // It was too long once: nobody waits again.
         queue.push_slowly(b"six\n".to_vec(), Duration::from_secs(60));
+        queue.push(b"ours\n".to_vec());
         queue.flush(SHORT);
-        let end = "\nwarning: 5 lines are left out here: nobody read the log\nseven\n";
+        let end =
+            "\nwarning: 5 lines are left out here: the log was not read in time\nours\nseven\n";
         let reader = thread::spawn(move || read(log, LIMIT + end.len()));
         queue.flush(Duration::from_secs(60));
         queue.push(b"seven\n".to_vec());
         queue.flush(Duration::from_secs(60));
         assert_eq!(&reader.join().unwrap()[LIMIT..], end);
+    }
+
+    #[test]
+    fn of_our_own_lines_too_only_so_many_wait() {
+        let (queue, log) = queue();
+        let line = vec![b'x'; LIMIT];
+        for _ in 0..10 {
+            queue.push(line.clone());
+        }
+        let waiting = queue.lock().bytes;
+        assert!((LIMIT + RESERVE..=LIMIT + RESERVE + LIMIT).contains(&waiting));
+        drop(log);
     }
 
     #[test]

@@ -1,13 +1,15 @@
 //! What a build has made that must not stay: written down by the worker, removed by the supervisor.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::fs;
+use std::fs::DirBuilder;
+use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 
 use crate::{escape, remove};
 
@@ -15,6 +17,8 @@ use crate::{escape, remove};
 const OUTPUT: u8 = b'o';
 /// Marks what never stays.
 const WORK: u8 = b'w';
+/// Marks what was written down and is not ours after all.
+const NOT_OURS: u8 = b'n';
 
 /// The longest entry in bytes; a path is shorter (`PATH_MAX`).
 const LONGEST: usize = 8192;
@@ -45,16 +49,8 @@ impl Ledger {
     /// # Errors
     /// If it can't be made, or anything of that name exists: that would not be ours to remove.
     pub fn make_output(&self, path: &Path) -> Result<()> {
-        if path.symlink_metadata().is_ok() {
-            bail!(
-                "the output {} exists already; remove it, or have Nix do it (nix-store --delete)",
-                escape::path(path)
-            );
-        }
-        let entry = entry(OUTPUT, path);
-        fs::create_dir(path)
-            .with_context(|| format!("making the output directory {}", escape::path(path)))?;
-        self.write(&entry)
+        self.make(OUTPUT, path, 0o777)
+            .with_context(|| format!("making the output directory {}", escape::path(path)))
     }
 
     /// Makes a directory for what is not part of the output. Others may enter it: `nixos-install`
@@ -63,26 +59,30 @@ impl Ledger {
     /// # Errors
     /// If it can't be made.
     pub fn make_work_directory(&self) -> Result<PathBuf> {
-        let directory = tempfile::Builder::new()
+        let name = || "making a work directory (TMPDIR says where)";
+        let (_, path) = tempfile::Builder::new()
             .prefix("make-disk-image-")
-            .permissions(fs::Permissions::from_mode(0o755))
-            .tempdir()
-            .context("making a work directory (TMPDIR says where)")?;
-        let path = std::path::absolute(directory.keep()).context("finding the work directory")?;
-        self.write(&entry(WORK, &path))?;
-        Ok(path)
+            .make(|path| self.make(WORK, &std::path::absolute(path)?, 0o755))
+            .with_context(name)?
+            .keep()
+            .with_context(name)?;
+        std::path::absolute(path).with_context(name)
     }
 
-    fn write(&self, entry: &[u8]) -> Result<()> {
-        self.0
-            .send(entry)
-            .map(drop)
-            .context("telling the supervisor what has to be removed")
+    /// Makes the directory `path`. It is written down before: whatever ends this process between the
+    /// two, nothing is left.
+    fn make(&self, mark: u8, path: &Path, mode: u32) -> io::Result<()> {
+        self.write(mark, path)?;
+        DirBuilder::new().mode(mode).create(path).or_else(|error| {
+            self.write(NOT_OURS, path)?;
+            Err(error)
+        })
     }
-}
 
-fn entry(mark: u8, path: &Path) -> Vec<u8> {
-    [&[mark], path.as_os_str().as_bytes()].concat()
+    fn write(&self, mark: u8, path: &Path) -> io::Result<()> {
+        let entry = [&[mark], path.as_os_str().as_bytes()].concat();
+        self.0.send(&entry).map(drop)
+    }
 }
 
 impl Entries {
@@ -90,14 +90,21 @@ impl Entries {
     /// named in a warning.
     pub fn remove(&self, whole: bool) {
         let mut entry = [0; LONGEST];
+        let mut made = BTreeMap::new();
         while let Ok(length) = self.0.recv(&mut entry) {
             let Some((mark, path)) = entry[..length].split_first() else {
                 continue;
             };
-            if *mark == OUTPUT && whole {
+            let path = PathBuf::from(OsString::from_vec(path.to_vec()));
+            match *mark {
+                NOT_OURS => made.remove(&path),
+                mark => made.insert(path, mark),
+            };
+        }
+        for (path, mark) in made {
+            if mark == OUTPUT && whole {
                 continue;
             }
-            let path = PathBuf::from(OsString::from_vec(path.to_vec()));
             if let Err(error) = remove::remove(&path) {
                 log::warn!("{} is left behind: {error}", escape::path(&path));
             }
@@ -108,6 +115,7 @@ impl Entries {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     #[test]
     fn only_a_whole_output_stays() {
@@ -126,8 +134,13 @@ mod tests {
         }
         let (ledger, entries) = open().unwrap();
         let error = ledger.make_output(&path).unwrap_err().to_string();
-        assert!(error.contains("exists already"), "{error}");
+        assert!(error.contains("making the output directory"), "{error}");
+        // Somebody else was sooner.
+        ledger.make(WORK, &path, 0o755).unwrap_err();
         entries.remove(false);
         assert!(path.exists());
+        // The process ended before it had made it.
+        ledger.write(WORK, &top.path().join("never made")).unwrap();
+        entries.remove(false);
     }
 }

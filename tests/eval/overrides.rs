@@ -13,7 +13,7 @@ fn override_attrs_changes_the_derivation() {
              env = old.env // { GREETING = "hello"; };
              memSize = old.memSize * 4;
              postVM = old.postVM + "\nsecond";
-           })).overrideAttrs (final: old: { postVM = old.postVM + "\n${final.name}"; })"#,
+           })).overrideAttrs (final: old: old // { postVM = old.postVM + "\n${final.name}"; })"#,
     );
     assert_eq!(attributes["name"], "other-nixos-disk-image");
     assert_eq!(attributes["env"]["GREETING"], "hello");
@@ -58,6 +58,11 @@ fn what_can_have_no_effect_is_refused_with_what_to_do_instead() {
             "old: { buildCommand = \"x\"; }",
             "buildCommand",
             "or override postVM",
+        ),
+        (
+            "old: old // { QEMU_OPTS = \"-smp 4\"; }",
+            "QEMU_OPTS",
+            "Set the arguments memSize and guestTimeout",
         ),
         (
             "{ QEMU_OPTS = \"-smp 4\"; }",

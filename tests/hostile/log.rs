@@ -75,9 +75,9 @@ fn a_log_that_nobody_reads_does_not_hold_a_signal() {
     std::thread::sleep(Duration::from_secs(1));
     let begin = Instant::now();
     let ended = running.end_by("TERM");
-    ended.assert_nothing_left(Duration::from_secs(1));
+    ended.assert_nothing_left(Duration::from_secs(20));
     assert!(
-        begin.elapsed() < Duration::from_secs(4),
+        begin.elapsed() < Duration::from_secs(20),
         "{:?}",
         begin.elapsed()
     );

@@ -43,14 +43,14 @@ fn the_disk_size_that_the_message_names_has_room_to_boot_and_one_less_has_not() 
         let image = ended.image("nixos.img");
         oracles::check(&image, "raw", table);
         let less = ended.said();
-        let warning = format!("warn: diskSize is {} MiB, which leaves ", named - 1);
+        let warning = format!("warning: diskSize is {} MiB, which leaves ", named - 1);
         assert!(less.contains(&warning), "{less}");
         let again = number_after(&less, "set diskSize to at least ");
         assert_eq!(again, named, "{table}: {less}");
 
         let ended = sized(table, named);
         let image = ended.image("nixos.img");
-        assert!(!ended.said().contains("warn: "), "{}", ended.said());
+        assert!(!ended.said().contains("warning: "), "{}", ended.said());
         assert_eq!(fs::metadata(&image).unwrap().len(), named << 20, "{table}");
         oracles::check(&image, "raw", table);
     }

@@ -9,6 +9,9 @@ use nix::libc;
 use super::common::program::{Job, Running, send};
 use super::{ALONE, job};
 
+/// The longest that a busy machine takes for what takes a moment.
+const WAITS_FOR_EVER: Duration = Duration::from_secs(20);
+
 /// A script that says where it is, has a child of its own, and goes on for ever.
 const SLEEP: &str = "sleep 1000 & touch \"$(dirname \"$0\")/reached\"; sleep 1000";
 
@@ -67,9 +70,9 @@ fn a_signal_ends_everything_and_leaves_nothing() {
                 "{phase}: {}",
                 ended.output.status
             );
-            ended.assert_nothing_left(Duration::from_secs(1));
+            ended.assert_nothing_left(WAITS_FOR_EVER);
             assert!(
-                start.elapsed() < Duration::from_secs(2),
+                start.elapsed() < WAITS_FOR_EVER,
                 "{phase}: {:?}",
                 start.elapsed()
             );
@@ -108,7 +111,7 @@ fn every_signal_that_ends_a_process_cleans_up() {
         let ended = running.end_by(&number.to_string());
         let signal = ended.output.status.signal();
         assert_eq!(signal, Some(number), "{name}");
-        ended.assert_nothing_left(Duration::from_secs(1));
+        ended.assert_nothing_left(WAITS_FOR_EVER);
     }
 }
 
@@ -181,7 +184,7 @@ fn a_signal_to_the_worker_alone_cleans_up_and_is_told() {
         let ended = running.wait();
         assert_eq!(ended.output.status.code(), code, "{name}");
         assert_eq!(ended.output.status.signal(), signal, "{name}");
-        ended.assert_nothing_left(Duration::from_secs(1));
+        ended.assert_nothing_left(WAITS_FOR_EVER);
         let said = ended.said();
         for word in words {
             assert!(said.contains(word), "{name}: no {word:?} in {said}");
@@ -203,7 +206,7 @@ fn a_signal_ends_the_first_process_of_a_namespace() {
     send("TERM", first);
     let ended = running.wait();
     assert_eq!(ended.output.status.code(), Some(128 + 15));
-    ended.assert_nothing_left(Duration::from_secs(1));
+    ended.assert_nothing_left(WAITS_FOR_EVER);
 }
 
 /// What starts us may not want to know how its children end. Then there was no status of ours.
@@ -243,7 +246,7 @@ fn a_signal_at_any_moment_leaves_nothing() {
             continue;
         }
         assert_eq!(ended.output.status.signal(), Some(15), "{delay} ms");
-        ended.assert_nothing_left(Duration::from_secs(1));
+        ended.assert_nothing_left(WAITS_FOR_EVER);
     }
 }
 
@@ -264,10 +267,7 @@ fn a_kill_ends_the_direct_children() {
         assert_eq!(ended.output.status.signal(), Some(9), "{phase}");
         let start = Instant::now();
         while children.iter().any(|child| is_alive(child)) {
-            assert!(
-                start.elapsed() < Duration::from_secs(1),
-                "{phase}: {children:?}"
-            );
+            assert!(start.elapsed() < WAITS_FOR_EVER, "{phase}: {children:?}");
             std::thread::sleep(Duration::from_millis(5));
         }
         // What the children started is not ours to see; a builder's leftovers Nix kills.

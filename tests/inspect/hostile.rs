@@ -66,11 +66,13 @@ fn entries_and_headers_may_be_larger_than_usual() {
 #[test]
 fn a_damaged_table_is_read_from_its_backup() {
     let usual = said(&Gpt::usual().disk()).unwrap();
+    assert!(!usual.contains("backup"), "{usual}");
     for (at, byte) in [(512, b'x'), (512 + 20, 1), (512 + 90, 9), (1024, 9)] {
         let mut disk = Gpt::usual().disk();
         put(&mut disk, at, &[byte]);
         let text = said(&disk).unwrap();
         assert_eq!(text.lines().nth(3), usual.lines().nth(3), "{at}");
+        assert!(text.contains(", read from its backup: "), "{text}");
     }
 }
 

@@ -1,6 +1,6 @@
 //! What of a guest's console goes to the log.
 
-/// How much that is at most, in bytes: what a person reads.
+/// How much that is at most, in bytes: what a person reads, and less than may wait for the log.
 const MOST: usize = 1 << 20;
 
 /// Lines on their way to the log.

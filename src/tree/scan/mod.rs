@@ -13,14 +13,13 @@ mod read;
 mod workers;
 pub(crate) mod xattrs;
 
-use std::num::NonZero;
 use std::path::{Path, PathBuf};
-use std::thread;
 
 use anyhow::Result;
 
 use self::workers::Wanted;
 use super::{InodeId, Metadata, Tree};
+use crate::cores;
 
 pub use policy::{HardLinks, Mtime, Policy};
 
@@ -42,7 +41,7 @@ pub struct Source {
 /// path in the order of paths, the first ten of them by name. Where a name is taken or its parent
 /// is no directory.
 pub fn entries(tree: &mut Tree, sources: &[Source], policy: Policy) -> Result<()> {
-    entries_on(threads(), tree, sources, policy)
+    entries_on(cores::count(), tree, sources, policy)
 }
 
 /// Reads those entries of `directories` whose names are `wanted`, and all below them, into `tree`.
@@ -57,7 +56,13 @@ pub fn selected(
     policy: Policy,
 ) -> Result<Vec<InodeId>> {
     let paths: Vec<&Path> = directories.iter().map(|path| &**path).collect();
-    let scan = workers::read(threads(), tree, &paths, policy, Wanted::Entries(wanted))?;
+    let scan = workers::read(
+        cores::count(),
+        tree,
+        &paths,
+        policy,
+        Wanted::Entries(wanted),
+    )?;
     Ok(assemble::nameless(tree, scan, policy))
 }
 
@@ -67,11 +72,7 @@ pub fn selected(
 /// # Errors
 /// As [`entries`].
 pub fn root(path: &Path, policy: Policy) -> Result<Tree> {
-    root_on(threads(), path, policy)
-}
-
-fn threads() -> usize {
-    thread::available_parallelism().map_or(1, NonZero::get)
+    root_on(cores::count(), path, policy)
 }
 
 fn entries_on(threads: usize, tree: &mut Tree, sources: &[Source], policy: Policy) -> Result<()> {
