@@ -119,8 +119,8 @@ fn a_full_file_system_is_told() {
     });
     assert!(
         error.contains(
-            ": a file system in the image is full: set a larger diskSize (the root file system) or \
-             bootSize (the boot partitions)\n"
+            ": a file system was full: of the image, set a larger diskSize (the root file system) or \
+             bootSize (the boot partitions); of the guest ($HOME, /run), set a larger memSize\n"
         ) && error.contains("No space left on device"),
         "{error}"
     );
@@ -128,15 +128,16 @@ fn a_full_file_system_is_told() {
 
 #[test]
 fn an_owner_that_nobody_is_named_after_is_told() {
+    // There is a user app, and a group app: chown(1) takes "app.app" for the two.
     let error = error("", |job| {
         job.image(
             "contents",
-            json!([{ "source": "/etc/hostname", "target": "/x", "user": "bob", "group": "users" }]),
+            json!([{ "source": "/etc/hostname", "target": "/x", "user": "app.app", "group": "users" }]),
         );
     });
     assert!(
         error.starts_with(
-            "the guest failed: contents: the image has no user bob after its activation; declare it \
+            "the guest failed: contents: the image has no user app.app after its activation; declare it \
              in the configuration, or write a number\n"
         ),
         "{error}"

@@ -7,8 +7,8 @@ use anyhow::{Context, Result, bail, ensure};
 use super::protected::{Protected, Relation};
 use super::report::{Entry, Record, RecordKind, Report};
 use super::seeds;
-use crate::escape;
 use crate::tree::{Device, Directory, Flags, Inode, InodeId, Kind, Metadata, Timestamp, Tree};
+use crate::{escape, excerpt};
 
 /// Puts what `report` says of the root file system into `tree`: takes out what the guest deleted,
 /// and puts in everything that is new or changed, but seeds. Times after `time` become `time`: the
@@ -92,6 +92,13 @@ fn put(
     protected: Option<&Protected>,
 ) -> Result<()> {
     let seeds = seeds::of(tree, report, volume);
+    if !seeds.is_empty() {
+        let names = seeds.iter().map(|path| format!("/{}", escape::bytes(path)));
+        let mut names: Vec<_> = names.collect();
+        names.sort_unstable();
+        let names = excerpt::list(&names, ", ");
+        log::info!("  left out, as every machine makes its own: {names}");
+    }
     for entry in report.entries.iter().filter(|e| e.record.volume == volume) {
         let path = &entry.record.path;
         if !seeds.contains(path.as_slice()) {

@@ -19,7 +19,8 @@ const STATIC: &[u8] = b"etc/static";
 /// The paths of `report` on `volume` that are forgotten: regular files, and other names of them,
 /// that are seeds of the guest. Links stay, as they hold nothing random, and so does what the
 /// configuration declares: a copy of a file in `/etc/static`, and the files without an identity that
-/// machine-id(5) knows. What a user puts there by `contents` the guest does not change.
+/// machine-id(5) knows. Of what a user puts there by `contents` the guest changes mode and owner, but not
+/// the bytes.
 pub fn of<'a>(tree: &Tree, report: &'a Report, volume: u32) -> HashSet<&'a [u8]> {
     let entries = report.entries.iter();
     let entries = entries.filter(|entry| entry.record.volume == volume);
@@ -111,6 +112,13 @@ fn is_declared(tree: &Tree, entries: &Entries<'_>, path: &[u8], content: &Conten
     if matches!(bytes.trim_ascii(), b"" | b"uninitialized") {
         return true;
     }
+    let content_of = |found: InodeId| match &tree.inode(found).kind {
+        Kind::File(content) => self::bytes(content),
+        _ => None,
+    };
+    if resolve(tree, path).and_then(content_of).as_ref() == Some(&bytes) {
+        return true;
+    }
     let declared = || {
         let target = match entries.get(STATIC).map(|entry| &entry.record.kind) {
             Some(RecordKind::Symlink(target)) => target.clone(),
@@ -118,10 +126,7 @@ fn is_declared(tree: &Tree, entries: &Entries<'_>, path: &[u8], content: &Conten
         };
         let name = path.strip_prefix(b"etc/")?;
         let found = resolve(tree, &[&led(STATIC, &target), name].join(&b'/'))?;
-        match &tree.inode(found).kind {
-            Kind::File(content) => self::bytes(content),
-            _ => None,
-        }
+        content_of(found)
     };
     declared() == Some(bytes)
 }

@@ -9,7 +9,10 @@ use crate::tree::Tree;
 /// a disk that boots from a BIOS too, a partition with nothing for EFI on it is as it should be.
 pub fn missing(table: PartitionTable, esp: &Tree, architecture: Architecture) -> Option<String> {
     let bios = table == PartitionTable::Hybrid;
-    if has(esp, b"EFI/BOOT/BOOT") || (bios && !has(esp, b"")) {
+    let program = |start: &[u8]| has(esp, start, b".EFI");
+    // U-Boot reads the list of extlinux, and needs no program for EFI.
+    let extlinux = has(esp, b"EXTLINUX/EXTLINUX.CONF", b"");
+    if program(b"EFI/BOOT/BOOT") || extlinux || (bios && !program(b"")) {
         return None;
     }
     let name = match architecture {
@@ -25,14 +28,14 @@ pub fn missing(table: PartitionTable, esp: &Tree, architecture: Architecture) ->
     ))
 }
 
-/// Whether there is a program for EFI whose path begins with `start`, whatever the case. Its name
-/// in `EFI/BOOT` is not asked for: 32-bit firmware on a 64-bit processor has another one.
-fn has(esp: &Tree, start: &[u8]) -> bool {
+/// Whether there is a file whose path begins with `start` and ends with `end`, whatever the case. The
+/// whole name in `EFI/BOOT` is not asked for: 32-bit firmware on a 64-bit processor has another one.
+fn has(esp: &Tree, start: &[u8], end: &[u8]) -> bool {
     let mut found = false;
     esp.walk(|path, id| {
         let path = path.to_ascii_uppercase();
         let is_file = esp.directory(id).is_none();
-        found |= is_file && path.starts_with(start) && path.ends_with(b".EFI");
+        found |= is_file && path.starts_with(start) && path.ends_with(end);
     });
     found
 }
@@ -82,5 +85,6 @@ mod tests {
         assert!(missing(Efi, &["kernels/linux"]).is_some());
         assert!(missing(Efi, &["EFI/BOOT/BOOTX64.EFI/x", "EFI/BOOT/fonts"]).is_some());
         assert_eq!(missing(Hybrid, &["kernels/linux"]), None);
+        assert_eq!(missing(Efi, &["extlinux/extlinux.conf"]), None);
     }
 }

@@ -1,8 +1,7 @@
 //! What `nixos-enter` and the boot loader's installer do.
 
-use std::fs::{DirBuilder, File};
+use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
-use std::os::unix::fs::DirBuilderExt;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
@@ -16,9 +15,9 @@ use crate::guest::job::Job;
 /// The installed system.
 const SYSTEM: &str = "/nix/var/nix/profiles/system";
 
-/// The home directory of the image's programs. It is on the guest's own `/dev`, so that nothing in it
+/// The home directory of the image's programs. It is below the guest's own `/dev`, so that nothing in it
 /// gets into the image: `nix-env` leaves links there.
-const HOME: &str = "/dev/home";
+pub const HOME: &str = "/dev/home";
 
 /// Where the messages of a program are until it is known whether it fails.
 const MESSAGES: &str = "/messages";
@@ -29,10 +28,6 @@ const SHOWN: u64 = 16 << 10;
 /// Activates the system and installs its boot loader.
 pub fn run(job: &Job) -> Result<()> {
     umask(Mode::from_bits_truncate(0o022));
-    DirBuilder::new()
-        .mode(0o700)
-        .create(HOME)
-        .with_context(|| format!("making {HOME}"))?;
     let messages = File::options()
         .read(true)
         .write(true)

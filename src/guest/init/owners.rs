@@ -1,5 +1,7 @@
 //! Users and groups of the image, by name.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fs::{self, File};
 use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
@@ -17,7 +19,7 @@ use crate::owner::{Ids, Names};
 const FILE: &str = "/dev/owner";
 
 /// What a name can be of.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 enum Of {
     User,
     Group,
@@ -26,24 +28,32 @@ enum Of {
 /// What the names of `job` stand for in the image, with what its activation has mounted: what its
 /// own chown(1) makes of them, so that its name services count. Where the system has no such
 /// program, they are looked up in `/etc/passwd` and `/etc/group`.
-pub fn look_up(job: &Job) -> Result<Vec<Ids>> {
+pub fn look_up<'a>(job: &'a Job) -> Result<Vec<Ids>> {
     if job.owners.is_empty() {
         return Ok(Vec::new());
     }
     File::create_new(FILE).with_context(|| format!("making {FILE}"))?;
-    target::inside(|| job.owners.iter().map(|names| ids(job, names)).collect())
-}
-
-fn ids(job: &Job, names: &Names) -> Result<Ids> {
-    Ok(Ids {
-        uid: id(job, Of::User, &names.user)?,
-        gid: id(job, Of::Group, &names.group)?,
-    })
+    // Thousands of files may have one owner, and a process for each takes its time.
+    let mut known = HashMap::new();
+    let mut look_up = |of, name| -> Result<u32> {
+        Ok(match known.entry((of, name)) {
+            Entry::Occupied(known) => *known.get(),
+            Entry::Vacant(new) => *new.insert(id(job, of, name)?),
+        })
+    };
+    let mut ids = |names: &'a Names| {
+        Ok(Ids {
+            uid: look_up(Of::User, &names.user)?,
+            gid: look_up(Of::Group, &names.group)?,
+        })
+    };
+    target::inside(|| job.owners.iter().map(&mut ids).collect())
 }
 
 fn id(job: &Job, of: Of, name: &str) -> Result<u32> {
     let (what, table, argument) = match of {
-        Of::User => ("user", "/etc/passwd", name.to_owned()),
+        // Without a colon, chown takes "a.b" for user a and group b where there is no user of that name.
+        Of::User => ("user", "/etc/passwd", format!("{name}:0")),
         Of::Group => ("group", "/etc/group", format!(":{name}")),
     };
     // To chown these would mean another thing.

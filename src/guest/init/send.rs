@@ -94,7 +94,7 @@ fn file<W: io::Write>(
     };
     let xattrs = match kind {
         RecordKind::Link(_) => Vec::new(),
-        _ => xattrs::read(&here).with_context(name)?,
+        _ => xattrs::read(&here, xattrs::belongs_to_image).with_context(name)?,
     };
     let flags = match kind {
         RecordKind::File | RecordKind::Directory => flags::open(&here)

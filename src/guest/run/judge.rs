@@ -79,8 +79,8 @@ fn advice(guest: &Guest, run: &Ended) -> String {
         );
     }
     if console.said().full {
-        return ": a file system in the image is full: set a larger diskSize (the root file system) \
-                or bootSize (the boot partitions)"
+        return ": a file system was full: of the image, set a larger diskSize (the root file system) or \
+                bootSize (the boot partitions); of the guest ($HOME, /run), set a larger memSize"
             .to_owned();
     }
     match run.end {

@@ -151,8 +151,9 @@ fn every_end_has_its_message() {
                 "{started}; echo 'cp: No space left on device'; echo '{FAILED}x'; echo '{EXIT}1'"
             ),
             1024,
-            "the guest failed: x: a file system in the image is full: set a larger diskSize (the \
-             root file system) or bootSize (the boot partitions)\nits console ended:\n  \
+            "the guest failed: x: a file system was full: of the image, set a larger diskSize (the \
+             root file system) or bootSize (the boot partitions); of the guest ($HOME, /run), set a \
+             larger memSize\nits console ended:\n  \
              cp: No space left on device",
         ),
     ] {

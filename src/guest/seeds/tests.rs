@@ -51,6 +51,9 @@ fn forgotten(entries: Vec<Entry>) -> Vec<String> {
     );
     insert("nix/store", "key", file("key"));
     insert("nix/store", "loop", link("loop"));
+    // By `contents`.
+    insert("var/lib/systemd", "credential.secret", file("given"));
+    insert("var/lib/systemd", "random-seed", file("given"));
     let report = Report {
         entries,
         ..Report::default()
@@ -148,6 +151,14 @@ fn what_the_configuration_declares_is_kept() {
         // What machine-id(5) has for a first boot.
         (vec![file("etc/machine-id", "")], &[]),
         (vec![file("etc/machine-id", "uninitialized\n")], &[]),
+        (
+            vec![file("var/lib/systemd/credential.secret", "given")],
+            &[],
+        ),
+        (
+            vec![file("var/lib/systemd/random-seed", "random")],
+            &["0 var/lib/systemd/random-seed"],
+        ),
         (
             vec![entry(0, "etc/machine-id", RecordKind::Directory, "")],
             &[],

@@ -225,7 +225,7 @@ impl Reader {
         };
         let mut xattrs = Xattrs::default();
         if self.policy.xattrs {
-            let found = xattrs::read(&path());
+            let found = xattrs::read(&path(), xattrs::belongs_to_file);
             xattrs = found
                 .map_err(|cause| ("reading the extended attributes of", cause))?
                 .into();

@@ -6,9 +6,9 @@ use std::path::Path;
 
 use super::super::Xattr;
 
-/// The attributes of `path` that are the file's own, sorted by name; of a symlink, not of what it
-/// points to.
-pub fn read(path: &Path) -> io::Result<Vec<Xattr>> {
+/// The attributes of `path` whose names `is_kept`, sorted by name; of a symlink, not of what it points
+/// to.
+pub fn read(path: &Path, is_kept: fn(&[u8]) -> bool) -> io::Result<Vec<Xattr>> {
     let names = match xattr::list(path) {
         Ok(names) => names,
         // A file system without attributes.
@@ -17,7 +17,7 @@ pub fn read(path: &Path) -> io::Result<Vec<Xattr>> {
     };
     let mut found = Vec::new();
     for name in names {
-        if !belongs_to_file(name.as_bytes()) {
+        if !is_kept(name.as_bytes()) {
             continue;
         }
         // An attribute that went away after it was listed has no value.
@@ -37,7 +37,7 @@ pub fn read(path: &Path) -> io::Result<Vec<Xattr>> {
 /// xattr(7) has four name spaces. In `security` all but capabilities are labels and hashes that a
 /// security module of the running system made; in `system` all but POSIX ACLs are views that one
 /// file system has of itself. overlayfs marks the files of its layers in `trusted` and `user`.
-fn belongs_to_file(name: &[u8]) -> bool {
+pub fn belongs_to_file(name: &[u8]) -> bool {
     const WHOLE: [&[u8]; 3] = [
         b"security.capability",
         b"system.posix_acl_access",
@@ -50,9 +50,46 @@ fn belongs_to_file(name: &[u8]) -> bool {
         })
 }
 
+/// Whether the attribute `name` of a file of the image itself stays with it: as [`belongs_to_file`],
+/// and what makes files of an overlay that the image mounts again what they are (Linux,
+/// Documentation/filesystems/overlayfs.rst). Other marks of overlayfs hold numbers of inodes and file
+/// systems, which are others in the image, and can be done without.
+pub fn belongs_to_image(name: &[u8]) -> bool {
+    const MARKS: [&[u8]; 6] = [
+        b"metacopy",
+        b"opaque",
+        b"protattr",
+        b"redirect",
+        b"whiteout",
+        b"whiteouts",
+    ];
+    belongs_to_file(name)
+        || [&b"user.overlay."[..], b"trusted.overlay."]
+            .iter()
+            .any(|space| {
+                name.strip_prefix(*space)
+                    .is_some_and(|mark| MARKS.contains(&mark))
+            })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_overlay_of_the_image_keeps_what_makes_it_one() {
+        for (name, kept) in [
+            ("user.mime_type", true),
+            ("security.selinux", false),
+            ("trusted.overlay.opaque", true),
+            ("trusted.overlay.metacopy", true),
+            ("user.overlay.redirect", true),
+            ("trusted.overlay.origin", false),
+            ("trusted.overlay.uuid", false),
+        ] {
+            assert_eq!(belongs_to_image(name.as_bytes()), kept, "{name}");
+        }
+    }
 
     #[test]
     fn labels_of_the_machine_are_not_the_files() {
