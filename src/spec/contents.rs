@@ -164,8 +164,8 @@ fn refuse_duplicates(image: &Attributes<'_>, grafts: &[Option<Graft>], problems:
         let target = graft.target.shown_name();
         let reason = match earlier < index {
             true if graft.target.below => format!(
-                "{contents}[{earlier}] has made it already; name the file in the target, as in \
-                 {target}/NAME"
+                "{contents}[{earlier}] has made it already; change one of them or, if it is a \
+                 directory, name what goes into it, as in {target}/NAME"
             ),
             true => {
                 format!("{contents}[{earlier}] has made it already; change one of them")
