@@ -162,8 +162,8 @@ fn nixpkgs_tests_have_our_function_in_place_of_their_own() {
     ];
     let on_x86 = [
         "limine-bios",
-        "systemd-boot-entry-filename-xbootldr",
-        "systemd-boot-xbootldr",
+        "systemd-boot-basicXbootldr",
+        "systemd-boot-entryFilenameXbootldr",
     ];
     for (system, more) in [("x86_64-linux", &on_x86[..]), ("aarch64-linux", &[])] {
         let mut names = [&everywhere[..], more].concat();
@@ -195,6 +195,63 @@ fn nixpkgs_tests_have_our_function_in_place_of_their_own() {
             );
         }
     }
+}
+
+/// An older nixpkgs has not all of the tests.
+#[test]
+fn nixpkgs_tests_that_a_nixpkgs_lacks_are_left_out_with_a_warning() {
+    let (names, told) = edited_nixpkgs_tests("nixos/tests/all-tests.nix", &|text| {
+        text.replace("limine = ", "unheard-of = ")
+    });
+    assert_eq!(
+        names,
+        [
+            "grow-partition",
+            "image-contents",
+            "qemu-vm-external-disk-image",
+            "systemd-boot-basicXbootldr",
+            "systemd-boot-entryFilenameXbootldr",
+            "systemd-repart-basic",
+            "systemd-repart-create-root",
+        ]
+    );
+    let warning = "this nixpkgs has no test limine";
+    assert_eq!(told.matches(warning).count(), 1, "{told}");
+}
+
+/// Else each machine of each test keeps all modules of NixOS in memory once more.
+#[test]
+fn nixpkgs_tests_read_a_file_once() {
+    let (names, told) = edited_nixpkgs_tests("nixos/tests/test.nix", &|text| {
+        format!("builtins.trace \"test.nix is read\" ({text})")
+    });
+    assert_eq!(names.len(), 8);
+    assert_eq!(told.matches("test.nix is read").count(), 1, "{told}");
+}
+
+/// The names of nixpkgs' tests, all of them evaluated with one file of the fixture's nixpkgs changed,
+/// and what Nix said.
+fn edited_nixpkgs_tests(file: &str, edit: &dyn Fn(&str) -> String) -> (Vec<String>, String) {
+    let nix = Nix::new();
+    let nixpkgs = nix.directory().join("nixpkgs");
+    copy(&repository().join("tests/fixtures/nixpkgs"), &nixpkgs);
+    let file = nixpkgs.join(file);
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, edit(&text)).unwrap();
+    let expression = format!(
+        "let nixpkgs = {nixpkgs}; check = import {nix}/checks/nixpkgs-tests.nix {{ inherit nixpkgs; \
+         pkgs = import (nixpkgs + \"/pkgs.nix\") {{ system = \"x86_64-linux\"; }}; \
+         lib = import (nixpkgs + \"/lib\"); makeDiskImage = import {nix}/make-disk-image.nix; }}; \
+         in builtins.mapAttrs (_: toString) check.entries",
+        nixpkgs = nixpkgs.display(),
+        nix = repository().join("nix").display(),
+    );
+    let arguments = ["--eval", "--strict", "--json", "--expr", &expression];
+    let output = nix.run("nix-instantiate", &arguments);
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{told}");
+    let entries: BTreeMap<String, String> = serde_json::from_slice(&output.stdout).unwrap();
+    (entries.into_keys().collect(), told)
 }
 
 #[test]
