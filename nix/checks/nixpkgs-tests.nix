@@ -7,7 +7,6 @@
   pkgs,
   lib,
   makeDiskImage,
-  nixpkgs,
   ...
 }:
 
@@ -29,21 +28,21 @@ let
   # What each file comes to, by its path. `import` remembers that, and scopedImport does not: every
   # machine of every test would parse the 2,000 modules of NixOS anew and keep them in memory.
   remembered = lib.listToAttrs (
-    map (file: lib.nameValuePair (builtins.unsafeDiscardStringContext (toString file)) (load file)) (
-      lib.concatMap (directory: lib.filesystem.listFilesRecursive (nixpkgs + directory)) [
-        "/lib"
-        "/nixos"
+    map (file: lib.nameValuePair (toString file) (load file)) (
+      lib.concatMap lib.filesystem.listFilesRecursive [
+        (pkgs.path + "/lib")
+        (pkgs.path + "/nixos")
       ]
     )
   );
 
   inherit (pkgs.stdenv.hostPlatform) system;
 
-  tests = importWithOurs (nixpkgs + "/nixos/tests/all-tests.nix") {
+  tests = importWithOurs (pkgs.path + "/nixos/tests/all-tests.nix") {
     inherit system;
     # The module system imports modules, and the tests take it from here.
     pkgs = pkgs // {
-      lib = importWithOurs (nixpkgs + "/lib");
+      lib = importWithOurs (pkgs.path + "/lib");
     };
     callTest = config: config.test;
   };

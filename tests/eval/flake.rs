@@ -200,7 +200,7 @@ fn nixpkgs_tests_have_our_function_in_place_of_their_own() {
 /// An older nixpkgs has not all of the tests.
 #[test]
 fn nixpkgs_tests_that_a_nixpkgs_lacks_are_left_out_with_a_warning() {
-    let (names, told) = edited_nixpkgs_tests("nixos/tests/all-tests.nix", &|text| {
+    let (names, told) = edited_nixpkgs_tests("nixos/tests/all-tests.nix", |text: &str| {
         text.replace("limine = ", "unheard-of = ")
     });
     assert_eq!(
@@ -222,7 +222,7 @@ fn nixpkgs_tests_that_a_nixpkgs_lacks_are_left_out_with_a_warning() {
 /// Else each machine of each test keeps all modules of NixOS in memory once more.
 #[test]
 fn nixpkgs_tests_read_a_file_once() {
-    let (names, told) = edited_nixpkgs_tests("nixos/tests/test.nix", &|text| {
+    let (names, told) = edited_nixpkgs_tests("nixos/tests/test.nix", |text: &str| {
         format!("builtins.trace \"test.nix is read\" ({text})")
     });
     assert_eq!(names.len(), 8);
@@ -231,7 +231,7 @@ fn nixpkgs_tests_read_a_file_once() {
 
 /// The names of nixpkgs' tests, all of them evaluated with one file of the fixture's nixpkgs changed,
 /// and what Nix said.
-fn edited_nixpkgs_tests(file: &str, edit: &dyn Fn(&str) -> String) -> (Vec<String>, String) {
+fn edited_nixpkgs_tests(file: &str, edit: impl Fn(&str) -> String) -> (Vec<String>, String) {
     let nix = Nix::new();
     let nixpkgs = nix.directory().join("nixpkgs");
     copy(&repository().join("tests/fixtures/nixpkgs"), &nixpkgs);
@@ -239,7 +239,7 @@ fn edited_nixpkgs_tests(file: &str, edit: &dyn Fn(&str) -> String) -> (Vec<Strin
     let text = std::fs::read_to_string(&file).unwrap();
     std::fs::write(&file, edit(&text)).unwrap();
     let expression = format!(
-        "let nixpkgs = {nixpkgs}; check = import {nix}/checks/nixpkgs-tests.nix {{ inherit nixpkgs; \
+        "let nixpkgs = {nixpkgs}; check = import {nix}/checks/nixpkgs-tests.nix {{ \
          pkgs = import (nixpkgs + \"/pkgs.nix\") {{ system = \"x86_64-linux\"; }}; \
          lib = import (nixpkgs + \"/lib\"); makeDiskImage = import {nix}/make-disk-image.nix; }}; \
          in builtins.mapAttrs (_: toString) check.entries",
