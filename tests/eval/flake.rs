@@ -112,7 +112,7 @@ fn the_image_and_the_function_evaluate_for_each_system() {
     }
 }
 
-/// Each file of nix/checks is a check, and Hydra builds what the flake has.
+/// Each file of nix/checks is a check, and Hydra builds all but nixpkgs' own tests.
 #[test]
 fn checks_are_the_files_of_the_folder() {
     let nix = Nix::new();
@@ -139,9 +139,13 @@ fn checks_are_the_files_of_the_folder() {
             &["eval", "--json", "--apply", "builtins.attrNames"],
             &format!("{flake}#{place}"),
         );
+        let mut expected = files.clone();
+        if place.starts_with("hydraJobs") {
+            expected.retain(|name| name != "nixpkgs-tests");
+        }
         assert_eq!(
             serde_json::from_str::<Vec<String>>(&names).unwrap(),
-            files,
+            expected,
             "{place}"
         );
     }
