@@ -270,8 +270,10 @@ fn a_vhd_that_is_a_link_leads_nowhere() {
 #[test]
 fn what_a_tool_says_takes_no_memory() {
     let mut job = job();
-    let flood = "head -c 1000000000 /dev/zero; head -c 1000000000 /dev/zero >&2; exec $real \"$@\"";
+    // What qemu-img itself takes is not what is limited here.
+    let flood = "ulimit -S -v unlimited; head -c 1000000000 /dev/zero; \
+                 head -c 1000000000 /dev/zero >&2; exec $real \"$@\"";
     job.tool("qemuImg", flood);
-    job.wrapped(&["bash", "-c", "ulimit -v 600000; exec \"$@\"", "bash"]);
+    job.wrapped(&["bash", "-c", "ulimit -S -v 600000; exec \"$@\"", "bash"]);
     job.run().image("nixos.qcow2");
 }
