@@ -135,8 +135,7 @@ fn users_get_the_additional_space_after_a_first_boot_and_the_disk_is_no_larger_t
                 continue;
             }
             let mut job = attributes.job();
-            job.image("partitionTableType", table)
-                .image("additionalSpace", text);
+            job.table(table).image("additionalSpace", text);
             let ended = job.run();
             let image = ended.image("nixos.img");
             let length = fs::metadata(&image).unwrap().len();
@@ -220,7 +219,7 @@ fn a_store_image_may_have_a_partition_table() {
     );
     for table in ["legacy", "legacy+gpt", "hybrid"] {
         let mut job = attributes.job();
-        job.image("partitionTableType", table);
+        job.table(table);
         let ended = job.run();
         let image = ended.image("nixos.qcow2");
         let read = oracles::check(&image, "qcow2", table).unwrap();

@@ -230,10 +230,7 @@ fn files_that_a_boot_partition_hides_are_warned_of() {
     ] {
         let mut job = ATTRIBUTES.job();
         job.image("contents", contents.clone());
-        // What ATTRIBUTES' own table has no use for.
-        job.image("partitionTableType", table);
-        job.image("bootSize", "256M");
-        job.image("rootGPUID", "F222513B-DED1-49FA-B591-20CE86A2FE7F");
+        job.table(table);
         let ended = job.run();
         ended.image("nixos.img");
         let said = ended.said();

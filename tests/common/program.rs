@@ -129,6 +129,13 @@ impl Job {
         self.directory.path().join("build")
     }
 
+    /// Asks for another partition table, with what Nix gives for the arguments that it reads.
+    pub fn table(&mut self, table: &str) -> &mut Job {
+        self.image("partitionTableType", table)
+            .image("bootSize", "256M")
+            .image("rootGPUID", "F222513B-DED1-49FA-B591-20CE86A2FE7F")
+    }
+
     /// Sets one of the attribute `image`.
     pub fn image(&mut self, name: &str, value: impl Into<Value>) -> &mut Self {
         self.json["image"][name] = value.into();
