@@ -1,6 +1,8 @@
 //! Directory entries as they are on the disk (Microsoft FAT specification, "FAT Directory
 //! Structure" and "FAT Long Directory Entries").
 
+use time::OffsetDateTime;
+
 use super::alias::Alias;
 
 /// Bytes of a directory entry.
@@ -91,29 +93,14 @@ fn checksum(name: &[u8; 11]) -> u8 {
 
 /// The nearest date and time that FAT can say.
 fn date_and_time(seconds: i64) -> (u16, u16) {
-    // It is in range and positive, and what is left of it too.
-    let seconds = seconds.clamp(TIMES.0, TIMES.1).unsigned_abs();
-    let (mut days, second) = (seconds / 86_400, seconds % 86_400);
-    let mut year = 1970;
-    // The one year of the range that is divided by 100 is 2100, and it is none with 29 February.
-    let leap = |year: u64| year.is_multiple_of(4) && year != 2100;
-    while days >= 365 + u64::from(leap(year)) {
-        days -= 365 + u64::from(leap(year));
-        year += 1;
-    }
-    let february = 28 + u64::from(leap(year));
-    let mut month = 1;
-    for length in [31, february, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31] {
-        if days < length {
-            break;
-        }
-        days -= length;
-        month += 1;
-    }
-    let date = (year - 1980) << 9 | month << 5 | (days + 1);
-    let time = (second / 3600) << 11 | (second / 60 % 60) << 5 | (second % 60 / 2);
-    let narrow = |value| u16::try_from(value).unwrap_or(u16::MAX);
-    (narrow(date), narrow(time))
+    let at = OffsetDateTime::from_unix_timestamp(seconds.clamp(TIMES.0, TIMES.1))
+        .unwrap_or(OffsetDateTime::UNIX_EPOCH);
+    let (year, month, day) = at.to_calendar_date();
+    let (hour, minute, second) = at.to_hms();
+    let year = u16::try_from(year.saturating_sub(1980)).unwrap_or(0);
+    let date = year << 9 | u16::from(u8::from(month)) << 5 | u16::from(day);
+    let time = u16::from(hour) << 11 | u16::from(minute) << 5 | u16::from(second / 2);
+    (date, time)
 }
 
 #[cfg(test)]
