@@ -7,6 +7,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
+use crate::layout;
 use crate::progress::Log;
 use crate::spec::{Installation, Spec, System};
 use crate::store;
@@ -87,7 +88,7 @@ fn installed<'a>(
         mtime: time,
         ..Metadata::new(0o755)
     };
-    for (path, _) in contents::mount_points(spec.table) {
+    for (_, path) in layout::mount_points(spec.table) {
         make_directories(tree, Path::new(path), &made)
             .with_context(|| format!("making the mount point {path} in the image"))?;
     }

@@ -19,9 +19,9 @@ use super::report::{self, Limits, Report};
 use super::{accelerate, areas, initrd, merge};
 use crate::escape;
 use crate::image::LazyImage;
-use crate::layout::{Layout, Role};
+use crate::layout::{self, Layout};
 use crate::owner::Names;
-use crate::spec::{Guest, Owner, PartitionTable, Spec, System};
+use crate::spec::{Guest, Owner, Spec, System};
 use crate::tree::Tree;
 
 /// The disk of the report is as long as this and twice the disk; it is sparse.
@@ -102,17 +102,14 @@ fn job(spec: &Spec, guest: &Guest, layout: &Layout) -> Job {
         0 => "/dev/vda".to_owned(),
         number => format!("/dev/vda{number}"),
     };
-    let two = spec.table == PartitionTable::EfiXbootldr;
+    let mount_points = layout::mount_points(spec.table);
     let boot = layout.partitions.iter().filter_map(|partition| {
-        let target = match partition.role {
-            Role::Esp if two => "/efi",
-            Role::Esp | Role::Boot => "/boot",
-            Role::Root | Role::BiosBoot => return None,
-        };
+        let mut mount_points = mount_points.iter();
+        let (_, target) = mount_points.find(|(role, _)| *role == partition.role)?;
         Some(BootPartition {
             number: partition.number,
             device: device(partition.number),
-            target: target.to_owned(),
+            target: (*target).to_owned(),
         })
     });
     Job {

@@ -17,7 +17,6 @@ pub use error::Error;
 pub use plan::plan;
 pub use size::{minimal_disk_length, smallest_disk_length};
 
-#[cfg(doc)]
 use crate::spec::PartitionTable;
 
 /// Bytes in a sector, everywhere here.
@@ -78,6 +77,16 @@ pub enum Entry {
         /// The partition's name.
         name: &'static str,
     },
+}
+
+/// The boot partitions of each layout and where nixpkgs mounts them.
+pub fn mount_points(table: PartitionTable) -> &'static [(Role, &'static str)] {
+    match table {
+        PartitionTable::None | PartitionTable::Legacy | PartitionTable::LegacyGpt => &[],
+        PartitionTable::LegacyBoot => &[(Role::Boot, "/boot")],
+        PartitionTable::Efi | PartitionTable::Hybrid => &[(Role::Esp, "/boot")],
+        PartitionTable::EfiXbootldr => &[(Role::Boot, "/boot"), (Role::Esp, "/efi")],
+    }
 }
 
 /// What a partition is for.

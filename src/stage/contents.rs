@@ -6,20 +6,11 @@ use std::path::Path;
 use anyhow::{Result, bail};
 
 use crate::escape;
+use crate::layout::{self, Role};
 use crate::spec::PartitionTable;
 use crate::tree::graft::{self, Origins};
 use crate::tree::place::find_directory;
 use crate::tree::{InodeId, Kind, Tree};
-
-/// Where nixpkgs mounts the boot partitions of each layout, and what they are called.
-pub fn mount_points(table: PartitionTable) -> &'static [(&'static str, &'static str)] {
-    match table {
-        PartitionTable::None | PartitionTable::Legacy | PartitionTable::LegacyGpt => &[],
-        PartitionTable::LegacyBoot => &[("/boot", "boot partition")],
-        PartitionTable::Efi | PartitionTable::Hybrid => &[("/boot", "ESP")],
-        PartitionTable::EfiXbootldr => &[("/boot", "XBOOTLDR partition"), ("/efi", "ESP")],
-    }
-}
 
 /// Refuses files in the place of Nix's database. In nixpkgs, Nix would go on with a database that
 /// it finds there; here it has made one already, from the closure.
@@ -47,7 +38,12 @@ pub fn refuse_database(tree: &Tree, origins: &Origins<'_>) -> Result<()> {
 /// A sentence for every partition that will be mounted over files of `contents`.
 pub fn hidden(tree: &Tree, origins: &Origins<'_>, table: PartitionTable) -> Vec<String> {
     let mut sentences = Vec::new();
-    for (mount_point, partition) in mount_points(table) {
+    for (role, mount_point) in layout::mount_points(table) {
+        let partition = match (role, table) {
+            (Role::Esp, _) => "ESP",
+            (_, PartitionTable::EfiXbootldr) => "XBOOTLDR partition",
+            _ => "boot partition",
+        };
         let entries: BTreeSet<usize> = below(tree, Path::new(mount_point))
             .iter()
             .filter_map(|(_, id)| Some(origins.of(*id)?.0))
