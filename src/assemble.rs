@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use crate::fs::fat::{self, FatVolume};
 use crate::guest::areas;
 use crate::image::{Content, Image, Part};
-use crate::install::Installed;
+use crate::installed::Installed;
 use crate::layout::{Partition, Role};
 use crate::plan::Disk;
 use crate::spec::Spec;

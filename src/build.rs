@@ -12,13 +12,13 @@ use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit};
 
 use crate::fs::Ext4;
 use crate::image::{self, Image};
-use crate::install::{self, Installed};
+use crate::installed::Installed;
 use crate::output;
 use crate::plan::{self, Disk};
 use crate::progress::Log;
 use crate::spec::{Format, Spec};
 use crate::supervisor::Ledger;
-use crate::{assemble, escape, inputs, leftover, spec, stage};
+use crate::{assemble, escape, inputs, install, leftover, spec, stage};
 
 /// Builds what the attributes in `.attrs.json` ask for.
 ///

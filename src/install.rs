@@ -4,7 +4,7 @@ mod backup_loader;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
@@ -12,6 +12,7 @@ use anyhow::{Context, Result};
 use crate::fs::Ext4;
 use crate::guest::{self, Outcome};
 use crate::image::LazyImage;
+use crate::installed::Installed;
 use crate::layout::{Layout, Role};
 use crate::progress::Log;
 use crate::spec::{DiskSize, Guest, Spec, System};
@@ -21,17 +22,6 @@ use crate::{assemble, escape, plan};
 /// What an automatic size leaves free for the guest to work in, in bytes: the image is planned again
 /// afterwards, and what is free takes no room.
 const ROOM: u64 = 4 << 30;
-
-/// What a guest installed outside of the root file system.
-#[derive(Debug, Default)]
-pub struct Installed {
-    /// The boot partitions, by number.
-    pub boot: BTreeMap<u32, Tree>,
-    /// Boot code, by the name of its area.
-    pub areas: BTreeMap<String, Vec<u8>>,
-    /// EFI variables as the guest's firmware left them.
-    pub efi_variables: Option<PathBuf>,
-}
 
 /// Runs the guest on a disk with `tree`. Returns the tree with what the guest changed, owners of
 /// `contents` included, and the rest of what it installed.

@@ -40,6 +40,8 @@ pub mod plan;
 
 pub mod stage;
 
+pub mod installed;
+
 pub mod assemble;
 
 pub mod install;
