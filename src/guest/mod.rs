@@ -6,17 +6,15 @@
 //! is planned again: what the guest's kernel wrote is never kept, so when and how it wrote does not
 //! show in the image.
 
-mod accelerate;
 pub mod areas;
 mod console;
-mod disk;
 pub mod init;
 mod initrd;
 pub mod job;
+mod judge;
 mod marker;
 mod merge;
 pub mod modules;
-mod monitor;
 mod protected;
 mod qemu;
 pub mod report;

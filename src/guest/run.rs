@@ -1,10 +1,5 @@
 //! One run of the guest, from job to report.
 
-mod attempt;
-mod judge;
-#[cfg(test)]
-mod tests;
-
 use std::env::consts::ARCH;
 use std::fs::{self, File};
 use std::io::BufReader;
@@ -13,10 +8,11 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 use uuid::Uuid;
 
-use self::attempt::{Files, attempts};
 use super::job::{BootPartition, EARLIEST, Job};
+use super::qemu::accelerate;
+use super::qemu::attempt::{Files, attempts};
 use super::report::{self, Limits, Report};
-use super::{accelerate, areas, initrd, merge};
+use super::{areas, initrd, merge};
 use crate::escape;
 use crate::image::LazyImage;
 use crate::layout::{self, Layout};

@@ -8,7 +8,7 @@ use std::process::Command;
 use time::OffsetDateTime;
 
 use super::accelerate::Accelerator;
-use super::disk::EXPORT;
+use super::nbd::EXPORT;
 use crate::cores;
 use crate::spec::{Architecture, Guest};
 

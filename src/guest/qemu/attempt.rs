@@ -15,17 +15,18 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
 
-use super::judge::judge;
-use crate::guest::accelerate::Accelerator;
+use super::accelerate::Accelerator;
+use super::{arguments, monitor, nbd};
 use crate::guest::console::{Console, End};
-use crate::guest::{disk, monitor, qemu, room};
+use crate::guest::judge::judge;
+use crate::guest::room;
 use crate::image::LazyImage;
 use crate::process::Watched;
 use crate::spec::Guest;
 use crate::{escape, sys};
 
 /// How long a guest that has ended may take to go away.
-pub(super) const GRACE: Duration = Duration::from_secs(10);
+pub(in crate::guest) const GRACE: Duration = Duration::from_secs(10);
 
 /// How much of QEMU's messages is kept, in bytes.
 const TAIL: usize = 2048;
@@ -34,7 +35,7 @@ const TAIL: usize = 2048;
 const LEFTOVERS: Duration = Duration::from_secs(2);
 
 /// The files of a run, and how to make those that every attempt needs anew.
-pub(super) struct Files<'a> {
+pub(in crate::guest) struct Files<'a> {
     pub directory: PathBuf,
     pub initrd: PathBuf,
     /// What only init knows beside us.
@@ -49,7 +50,7 @@ pub(super) struct Files<'a> {
 }
 
 /// Tries one accelerator after the other, until a guest runs.
-pub(super) fn attempts(
+pub(in crate::guest) fn attempts(
     guest: &Guest,
     files: &Files<'_>,
     list: &[Accelerator],
@@ -94,7 +95,7 @@ fn prepare(files: &Files<'_>) -> Result<()> {
 }
 
 /// A guest that has ended, or was ended.
-pub(super) struct Ended {
+pub(in crate::guest) struct Ended {
     pub console: Console,
     pub end: End,
     /// What QEMU itself said.
@@ -108,7 +109,7 @@ pub(super) struct Ended {
 
 /// Why a directory did not take what a guest wrote.
 #[derive(Debug, Clone)]
-pub(super) struct Unwritable {
+pub(in crate::guest) struct Unwritable {
     pub directory: PathBuf,
     /// What QEMU says of it.
     pub reason: String,
@@ -130,7 +131,7 @@ fn attempt(
     let (reader, writer) = std::io::pipe().context("making a pipe for the guest's console")?;
     let (errors, errors_end) = std::io::pipe().context("making a pipe for QEMU's messages")?;
     let mut command = Command::new(&guest.qemu);
-    let qemu_files = qemu::Files {
+    let qemu_files = arguments::Files {
         initrd: &files.initrd,
         report: &files.report,
         efi_variables: files.efi_variables.as_ref().map(|(_, to)| to.as_path()),
@@ -138,7 +139,7 @@ fn attempt(
         time: files.time,
         monitor: sys::inherit(&mut command, OwnedFd::from(monitor_end)),
     };
-    qemu::arguments(&mut command, guest, &qemu_files, accelerator);
+    arguments::arguments(&mut command, guest, &qemu_files, accelerator);
     command
         .stdin(Stdio::from(OwnedFd::from(disk_end)))
         .stdout(Stdio::from(writer))
@@ -161,7 +162,7 @@ fn attempt(
         stop.stop();
     };
     let (end, served) = thread::scope(|scope| {
-        let server = scope.spawn(|| disk::serve(files.disk, &disk, || stop.stop()));
+        let server = scope.spawn(|| nbd::serve(files.disk, &disk, || stop.stop()));
         scope.spawn(|| monitor::watch(&monitor, failed));
         let end = follow(command, &mut console, first, guest.timeout);
         // QEMU is gone, but what it may have left must not keep those who wait for it.

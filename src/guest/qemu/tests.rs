@@ -1,13 +1,18 @@
 //! Runs with a QEMU that is a shell script, for what real guests do rarely.
 
+use std::fs;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
-use super::attempt::GRACE;
-use super::*;
-use crate::guest::accelerate::Accelerator;
-use crate::image::Image;
+use anyhow::Result;
+
+use super::accelerate::Accelerator;
+use super::attempt::{Files, GRACE, attempts};
+use crate::guest::job::EARLIEST;
+use crate::image::{Image, LazyImage};
+use crate::spec::Guest;
 
 const TOKEN: &str = "t0ken";
 const STARTED: &str = "MAKE-DISK-IMAGE t0ken started";

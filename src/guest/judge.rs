@@ -2,9 +2,9 @@
 
 use anyhow::{Result, bail};
 
-use super::attempt::{Ended, Unwritable};
+use super::console::End;
+use super::qemu::attempt::{Ended, Unwritable};
 use crate::escape;
-use crate::guest::console::End;
 use crate::spec::Guest;
 
 /// Memory with which a guest without further needs is known to work, in MiB.
