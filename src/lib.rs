@@ -18,6 +18,8 @@ mod leftover;
 mod remove;
 mod sys;
 
+pub mod scheme;
+
 pub mod spec;
 
 pub mod inputs;

@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use make_disk_image::layout::{self, Entry, Error, Layout, MEBIBYTE};
-use make_disk_image::spec::{Identity, PartitionTable as T};
+use make_disk_image::scheme::PartitionTable as T;
+use make_disk_image::spec::Identity;
 use uuid::{Uuid, uuid};
 
 const TABLES: [T; 7] = [

@@ -97,7 +97,7 @@ pub fn overlay(areas: &BTreeMap<String, Vec<u8>>, layout: &Layout) -> Vec<(u64, 
 mod tests {
     use super::*;
     use crate::layout::{MEBIBYTE, plan};
-    use crate::spec::PartitionTable;
+    use crate::scheme::PartitionTable;
 
     fn layout(table: PartitionTable) -> Layout {
         let identity = crate::guest::tests::identity();

@@ -1,7 +1,8 @@
 //! The boot loader that firmware starts where its variables name none: a machine that sees the image
 //! for the first time has no other.
 
-use crate::spec::{Architecture, PartitionTable};
+use crate::scheme::PartitionTable;
+use crate::spec::Architecture;
 use crate::tree::Tree;
 
 /// What to say where `esp` is an EFI system partition that a boot loader was installed to, and none

@@ -1,6 +1,6 @@
 //! Why a disk can't be divided.
 
-use crate::spec::PartitionTable;
+use crate::scheme::PartitionTable;
 
 /// Why a disk can't be divided as asked for.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]

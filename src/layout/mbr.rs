@@ -5,7 +5,8 @@ use std::io::Cursor;
 use mbrman::{BOOT_ACTIVE, BOOT_INACTIVE, CHS, MBRHeader, MBRPartitionEntry};
 
 use super::{Entry, Error, Partition};
-use crate::spec::{Identity, PartitionTable};
+use crate::scheme::PartitionTable;
+use crate::spec::Identity;
 
 /// The geometry parted assumes of an image file.
 const HEADS: u8 = 4;

@@ -17,7 +17,7 @@ pub use error::Error;
 pub use plan::plan;
 pub use size::{minimal_disk_length, smallest_disk_length};
 
-use crate::spec::PartitionTable;
+use crate::scheme::PartitionTable;
 
 /// Bytes in a sector, everywhere here.
 pub const SECTOR: u64 = 512;

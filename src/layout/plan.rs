@@ -3,7 +3,8 @@
 use uuid::Uuid;
 
 use super::{Entry, Error, Layout, MEBIBYTE, Partition, Role, SECTOR, gpt, mbr};
-use crate::spec::{Identity, PartitionTable};
+use crate::scheme::PartitionTable;
+use crate::spec::Identity;
 
 /// Sectors in a MiB, which is also the grain parted aligns to on a disk it knows nothing of.
 const GRAIN: u64 = MEBIBYTE / SECTOR;

@@ -3,7 +3,8 @@
 use uuid::Uuid;
 
 use super::{BLOCK, Error, MEBIBYTE, SECTOR, plan};
-use crate::spec::{Identity, PartitionTable};
+use crate::scheme::PartitionTable;
+use crate::spec::Identity;
 
 /// What nixpkgs reserves for a GPT.
 const GPT: u64 = 34 * SECTOR;

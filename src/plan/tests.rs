@@ -2,7 +2,8 @@ use super::margin::FIRST_BOOT;
 use super::*;
 
 use crate::fs::Ext4;
-use crate::spec::{self, PartitionTable, System};
+use crate::scheme::PartitionTable;
+use crate::spec::{self, System};
 use crate::tree::{Content, Inode, InodeId, Kind, Metadata, Source};
 
 /// A tree with one file of `data` bytes that nobody will read.

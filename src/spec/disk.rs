@@ -5,7 +5,8 @@ use serde_json::Value;
 use super::attributes::{self, Attributes, quoted, shown};
 use super::problems::Problems;
 use super::size::{MIB, mebibytes_as_nixpkgs_rounds, parse_iec};
-use super::{DiskSize, FileSystemKind, PartitionTable, RootFileSystem};
+use super::{DiskSize, FileSystemKind, RootFileSystem};
+use crate::scheme::PartitionTable;
 
 const TABLES: [PartitionTable; 7] = [
     PartitionTable::None,

@@ -4,9 +4,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use uuid::{Uuid, uuid};
 
+use super::Identity;
 use super::attributes::{Attributes, quoted};
 use super::problems::Problems;
-use super::{Identity, PartitionTable};
+use crate::scheme::PartitionTable;
 
 /// What sgdisk makes of the disk GUID in nixpkgs' make-disk-image.nix, which is one digit short.
 const DISK: Uuid = uuid!("97FD5997-F390-0B4A-A3F8-D106C1723AEA");

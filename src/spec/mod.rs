@@ -34,6 +34,8 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
+use crate::scheme::PartitionTable;
+
 /// The whole order.
 #[derive(Debug, Clone)]
 pub struct Spec {
@@ -91,25 +93,6 @@ pub enum Format {
     Vpc,
     /// Another that `qemu-img convert -O` knows; its name is the extension.
     Other(String),
-}
-
-/// nixpkgs' `partitionTableType`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PartitionTable {
-    /// No table: the disk is the root file system.
-    None,
-    /// MBR, one partition.
-    Legacy,
-    /// MBR, a FAT boot partition and root.
-    LegacyBoot,
-    /// GPT, a BIOS boot partition and root.
-    LegacyGpt,
-    /// GPT, an ESP and root.
-    Efi,
-    /// GPT, an ESP, an XBOOTLDR partition and root.
-    EfiXbootldr,
-    /// GPT, an ESP, a BIOS boot partition and root.
-    Hybrid,
 }
 
 /// The size of the disk.
@@ -286,32 +269,6 @@ impl Architecture {
         match self {
             Architecture::X86_64 => "x86_64",
             Architecture::Aarch64 => "aarch64",
-        }
-    }
-}
-
-impl PartitionTable {
-    /// Whether its partitions have GUIDs.
-    pub fn is_gpt(self) -> bool {
-        match self {
-            PartitionTable::None | PartitionTable::Legacy | PartitionTable::LegacyBoot => false,
-            PartitionTable::LegacyGpt
-            | PartitionTable::Efi
-            | PartitionTable::EfiXbootldr
-            | PartitionTable::Hybrid => true,
-        }
-    }
-
-    /// The caller's word for it.
-    pub fn name(self) -> &'static str {
-        match self {
-            PartitionTable::None => "none",
-            PartitionTable::Legacy => "legacy",
-            PartitionTable::LegacyBoot => "legacy+boot",
-            PartitionTable::LegacyGpt => "legacy+gpt",
-            PartitionTable::Efi => "efi",
-            PartitionTable::EfiXbootldr => "efixbootldr",
-            PartitionTable::Hybrid => "hybrid",
         }
     }
 }

@@ -2,7 +2,8 @@
 
 use super::attributes::{Attributes, quoted};
 use super::problems::Problems;
-use super::{Format, Output, PartitionTable};
+use super::{Format, Output};
+use crate::scheme::PartitionTable;
 
 /// The longest file name of the usual file systems in bytes.
 const MAX_NAME: usize = 255;

@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 
 use crate::escape;
 use crate::layout::{self, Role};
-use crate::spec::PartitionTable;
+use crate::scheme::PartitionTable;
 use crate::tree::graft::{self, Origins};
 use crate::tree::place::find_directory;
 use crate::tree::{InodeId, Kind, Tree};

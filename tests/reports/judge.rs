@@ -9,7 +9,8 @@ use make_disk_image::guest::report::{Limits, read};
 use make_disk_image::guest::{self, areas};
 use make_disk_image::layout::{self, Layout, Role};
 use make_disk_image::owner::Names;
-use make_disk_image::spec::{Identity, PartitionTable};
+use make_disk_image::scheme::PartitionTable;
+use make_disk_image::spec::Identity;
 use make_disk_image::tree::place::make_directories;
 use make_disk_image::tree::{Content, Inode, InodeId, Kind, Metadata, Timestamp, Tree};
 

@@ -4,9 +4,9 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::super::{
-    Architecture, DiskSize, Format, Ids, Names, Owner, PartitionTable, Spec, System,
-};
+use super::super::{Architecture, DiskSize, Format, Ids, Names, Owner, Spec, System};
+use crate::scheme::PartitionTable;
+
 use super::{BASH, CHANNEL, TOPLEVEL, attributes, changed, parse_value};
 
 fn spec(changes: &[(&str, Value)]) -> Spec {

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::super::PartitionTable;
 use super::{TABLES, attributes, parse_value, with};
+use crate::scheme::PartitionTable;
 
 const GPT: [&str; 4] = ["legacy+gpt", "efi", "efixbootldr", "hybrid"];
 
