@@ -16,7 +16,8 @@ use crate::installed::Installed;
 use crate::layout::{Layout, Role};
 use crate::progress::Log;
 use crate::spec::{DiskSize, Guest, Spec, System};
-use crate::tree::{Timestamp, Tree, graft};
+use crate::stage::graft;
+use crate::tree::{Timestamp, Tree};
 use crate::{assemble, escape, plan};
 
 /// What an automatic size leaves free for the guest to work in, in bytes: the image is planned again

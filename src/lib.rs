@@ -24,8 +24,6 @@ pub mod spec;
 
 pub mod inputs;
 
-pub mod store;
-
 pub mod tree;
 
 pub mod layout;
@@ -34,11 +32,9 @@ pub mod fs;
 
 pub mod image;
 
-pub mod guest;
-
-pub mod output;
-
 pub mod plan;
+
+pub mod store;
 
 pub mod stage;
 
@@ -46,7 +42,11 @@ pub mod installed;
 
 pub mod assemble;
 
+pub mod guest;
+
 pub mod install;
+
+pub mod output;
 
 pub mod build;
 

@@ -2,6 +2,9 @@
 
 mod closure;
 mod contents;
+pub mod graft;
+mod merge;
+pub mod scan;
 
 use std::path::Path;
 
@@ -11,10 +14,11 @@ use crate::layout;
 use crate::progress::Log;
 use crate::spec::{Installation, Spec, System};
 use crate::store;
-use crate::tree::graft::Origins;
 use crate::tree::place::make_directories;
-use crate::tree::scan::{self, Policy};
-use crate::tree::{InodeId, Metadata, Timestamp, Tree, graft, merge};
+use crate::tree::{InodeId, Metadata, Timestamp, Tree};
+
+use graft::Origins;
+use scan::Policy;
 
 /// Makes the tree. What has to be made for it on this machine, and not only listed, is below
 /// `work`, which must outlive the tree's use.

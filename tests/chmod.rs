@@ -9,7 +9,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
 
-use make_disk_image::tree::Chmod;
+use make_disk_image::spec::Chmod;
 use proptest::prelude::{Strategy as _, any};
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::TestRunner;

@@ -17,7 +17,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use entries::{Entry, chown, compare, grafted, shell, stage};
 use make_disk_image::spec::{Graft, Target};
-use make_disk_image::tree::{Metadata, Timestamp, Tree, graft};
+use make_disk_image::stage::graft;
+use make_disk_image::tree::{Metadata, Timestamp, Tree};
 
 /// What a table's sources are made by, in an empty directory.
 const SOURCES: &str = r#"

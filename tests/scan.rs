@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, UNIX_EPOCH};
 
-use make_disk_image::tree::scan::{self, Policy};
+use make_disk_image::stage::scan::{self, Policy};
 use proptest::prelude::*;
 
 /// What is done in a directory that was made before; numbers are taken modulo how many there are.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use make_disk_image::fs::{Ext4, Format, Options};
-use make_disk_image::tree::scan::{self, Policy};
+use make_disk_image::stage::scan::{self, Policy};
 use make_disk_image::tree::{Timestamp, Tree};
 use serde_json::json;
 

@@ -7,9 +7,8 @@ use serde_json::Value;
 
 use super::attributes::{Attributes, MAX_PATH, bounded, number, quoted, shown};
 use super::problems::Problems;
-use super::{Graft, Ids, Names, Owner, Target};
+use super::{Chmod, Graft, Ids, Names, Owner, Target};
 use crate::escape;
-use crate::tree::Chmod;
 
 /// The longest argument of a program in bytes (Linux, `MAX_ARG_STRLEN` without the NUL), such as
 /// rsync's `--chmod=`.

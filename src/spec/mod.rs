@@ -2,6 +2,7 @@
 //! attributes again.
 
 mod attributes;
+mod chmod;
 mod closure;
 mod contents;
 mod disk;
@@ -21,6 +22,7 @@ mod tools;
 pub(crate) mod tests;
 
 pub use crate::owner::{Ids, Names};
+pub use chmod::Chmod;
 pub use find::read;
 pub use parse::parse;
 pub use problems::{Problem, Problems};
@@ -178,7 +180,7 @@ pub struct Graft {
     /// Where it goes.
     pub target: Target,
     /// rsync's `--chmod`, checked.
-    pub mode: Option<crate::tree::Chmod>,
+    pub mode: Option<Chmod>,
     /// Who owns it and everything below it; `None`: root.
     pub owner: Option<Owner>,
 }

@@ -10,10 +10,10 @@ use std::io::{self, Read};
 
 use anyhow::{Context, Result, bail};
 
+use super::graft::{self, Origins};
+use super::scan::{self, Policy, Source};
 use crate::escape;
 use crate::spec::PathInfo;
-use crate::tree::graft::{self, Origins};
-use crate::tree::scan::{self, Policy, Source};
 use crate::tree::{self, Content, InodeId, Kind, Tree};
 
 /// Lists the paths of `closure` into the directory `store` of the tree.

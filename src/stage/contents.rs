@@ -5,10 +5,10 @@ use std::path::Path;
 
 use anyhow::{Result, bail};
 
+use super::graft::{self, Origins};
 use crate::escape;
 use crate::layout::{self, Role};
 use crate::scheme::PartitionTable;
-use crate::tree::graft::{self, Origins};
 use crate::tree::place::find_directory;
 use crate::tree::{InodeId, Kind, Tree};
 

@@ -43,19 +43,19 @@ impl Directory {
     }
 
     /// A directory of `entries`, which are sorted and have a different name each, one of `names`.
-    pub(super) fn from_sorted(names: Names, entries: Vec<(Name, InodeId)>) -> Directory {
+    pub(crate) fn from_sorted(names: Names, entries: Vec<(Name, InodeId)>) -> Directory {
         debug_assert!(entries.is_sorted_by(|&(a, _), &(b, _)| names.get(a) < names.get(b)));
         Directory { names, entries }
     }
 
     /// Puts another inode in the place of each.
-    pub(super) fn renumber(&mut self, mut number: impl FnMut(InodeId) -> InodeId) {
+    pub(crate) fn renumber(&mut self, mut number: impl FnMut(InodeId) -> InodeId) {
         for (_, id) in &mut self.entries {
             *id = number(*id);
         }
     }
 
-    pub(super) fn insert(&mut self, name: &[u8], id: InodeId) -> Result<(), InsertError> {
+    pub(crate) fn insert(&mut self, name: &[u8], id: InodeId) -> Result<(), InsertError> {
         match self.position(name) {
             Ok(_) => Err(InsertError::Exists),
             Err(at) => {
@@ -68,7 +68,7 @@ impl Directory {
 
     /// Adds `entries`, which are in the order of their names, none of which is here. All at once:
     /// one by one, each would move those behind it.
-    pub(super) fn extend(&mut self, entries: Vec<(&[u8], InodeId)>) -> Result<(), InsertError> {
+    pub(crate) fn extend(&mut self, entries: Vec<(&[u8], InodeId)>) -> Result<(), InsertError> {
         self.entries.reserve(entries.len());
         for (name, id) in entries {
             let name = self.names.add(name).ok_or(InsertError::TooManyNames)?;
@@ -82,13 +82,13 @@ impl Directory {
     }
 
     /// Has `name`, which is here, stand for another inode.
-    pub(super) fn replace(&mut self, name: &[u8], id: InodeId) {
+    pub(crate) fn replace(&mut self, name: &[u8], id: InodeId) {
         if let Ok(at) = self.position(name) {
             self.entries[at].1 = id;
         }
     }
 
-    pub(super) fn remove(&mut self, name: &[u8]) -> Option<InodeId> {
+    pub(crate) fn remove(&mut self, name: &[u8]) -> Option<InodeId> {
         let at = self.position(name).ok()?;
         Some(self.entries.remove(at).1)
     }

@@ -3,27 +3,23 @@
 //! Nothing is copied to make a tree: a regular file names the file its bytes come from. Inodes and
 //! names are apart, as on disk, so a hard link is one inode under two names.
 
-mod chmod;
 mod directory;
 mod flags;
-pub mod graft;
 mod inode;
 pub mod listing;
-pub mod merge;
 mod names;
 pub mod place;
-pub mod scan;
 mod source;
 
-pub use chmod::Chmod;
 pub use directory::Directory;
 pub use flags::Flags;
 pub use inode::{Content, DataRange, Device, Inode, Kind, Metadata, Timestamp, Xattr, Xattrs};
+pub(crate) use names::{Name, Names};
 pub use source::{Source, SourceDirectory, SourceFile, Watch, Way};
 
 /// The number of an inode within its [`Tree`]; it says nothing about numbers on disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct InodeId(u32);
+pub struct InodeId(pub(crate) u32);
 
 impl InodeId {
     /// The root directory of every tree.
@@ -39,7 +35,7 @@ impl InodeId {
 /// A whole file system's worth of inodes, the root directory first.
 #[derive(Debug, Clone)]
 pub struct Tree {
-    inodes: Vec<Inode>,
+    pub(crate) inodes: Vec<Inode>,
 }
 
 /// Why an entry could not be put into a [`Tree`].
@@ -117,7 +113,7 @@ impl Tree {
     ///
     /// # Errors
     /// [`InsertError::Full`]; the tree is unchanged then.
-    fn adopt(&mut self, from: Tree) -> Result<InodeId, InsertError> {
+    pub(crate) fn adopt(&mut self, from: Tree) -> Result<InodeId, InsertError> {
         let root = self.next_id()?;
         let end = self.inodes.len().checked_add(from.inodes.len());
         end.and_then(|end| u32::try_from(end).ok())
@@ -132,13 +128,13 @@ impl Tree {
     }
 
     /// Adds an inode that has no name yet.
-    fn push(&mut self, inode: Inode) -> Result<InodeId, InsertError> {
+    pub(crate) fn push(&mut self, inode: Inode) -> Result<InodeId, InsertError> {
         let id = self.next_id()?;
         self.inodes.push(inode);
         Ok(id)
     }
 
-    fn next_id(&self) -> Result<InodeId, InsertError> {
+    pub(crate) fn next_id(&self) -> Result<InodeId, InsertError> {
         u32::try_from(self.inodes.len())
             .map(InodeId)
             .map_err(|_| InsertError::Full)

@@ -121,12 +121,12 @@ impl SourceDirectory {
     }
 
     /// The directory at the end of `way`, in which `names` are.
-    pub(super) fn new(way: Way, names: Names, watch: Watch) -> Arc<SourceDirectory> {
+    pub(crate) fn new(way: Way, names: Names, watch: Watch) -> Arc<SourceDirectory> {
         Arc::new(SourceDirectory { way, watch, names })
     }
 
     /// A file in it, with what [`Watch::time`] says of it now.
-    pub(super) fn file(self: &Arc<Self>, name: Name, time: i64) -> SourceFile {
+    pub(crate) fn file(self: &Arc<Self>, name: Name, time: i64) -> SourceFile {
         SourceFile {
             directory: self.clone(),
             name,
@@ -142,7 +142,7 @@ impl SourceFile {
     }
 
     /// The file `name` in `directory`, with what [`Watch::time`] says of it now.
-    pub(super) fn watched(directory: &Path, name: &OsStr, watch: Watch, time: i64) -> SourceFile {
+    pub(crate) fn watched(directory: &Path, name: &OsStr, watch: Watch, time: i64) -> SourceFile {
         let mut names = Names::default();
         // No file system has a name of 4 GiB; without one, the file is found to be a directory.
         let name = names.add(name.as_bytes()).unwrap_or_default();

@@ -4,8 +4,10 @@ use std::ffi::OsStr;
 use std::path::Path;
 use std::process::Command;
 
+use make_disk_image::spec::Chmod;
 use make_disk_image::spec::{Graft, Ids, Owner, Target};
-use make_disk_image::tree::{Chmod, Metadata, Timestamp, Tree, graft};
+use make_disk_image::stage::graft;
+use make_disk_image::tree::{Metadata, Timestamp, Tree};
 
 use super::listing;
 

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use make_disk_image::tree::scan::{self, Policy};
+use make_disk_image::stage::scan::{self, Policy};
 
 use super::entries::{Entry, chown, compare, graft_into, shell, stage};
 use super::listing;

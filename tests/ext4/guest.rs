@@ -7,8 +7,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use make_disk_image::image::write;
+use make_disk_image::stage::scan::{self, Policy};
 use make_disk_image::tree::InodeId;
-use make_disk_image::tree::scan::{self, Policy};
 
 use crate::common::listing::{self, Listing};
 use crate::common::nix::Build;

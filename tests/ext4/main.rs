@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use make_disk_image::fs::{Counted, Ext4, Format, Options};
 use make_disk_image::image::{Content, Image, Part, write};
-use make_disk_image::tree::scan::{self, Policy};
+use make_disk_image::stage::scan::{self, Policy};
 use make_disk_image::tree::{InodeId, Metadata, Timestamp, Tree};
 use uuid::Uuid;
 

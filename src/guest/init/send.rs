@@ -19,7 +19,7 @@ use crate::guest::job::{Area, Job};
 use crate::guest::report::{Record, RecordKind, Writer};
 use crate::layout::SECTOR;
 use crate::owner::Ids;
-use crate::tree::scan::{flags, xattrs};
+use crate::stage::scan::{flags, xattrs};
 
 /// Where the report goes.
 const DISK: &str = "/dev/vdb";

@@ -7,8 +7,8 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 
 use crate::guest::report::{MOST_RANGES, Record, Sparse, Writer};
+use crate::stage::scan::holes;
 use crate::tree::DataRange;
-use crate::tree::scan::holes;
 
 /// Sends the file `here`, of which `stat` and `record` tell, the record in it without its holes.
 ///

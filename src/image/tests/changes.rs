@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use super::super::source::Opener;
 use super::*;
-use crate::tree::scan::{self, Policy};
+use crate::stage::scan::{self, Policy};
 
 #[test]
 fn a_source_that_changed_is_named() {

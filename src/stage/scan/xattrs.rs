@@ -4,7 +4,7 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use super::super::Xattr;
+use crate::tree::Xattr;
 
 /// The attributes of `path` whose names `is_kept`, sorted by name; of a symlink, not of what it points
 /// to.

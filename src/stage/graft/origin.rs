@@ -1,7 +1,7 @@
 //! Which entry of `contents` put what into a tree.
 
-use super::super::InodeId;
 use crate::spec::Graft;
+use crate::tree::InodeId;
 
 /// Which entry of `contents` every inode came from, with the directories made on the way to its
 /// target.

@@ -8,13 +8,13 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, bail};
 
 use super::super::merge::{Rule, merge};
-use super::super::place::make_directories;
 use super::super::scan::{self, HardLinks, Policy, Source};
-use super::super::{Chmod, Directory, Inode, InodeId, Kind, Metadata, Tree, Watch};
 use super::pattern::{self, Matches};
 use super::{acl, bytes};
 use crate::escape;
-use crate::spec::Graft;
+use crate::spec::{Chmod, Graft};
+use crate::tree::place::make_directories;
+use crate::tree::{Directory, Inode, InodeId, Kind, Metadata, Tree, Watch};
 
 /// Puts the files of `graft` into `tree`, with directories like `made` on the way.
 pub fn put(tree: &mut Tree, graft: &Graft, store_dir: &Path, made: &Metadata) -> Result<()> {

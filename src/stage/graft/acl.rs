@@ -1,6 +1,6 @@
 //! POSIX ACLs as `getxattr(2)` gives them.
 
-use super::super::Metadata;
+use crate::tree::Metadata;
 
 /// Length of the version number in front, in bytes (`linux/posix_acl_xattr.h`).
 const HEADER: usize = 4;

@@ -1,6 +1,6 @@
 //! What a scan keeps of what it finds.
 
-use super::super::{Timestamp, Watch};
+use crate::tree::{Timestamp, Watch};
 
 /// What a scan keeps of what it finds. Names, kinds, modes, sizes and targets of symlinks are
 /// always kept; the owner is always root.
@@ -14,7 +14,7 @@ pub struct Policy {
     /// What only means something on the machine that builds (labels of its security modules,
     /// marks of overlayfs, ACLs of NFS) is never kept.
     pub xattrs: bool,
-    /// Whether flags are kept ([`super::super::Flags`]).
+    /// Whether flags are kept ([`crate::tree::Flags`]).
     pub flags: bool,
     /// Whether holes stay holes.
     pub holes: bool,

@@ -11,10 +11,10 @@ use std::thread;
 
 use anyhow::{Result, anyhow, bail};
 
-use super::super::{Directory, Inode, InodeId, InsertError, Kind, SourceFile, Tree, Way};
 use super::listed::{self, Listed};
 use super::policy::Policy;
 use super::read::{self, Follow, Problem, Reader, Shared};
+use crate::tree::{Directory, Inode, InodeId, InsertError, Kind, SourceFile, Tree, Way};
 use crate::{escape, excerpt};
 
 /// How many directories are read without further threads.

@@ -3,12 +3,11 @@
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
-use super::super::names::{Name, Names};
-use super::super::{
-    Content, Directory, Inode, InsertError, Kind, Metadata, Source, SourceDirectory, SourceFile,
-    Watch, Way,
-};
 use super::read::{Found, Shared, What};
+use crate::tree::{
+    Content, Directory, Inode, InsertError, Kind, Metadata, Name, Names, Source, SourceDirectory,
+    SourceFile, Watch, Way,
+};
 
 /// What was read of a directory. It is used for one directory after the other.
 #[derive(Default)]

@@ -5,10 +5,10 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
-use super::super::place::make_directories;
 use super::super::scan::{self, Mtime, Policy, Source};
-use super::super::{Inode, InodeId, Kind, Metadata, Timestamp, Tree};
 use crate::escape;
+use crate::tree::place::make_directories;
+use crate::tree::{Inode, InodeId, Kind, Metadata, Timestamp, Tree};
 
 /// Makes `/etc/nixos`, as nixpkgs does in every installed image, and copies `config_file` to
 /// `configuration.nix` there as cp(1) does: what a symlink points to, its permissions without

@@ -2,8 +2,8 @@ use std::fs::{self, hard_link};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::time::{Duration, Instant};
 
-use super::super::{InsertError, Metadata, listing::listing};
 use super::*;
+use crate::tree::{InsertError, Metadata, listing::listing};
 
 /// A few hundred directories, links between them, names in an order that is not sorted.
 fn wide(top: &Path) {

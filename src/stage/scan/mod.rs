@@ -18,8 +18,8 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 
 use self::workers::Wanted;
-use super::{InodeId, Metadata, Tree};
 use crate::cores;
+use crate::tree::{InodeId, Metadata, Tree};
 
 pub use policy::{HardLinks, Mtime, Policy};
 

@@ -6,7 +6,7 @@ use std::io;
 use nix::errno::Errno;
 use nix::unistd::{Whence, lseek};
 
-use super::super::DataRange;
+use crate::tree::DataRange;
 
 /// What file systems allocate and writers place, in bytes.
 const BLOCK: u64 = 4096;

@@ -2,11 +2,11 @@
 
 use anyhow::{Context, Result, bail};
 
-use super::super::place::find_directory;
-use super::super::{InodeId, Kind, Tree};
 use crate::escape;
 use crate::owner::Ids;
 use crate::spec::{Graft, Owner};
+use crate::tree::place::find_directory;
+use crate::tree::{InodeId, Kind, Tree};
 
 /// Gives every target of `contents` that has an owner to it, with everything below it, one entry
 /// after the other; `names` has what the owners that are names stand for, in their order. nixpkgs

@@ -5,12 +5,12 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
-use super::super::{InodeId, Kind, Tree};
 use super::Source;
 use super::policy::{HardLinks, Policy};
 use super::read::Shared;
 use super::workers::Scan;
 use crate::escape;
+use crate::tree::{InodeId, Kind, Tree};
 
 /// Puts what was found for each of `sources` into its place.
 pub fn entries(tree: &mut Tree, sources: &[Source], scan: Scan, policy: Policy) -> Result<()> {

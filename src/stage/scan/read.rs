@@ -13,9 +13,9 @@ use nix::fcntl::{AtFlags, OFlag, readlink, readlinkat};
 use nix::sys::stat::{FileStat, Mode, SFlag, fstatat, lstat, major, minor, stat};
 use nix::unistd::{AccessFlags, access};
 
-use super::super::{DataRange, Device, Flags, Kind, Metadata, Timestamp, Xattrs};
 use super::policy::{HardLinks, Mtime, Policy};
 use super::{flags, holes, xattrs};
+use crate::tree::{DataRange, Device, Flags, Kind, Metadata, Timestamp, Xattrs};
 
 /// Whether the last name of a path is followed where it is a symlink.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,9 +55,9 @@ pub enum What {
     File {
         /// In bytes.
         size: u64,
-        /// As in [`super::super::Content`].
+        /// As in [`crate::tree::Content`].
         data: Option<Vec<DataRange>>,
-        /// What [`super::super::Watch::time`] says of it.
+        /// What [`crate::tree::Watch::time`] says of it.
         time: i64,
     },
     /// Anything else.

@@ -20,9 +20,9 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
-use super::{Metadata, Timestamp, Tree};
 use crate::escape;
 use crate::spec::Graft;
+use crate::tree::{Metadata, Timestamp, Tree};
 
 pub use configuration::configuration;
 pub use origin::Origins;
@@ -43,7 +43,7 @@ pub use owners::owners;
 ///
 /// # Errors
 /// Naming source and target: a target that exists, one that can't be reached (see
-/// [`super::place::make_directories`]), a pattern that matches nothing, whatever can't be read.
+/// [`crate::tree::place::make_directories`]), a pattern that matches nothing, whatever can't be read.
 pub fn contents<'a>(
     tree: &mut Tree,
     contents: &'a [Graft],

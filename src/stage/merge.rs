@@ -4,8 +4,8 @@ use std::mem;
 
 use anyhow::{Context, Result, bail};
 
-use super::{Directory, InodeId, Kind, Tree};
 use crate::escape;
+use crate::tree::{Directory, InodeId, Kind, Tree};
 
 /// What happens where both trees have a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -152,9 +152,9 @@ fn name(kind: &Kind) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use super::super::listing::listing;
-    use super::super::{Content, Inode, Metadata, Timestamp};
     use super::*;
+    use crate::tree::listing::listing;
+    use crate::tree::{Content, Inode, Metadata, Timestamp};
 
     /// A tree of (path, mode, kind), parents first.
     fn tree(entries: &[(&str, u16, Kind)]) -> Tree {
