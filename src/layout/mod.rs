@@ -1,7 +1,7 @@
 //! Partition tables: from [`PartitionTable`] and sizes to partitions and the bytes of the table.
 //!
 //! The partitions are those that nixpkgs' `make-disk-image.nix` gets from `parted` and `sgdisk`,
-//! sector for sector; `tests/layout.rs` compares them. `docs/differences.md` lists what differs on
+//! sector for sector; `tests/library/layout.rs` compares them. `docs/differences.md` lists what differs on
 //! purpose.
 
 mod describe;

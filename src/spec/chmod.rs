@@ -1,6 +1,6 @@
 //! rsync's `--chmod`.
 //!
-//! The syntax is that of rsync(1), with what rsync does where its page is silent; `tests/chmod.rs`
+//! The syntax is that of rsync(1), with what rsync does where its page is silent; `tests/library/chmod.rs`
 //! compares with the real program. Three things differ from chmod(1): the special bits outlive a
 //! plain `u=rw`, a clause has one operator, and `+s` and `o+s` mean the set-user-ID bit.
 //!

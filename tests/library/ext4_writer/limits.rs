@@ -1,0 +1,206 @@
+//! What ext4 can't hold is an error with the path and the limit, before anything is written.
+
+use std::sync::Arc;
+
+use make_disk_image::fs::{Ext4, Format, PlanError};
+use make_disk_image::tree::{Content, DataRange, Device, InodeId, Kind, Source, Timestamp, Tree};
+
+use super::images::*;
+
+/// What planning says of `tree`.
+fn problems(tree: &Tree) -> Vec<String> {
+    let tree = Arc::new(tree.clone());
+    let Err(PlanError::Unrepresentable(problems)) = plan(&tree, GIB) else {
+        panic!("planned what ext4 can't hold");
+    };
+    let sized = Ext4
+        .count(&tree, &options())
+        .and_then(|counted| counted.smallest(0));
+    let Err(PlanError::Unrepresentable(again)) = sized else {
+        panic!("found a size for what ext4 can't hold");
+    };
+    assert_eq!(problems, again);
+    problems
+}
+
+fn content(size: u64, data: &[(u64, u64)]) -> Kind {
+    let ranges = data
+        .iter()
+        .map(|&(offset, length)| DataRange { offset, length });
+    Kind::File(Content {
+        size,
+        source: Source::Bytes(Arc::from(&b""[..])),
+        data: Some(Box::new(ranges.collect())),
+    })
+}
+
+#[test]
+fn what_an_inode_cannot_hold_is_told_with_path_and_limit() {
+    let device = |major, minor| Kind::CharacterDevice(Device { major, minor });
+    let cases: Vec<(Kind, &str)> = vec![
+        (
+            Kind::Symlink(vec![b'x'; 4096].into()),
+            "a link target of 4096 bytes; ext4 holds 4095",
+        ),
+        (
+            Kind::Symlink(Box::default()),
+            "a link target that is empty or has a NUL in it",
+        ),
+        (
+            Kind::Symlink(b"a\0b".as_slice().into()),
+            "a link target that is empty or has a NUL in it",
+        ),
+        (
+            content((16 << 40) - 4095, &[]),
+            "a file of 17592186040321 bytes; ext4 holds 17592186040320",
+        ),
+        (
+            content(10, &[(8, 3)]),
+            "3 bytes of data from 8 on; the data before it ends at 0, the file at 10",
+        ),
+        (
+            content(10, &[(4, 4), (6, 1)]),
+            "1 bytes of data from 6 on; the data before it ends at 8, the file at 10",
+        ),
+        (
+            content(10, &[(u64::MAX, 2)]),
+            "2 bytes of data from 18446744073709551615 on; the data before it ends at 0, the file at 10",
+        ),
+        (device(4096, 0), "a device 4096:0; Linux holds 4095:1048575"),
+        (
+            device(0, 1 << 20),
+            "a device 0:1048576; Linux holds 4095:1048575",
+        ),
+    ];
+    for (kind, message) in cases {
+        let mut tree = empty_tree();
+        let parent = tree.insert(InodeId::ROOT, b"a", directory()).unwrap();
+        tree.insert(parent, b"b\n", inode(kind)).unwrap();
+        assert_eq!(problems(&tree), [format!("/a/b\\n: {message}")]);
+    }
+}
+
+#[test]
+fn what_metadata_cannot_hold_is_told_with_path_and_limit() {
+    let time = |seconds, nanoseconds| Timestamp {
+        seconds,
+        nanoseconds,
+    };
+    let mut tree = empty_tree();
+    for (name, change) in [
+        (&b"1"[..], time(-(1 << 31) - 1, 0)),
+        (b"2", time((1 << 34) - (1 << 31), 0)),
+        (b"3", time(0, 1_000_000_000)),
+    ] {
+        let mut file = file(b"");
+        file.metadata.mtime = change;
+        tree.insert(InodeId::ROOT, name, file).unwrap();
+    }
+    let mut owned = file(b"");
+    (owned.metadata.uid, owned.metadata.gid) = (u32::MAX, u32::MAX);
+    owned.metadata.xattrs = vec![xattr("user.x", &[0; 4041])].into();
+    tree.insert(InodeId::ROOT, b"4", owned).unwrap();
+    let range = "ext4 holds -2147483648 to 15032385535 s";
+    assert_eq!(
+        problems(&tree),
+        [
+            format!("/1: a time of -2147483649 s and 0 ns after 1970; {range}"),
+            format!("/2: a time of 15032385536 s and 0 ns after 1970; {range}"),
+            format!("/3: a time of 0 s and 1000000000 ns after 1970; {range}"),
+            "/4: the owner 4294967295; the largest is 4294967294".to_owned(),
+            "/4: the group 4294967295; the largest is 4294967294".to_owned(),
+            "/4: extended attributes take 4064 bytes beyond those in the inode; ext4 has room for 4060"
+                .to_owned(),
+        ]
+    );
+}
+
+#[test]
+fn names_and_links_that_are_too_many_or_too_long_are_told() {
+    let mut tree = empty_tree();
+    let name = [b'n'; 256];
+    tree.insert(InodeId::ROOT, &name, file(b"")).unwrap();
+    let below = tree.insert(InodeId::ROOT, b"below", directory()).unwrap();
+    // More than a block, which is what a forged report of a guest may have.
+    for (length, byte) in [(4073, b'a'), (4076, b'b'), (5000, b'c'), (70_000, b'd')] {
+        tree.insert(below, &vec![byte; length], file(b"")).unwrap();
+    }
+    let top = tree.insert(InodeId::ROOT, b"top", directory()).unwrap();
+    let linked = tree.insert(top, b"linked", file(b"")).unwrap();
+    for number in 1..=65_000 {
+        tree.link(top, format!("{number:05}").as_bytes(), linked)
+            .unwrap();
+    }
+    tree.link(InodeId::ROOT, b"top again", top).unwrap();
+    tree.insert(InodeId::ROOT, b"lost+found", file(b""))
+        .unwrap();
+    let name = "n".repeat(256);
+    let long = |length: usize, byte: &str| {
+        let name = byte.repeat(length);
+        format!("/below/{name}: a name of {length} bytes; ext4 holds 255")
+    };
+    assert_eq!(
+        problems(&tree),
+        [
+            long(4073, "a"),
+            long(4076, "b"),
+            long(5000, "c"),
+            long(70_000, "d"),
+            "/lost+found: not a directory; ext4 keeps this name for fsck".to_owned(),
+            format!("/{name}: a name of 256 bytes; ext4 holds 255"),
+            "/top/linked: name number 65001 of one file; ext4 holds 65000".to_owned(),
+            "/top again: a second name of a directory".to_owned(),
+        ]
+    );
+}
+
+#[test]
+fn a_file_of_65_000_names_is_held() {
+    let mut tree = empty_tree();
+    let top = tree.insert(InodeId::ROOT, b"top", directory()).unwrap();
+    let linked = tree.insert(top, b"linked", file(b"")).unwrap();
+    for number in 1..65_000 {
+        tree.link(top, format!("{number:05}").as_bytes(), linked)
+            .unwrap();
+    }
+    let directory = crate::common::scratch();
+    make(directory.path(), &Arc::new(tree), 64 * MIB);
+}
+
+#[test]
+fn a_cycle_of_directories_is_told_and_not_followed() {
+    let mut tree = empty_tree();
+    let top = tree.insert(InodeId::ROOT, b"top", directory()).unwrap();
+    tree.link(top, b"root", InodeId::ROOT).unwrap();
+    let message = "/top/root: a second name of a directory";
+    assert_eq!(problems(&tree), [message]);
+}
+
+#[test]
+fn labels_and_times_of_the_file_system_have_limits() {
+    let mut options = options();
+    options.label = "seventeen bytes..".to_owned();
+    options.time.seconds = -1;
+    let planned = Ext4
+        .count(&Arc::new(empty_tree()), &options)
+        .and_then(|counted| counted.plan(GIB));
+    let Err(PlanError::Unrepresentable(problems)) = planned else {
+        panic!("planned a label of 17 bytes");
+    };
+    assert_eq!(
+        problems,
+        [
+            "the label \"seventeen bytes..\" has 17 bytes; ext4 holds 16",
+            "the file system's own time is -1 s after 1970; ext4 holds 0 to 15032385535",
+        ]
+    );
+}
+
+#[test]
+fn more_than_16_tib_is_refused() {
+    let Err(error) = plan(&Arc::new(empty_tree()), (16 << 40) + 4096) else {
+        panic!("planned more than 16 TiB");
+    };
+    let message = "a file system of 17592186048512 bytes: this ext4 holds 17592186044416 (16 TiB)";
+    assert!(error.to_string().contains(message), "{error}");
+}

@@ -1,0 +1,25 @@
+//! Parts of the library against the programs that do the same, or that read what it wrote: rsync,
+//! find, parted, e2fsprogs, mtools, Nix, and the kernel.
+//!
+//! `cargo test --test library -- fat` runs the tests of one module.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on panics"
+)]
+
+#[path = "../common/mod.rs"]
+mod common;
+mod listing;
+
+mod chmod;
+mod contents;
+mod ext4;
+mod ext4_writer;
+mod fat;
+mod layout;
+mod modules;
+mod reports;
+mod scan;
+mod store;

@@ -1,0 +1,109 @@
+//! Reports that did harm, each with a part of the message that it gets now.
+
+use make_disk_image::guest::job::Job;
+use make_disk_image::guest::report::{Record, RecordKind};
+
+use super::forge::{Case, Change, Piece};
+
+/// A file with a byte, or something without one.
+fn record(path: &str, kind: RecordKind) -> Piece {
+    let bytes = match kind {
+        RecordKind::File => b"x".to_vec(),
+        _ => Vec::new(),
+    };
+    let record = Record {
+        volume: 0,
+        path: path.into(),
+        kind,
+        mode: 0o755,
+        uid: 0,
+        gid: 0,
+        mtime: (1, 0),
+        flags: 0,
+        xattrs: Vec::new(),
+        sparse: None,
+    };
+    Piece::File(record, bytes)
+}
+
+fn symlink(path: &str) -> Piece {
+    record(path, RecordKind::Symlink(b"/evil".to_vec()))
+}
+
+fn link(path: &str, first: &str) -> Piece {
+    record(path, RecordKind::Link(first.into()))
+}
+
+/// What a guest's init could send.
+pub fn good() -> Vec<Piece> {
+    vec![
+        record("", RecordKind::Directory),
+        record("etc", RecordKind::Directory),
+        link("etc/twin", "etc/new"),
+        record("etc/new", RecordKind::File),
+        record("nix/var", RecordKind::Directory),
+        Piece::Gone(b"etc/directory/deep\0".to_vec()),
+        Piece::Area("mbr".to_owned(), 440),
+    ]
+}
+
+pub fn found(job: &Job) -> Vec<(Vec<u8>, &'static str)> {
+    let pieces = |pieces: Vec<Piece>| Case {
+        pieces,
+        ..Case::default()
+    };
+    let changed = |change| Case {
+        pieces: good(),
+        changes: vec![change],
+        ..Case::default()
+    };
+    let host = "a guest can't change the store, the Nix database or lost+found";
+    let cases = [
+        // An endless walk, until there was no memory.
+        (
+            pieces(vec![link("etc/directory/loop", "etc")]),
+            "/etc/directory/loop: it is another name of /etc, which is a directory",
+        ),
+        // Files in the closure, and other stores and databases in the place of the image's.
+        (
+            pieces(vec![record("nix/store/evil", RecordKind::File)]),
+            host,
+        ),
+        (
+            pieces(vec![record("nix/store/a/bin/program", RecordKind::File)]),
+            host,
+        ),
+        (pieces(vec![symlink("nix/store")]), host),
+        (pieces(vec![symlink("nix")]), host),
+        (
+            pieces(vec![record("nix/var/nix/db/db.sqlite", RecordKind::File)]),
+            host,
+        ),
+        (pieces(vec![symlink("nix/var/nix/db")]), host),
+        (pieces(vec![symlink("nix/var")]), host),
+        (pieces(vec![Piece::Gone(b"nix\0".to_vec())]), host),
+        // Another name, through which the file can be changed.
+        (pieces(vec![link("evil", "nix/store/a/bin/program")]), host),
+        // It went on in the partition table.
+        (
+            pieces(vec![Piece::Area("mbr".to_owned(), 512)]),
+            "the area mbr of the disk: it has 512 bytes, and can have 440 at most",
+        ),
+        // Twice the memory that a header says.
+        (
+            changed(Change::Size(2, 1_300_000_000)),
+            "it has 1300000000 bytes, and can have 4194304 at most",
+        ),
+        // A TiB of zeros.
+        (
+            changed(Change::Type(3, b'S')),
+            "it is of the type S, and what comes here is a file",
+        ),
+        // Bytes that a terminal acts on, in the crate's own message.
+        (changed(Change::Byte(124, 0x1b)), "\\u{1b}"),
+    ];
+    cases
+        .into_iter()
+        .map(|(case, message)| (case.bytes(job), message))
+        .collect()
+}

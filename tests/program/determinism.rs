@@ -1,0 +1,275 @@
+//! The bytes of an image depend on its attributes and the contents of its sources, and on nothing else.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::sync::LazyLock;
+
+use crate::common::program::{Attributes, Job, hash};
+use crate::common::{command, stdout};
+use serde_json::json;
+
+/// Everything that is made on the machine: root, FAT, channel. The VHD has identifiers and a time
+/// of its own, and all of the disk in it.
+static ATTRIBUTES: LazyLock<Attributes> = LazyLock::new(|| {
+    Attributes::of(
+        r#"additionalSpace = "0M"; partitionTableType = "efixbootldr"; bootSize = "128M"; format = "vpc";"#,
+    )
+});
+
+/// Files for `contents` in a directory that every test makes anew, and the job that takes them.
+fn job() -> Job {
+    let mut job = ATTRIBUTES.job();
+    let source = job.place().join("source");
+    fs::create_dir(&source).unwrap();
+    // In an order that no two kinds of file systems list them in.
+    for name in ["z", "b", "Z", "10", "9", "a"] {
+        fs::write(source.join(name), name.repeat(5000)).unwrap();
+    }
+    fs::hard_link(source.join("a"), source.join("again")).unwrap();
+    std::os::unix::fs::symlink("a", source.join("link")).unwrap();
+    for path in ["z", "b", "Z", "10", "9", "a", "link", "."] {
+        stdout(
+            command("touch")
+                .args(["-h", "-d", "@1000000000"])
+                .arg(source.join(path)),
+        );
+    }
+    job.image(
+        "contents",
+        json!([{ "source": source, "target": "/srv", "mode": "u+rwX,go-w", "user": "1", "group": "2" }]),
+    );
+    job
+}
+
+fn hash_of(job: Job) -> String {
+    let ended = job.run();
+    hash(ended.image("nixos.vhd"))
+}
+
+/// What they all have to be.
+static HASH: LazyLock<String> = LazyLock::new(|| hash_of(job()));
+
+#[test]
+fn environment_and_machine_do_not_show() {
+    /// What a case changes.
+    type Change = fn(&mut Job);
+    let cases: [(&str, Change); 11] = [
+        ("nothing, at another time", |_| {}),
+        ("time zone and locale", |job| {
+            for (name, value) in [
+                ("TZ", "Pacific/Kiritimati"),
+                ("LC_ALL", "tr_TR.UTF-8"),
+                ("LANG", "C"),
+            ] {
+                job.environment.insert(name, value.into());
+            }
+        }),
+        ("umask", |job| {
+            job.wrapped(&["sh", "-c", "umask 0077; exec \"$@\"", "sh"]);
+        }),
+        ("no umask", |job| {
+            job.wrapped(&["sh", "-c", "umask 0; exec \"$@\"", "sh"]);
+        }),
+        ("home and user", |job| {
+            for (name, value) in [
+                ("HOME", "/nonexistent"),
+                ("USER", "somebody"),
+                ("LOGNAME", "x"),
+            ] {
+                job.environment.insert(name, value.into());
+            }
+        }),
+        ("the environment of tools", |job| {
+            for (name, value) in [
+                ("SOURCE_DATE_EPOCH", "1234567890"),
+                ("MTOOLSRC", "/dev/full"),
+                ("MTOOLS_SKIP_CHECK", "0"),
+                ("NIX_CONFIG", "auto-optimise-store = true"),
+                ("NIX_STATE_DIR", "/nonexistent"),
+                ("MKE2FS_CONFIG", "/nonexistent"),
+                ("TAR_OPTIONS", "--totals"),
+                ("RUST_LOG", "warn"),
+            ] {
+                job.environment.insert(name, value.into());
+            }
+        }),
+        ("one core", |job| {
+            job.wrapped(&["taskset", "-c", "0"]);
+        }),
+        ("another user", |job| {
+            stdout(command("chown").args(["-R", "1000"]).arg(job.build()));
+            job.wrapped(&[
+                "setpriv",
+                "--reuid",
+                "1000",
+                "--regid",
+                "nixbld",
+                "--clear-groups",
+            ]);
+        }),
+        ("another build directory", |job| {
+            let other = job.build().join("a longer name with blanks/and-more");
+            fs::create_dir_all(&other).unwrap();
+            job.environment.insert("TMPDIR", other.into());
+        }),
+        ("a clock since the start that is days ahead", |job| {
+            job.wrapped(&[
+                "unshare",
+                "--time",
+                "--boottime",
+                "1000000",
+                "--monotonic",
+                "1000000",
+            ]);
+        }),
+        ("an open file limit", |job| {
+            job.wrapped(&["prlimit", "--nofile=64"]);
+        }),
+    ];
+    for (what, change) in cases {
+        let mut job = job();
+        change(&mut job);
+        assert_eq!(hash_of(job), *HASH, "{what}");
+    }
+}
+
+/// Puts copies of the closure of the attributes in place of their originals, on a tmpfs, in a mount
+/// namespace of the program; `$copy` is where they are while `script` changes them.
+fn on_tmpfs(job: &mut Job, script: &str) {
+    let list = job.place().join("closure");
+    let paths: Vec<_> = ATTRIBUTES
+        .closure()
+        .iter()
+        .map(|path| format!("{}\n", path.display()))
+        .collect();
+    fs::write(&list, paths.concat()).unwrap();
+    let copy = job.place().join("copy");
+    fs::create_dir(&copy).unwrap();
+    let script = format!(
+        "set -e\n\
+         copy={copy}\n\
+         mount -t tmpfs copies $copy\n\
+         xargs cp -a -t $copy <{list}\n\
+         {script}\n\
+         while read -r path; do mount --bind $copy/${{path##*/}} $path; done <{list}\n\
+         exec \"$@\"",
+        copy = copy.display(),
+        list = list.display()
+    );
+    job.wrapped(&["unshare", "-m", "bash", "-c", &script, "bash"]);
+}
+
+#[test]
+fn another_file_system_under_the_store_does_not_show() {
+    let mut job = job();
+    on_tmpfs(&mut job, "");
+    assert_eq!(hash_of(job), *HASH);
+}
+
+#[test]
+fn an_optimised_store_does_not_show() {
+    let mut job = job();
+    on_tmpfs(
+        &mut job,
+        "hardlink $copy >$copy.log\n\
+         find $copy -type d -exec touch -d @1 {} +\n\
+         # There was something to do.\n\
+         find $copy -type f -links +1 | grep -q .",
+    );
+    assert_eq!(hash_of(job), *HASH);
+}
+
+#[test]
+fn every_change_of_a_source_shows() {
+    /// What a case changes, in the directory of sources.
+    type Change = fn(&Path);
+    let cases: [(&str, Change); 6] = [
+        ("one byte", |source| {
+            let mut bytes = fs::read(source.join("z")).unwrap();
+            bytes[1234] ^= 1;
+            fs::write(source.join("z"), bytes).unwrap();
+            stdout(
+                command("touch")
+                    .args(["-d", "@1000000000"])
+                    .arg(source.join("z")),
+            );
+        }),
+        ("one mode", |source| {
+            fs::set_permissions(source.join("z"), Permissions::from_mode(0o600)).unwrap();
+        }),
+        ("one time", |source| {
+            stdout(
+                command("touch")
+                    .args(["-d", "@1000000001"])
+                    .arg(source.join("z")),
+            );
+        }),
+        ("the time of a symlink", |source| {
+            stdout(
+                command("touch")
+                    .args(["-h", "-d", "@1000000001"])
+                    .arg(source.join("link")),
+            );
+        }),
+        ("one name", |source| {
+            fs::rename(source.join("z"), source.join("y")).unwrap();
+            stdout(command("touch").args(["-d", "@1000000000"]).arg(source));
+        }),
+        ("an extended attribute", |source| {
+            stdout(
+                command("setfattr")
+                    .args(["-n", "user.x", "-v", "1"])
+                    .arg(source.join("z")),
+            );
+        }),
+    ];
+    let mut hashes = vec![HASH.clone()];
+    for (what, change) in cases {
+        let job = job();
+        change(&job.place().join("source"));
+        let hash = hash_of(job);
+        assert!(!hashes.contains(&hash), "{what}");
+        hashes.push(hash);
+    }
+}
+
+#[test]
+fn one_byte_of_a_store_path_shows() {
+    let mut job = job();
+    let system = job.json["image"]["toplevel"].as_str().unwrap().to_owned();
+    let name = system.trim_start_matches("/nix/store/");
+    on_tmpfs(
+        &mut job,
+        &format!(
+            "file=$copy/{name}/nixos-version\n\
+             chmod u+w $file; printf X | dd of=$file conv=notrunc status=none; chmod u-w $file; touch -d @1 $file"
+        ),
+    );
+    assert_ne!(hash_of(job), *HASH);
+}
+
+#[test]
+fn without_deterministic_two_images_differ_and_are_sound() {
+    let images = [(); 2].map(|()| {
+        let mut job = ATTRIBUTES.job();
+        job.image("deterministic", false).image("format", "raw");
+        let ended = job.run();
+        let image = ended.image("nixos.img");
+        let table = crate::common::oracles::check(&image, "raw", "efixbootldr").unwrap();
+        let mut ids = vec![table.id];
+        ids.extend(
+            table
+                .partitions
+                .into_iter()
+                .filter_map(|partition| partition.uuid),
+        );
+        (hash(&image), ids)
+    });
+    let [(one, ids), (other, others)] = images;
+    assert_ne!(one, other);
+    assert_eq!(ids.len(), 4);
+    for id in &ids {
+        assert!(!others.contains(id), "{ids:?} {others:?}");
+    }
+}

@@ -1,0 +1,172 @@
+//! Calls that nixpkgs refuses, and what they are told.
+
+use super::nix::Nix;
+
+#[test]
+fn refused_calls_say_what_was_given_and_what_to_write() {
+    let nix = Nix::new();
+    let table: &[(&str, &[&str])] = &[
+        (
+            r#"partitionTableType = "gpt";"#,
+            &[
+                "partitionTableType must be one of",
+                "\"legacy+boot\"",
+                "but is: \"gpt\"",
+            ],
+        ),
+        (
+            "rootFSUID = null;",
+            &[
+                "rootFSUID is null",
+                "deterministic = true",
+                "Leave rootFSUID out",
+                "set deterministic = false",
+            ],
+        ),
+        (
+            r#"partitionTableType = "efi"; rootGPUID = null; rootFSUID = "F222513B-DED1-49FA-B591-20CE86A2FE7F";"#,
+            &[
+                "rootGPUID is null",
+                "deterministic = true",
+                "Leave rootGPUID out",
+            ],
+        ),
+        (
+            r#"fsType = "xfs"; partitionTableType = "efi";"#,
+            &[
+                "fsType = \"xfs\" with partitionTableType = \"efi\"",
+                "set fsType = \"ext4\" or partitionTableType = \"none\"",
+            ],
+        ),
+        (
+            r#"fsType = "btrfs";"#,
+            &["fsType = \"btrfs\" with partitionTableType = \"legacy\""],
+        ),
+        (
+            "touchEFIVars = true;",
+            &[
+                "touchEFIVars = true with partitionTableType = \"legacy\"",
+                "\"efixbootldr\"",
+                "or touchEFIVars = false",
+            ],
+        ),
+        (
+            r#"touchEFIVars = true; partitionTableType = "legacy+boot";"#,
+            &["touchEFIVars = true with partitionTableType = \"legacy+boot\""],
+        ),
+        (
+            r#"touchEFIVars = true; partitionTableType = "none";"#,
+            &["touchEFIVars = true with partitionTableType = \"none\""],
+        ),
+        (
+            "onlyNixStore = true;",
+            &[
+                "onlyNixStore = true",
+                "installBootLoader is true (its default)",
+                "installBootLoader = false, or onlyNixStore = false",
+            ],
+        ),
+        (
+            r#"onlyNixStore = true; installBootLoader = false; contents = [ { source = file; target = "/x"; } ];"#,
+            &["contents is not empty (1)", "Set contents = [ ]"],
+        ),
+        (
+            "onlyNixStore = true; installBootLoader = false; configFile = file;",
+            &["but configFile is set."],
+        ),
+        (
+            r#"contents = [ { source = file; target = "/x"; } { source = file; target = "/y"; user = "root"; } ];"#,
+            &[
+                "target \"/y\" has a user but no group",
+                "Set both user and group, or neither",
+            ],
+        ),
+        (
+            r#"contents = [ { source = file; target = "/y"; user = null; group = "root"; } ];"#,
+            &["target \"/y\" has a group but no user"],
+        ),
+        (
+            r#"partitionTableType = "efi"; config = withLoader "/boot/efi" { systemd-boot.enable = true; };"#,
+            &[
+                "to an ESP at \"/boot/efi\"",
+                "with partitionTableType = \"efi\" it is mounted at \"/boot\"",
+                "Set boot.loader.efi.efiSysMountPoint = \"/boot\" in the configuration",
+            ],
+        ),
+        (
+            r#"partitionTableType = "efixbootldr"; config = withLoader "/boot" { systemd-boot.enable = true; };"#,
+            &["to an ESP at \"/boot\"", "it is mounted at \"/efi\""],
+        ),
+        (
+            r#"partitionTableType = "hybrid"; config = withLoader "/boot" {
+              grub = { enable = true; efiSupport = true; mirroredBoots = [ { efiSysMountPoint = null; } { efiSysMountPoint = "/efi"; } ]; }; };"#,
+            &["to an ESP at \"/efi\"", "it is mounted at \"/boot\""],
+        ),
+        (
+            r#"partitionTableType = "efi"; config = withLoader "/esp" { limine = { enable = true; efiSupport = true; }; };"#,
+            &["to an ESP at \"/esp\""],
+        ),
+        (
+            "config = { };",
+            &[
+                "config has no system.build.toplevel",
+                "(lib.nixosSystem { ... }).config",
+                "onlyNixStore = true",
+            ],
+        ),
+        (
+            "config = { system.build.toplevel = pkgs.hello; }; copyChannel = false;",
+            &[
+                "config has no system.build.nixos-install, and pkgs has no nixos-install",
+                "system.disableInstallerTools",
+                "nix.enable",
+            ],
+        ),
+        (
+            "config = config // { system = config.system // { switch.enable = false; }; };",
+            &[
+                "system.switch.enable is false",
+                "Set system.switch.enable = true, or installBootLoader = false",
+            ],
+        ),
+    ];
+    for (arguments, wanted) in table {
+        let message = nix.error(&format!("(make {{ {arguments} }}).drvPath"));
+        for part in *wanted {
+            assert!(
+                message.contains(part),
+                "{arguments}: no {part:?} in {message}"
+            );
+        }
+    }
+}
+
+/// The other side of the same conditions.
+#[test]
+fn calls_at_the_edge_of_the_assertions_are_taken() {
+    let nix = Nix::new();
+    for arguments in [
+        r#"fsType = "xfs"; partitionTableType = "none"; rootFSUID = null;"#,
+        "rootFSUID = null; deterministic = false;",
+        r#"touchEFIVars = true; partitionTableType = "hybrid";"#,
+        r#"touchEFIVars = true; partitionTableType = "legacy+gpt";"#,
+        r#"touchEFIVars = true; partitionTableType = "efixbootldr";"#,
+        "onlyNixStore = true; installBootLoader = false;",
+        r#"partitionTableType = "legacy+boot";"#,
+        r#"rootGPUID = null; rootFSUID = "F222513B-DED1-49FA-B591-20CE86A2FE7F";"#,
+        r#"partitionTableType = "efi"; rootGPUID = null; deterministic = false;"#,
+        "installBootLoader = false; config = config // { system = config.system // { switch.enable = false; }; };",
+        r#"contents = [ { source = file; target = "/x"; user = "0"; group = "0"; } ];"#,
+        // Of no boot loader, of none that is installed, of one that needs no ESP, of no ESP.
+        r#"partitionTableType = "efi"; config = withLoader "/boot/efi" { };"#,
+        r#"partitionTableType = "efi"; installBootLoader = false;
+           config = withLoader "/boot/efi" { systemd-boot.enable = true; };"#,
+        r#"partitionTableType = "hybrid"; config = withLoader "/boot/efi" { grub.enable = true; };"#,
+        r#"partitionTableType = "legacy"; config = withLoader "/boot/efi" { systemd-boot.enable = true; };"#,
+        r#"partitionTableType = "efi"; config = withLoader "/boot/" { systemd-boot.enable = true; };"#,
+        r#"partitionTableType = "efixbootldr"; config = withLoader "/efi" { systemd-boot.enable = true; };"#,
+    ] {
+        let path = nix.eval(&format!("(make {{ {arguments} }}).drvPath"));
+        assert!(path.as_str().unwrap().ends_with(".drv"), "{arguments}");
+    }
+}

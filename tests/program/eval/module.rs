@@ -1,0 +1,80 @@
+//! nix/module.nix in a system of the fixture's small module system.
+
+use serde_json::json;
+
+use super::nix::Nix;
+
+#[test]
+fn each_table_has_its_file_systems() {
+    let nix = Nix::new();
+    for (table, mounts) in [
+        ("none", json!({ "/": "nixos" })),
+        ("legacy", json!({ "/": "nixos" })),
+        ("legacy+boot", json!({ "/": "nixos", "/boot": "BOOT" })),
+        ("legacy+gpt", json!({ "/": "nixos" })),
+        ("efi", json!({ "/": "nixos", "/boot": "ESP" })),
+        (
+            "efixbootldr",
+            json!({ "/": "nixos", "/boot": "BOOT", "/efi": "ESP" }),
+        ),
+        ("hybrid", json!({ "/": "nixos", "/boot": "ESP" })),
+    ] {
+        let have = nix.eval(&format!(
+            r#"builtins.mapAttrs (_: value: baseNameOf value.device) (evalConfig {{
+                 modules = [ module {{ image.partitionTableType = "{table}"; }} ];
+               }}).config.fileSystems"#
+        ));
+        assert_eq!(have, mounts, "{table}");
+    }
+}
+
+#[test]
+fn options_reach_the_image() {
+    let value = Nix::new().eval(
+        r#"let
+             inherit (evalConfig {
+               modules = [
+                 module
+                 {
+                   image.baseName = "machine";
+                   image.format = "vpc";
+                   image.bootSize = "1G";
+                   virtualisation.diskSize = 8192;
+                   image.extraArguments = { memSize = 4096; copyChannel = false; };
+                 }
+               ];
+             }) config;
+             image = config.system.build.image;
+           in {
+             inherit (config.image) extension filePath;
+             inherit (image) memSize;
+             inherit (image.image) bootSize channel diskSize partitionTableType;
+             same = image.passthru.filePath == config.image.filePath;
+             systemdBoot = config.boot.loader.systemd-boot.enable;
+           }"#,
+    );
+    assert_eq!(
+        value,
+        json!({
+            "extension": "vhd", "filePath": "machine.vhd", "bootSize": "1G", "channel": null,
+            "diskSize": 8192, "memSize": 4096, "partitionTableType": "efi", "same": true,
+            "systemdBoot": true
+        })
+    );
+}
+
+#[test]
+fn each_format_has_its_extension() {
+    let nix = Nix::new();
+    for (format, extension) in [
+        ("raw", "img"),
+        ("qcow2-compressed", "qcow2"),
+        ("vdi", "vdi"),
+        ("vhdx", "vhdx"),
+    ] {
+        let have = nix.eval(&format!(
+            r#"(evalConfig {{ modules = [ module {{ image.format = "{format}"; }} ]; }}).config.image.extension"#
+        ));
+        assert_eq!(have, extension, "{format}");
+    }
+}

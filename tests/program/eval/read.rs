@@ -1,0 +1,139 @@
+//! Which argument is evaluated with which layout. What is not read may be anything, as in nixpkgs.
+
+use super::nix::{Nix, in_scope};
+
+/// A call with arguments and one that throws when it is looked at.
+fn is_read(nix: &Nix, arguments: &str, argument: &str) -> bool {
+    let with = |value: &str| format!("(make {{ {arguments} {value} }}).drvPath");
+    let call = with(&format!("{argument} = throw \"it was read\";"));
+    let output = nix.run("nix-instantiate", &["--eval", "--expr", &in_scope(&call)]);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(
+        said.contains("it was read"),
+        !output.status.success(),
+        "{arguments} {argument}: {said}"
+    );
+    !output.status.success()
+}
+
+#[test]
+fn arguments_are_read_with_their_layout_only() {
+    let nix = Nix::new();
+    let boot = ["legacy+boot", "efi", "efixbootldr", "hybrid"];
+    let gpt = ["legacy+gpt", "efi", "efixbootldr", "hybrid"];
+    for table in [
+        "none",
+        "legacy",
+        "legacy+boot",
+        "legacy+gpt",
+        "efi",
+        "efixbootldr",
+        "hybrid",
+    ] {
+        let fsuid = r#"rootFSUID = "F222513B-DED1-49FA-B591-20CE86A2FE7F";"#;
+        for (arguments, argument, read) in [
+            ("", "bootSize", boot.contains(&table)),
+            (fsuid, "rootGPUID", gpt.contains(&table)),
+            (
+                "deterministic = false; rootFSUID = null;",
+                "rootGPUID",
+                false,
+            ),
+            ("", "efiVariables", false),
+            ("", "efiFirmware", false),
+            ("", "OVMF", false),
+        ] {
+            let arguments = format!("partitionTableType = \"{table}\"; {arguments}");
+            assert_eq!(
+                is_read(&nix, &arguments, argument),
+                read,
+                "{arguments} {argument}"
+            );
+        }
+    }
+}
+
+#[test]
+fn arguments_are_read_with_what_needs_them_only() {
+    let nix = Nix::new();
+    let plain = "installBootLoader = false;";
+    let named = r#"installBootLoader = false; contents = [ { source = "/s"; target = "/t"; user = "alice"; group = "users"; } ];"#;
+    let store = r#"onlyNixStore = true; installBootLoader = false; copyChannel = false;"#;
+    let touched = r#"partitionTableType = "efi"; touchEFIVars = true;"#;
+    for (arguments, argument, read) in [
+        ("", "memSize", true),
+        (named, "memSize", true),
+        (plain, "memSize", false),
+        (store, "memSize", false),
+        ("", "guestTimeout", true),
+        (plain, "guestTimeout", false),
+        ("", "additionalSpace", true),
+        ("diskSize = 2048;", "additionalSpace", false),
+        ("deterministic = false;", "rootFSUID", false),
+        ("", "rootFSUID", true),
+        (
+            r#"fsType = "xfs"; partitionTableType = "none";"#,
+            "rootFSUID",
+            false,
+        ),
+        (touched, "efiVariables", true),
+        (touched, "efiFirmware", true),
+        (
+            "installBootLoader = false; partitionTableType = \"efi\"; touchEFIVars = true;",
+            "efiFirmware",
+            false,
+        ),
+        ("", "label", true),
+        ("", "contents", true),
+        ("", "configFile", true),
+        ("", "postVM", true),
+    ] {
+        assert_eq!(
+            is_read(&nix, arguments, argument),
+            read,
+            "{arguments} {argument}"
+        );
+    }
+}
+
+/// Devices are what the boot loader is installed to.
+#[test]
+fn the_boot_loaders_options_are_read_only_to_install_it() {
+    let nix = Nix::new();
+    let config = r#"config = config // { boot.loader.grub = { enable = true; devices = throw "it was read"; }; };"#;
+    let named = r#"installBootLoader = false; contents = [ { source = "/s"; target = "/t"; user = "alice"; group = "users"; } ];"#;
+    nix.eval(&format!("(make {{ {config} {named} }}).drvPath"));
+    let message = nix.error(&format!("(make {{ {config} }}).drvPath"));
+    assert!(message.contains("it was read"), "{message}");
+}
+
+/// `system.disableInstallerTools` and `nix.enable = false` take it out of the configuration.
+#[test]
+fn nixos_install_comes_from_pkgs_where_the_configuration_has_none() {
+    let nix = Nix::new();
+    let value = nix.eval(
+        r#"(make {
+             config = config // {
+               system = config.system // {
+                 build = removeAttrs config.system.build [ "nixos-install" "nixos-enter" ];
+               };
+             };
+             pkgs = pkgs // { buildPackages = pkgs // { nixos-install = pkgs.package "nixos-install-of-pkgs"; }; };
+           }).tools"#,
+    );
+    let program = value["nixosInstall"].as_str().unwrap();
+    assert!(
+        program.ends_with("-nixos-install-of-pkgs/bin/nixos-install"),
+        "{program}"
+    );
+    let directory = program.trim_end_matches("/nixos-install");
+    let path = value["path"].as_array().unwrap();
+    assert!(path.iter().any(|entry| entry == directory), "{path:?}");
+
+    let own = nix.eval("(make { pkgs = pkgs // { buildPackages = pkgs // { nixos-install = throw \"not asked for\"; }; }; }).tools.nixosInstall");
+    assert!(
+        own.as_str()
+            .unwrap()
+            .ends_with("-nixos-install/bin/nixos-install")
+    );
+}

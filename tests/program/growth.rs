@@ -1,0 +1,141 @@
+//! An image that is made larger, as a machine does it with `boot.growPartition` and
+//! `fileSystems."/".autoResize`, and as a person does it with the tools of e2fsprogs.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use crate::common::nix::Build;
+use crate::common::oracles::{self, Partition};
+use crate::common::qemu::{Boot, Booted, Machine};
+use crate::common::{command, run, said, scratch, stdout};
+
+const LIMIT: Duration = Duration::from_secs(300);
+
+const MIB: u64 = 1 << 20;
+
+/// What the disk grows by.
+const MORE: u64 = 1024 * MIB;
+
+/// The grower is in the image, so that the system can grow its own root.
+const ARGUMENTS: &str = r#"partitionTableType = "efi"; installBootLoader = false; copyChannel = false;
+    additionalSpace = "16M"; additionalPaths = [ fixture.grower ];"#;
+
+/// An image with more disk behind it, in a directory of the test's own.
+struct Image {
+    path: PathBuf,
+    system: PathBuf,
+    /// The root partition as it was.
+    root: Partition,
+    scratch: tempfile::TempDir,
+}
+
+impl Image {
+    fn larger() -> Self {
+        let built = Build::image(ARGUMENTS).run();
+        let system = Build::expression("fixture.config.system.build.toplevel").run();
+        let scratch = scratch();
+        let path = scratch.path().join("disk.img");
+        std::fs::copy(built.out.join("nixos.img"), &path).unwrap();
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o644);
+        std::fs::set_permissions(&path, mode).unwrap();
+        let root = root(&path);
+        let file = File::options().write(true).open(&path).unwrap();
+        file.set_len(file.metadata().unwrap().len() + MORE).unwrap();
+        Self {
+            path,
+            system: system.out.clone(),
+            root,
+            scratch,
+        }
+    }
+
+    fn boot(&self, words: &str, keep: bool) -> Booted {
+        Machine {
+            disk: &self.path,
+            format: "raw",
+            boot: &Boot::Kernel(&self.system, &format!("root=LABEL=nixos {words}")),
+            limit: LIMIT,
+            second: None,
+            keep,
+            variables: None,
+        }
+        .run()
+    }
+
+    /// The partition reaches the end of the disk, the file system the end of the partition, every
+    /// judge is content, and Nix in the system, too.
+    fn is_larger_and_sound(&self) {
+        oracles::check(&self.path, "raw", "efi");
+        let root = root(&self.path);
+        assert_eq!(root.start, self.root.start);
+        assert!(root.size > self.root.size + MORE - 2 * MIB, "{root:?}");
+        let blocks = blocks(&self.path, root.start);
+        assert_eq!(blocks, root.size / 4096);
+        let booted = self.boot("fixture.verify", false);
+        assert_eq!(booted.fact("verify"), "ok", "{}", booted.console);
+    }
+}
+
+/// The root partition of a disk.
+fn root(disk: &Path) -> Partition {
+    oracles::read_table(disk).partitions.pop().unwrap()
+}
+
+/// How many blocks the file system has that begins at a byte of a disk, as dumpe2fs tells.
+fn blocks(disk: &Path, start: u64) -> u64 {
+    let mut file = OsString::from(disk);
+    file.push(format!("?offset={start}"));
+    let header = stdout(command("dumpe2fs").arg("-h").arg(file));
+    let line = header
+        .lines()
+        .find_map(|line| line.strip_prefix("Block count:"));
+    line.unwrap().trim().parse().unwrap()
+}
+
+#[test]
+fn mounted_root_grows_in_a_guest() {
+    let image = Image::larger();
+    let grower = Build::expression("fixture.grower").run();
+    let grown = image.boot(&format!("init={}/bin/grow", grower.out.display()), true);
+    assert_eq!(grown.fact("grown"), "yes", "{}", grown.console);
+    image.is_larger_and_sound();
+}
+
+#[test]
+fn root_grows_offline() {
+    let image = Image::larger();
+    stdout(command("sgdisk").arg("-e").arg(&image.path));
+    let number = image.root.number.to_string();
+    let words = scratch();
+    let script = words.path().join("script");
+    std::fs::write(&script, ", +\n").unwrap();
+    stdout(
+        command("sfdisk")
+            .args(["--no-reread", "--no-tell-kernel", "-N", &number])
+            .arg(&image.path)
+            .stdin(Stdio::from(File::open(&script).unwrap())),
+    );
+    let larger = root(&image.path);
+    let file = image.scratch.path().join("root");
+    oracles::extract(&image.path, &larger, &file);
+    let mut check = command("e2fsck");
+    check.arg("-fp").arg(&file);
+    let output = run(&mut check);
+    assert!(output.status.success(), "{}", said(&output));
+    stdout(command("resize2fs").arg(&file));
+    let mut from = OsString::from("if=");
+    from.push(&file);
+    let mut to = OsString::from("of=");
+    to.push(&image.path);
+    stdout(
+        command("dd")
+            .args([from, to])
+            .args(["bs=1M", "oflag=seek_bytes", "conv=notrunc,sparse"])
+            .arg("status=none")
+            .arg(format!("seek={}", larger.start)),
+    );
+    image.is_larger_and_sound();
+}

@@ -1,0 +1,304 @@
+//! Guests that fail, and what is left of them: the program run directly, with real guests.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::time::{Duration, Instant};
+
+use crate::common::oracles;
+use crate::common::program::{Attributes, Job};
+use serde_json::json;
+
+/// A system whose boot loader's installer is `script`.
+fn attributes(script: &str) -> Attributes {
+    Attributes::with_guest(&format!(
+        r#"loader = "none"; copyChannel = false; extraInstallCommands = ''{script}'';"#
+    ))
+}
+
+/// Has `script` run for QEMU, which is `$qemu`.
+fn instead_of_qemu(job: &mut Job, script: &str) {
+    let qemu = job.json["guest"]["qemu"].as_str().unwrap().to_owned();
+    let path = job.place().join("qemu");
+    fs::write(&path, format!("#!/bin/bash\nqemu={qemu}\n{script}\n")).unwrap();
+    fs::set_permissions(&path, Permissions::from_mode(0o755)).unwrap();
+    job.json["guest"]["qemu"] = json!(path);
+}
+
+fn error(script: &str, change: impl FnOnce(&mut Job)) -> String {
+    let mut job = attributes(script).job();
+    change(&mut job);
+    job.run().error()
+}
+
+#[test]
+fn an_installer_that_fails_is_named_with_what_it_said() {
+    let error = error("echo the disk is odd; exit 3", |_| ());
+    assert!(
+        error.starts_with(
+            "the guest failed: installing the boot loader: \
+             /nix/var/nix/profiles/system/bin/switch-to-configuration boot ended with exit status: 3\n\
+             its console ended:\n"
+        ) && error.ends_with("\n  the disk is odd"),
+        "{error}"
+    );
+}
+
+/// `system.switch.enable = false`: no guest has to run to find that out.
+#[test]
+fn a_system_without_switch_to_configuration_is_told_before_anything_runs() {
+    let error = error("", |job| {
+        let other = job.json["closure"].as_array().unwrap().iter();
+        let mut other = other.map(|entry| entry["path"].clone());
+        let other = other.find(|path| *path != job.json["image"]["toplevel"]);
+        job.json["image"]["toplevel"] = other.unwrap();
+        job.tool("nixosInstall", "echo nixos-install runs; exit 1");
+        instead_of_qemu(job, "echo a guest runs; exit 1");
+    });
+    assert!(
+        error.starts_with("installBootLoader = true (its default) needs /nix/store/")
+            && error.ends_with(
+                "/bin/switch-to-configuration, and the system has none: set system.switch.enable = \
+                 true in its configuration, or installBootLoader = false"
+            ),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_kernel_panic_is_told() {
+    let error = error("echo c >/proc/sysrq-trigger", |_| ());
+    let expected = "the guest's kernel panicked (not syncing: sysrq triggered crash)\n\
+                    its console ended:\n";
+    assert!(error.starts_with(expected), "{error}");
+}
+
+#[test]
+fn a_machine_that_goes_off_too_early_is_told() {
+    let error = error("@busybox@/bin/busybox poweroff -f", |_| ());
+    assert!(
+        error.contains("without having finished\nits console ended:\n"),
+        "{error}"
+    );
+}
+
+#[test]
+fn an_installer_that_never_ends_is_ended() {
+    let begin = Instant::now();
+    let error = error("echo waiting; while :; do sleep 1; done", |job| {
+        job.json["guest"]["timeout"] = json!(25);
+    });
+    assert!(begin.elapsed() < Duration::from_secs(90));
+    assert!(
+        error.starts_with(
+            "the guest did not finish within 25 s, and was ended: set guestTimeout to a larger \
+             number of seconds if the machine is only slow\nits console ended:\n"
+        ) && error.ends_with("\n  waiting"),
+        "{error}"
+    );
+}
+
+#[test]
+fn too_little_memory_is_told_with_what_is_enough() {
+    let error = error("", |job| {
+        job.json["memSize"] = json!(64);
+        job.json["guest"]["timeout"] = json!(60);
+    });
+    assert!(
+        error.contains("64 MiB of memory were too little: set memSize to at least 1024"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_full_file_system_is_told() {
+    let error = error("head -c 1G /dev/zero >/filler || exit 1", |job| {
+        job.image("diskSize", 600);
+    });
+    assert!(
+        error.contains(
+            ": a file system was full: of the image, set a larger diskSize (the root file system) or \
+             bootSize (the boot partitions); of the guest ($HOME, /run), set a larger memSize\n"
+        ) && error.contains("No space left on device"),
+        "{error}"
+    );
+}
+
+#[test]
+fn an_owner_that_nobody_is_named_after_is_told() {
+    // There is a user app, and a group app: chown(1) takes "app.app" for the two.
+    let error = error("", |job| {
+        job.image(
+            "contents",
+            json!([{ "source": "/etc/hostname", "target": "/x", "user": "app.app", "group": "users" }]),
+        );
+    });
+    assert!(
+        error.starts_with(
+            "the guest failed: contents: the image has no user app.app after its activation; declare it \
+             in the configuration, or write a number\n"
+        ),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_system_for_another_processor_needs_another_builder() {
+    let error = error("", |job| {
+        job.json["guest"]["architecture"] = json!("aarch64");
+    });
+    assert!(
+        error.starts_with(
+            "the image's system is for aarch64, and its guest can only run on a builder of that kind"
+        ),
+        "{error}"
+    );
+}
+
+#[test]
+fn qemu_that_is_missing_or_killed_is_told() {
+    // A guest that does not end before it is killed, however fast the machine is.
+    let attributes = attributes("while :; do sleep 1; done");
+    let mut job = attributes.job();
+    job.json["guest"]["qemu"] = json!("/nonexistent/qemu");
+    let error = job.run().error();
+    assert!(
+        error.starts_with(
+            "starting the guest that installs the boot loader: starting /nonexistent/qemu "
+        ),
+        "{error}"
+    );
+
+    let mut job = attributes.job();
+    instead_of_qemu(&mut job, "$qemu \"$@\" <&0 &\n/bin/sleep 3\nkill -9 $!");
+    let error = job.run().error();
+    assert!(error.contains("without having finished"), "{error}");
+}
+
+/// The guest reads the files of its disk where they are: what it can't have is not its error.
+#[test]
+fn a_file_that_the_guest_can_not_read_is_told() {
+    let attributes = attributes("cat /data >/dev/null || echo never mind");
+    for (change, reason) in [
+        (
+            "rm",
+            "opening SOURCE to copy it: No such file or directory (os error 2)",
+        ),
+        (
+            "echo changed >",
+            "SOURCE has 8 bytes and had 100000 when it was listed: it was changed during the build",
+        ),
+    ] {
+        let mut job = attributes.job();
+        let source = job.place().join("source");
+        fs::write(&source, vec![1; 100_000]).unwrap();
+        let source = source.to_str().unwrap();
+        job.image("contents", json!([{ "source": source, "target": "/data" }]));
+        instead_of_qemu(&mut job, &format!("{change} {source}\nexec $qemu \"$@\""));
+        let error = job.run().error();
+        let expected = format!(
+            "{}\nthe guest can't go on without that, and was ended\nits console ended:\n",
+            reason.replace("SOURCE", source)
+        );
+        assert!(error.starts_with(&expected), "{error}");
+    }
+}
+
+#[test]
+fn a_signal_ends_the_guest_too() {
+    let attributes = attributes("echo waiting; while :; do sleep 1; done");
+    for signal in ["TERM", "INT"] {
+        let mut running = attributes.job().start();
+        running.wait_for(|running| {
+            let entries = fs::read_dir(running.build()).unwrap();
+            entries
+                .flatten()
+                .any(|entry| entry.path().join("guest/report").exists())
+        });
+        std::thread::sleep(Duration::from_secs(1));
+        let ended = running.end_by(signal);
+        ended.assert_nothing_left(Duration::from_secs(5));
+    }
+}
+
+/// GRUB's blocklists, with `--force`: they would name blocks of the guest's file system.
+#[test]
+fn boot_code_on_a_disk_without_a_table_is_refused() {
+    let error = error("printf code >/dev/vda", |job| {
+        job.image("partitionTableType", "none");
+    });
+    assert_eq!(
+        error,
+        "the boot loader's installer wrote boot code to the first 1024 bytes of a disk without a \
+         partition table: it goes on in blocks of the root file system, and those move: set \
+         partitionTableType to \"legacy\", which has room for boot code, or installBootLoader = \
+         false"
+    );
+}
+
+/// What activation and installer leave, and what not: no seeds, no deleted file.
+#[test]
+fn an_image_has_what_the_guest_left_and_no_seeds() {
+    let script = "mkdir -p /var/lib/systemd /var/kept; echo seed >/var/lib/systemd/random-seed; \
+                  echo id >/etc/machine-id; rm /etc/NIXOS-not-there /gone; \
+                  echo x >/var/kept/file; ln /var/kept/file /var/kept/twin; chmod 2750 /var/kept; \
+                  chown 417:418 /var/kept/file; mkfifo /var/kept/pipe || true; \
+                  PATH=${fixture.pkgs.e2fsprogs}/bin:$PATH; \
+                  chattr +ad /var/kept/file; chattr +i /var/kept /flagged";
+    let attributes = attributes(&script.replace("/etc/NIXOS-not-there ", ""));
+    let images = ["1", "2"].map(|cores| {
+        let mut job = attributes.job();
+        job.environment.insert("NIX_BUILD_CORES", cores.into());
+        job.image(
+            "contents",
+            json!([
+                { "source": "/etc/hostname", "target": "/gone" },
+                { "source": "/etc/hostname", "target": "/flagged" },
+                { "source": "/etc/hostname", "target": "/owned", "user": "app", "group": "app" },
+            ]),
+        );
+        job.run()
+    });
+    let [a, b] = [&images[0], &images[1]].map(|ended| ended.image("nixos.img"));
+    oracles::check(&a, "raw", "legacy").unwrap();
+    assert_eq!(
+        crate::common::program::hash(&a),
+        crate::common::program::hash(&b)
+    );
+    let said = images[0].said();
+    for start in [
+        "  the guest's init ran after ",
+        "guest: the image's own programs took ",
+    ] {
+        let mut lines = said.lines();
+        let seconds = lines.find_map(|line| line.strip_prefix(start)?.strip_suffix(" s"));
+        let seconds = seconds.and_then(|seconds| seconds.parse::<f64>().ok());
+        assert!(seconds.is_some_and(|seconds| seconds > 0.0), "{said}");
+    }
+    let stat = |path: &str| {
+        let file = format!("{}?offset=1048576", a.display());
+        let output = crate::common::run(crate::common::command("debugfs").args([
+            "-R",
+            &format!("stat {path}"),
+            &file,
+        ]));
+        crate::common::said(&output)
+    };
+    for (path, expected) in [
+        ("/owned", "User:   417   Group:   418"),
+        ("/var/kept", "Mode:  02750"),
+        ("/var/kept", "Flags: 0x80010"),
+        ("/var/kept/file", "Links: 2"),
+        ("/var/kept/file", "Flags: 0x80060"),
+        ("/flagged", "Flags: 0x80010"),
+        ("/var/kept/twin", "User:   417   Group:   418"),
+        ("/etc/passwd", "mtime: 0x00000001:00000000"),
+        ("/dev", "Mode:  0755"),
+        ("/sys", "Mode:  0755"),
+        ("/etc/machine-id", "File not found"),
+        ("/var/lib/systemd/random-seed", "File not found"),
+        ("/gone", "File not found"),
+    ] {
+        let text = stat(path);
+        assert!(text.contains(expected), "{path}: {text}");
+    }
+}

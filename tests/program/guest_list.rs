@@ -1,0 +1,191 @@
+//! An image with everything in `contents` that a file system can hold, listed by a Linux guest and
+//! compared with what rsync and chown make of the same sources.
+
+use std::collections::BTreeSet;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use crate::common::listing::{self, Listing};
+use crate::common::nix::Build;
+use crate::common::{command, oracles, stdout};
+
+/// The sources. All is readable for the build user, who is not root.
+const SOURCES: &str = r#"
+umask 022
+mkdir -p tree/links tree/deep tree/modes tree/attributes tree/sizes tree/wide owned/sub conf
+
+cd tree/links
+echo linked >a; ln a b; ln a ../hard; for i in {1..20}; do ln a "name$i"; done
+mkfifo pipe; ln pipe pipe2; ln -s a symbolic; ln symbolic symbolic2
+for length in 1 59 60 61 255 1023 4095; do
+  ln -s "$(printf "%0${length}d" 7)" "to$length"
+done
+mknod null c 1 3; mknod disk b 259 70000
+
+cd ../modes
+for mode in 0444 0755 4755 2755 6755 1644 0777; do echo "$mode" >"$mode"; chmod "$mode" "$mode"; done
+mkdir sticky set-group; chmod 1777 sticky; chmod 2775 set-group
+
+cd ../deep
+path=$(printf 'd/%.0s' {1..60}); mkdir -p "$path"; echo bottom >"$path/file"
+touch 'with blank' 'a  b' $'new\nline' $'tab\t' '* ?' "'\"" -- -n $'\e[31m' '\' 'ünïcode-名前' \
+  "$(printf '%0255d' 1)" $'not \xff UTF-8 \x80'
+ln -s $'\xfe to\xff' $'link \xc3'
+
+cd ../attributes
+echo u >user; setfattr -n user.color -v red user; setfattr -n user.empty user
+setfattr -n user.binary -v 0x00ff0a00 user
+echo c >capable; chmod 755 capable; setcap cap_net_raw,cap_chown+ep capable
+echo l >acl; chmod 644 acl; setfacl -m u:7:rwx,g:4294967290:r acl
+mkdir directory; setfacl -m u:8:rx directory; setfacl -d -m u:9:rx directory
+for i in 1 2 3; do echo "$i" >"same$i"; setfattr -n user.long -v "$(printf '%02000d' 5)" "same$i"; done
+echo m >most; setfattr -n user.long -v "$(printf '%03000d' 6)" most
+
+cd ../sizes
+for size in 0 1 4095 4096 4097 3000000; do head -c "$size" /dev/urandom >"$size"; done
+truncate -s 64M sparse
+printf start | dd of=sparse conv=notrunc status=none
+printf middle | dd of=sparse bs=1 seek=50000000 conv=notrunc status=none
+truncate -s 5M hole
+for i in {1..3000}; do : >"../wide/entry-with-a-longer-name-$i"; done
+
+cd ../..
+for mode in 0640 4755 2755; do echo "$mode" >"owned/$mode"; chmod "$mode" "owned/$mode"; done
+chmod 644 owned/0640; echo s >owned/sub/file; ln -s file owned/sub/link
+echo one >conf/one.conf; echo two >conf/two.conf; echo no >conf/three.txt
+echo '{ }' >configuration.nix
+
+find . -exec touch -h -d @1000000000.123456789 {} +
+touch -d @-86400.5 tree/sizes/0
+touch -h -d @4294967297.000000001 tree/sizes/1 tree/links/symbolic
+touch -d 2400-01-01T00:00:00.999999999Z tree/modes/sticky
+"#;
+
+/// What nixpkgs' builder does with the entries of [`CONTENTS`], as root and keeping what we keep.
+/// Its umask, and cp's mode of a new file, are those of the build.
+const STAGE: &str = r#"
+umask 022
+sources=$1 root=$2
+copy() { rsync -aHAX --no-o --no-g "$@"; }
+mkdir -p "$root/srv" "$root/etc/conf" "$root/etc/nixos"
+copy "$sources/tree/" "$root/srv/tree"
+copy --chmod=u+rwX,go-w,o-x "$sources/owned/" "$root/srv/owned"
+for name in "$sources"/conf/*.conf; do copy --chmod=F600 "$name" "$root/etc/conf/"; done
+copy "$sources/conf/three.txt" "$root/srv/a name"
+cp "$sources/configuration.nix" "$root/etc/nixos/configuration.nix"
+chown -R 4294967294:1000 "$root/srv/owned"
+chown -R 7:8 "$root/srv/a name"
+"#;
+
+fn contents(sources: &Path) -> String {
+    let sources = sources.display();
+    format!(
+        r#"contents = [
+             {{ source = "{sources}/tree"; target = "/srv/tree"; }}
+             {{ source = "{sources}/owned"; target = "/srv/owned"; mode = "u+rwX,go-w,o-x";
+                user = "4294967294"; group = "1000"; }}
+             {{ source = "{sources}/conf/*.conf"; target = "/etc/conf"; mode = "F600"; }}
+             {{ source = "{sources}/conf/three.txt"; target = "/srv/a name"; user = 7; group = 8; }}
+           ];
+           configFile = "{sources}/configuration.nix";"#
+    )
+}
+
+fn shell(script: &str, directory: &Path, arguments: &[&Path]) {
+    stdout(
+        command("bash")
+            .args(["-euo", "pipefail", "-c", script, "-"])
+            .args(arguments)
+            .current_dir(directory),
+    );
+}
+
+/// What is not of the store or of nixos-install: what the entries of `contents` made, and what is
+/// above them.
+fn of_contents(listing: &Listing) -> Listing {
+    let rest = ["nix", "root", "boot", "efi", "lost+found", "etc/NIXOS"].map(Path::new);
+    listing
+        .iter()
+        .filter(|(path, _)| !rest.iter().any(|rest| path.starts_with(rest)))
+        .map(|(path, entry)| (path.clone(), entry.clone()))
+        .collect()
+}
+
+/// What staging made just now has the fixed time of the image.
+fn with_fixed_times(listing: &mut Listing, start: i64) {
+    for entry in listing.values_mut() {
+        let seconds: i64 = entry.mtime.split('.').next().unwrap().parse().unwrap();
+        // The sources have times far from now.
+        if (start..start + 3600).contains(&seconds) {
+            entry.mtime = "1.0000000000".to_owned();
+        }
+    }
+}
+
+#[test]
+fn guest_sees_contents_as_rsync_and_chown_leave_them() {
+    let scratch = tempfile::Builder::new()
+        .permissions(std::fs::Permissions::from_mode(0o755))
+        .tempdir_in(env!("CARGO_TARGET_TMPDIR"))
+        .unwrap();
+    let [sources, staging] = ["sources", "staging"].map(|name| scratch.path().join(name));
+    std::fs::create_dir(&sources).unwrap();
+    std::fs::create_dir(&staging).unwrap();
+    shell(SOURCES, &sources, &[]);
+    let start = stdout(command("date").arg("+%s")).trim().parse().unwrap();
+    shell(STAGE, scratch.path(), &[&sources, &staging]);
+
+    // The sources are outside the store, where Nix would take their attributes; so no sandbox.
+    let built = Build::image(&format!(
+        r#"partitionTableType = "efixbootldr"; installBootLoader = false; {}"#,
+        contents(&sources)
+    ))
+    .sandbox(false)
+    .run();
+    let image = built.out.join("nixos.img");
+    oracles::check(&image, "raw", "efixbootldr");
+
+    let found = listing::list(&image, "raw", "/dev/vda3", "ext4");
+    let of_contents = of_contents(&found);
+    let mut expected = listing::here(&staging);
+    with_fixed_times(&mut expected, start);
+    listing::assert_same(&of_contents, &expected);
+    assert_eq!(
+        listing::hard_links(&of_contents),
+        listing::hard_links(&expected)
+    );
+    assert!(expected.len() > 3100, "{}", expected.len());
+    let at = |name: &str| &expected[Path::new("srv/tree").join(name).as_path()];
+    let attributes = ["capable", "acl", "user"].map(|name| at(&format!("attributes/{name}")));
+    let names = [
+        "security.capability",
+        "system.posix_acl_access",
+        "user.color",
+    ];
+    for (entry, name) in attributes.into_iter().zip(names) {
+        assert!(entry.xattrs.contains_key(name), "{entry:?}");
+    }
+    assert_eq!(at("modes/6755").mode, 0o6755);
+    assert_eq!(at("links/a").links, 23);
+    assert_eq!(at("links/disk").device, "103:11170");
+
+    // A file system made at once, of files without a past: every time is that of the data.
+    for (path, entry) in &found {
+        let [access, data, change, birth] = &entry.times;
+        assert_eq!(
+            BTreeSet::from([access, data, change, birth]).len(),
+            1,
+            "{}: {:?}",
+            path.display(),
+            entry.times
+        );
+    }
+    let blocks = |name: &str| found[Path::new("srv/tree/sizes").join(name).as_path()].blocks;
+    assert_eq!([blocks("sparse"), blocks("hole")], [16, 0]);
+
+    for partition in ["/dev/vda1", "/dev/vda2"] {
+        let listing = listing::list(&image, "raw", partition, "vfat");
+        let names: Vec<PathBuf> = listing.keys().cloned().collect();
+        assert_eq!(names, [Path::new("")], "{partition}");
+    }
+}

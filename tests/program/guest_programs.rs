@@ -1,0 +1,217 @@
+//! What the image's own programs find and do in a guest: the program run directly, with real guests.
+
+use std::path::Path;
+
+use crate::common::oracles;
+use crate::common::program::{Attributes, Job};
+use serde_json::{Value, json};
+
+/// A system whose boot loader's installer is `script`.
+fn attributes(script: &str) -> Attributes {
+    Attributes::with_guest(&format!(
+        r#"loader = "none"; copyChannel = false; extraInstallCommands = ''{script}'';"#
+    ))
+}
+
+/// What debugfs has to say to `request`; its own name and version come last.
+fn debugfs(image: &Path, request: &str) -> String {
+    let file = format!("{}?offset=1048576", image.display());
+    crate::common::said(&crate::common::run(
+        crate::common::command("debugfs").args(["-R", request, &file]),
+    ))
+}
+
+/// An entry of `contents` with a text of its own.
+fn text(job: &Job, name: &str, text: &str, target: &str) -> Value {
+    let source = job.place().join(name);
+    std::fs::write(&source, text).unwrap();
+    json!({ "source": source, "target": target })
+}
+
+/// What activation mounts with `system.etc.overlay`: nixpkgs' guest loads any module that its kernel
+/// asks for, and activation names the image's own modprobe before that.
+const MOUNTS: &str = r#"
+    echo /nix/store/none/bin/modprobe >/proc/sys/kernel/modprobe
+    mkdir /facts /up /work /low /mnt
+    echo low >/low/file
+    erofs=${fixture.pkgs.runCommand "erofs" { erofs = fixture.pkgs.erofs-utils; } "mkdir -p d/old; echo hello >d/file; echo deep >d/old/file; $erofs/bin/mkfs.erofs -T0 -U00000000-0000-0000-0000-000000000000 $out d"}
+    mount -t erofs -o ro,nodev,nosuid $erofs /mnt
+    cp /mnt/file /facts/erofs
+    mount -t overlay -o redirect_dir=on,metacopy=on,lowerdir=/mnt:/low,upperdir=/up,workdir=/work overlay /low
+    echo written >/low/by-overlay
+    chmod 600 /low/file
+    mv /low/old /low/new
+    for type in fuse iso9660 squashfs xfs; do
+      mount -t $type $erofs /up 2>/dev/null || true
+      grep -w $type /proc/filesystems >>/facts/types
+    done
+    ! mount -t imaginary /dev/vdb /up 2>/facts/unknown
+"#;
+
+/// A process that goes on and writes, whatever becomes of those who started it.
+const BACKGROUND: &str = r#"
+    (trap "" TERM HUP; exec setsid bash -c "while :; do echo x >>/background; sleep 0.1; done") &
+"#;
+
+#[test]
+fn file_systems_are_there_when_they_are_mounted_and_nothing_of_the_guest_is_in_the_image() {
+    let script = format!(
+        r#"{BACKGROUND}{MOUNTS}
+        nix-env --list-generations -p /nix/var/nix/profiles/system >/facts/generations
+        echo mark >"$HOME/mark"
+        mkdir -p /etc/ssh
+        ln -s /etc/static/nixos-version /etc/machine-id
+        ln -s /etc/static/only-owner /etc/ssh/ssh_host_rsa_key
+        echo random >/etc/ssh/ssh_host_ed25519_key
+        cat /sys/class/rtc/rtc0/since_epoch >/facts/clock-chip
+        date +%s >/facts/clock
+        test -w /dev/shm && test -e /dev/pts/ptmx"#
+    );
+    let mut job = attributes(&script).job();
+    // systemd-tmpfiles can't tell %m without /etc/machine-id, and goes on.
+    let noise = text(
+        &job,
+        "noise",
+        "d /var/noise/%m\nd /var/quiet\n",
+        "/etc/tmpfiles.d/noise.conf",
+    );
+    job.image("contents", json!([noise]));
+    let ended = job.run();
+    let image = ended.image("nixos.img");
+    oracles::check(&image, "raw", "legacy").unwrap();
+    let said = ended.said();
+    assert!(!said.contains("specifier"), "{said}");
+
+    let content = |path: &str| debugfs(&image, &format!("cat {path}"));
+    for (path, expected) in [
+        ("/facts/erofs", "hello\n"),
+        ("/up/by-overlay", "written\n"),
+        ("/low/file", "low\n"),
+    ] {
+        assert!(
+            content(path).starts_with(expected),
+            "{path}: {}\n{said}",
+            content(path)
+        );
+    }
+    // At boot the image mounts the same upper layer again: without these a file is nothing but zeros, and a
+    // directory empty.
+    let marks = |path: &str| debugfs(&image, &format!("ea_list {path}"));
+    let (metacopy, redirect) = (marks("/up/file"), marks("/up/new"));
+    assert!(
+        metacopy.contains("trusted.overlay.metacopy"),
+        "{metacopy}\n{said}"
+    );
+    assert!(
+        redirect.contains("trusted.overlay.redirect"),
+        "{redirect}\n{said}"
+    );
+    assert!(!metacopy.contains("overlay.origin"), "{metacopy}");
+    let types = content("/facts/types");
+    for name in ["fuse", "iso9660", "squashfs", "xfs"] {
+        assert!(types.contains(&format!("\t{name}\n")), "{types}\n{said}");
+    }
+    let unknown = content("/facts/unknown");
+    assert!(
+        unknown.contains("unknown filesystem type"),
+        "{unknown}\n{said}"
+    );
+    for (path, earliest) in [("/facts/clock-chip", 86_400), ("/facts/clock", 86_400)] {
+        let text = content(path);
+        let seconds: u64 = text.lines().next().unwrap().parse().unwrap();
+        assert!(
+            (earliest..earliest + 3600).contains(&seconds),
+            "{path}: {text}"
+        );
+    }
+    for (path, expected) in [
+        ("/var/quiet", "Type: directory"),
+        (
+            "/etc/machine-id",
+            "Fast link dest: \"/etc/static/nixos-version\"",
+        ),
+        ("/etc/ssh/ssh_host_rsa_key", "Type: symlink"),
+        ("/etc/ssh/ssh_host_ed25519_key", "File not found"),
+        ("/root", "Type: directory"),
+        ("/root/.nix-defexpr", "File not found"),
+        ("/dev/home", "File not found"),
+        ("/background", "Type: regular"),
+    ] {
+        let text = debugfs(&image, &format!("stat {path}"));
+        assert!(text.contains(expected), "{path}: {text}\n{said}");
+    }
+}
+
+/// As with impermanence, userborn or an `/etc` that is an overlay: what the owners are called is
+/// behind a mount, an absolute link, and one that climbs above the root.
+#[test]
+fn owners_are_found_behind_links_and_mounts() {
+    let script = "mkdir -p /persist/etc /persist/tables; cp -a /etc/. /persist/etc/; \
+                  mv /persist/etc/passwd /persist/etc/group /persist/tables/; \
+                  ln -s /persist/tables/passwd /persist/etc/passwd; \
+                  ln -s ../../../../../persist/tables/group /persist/etc/group; \
+                  rm /etc/passwd /etc/group; mount --bind /persist/etc /etc";
+    let mut job = attributes(script).job();
+    let mut entry = text(&job, "key", "x", "/var/lib/key");
+    entry["user"] = json!("app");
+    entry["group"] = json!("app");
+    let mut numbers = text(&job, "other", "x", "/var/lib/other");
+    numbers["user"] = json!("417");
+    numbers["group"] = json!("users");
+    job.image("contents", json!([entry, numbers]));
+    let ended = job.run();
+    let image = ended.image("nixos.img");
+    oracles::check(&image, "raw", "legacy").unwrap();
+    for (path, expected) in [
+        ("/var/lib/key", "User:   417   Group:   418"),
+        ("/var/lib/other", "User:   417   Group:   100"),
+    ] {
+        let text = debugfs(&image, &format!("stat {path}"));
+        assert!(text.contains(expected), "{path}: {text}\n{}", ended.said());
+    }
+}
+
+#[test]
+fn a_table_of_users_that_is_a_circle_of_links_is_told() {
+    let script = "rm /etc/passwd; ln -s passwd /etc/passwd";
+    let mut job = attributes(script).job();
+    let mut entry = text(&job, "key", "x", "/var/lib/key");
+    entry["user"] = json!("app");
+    entry["group"] = json!("app");
+    // An invalid line: systemd-tmpfiles fails, and then what it says is shown.
+    let line = text(&job, "bad", "~~~ /var/bad\n", "/etc/tmpfiles.d/bad.conf");
+    job.image("contents", json!([entry, line]));
+    let ended = job.run();
+    let said = ended.said();
+    assert!(
+        said.contains(
+            "contents: the image has no user app after its activation (/etc/passwd: Too many levels \
+             of symbolic links (os error 40)); declare it in the configuration, or write a number\n"
+        ),
+        "{said}"
+    );
+    assert!(said.contains("bad.conf:1: Unknown modifiers"), "{said}");
+}
+
+/// Where there is no chown(1), the tables themselves are read.
+#[test]
+fn owners_are_found_without_chown() {
+    // The profile is of the store, which is read-only.
+    let script = "mkdir /sw /sw/bin; cp -a /nix/var/nix/profiles/system/sw/bin/. /sw/bin/; \
+                  rm /sw/bin/chown; mount --bind /sw/bin \"$(readlink -f /nix/var/nix/profiles/system/sw/bin)\"; \
+                  test ! -e /nix/var/nix/profiles/system/sw/bin/chown";
+    let mut job = attributes(script).job();
+    let mut entry = text(&job, "key", "x", "/var/lib/key");
+    entry["user"] = json!("app");
+    entry["group"] = json!("app");
+    job.image("contents", json!([entry]));
+    let ended = job.run();
+    let image = ended.image("nixos.img");
+    oracles::check(&image, "raw", "legacy").unwrap();
+    let text = debugfs(&image, "stat /var/lib/key");
+    assert!(
+        text.contains("User:   417   Group:   418"),
+        "{text}\n{}",
+        ended.said()
+    );
+}

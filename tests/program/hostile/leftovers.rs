@@ -1,0 +1,279 @@
+//! What tools leave: processes, files that are not what they should be, directories that nobody may
+//! change.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use super::job;
+use crate::common::program::Job;
+
+/// It holds the pipe to us. Whoever waited for its end waited for ever.
+#[test]
+fn what_goes_on_in_the_background_does_not_hold_the_build() {
+    let background = "sleep 1000 & setsid sleep 1000 & setsid -f sleep 1000; echo said";
+    let cases: [fn(&mut Job, &str); 2] = [
+        |job, script| _ = job.post_vm(script),
+        |job, script| _ = job.tool("nixosInstall", &format!("{script}; $real \"$@\"")),
+    ];
+    for change in cases {
+        let mut job = job();
+        change(&mut job, background);
+        let begin = Instant::now();
+        let ended = job.start().wait_for_status();
+        assert!(begin.elapsed() < Duration::from_secs(60));
+        assert!(ended.output.status.success());
+        assert!(ended.is_alone());
+    }
+}
+
+/// Where, and how what makes it gets there.
+type Change = (&'static str, fn(&mut Job, &str));
+
+/// Directories that an ordinary user, who may not pass over permissions, can't empty. They were left.
+#[test]
+fn read_only_directories_are_removed() {
+    let make = "mkdir -p a/b/c; echo x >a/b/file; ln -s \"$PRECIOUS\" a/b/link; \
+                chmod 0 a/b/c; chmod 0111 a/b; chmod 0555 a";
+    let cases: [Change; 3] = [
+        ("of the output", |job, make| {
+            _ = job.post_vm(format!("cd $out; {make}; chmod 0555 .; exit 3"));
+        }),
+        ("of the work directory", |job, make| {
+            _ = job.post_vm(format!("cd $TMPDIR; {make}; chmod 0555 .; exit 3"));
+        }),
+        ("of the root", |job, make| {
+            _ = job.tool("nixosInstall", &format!("cd root; {make}; exit 3"));
+        }),
+    ];
+    for (place, change) in cases {
+        let mut job = job();
+        let precious = job.place().join("precious");
+        fs::create_dir(&precious).unwrap();
+        fs::write(precious.join("file"), "").unwrap();
+        let named = format!("PRECIOUS={}; {make}", precious.display());
+        change(&mut job, &named);
+        // Root without what lets it do everything.
+        job.wrapped(&["setpriv", "--bounding-set=-dac_override,-dac_read_search"]);
+        let ended = job.run();
+        let error = ended.error();
+        assert!(error.contains("exit status: 3"), "{place}: {error}");
+        assert!(
+            ended
+                .build()
+                .with_file_name("precious")
+                .join("file")
+                .exists()
+        );
+    }
+}
+
+/// tool, what it leaves (`$target` is where), more to change, words of the message
+type Case = (
+    &'static str,
+    &'static str,
+    fn(&mut Job),
+    &'static [&'static str],
+);
+
+const QEMU_IMG: &str = "qemu-img should have left a regular file at /nix/store/";
+
+const CASES: [Case; 20] = [
+    (
+        "qemuImg",
+        "mkdir $target",
+        |_| {},
+        &[QEMU_IMG, "left a directory"],
+    ),
+    (
+        "qemuImg",
+        "ln -s /etc/passwd $target",
+        |_| {},
+        &[QEMU_IMG, "left a symbolic link"],
+    ),
+    (
+        "qemuImg",
+        "mkfifo $target",
+        |_| {},
+        &[QEMU_IMG, "left a FIFO"],
+    ),
+    (
+        "qemuImg",
+        ": >$target",
+        |_| {},
+        &["qemu-img should have made: it is empty"],
+    ),
+    (
+        "qemuImg",
+        "head -c 100000 /dev/urandom >$target",
+        |_| {},
+        &["it is no qcow2 image: its 100000 bytes don't have the signature of one"],
+    ),
+    (
+        "qemuImg",
+        "printf 'QFI\\xfb' >$target",
+        |_| {},
+        &["it ends in the header, after 4 bytes"],
+    ),
+    // Another disk than it was given.
+    (
+        "qemuImg",
+        "$real create -f qcow2 $target 1G",
+        |_| {},
+        &["it says it is a disk of 1073741824 bytes, and should be one of "],
+    ),
+    // Another format.
+    (
+        "qemuImg",
+        "$real create -f qcow2 $target 1G",
+        |job| _ = job.image("format", "vdi"),
+        &["it is no vdi image: "],
+    ),
+    (
+        "qemuImg",
+        ": >$target",
+        |job| _ = job.image("format", "unheard-of"),
+        &["qemu-img should have made: it is empty"],
+    ),
+    (
+        "mkfsFat",
+        "$real \"$@\"; truncate -s 1M $target",
+        |_| {},
+        &["mkfs.fat should have left ", "/ESP.mkfs, and left 1048576"],
+    ),
+    (
+        "mkfsFat",
+        "rm $target; mkfifo $target",
+        |_| {},
+        &[
+            "mkfs.fat should have left a regular file at ",
+            "/ESP.mkfs, and left a FIFO",
+        ],
+    ),
+    (
+        "mkfsFat",
+        "mv $target $target.moved; ln -s $target.moved $target",
+        |_| {},
+        &[
+            "mkfs.fat should have left a regular file at ",
+            "/ESP.mkfs, and left a symbolic link",
+        ],
+    ),
+    (
+        "nixosInstall",
+        "cd root/nix/var/nix/db; rm db.sqlite; mkfifo db.sqlite",
+        |_| {},
+        &["/root/nix/var/nix/db/db.sqlite, and left a FIFO"],
+    ),
+    (
+        "nixosInstall",
+        "cd root/nix/var/nix; mv db ../../../db; ln -s ../../../db db",
+        |_| {},
+        &[
+            "nixos-install should have left a directory at ",
+            "/root/nix/var/nix/db, and left a symbolic",
+        ],
+    ),
+    // Where others will be made.
+    (
+        "nixosInstall",
+        "$real \"$@\"; mkfifo disk.raw",
+        |_| {},
+        &[
+            "making /",
+            "/disk.raw: No such device or address (os error 6)",
+        ],
+    ),
+    (
+        "nixosInstall",
+        "$real \"$@\"; ln -s /etc/passwd disk.raw",
+        |_| {},
+        &[
+            "making /",
+            "/disk.raw: Too many levels of symbolic links (os error 40)",
+        ],
+    ),
+    (
+        "nixosInstall",
+        "$real \"$@\"; mkfifo postVM.sh",
+        |job| _ = job.post_vm("echo"),
+        &["writing /", "/postVM.sh: File exists (os error 17)"],
+    ),
+    (
+        "qemuImg",
+        "$real \"$@\"; ln -s /etc ${target%/*}/nix-support",
+        |_| {},
+        &[
+            "making /nix/store/",
+            "/nix-support: File exists (os error 17)",
+        ],
+    ),
+    // What is in it would be deleted.
+    (
+        "nixosInstall",
+        "rm -r root/nix/store; mkdir copies; ln -s ../../copies root/nix/store",
+        |_| {},
+        &[
+            "nixos-install should have left a directory at ",
+            "/root/nix/store, and left a symbolic",
+        ],
+    ),
+    (
+        "nixosInstall",
+        "rm -r root/nix/var/nix/gcroots; ln -s /etc root/nix/var/nix/gcroots",
+        |_| {},
+        &[
+            "nixos-install should have left a directory at ",
+            "/root/nix/var/nix/gcroots, and left a symbolic",
+        ],
+    ),
+];
+
+#[test]
+fn what_a_tool_leaves_is_looked_at_first() {
+    for (tool, script, change, words) in CASES {
+        let mut job = job();
+        job.tool(tool, &format!("for target; do :; done\n{script}"));
+        change(&mut job);
+        let begin = Instant::now();
+        let error = job.run().error();
+        assert!(begin.elapsed() < Duration::from_secs(60), "{script}");
+        for word in words {
+            assert!(
+                error.contains(word),
+                "{tool}: {script}: no {word:?} in\n{error}"
+            );
+        }
+    }
+}
+
+/// The header of the file that a link named was changed.
+#[test]
+fn a_vhd_that_is_a_link_leads_nowhere() {
+    let mut job = job();
+    let precious = job.place().join("precious.vhd");
+    job.image("format", "vpc").tool(
+        "qemuImg",
+        &format!(
+            "$real \"$@\"\nfor target; do :; done\nmv $target {0}; cp {0} {0}.before\n\
+             ln -s {0} $target",
+            precious.display()
+        ),
+    );
+    let ended = job.run();
+    assert!(ended.error().contains("left a symbolic link"));
+    let precious = ended.build().with_file_name("precious.vhd");
+    let before = fs::read(precious.with_extension("vhd.before")).unwrap();
+    assert!(fs::read(precious).unwrap() == before);
+}
+
+/// All of it was kept in memory.
+#[test]
+fn what_a_tool_says_takes_no_memory() {
+    let mut job = job();
+    // What qemu-img itself takes is not what is limited here.
+    let flood = "ulimit -S -v unlimited; head -c 1000000000 /dev/zero; \
+                 head -c 1000000000 /dev/zero >&2; exec $real \"$@\"";
+    job.tool("qemuImg", flood);
+    job.wrapped(&["bash", "-c", "ulimit -S -v 600000; exec \"$@\"", "bash"]);
+    job.run().image("nixos.qcow2");
+}

@@ -1,0 +1,54 @@
+//! Bad input, bad tools, full disks and signals: what the program says, and that it leaves nothing.
+
+mod leftovers;
+mod limits;
+mod log;
+mod room;
+mod signals;
+mod table;
+mod tools;
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::net::UnixListener;
+use std::path::Path;
+use std::sync::LazyLock;
+
+use crate::common::program::{Attributes, Job};
+
+/// An installed system with a boot partition, in a format that has to be converted.
+static ATTRIBUTES: LazyLock<Attributes> = LazyLock::new(|| {
+    Attributes::of(
+        r#"additionalSpace = "0M"; partitionTableType = "efi"; bootSize = "64M"; format = "qcow2";
+           copyChannel = false;"#,
+    )
+});
+
+/// An image that is made without any tool, and soon.
+static ALONE: LazyLock<Attributes> = LazyLock::new(|| {
+    Attributes::of(
+        r#"onlyNixStore = true; config = { }; copyChannel = false; additionalSpace = "0M";
+           partitionTableType = "none"; additionalPaths = [ fixture.pkgs.attr ];"#,
+    )
+});
+
+/// A job with sources for `contents` in the directory `source` of its place.
+fn job() -> Job {
+    let job = ATTRIBUTES.job();
+    let source = job.place().join("source");
+    fs::create_dir_all(source.join("directory")).unwrap();
+    fs::write(source.join("file"), "one\n").unwrap();
+    fs::write(source.join("directory/inner"), "two\n").unwrap();
+    symlink("/etc", source.join("absolute")).unwrap();
+    symlink("../../etc", source.join("upwards")).unwrap();
+    symlink("nowhere", source.join("dangling")).unwrap();
+    symlink("circle", source.join("circle")).unwrap();
+    drop(UnixListener::bind(source.join("socket")).unwrap());
+    job
+}
+
+/// Writes a program of that text.
+fn script(path: &Path, text: &str) {
+    fs::write(path, text).unwrap();
+    fs::set_permissions(path, Permissions::from_mode(0o755)).unwrap();
+}

@@ -1,0 +1,158 @@
+//! Disks that are too small: the one in the image, and those of the machine.
+
+use std::fs;
+
+use super::{ATTRIBUTES, job};
+use crate::common::TABLES;
+use crate::common::oracles;
+use crate::common::program::{Ended, Job};
+
+/// The number that follows `words` in a message.
+fn number_after(error: &str, words: &str) -> u64 {
+    let at = error
+        .find(words)
+        .unwrap_or_else(|| panic!("no {words:?} in {error}"));
+    let digits: String = error[at + words.len()..]
+        .chars()
+        .take_while(char::is_ascii_digit)
+        .collect();
+    digits
+        .parse()
+        .unwrap_or_else(|_| panic!("no number after {words:?} in {error}"))
+}
+
+fn sized(table: &str, mebibytes: u64) -> Ended {
+    let mut job = job();
+    job.image("partitionTableType", table)
+        .image("format", "raw");
+    // The second boot partition of efixbootldr begins at 100 MiB.
+    job.image("bootSize", "128M").image("diskSize", mebibytes);
+    job.run()
+}
+
+#[test]
+fn the_disk_size_that_the_message_names_has_room_to_boot_and_one_less_has_not() {
+    for table in TABLES {
+        let first = sized(table, 140).error();
+        let named = number_after(&first, "set diskSize to at least ");
+        let needed = number_after(&first, "the root file system needs ");
+        assert!(needed > 1 << 20, "{first}");
+        assert!(number_after(&first, " bytes and ") > 1000, "{first}");
+
+        let ended = sized(table, named - 1);
+        let image = ended.image("nixos.img");
+        oracles::check(&image, "raw", table);
+        let less = ended.said();
+        let warning = format!("warning: diskSize is {} MiB, which leaves ", named - 1);
+        assert!(less.contains(&warning), "{less}");
+        let again = number_after(&less, "set diskSize to at least ");
+        assert_eq!(again, named, "{table}: {less}");
+
+        let ended = sized(table, named);
+        let image = ended.image("nixos.img");
+        assert!(!ended.said().contains("warning: "), "{}", ended.said());
+        assert_eq!(fs::metadata(&image).unwrap().len(), named << 20, "{table}");
+        oracles::check(&image, "raw", table);
+    }
+}
+
+#[test]
+fn files_without_a_byte_need_room_too() {
+    // In memory: a disk may take a minute to make that many.
+    let crowd = tempfile::tempdir_in("/dev/shm").unwrap();
+    for number in 0..20_000 {
+        fs::write(crowd.path().join(number.to_string()), "").unwrap();
+    }
+    let sized = |size: u64| {
+        let mut job = job();
+        let contents = serde_json::json!([{ "source": crowd.path(), "target": "/crowd" }]);
+        job.image("contents", contents).image("format", "raw");
+        job.image("partitionTableType", "none")
+            .image("diskSize", size);
+        job.run()
+    };
+    let error = sized(100).error();
+    assert!(number_after(&error, " bytes and ") > 20_000, "{error}");
+    let named = number_after(&error, "set diskSize to at least ");
+    oracles::check(&sized(named).image("nixos.img"), "raw", "none");
+}
+
+#[test]
+fn more_than_ext4_holds_is_refused() {
+    let mut job = job();
+    job.image("additionalSpace", "17T");
+    let error = job.run().error();
+    assert!(
+        error.starts_with(
+            "additionalSpace is 18691697672192 bytes, and without it the root file system has "
+        ),
+        "{error}"
+    );
+    assert!(error.contains(": set additionalSpace to less: "), "{error}");
+    assert!(error.contains("(16 TiB)"), "{error}");
+}
+
+/// Mounts a tmpfs of so many bytes at a directory, for the program only.
+fn small(job: &mut Job, directory: &str, bytes: u64) {
+    let script =
+        format!("mount -t tmpfs -o size={bytes},mode=755 small {directory} && exec \"$@\"");
+    job.wrapped(&["unshare", "-m", "bash", "-c", &script, "bash"]);
+}
+
+/// The path, what is needed and what there is; the latter is the size of the tmpfs, nearly.
+fn assert_says_what_is_missing(error: &str, file: &str, room: u64) {
+    assert!(error.contains(file), "{error}");
+    let needed = number_after(error, "the image needs ");
+    let found = number_after(error, "the room for it is ");
+    assert!(needed > room, "{error}");
+    assert!(found <= room && found > room / 2, "{error}");
+    assert!(
+        error.ends_with("No space left on device (os error 28)"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_full_temporary_directory_says_what_is_missing() {
+    let mut job = ATTRIBUTES.job();
+    let temporary = job.place().join("temporary");
+    fs::create_dir(&temporary).unwrap();
+    job.environment.insert("TMPDIR", temporary.clone().into());
+    small(&mut job, temporary.to_str().unwrap(), 40 << 20);
+    let error = job.run().error();
+    assert_says_what_is_missing(&error, "/disk.raw: ", 40 << 20);
+}
+
+/// Lets the program see the store, and write 40 MiB to it.
+fn small_store(job: &mut Job) {
+    let layer = job.place().join("layer");
+    fs::create_dir(&layer).unwrap();
+    let script = format!(
+        "set -e\n\
+         mount -t tmpfs -o size=40m small {layer}\n\
+         mkdir {layer}/upper {layer}/work\n\
+         mount -t overlay store /nix/store \
+           -o lowerdir=/nix/store,upperdir={layer}/upper,workdir={layer}/work\n\
+         exec \"$@\"",
+        layer = layer.display()
+    );
+    job.wrapped(&["unshare", "-m", "bash", "-c", &script, "bash"]);
+}
+
+#[test]
+fn a_full_store_says_what_is_missing() {
+    let mut job = ATTRIBUTES.job();
+    job.image("format", "raw");
+    small_store(&mut job);
+    let error = job.run().error();
+    assert_says_what_is_missing(&error, "/.nixos.img.part: ", 40 << 20);
+}
+
+#[test]
+fn a_full_store_fails_the_conversion_with_what_qemu_img_says() {
+    let mut job = ATTRIBUTES.job();
+    small_store(&mut job);
+    let error = job.run().error();
+    assert!(error.contains("converting the disk to qcow2: "), "{error}");
+    assert!(error.contains("No space left on device"), "{error}");
+}

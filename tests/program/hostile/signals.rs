@@ -1,0 +1,323 @@
+//! Signals in every phase.
+
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use nix::libc;
+
+use super::{ALONE, job};
+use crate::common::program::{Job, Running, send};
+
+/// The longest that a busy machine takes for what takes a moment.
+const WAITS_FOR_EVER: Duration = Duration::from_secs(20);
+
+/// A script that says where it is, has a child of its own, and goes on for ever.
+const SLEEP: &str = "sleep 1000 & touch \"$(dirname \"$0\")/reached\"; sleep 1000";
+
+/// Phase, what to change so that it lasts, and whether it is reached.
+type Phase = (&'static str, fn(&mut Job), fn(&Running) -> bool);
+
+fn reached(running: &Running) -> bool {
+    running.build().with_file_name("reached").exists()
+}
+
+const PHASES: [Phase; 6] = [
+    (
+        "registration",
+        |job| _ = job.tool("nixStore", SLEEP),
+        reached,
+    ),
+    (
+        "nixos-install",
+        |job| _ = job.tool("nixosInstall", SLEEP),
+        reached,
+    ),
+    (
+        "boot partitions",
+        |job| _ = job.tool("mkfsFat", SLEEP),
+        reached,
+    ),
+    (
+        "writing",
+        |job| _ = job.image("format", "raw"),
+        |running| running.out().join(".nixos.img.part").exists(),
+    ),
+    ("conversion", |job| _ = job.tool("qemuImg", SLEEP), reached),
+    (
+        "postVM",
+        |job| {
+            let mark = job.place().join("reached");
+            job.post_vm(format!("sleep 1000 & touch {}; sleep 1000", mark.display()));
+        },
+        reached,
+    ),
+];
+
+#[test]
+fn a_signal_ends_everything_and_leaves_nothing() {
+    for (signal, number) in [("TERM", 15), ("INT", 2), ("HUP", 1)] {
+        for (phase, change, reached) in PHASES {
+            let mut job = job();
+            change(&mut job);
+            let mut running = job.start();
+            running.wait_for(reached);
+            let start = Instant::now();
+            let ended = running.end_by(signal);
+            assert_eq!(
+                ended.output.status.signal(),
+                Some(number),
+                "{phase}: {}",
+                ended.output.status
+            );
+            ended.assert_nothing_left(WAITS_FOR_EVER);
+            assert!(
+                start.elapsed() < WAITS_FOR_EVER,
+                "{phase}: {:?}",
+                start.elapsed()
+            );
+        }
+    }
+}
+
+/// Each of these used to leave `$out`.
+#[test]
+fn every_signal_that_ends_a_process_cleans_up() {
+    let signals = [
+        ("QUIT", libc::SIGQUIT),
+        ("ILL", libc::SIGILL),
+        ("TRAP", libc::SIGTRAP),
+        ("ABRT", libc::SIGABRT),
+        ("BUS", libc::SIGBUS),
+        ("FPE", libc::SIGFPE),
+        ("USR1", libc::SIGUSR1),
+        ("SEGV", libc::SIGSEGV),
+        ("USR2", libc::SIGUSR2),
+        ("ALRM", libc::SIGALRM),
+        ("STKFLT", libc::SIGSTKFLT),
+        ("XCPU", libc::SIGXCPU),
+        ("XFSZ", libc::SIGXFSZ),
+        ("VTALRM", libc::SIGVTALRM),
+        ("PROF", libc::SIGPROF),
+        ("IO", libc::SIGIO),
+        ("PWR", libc::SIGPWR),
+        ("SYS", libc::SIGSYS),
+        ("RTMIN", libc::SIGRTMIN()),
+        ("RTMAX", libc::SIGRTMAX()),
+    ];
+    for (name, number) in signals {
+        let running = at_post_vm();
+        // kill(1) knows not all of the names.
+        let ended = running.end_by(&number.to_string());
+        let signal = ended.output.status.signal();
+        assert_eq!(signal, Some(number), "{name}");
+        ended.assert_nothing_left(WAITS_FOR_EVER);
+    }
+}
+
+/// A build that runs postVM, for ever.
+fn at_post_vm() -> Running {
+    let mut job = ALONE.job();
+    let mark = job.place().join("reached");
+    job.post_vm(format!("touch {}; sleep 1000", mark.display()));
+    let mut running = job.start();
+    running.wait_for(reached);
+    running
+}
+
+/// signal to the process that does the work, status and signal of the one that Nix knows, words of
+/// the message
+type Sent = (
+    &'static str,
+    Option<i32>,
+    Option<i32>,
+    &'static [&'static str],
+);
+
+/// The kernel kills who has most memory, and sends SIGXCPU to who uses the processor. Both used to
+/// leave everything.
+#[test]
+fn a_signal_to_the_worker_alone_cleans_up_and_is_told() {
+    let cases: [Sent; 5] = [
+        (
+            "KILL",
+            Some(1),
+            None,
+            &[
+                "error: the build was killed (SIGKILL), most likely for want of memory on the \
+                 machine or in its control group; its largest process had ",
+                " MiB of memory: allow it more",
+            ],
+        ),
+        (
+            "ABRT",
+            Some(1),
+            None,
+            &[
+                "error: the build could not go on (SIGABRT), most likely for want of memory; ",
+                " MiB of memory: allow it more",
+            ],
+        ),
+        (
+            "ILL",
+            Some(1),
+            None,
+            &["error: the build was ended by SIGILL"],
+        ),
+        (
+            "XCPU",
+            None,
+            Some(24),
+            &["ended by SIGXCPU: its processor time is used up (ulimit -t); allow it more"],
+        ),
+        (
+            "TERM",
+            None,
+            Some(15),
+            &["error: the build was ended by SIGTERM"],
+        ),
+    ];
+    for (name, code, signal, words) in cases {
+        let running = at_post_vm();
+        let worker = descendants(running.child.id()).remove(0);
+        send(name, worker);
+        let ended = running.wait();
+        assert_eq!(ended.output.status.code(), code, "{name}");
+        assert_eq!(ended.output.status.signal(), signal, "{name}");
+        ended.assert_nothing_left(WAITS_FOR_EVER);
+        let said = ended.said();
+        for word in words {
+            assert!(said.contains(word), "{name}: no {word:?} in {said}");
+        }
+    }
+}
+
+/// The kernel gives the first process of a PID namespace, as which Nix starts a builder, no default
+/// action: it used to clean up and then wait for its own end for ever.
+#[test]
+fn a_signal_ends_the_first_process_of_a_namespace() {
+    let mut job = job();
+    let mark = job.place().join("reached");
+    job.post_vm(format!("touch {}; sleep 1000", mark.display()));
+    job.wrapped(&["unshare", "--fork", "--pid", "--mount-proc"]);
+    let mut running = job.start();
+    running.wait_for(reached);
+    let first = descendants(running.child.id()).remove(0);
+    send("TERM", first);
+    let ended = running.wait();
+    assert_eq!(ended.output.status.code(), Some(128 + 15));
+    ended.assert_nothing_left(WAITS_FOR_EVER);
+}
+
+/// What starts us may not want to know how its children end. Then there was no status of ours.
+#[test]
+fn an_ignored_end_of_children_does_not_matter() {
+    let mut job = job();
+    job.wrapper = vec!["env".into(), "--ignore-signal=CHLD".into()];
+    job.run().image("nixos.qcow2");
+}
+
+/// An ignored signal was waited for and cleaned up after, and then the program hung: its own end was
+/// ignored, too.
+#[test]
+fn what_nohup_ignores_does_not_end_the_build() {
+    for signal in ["HUP", "INT"] {
+        let mut job = job();
+        let mark = job.place().join("reached");
+        job.post_vm(format!("touch {}; sleep 1", mark.display()));
+        job.wrapper = vec!["env".into(), format!("--ignore-signal={signal}")];
+        let mut running = job.start();
+        running.wait_for(reached);
+        let ended = running.end_by(signal);
+        assert!(ended.output.status.success(), "{:?}", ended.output);
+        ended.image("nixos.qcow2");
+    }
+}
+
+#[test]
+fn a_signal_at_any_moment_leaves_nothing() {
+    for delay in (0..800).step_by(20) {
+        let running = job().start();
+        std::thread::sleep(Duration::from_millis(delay));
+        let ended = running.end_by("TERM");
+        if ended.output.status.success() {
+            // It came too late; a slower machine takes more of the steps.
+            ended.image("nixos.qcow2");
+            continue;
+        }
+        assert_eq!(ended.output.status.signal(), Some(15), "{delay} ms");
+        ended.assert_nothing_left(WAITS_FOR_EVER);
+    }
+}
+
+/// Nothing can be cleaned up then, but the children that we started go with us.
+#[test]
+fn a_kill_ends_the_direct_children() {
+    for (phase, change, reached) in PHASES {
+        let mut job = job();
+        change(&mut job);
+        let mut running = job.start();
+        running.wait_for(reached);
+        // The worker, and the tool that it runs.
+        let mut children = descendants(running.child.id());
+        children.truncate(2);
+        let expected = if phase == "writing" { 1 } else { 2 };
+        assert_eq!(children.len(), expected, "{phase}: {children:?}");
+        let ended = running.end_by("KILL");
+        assert_eq!(ended.output.status.signal(), Some(9), "{phase}");
+        let start = Instant::now();
+        while children.iter().any(|child| is_alive(child)) {
+            assert!(start.elapsed() < WAITS_FOR_EVER, "{phase}: {children:?}");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        // What the children started is not ours to see; a builder's leftovers Nix kills.
+        stop_grandchildren(&ended.build());
+    }
+}
+
+/// The children of a process, then theirs, and so on.
+fn descendants(id: u32) -> Vec<String> {
+    let mut found = vec![id.to_string()];
+    let mut next = 0;
+    while let Some(id) = found.get(next) {
+        let tasks = std::fs::read_dir(format!("/proc/{id}/task"));
+        let children: Vec<String> = tasks
+            .into_iter()
+            .flatten()
+            .map(|task| task.unwrap().path().join("children"))
+            .flat_map(|file| {
+                let text = std::fs::read_to_string(file).unwrap_or_default();
+                text.split_whitespace()
+                    .map(str::to_owned)
+                    .collect::<Vec<_>>()
+            })
+            .collect();
+        found.extend(children);
+        next += 1;
+    }
+    found.remove(0);
+    found
+}
+
+/// Whether a process is there and no zombie.
+fn is_alive(id: &str) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
+    // "id (name) state ...", where the name may hold anything.
+    stat.rsplit_once(") ")
+        .is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']))
+}
+
+/// Ends the sleeping processes whose working directory is below the build directory.
+fn stop_grandchildren(build: &Path) {
+    for process in std::fs::read_dir("/proc").unwrap() {
+        let process = process.unwrap();
+        let inside =
+            std::fs::read_link(process.path().join("cwd")).is_ok_and(|cwd| cwd.starts_with(build));
+        if let Ok(id) = process.file_name().to_string_lossy().parse::<i32>()
+            && inside
+        {
+            let _ =
+                nix::sys::signal::kill(nix::unistd::Pid::from_raw(id), nix::sys::signal::SIGKILL);
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! Tools that are not what they should be.
+
+use std::fs;
+
+use super::job;
+use crate::common::program::Job;
+
+/// tool, its script (`$real` is the real one), more to change, words of the message
+type Case = (
+    &'static str,
+    &'static str,
+    fn(&mut Job),
+    &'static [&'static str],
+);
+
+const CASES: [Case; 9] = [
+    (
+        "qemuImg",
+        "echo no space for clusters >&2; exit 1",
+        |_| {},
+        &[
+            "converting the disk to qcow2: ",
+            "convert -f raw -O qcow2",
+            "exit status: 1; it said last:\n  no space for clusters",
+        ],
+    ),
+    (
+        "qemuImg",
+        // Ten megabytes, so that a pipe nobody reads would block it, and only the end is of use.
+        "head -c 10000000 /dev/zero | tr '\\0' x >&2; echo >&2; echo the end >&2; exit 1",
+        |_| {},
+        &["exit status: 1; it said last:\n  xxx", "x\n  the end"],
+    ),
+    (
+        "qemuImg",
+        "printf 'broken \\377\\033[31m\\n' >&2; exit 255",
+        |_| {},
+        &["exit status: 255; it said last:\n  broken \\xff\\u{1b}[31m"],
+    ),
+    (
+        "qemuImg",
+        "exit 0",
+        |_| {},
+        &[
+            "qemu-img did not make ",
+            ".nixos.qcow2.part, and yet its status was 0",
+        ],
+    ),
+    (
+        "qemuImg",
+        "for target; do :; done; echo junk >$target",
+        |job| {
+            job.image("format", "vpc");
+        },
+        &["qemu-img should have made: it is no vpc image: its 5 bytes"],
+    ),
+    (
+        "mkfsFat",
+        "echo mkfs.fat: cannot >&2; exit 1",
+        |_| {},
+        &[
+            "making the file system of the ESP partition",
+            "exit status: 1; it said last:\n  mkfs.fat: cannot",
+        ],
+    ),
+    (
+        "nixosInstall",
+        "echo installing; echo out of luck >&2; exit 4",
+        |_| {},
+        &[
+            "installing /nix/store/",
+            "exit status: 4; it said last:\n  installing\n  out of luck",
+        ],
+    ),
+    (
+        "nixosInstall",
+        "$real \"$@\"; mkdir -p root/nix/store/00000000000000000000000000000000-stray",
+        |_| {},
+        &[
+            "00000000000000000000000000000000-stray",
+            "not in the closure: add it to additionalPaths",
+        ],
+    ),
+    (
+        "nixStore",
+        "kill -SEGV $$",
+        |_| {},
+        &[
+            "registering the closure in a store of our own",
+            "nixStore --load-db failed with signal: 11",
+        ],
+    ),
+];
+
+#[test]
+fn a_failing_tool_is_quoted_and_leaves_nothing() {
+    for (tool, script, change, words) in CASES {
+        let mut job = job();
+        job.tool(tool, script);
+        change(&mut job);
+        let error = job.run().error();
+        assert!(
+            error.len() < 4000,
+            "{tool}: {script}: {} bytes",
+            error.len()
+        );
+        for word in words {
+            assert!(
+                error.contains(word),
+                "{tool}: {script}: no {word:?} in\n{error}"
+            );
+        }
+    }
+}
+
+#[test]
+fn what_is_said_to_a_closed_log_is_no_error() {
+    let mut job = job();
+    job.wrapped(&["sh", "-c", "exec \"$@\" 2>/dev/full", "sh"]);
+    job.run().image("nixos.qcow2");
+}
+
+/// What stands in place of `.attrs.json`, and the beginning of the message.
+const FILES: [(&[u8], &str); 4] = [
+    (
+        b"",
+        ".attrs.json: 1 problem in the attributes of the image:\n  - .attrs.json: is not JSON as Nix writes it: ",
+    ),
+    (
+        b"{ \"image\": ",
+        ".attrs.json: 1 problem in the attributes of the image:\n  - .attrs.json: is not JSON as Nix writes it: ",
+    ),
+    (
+        b"{ \"image\": \"\xff\" }",
+        ".attrs.json: 1 problem in the attributes of the image:\n  - .attrs.json: is not JSON as Nix writes it: ",
+    ),
+    (
+        b"[]",
+        ".attrs.json: 1 problem in the attributes of the image:\n  - .attrs.json: must be an attribute set, and is a list",
+    ),
+];
+
+#[test]
+fn attributes_that_are_none_are_named() {
+    for (bytes, expected) in FILES {
+        let mut job = job();
+        // Another file than the one that is written for the run, and it comes first.
+        let file = job.place().join("attributes");
+        fs::write(&file, bytes).unwrap();
+        job.environment
+            .insert("NIX_ATTRS_JSON_FILE", file.clone().into());
+        let error = job.run().error();
+        let expected = expected.replacen(".attrs.json", file.to_str().unwrap(), 1);
+        assert!(error.starts_with(&expected), "{error}");
+    }
+    let mut job = job();
+    job.wrapped(&["sh", "-c", "rm .attrs.json; exec \"$@\"", "sh"]);
+    let error = job.run().error();
+    assert!(
+        error.starts_with("no .attrs.json: tried .attrs.json, "),
+        "{error}"
+    );
+}
+
+#[test]
+fn an_output_that_exists_is_not_touched() {
+    let job = job();
+    fs::create_dir(&job.out).unwrap();
+    fs::write(job.out.join("precious"), "").unwrap();
+    let ended = job.run();
+    assert_eq!(ended.output.status.code(), Some(1));
+    let said = ended.said();
+    assert!(
+        said.contains(&format!(
+            "the output {} exists already",
+            ended.out.display()
+        )),
+        "{said}"
+    );
+    assert!(ended.out.join("precious").exists());
+}

@@ -1,0 +1,33 @@
+//! The whole program: real `nix-build`s, guests and boots, and what happens with bad input, tools
+//! and machines. Images go before judges that this project did not write.
+//!
+//! `cargo test --test program -- hostile` runs the tests of one module.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on panics"
+)]
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod determinism;
+mod eval;
+mod fixture;
+mod growth;
+mod guest;
+mod guest_list;
+mod guest_programs;
+mod hostile;
+mod hostile_guest;
+mod image;
+mod inspect;
+mod loaders;
+mod matrix;
+mod memory;
+mod next_nix;
+mod nix_store;
+mod post_vm;
+mod size;
+mod stage;

@@ -1,0 +1,224 @@
+//! What memory the whole program takes for many files: at most 64 MiB, and for each 300 bytes and
+//! its name.
+//!
+//! `MEMORY_FILES` is the number of files of a test (100,000).
+
+use std::fs::{self, File};
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::LazyLock;
+
+use crate::common::program::Attributes;
+use crate::common::{oracles, run, said, scratch};
+use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::unistd::Pid;
+
+const MIB: u64 = 1 << 20;
+
+/// An image of the store alone.
+static ATTRIBUTES: LazyLock<Attributes> =
+    LazyLock::new(|| Attributes::of(r#"onlyNixStore = true; partitionTableType = "none";"#));
+
+/// An image of a system.
+static INSTALLED: LazyLock<Attributes> =
+    LazyLock::new(|| Attributes::of(r#"copyChannel = false; partitionTableType = "none";"#));
+
+/// The most bytes for an image of `files` files, whose names have `name` bytes.
+fn bound(files: u64, name: u64) -> u64 {
+    64 * MIB + (300 + name) * files
+}
+
+/// Runs `$MEASURED` and prints the largest resident memory it had, in KiB. A process of its own, as
+/// the kernel only tells of all children together (getrusage(2)), and a small one, as a child has
+/// for a moment what its parent has.
+#[test]
+#[ignore = "run by the other tests as another process"]
+fn measures_a_program() {
+    // Threads have memory of their own, and there is one for each processor.
+    let mut two = CpuSet::new();
+    let all = sched_getaffinity(Pid::from_raw(0)).unwrap();
+    let allowed = (0..CpuSet::count()).filter(|cpu| all.is_set(*cpu).unwrap());
+    allowed.take(2).for_each(|cpu| two.set(cpu).unwrap());
+    sched_setaffinity(Pid::from_raw(0), &two).unwrap();
+    let status = Command::new(std::env::var_os("MEASURED").unwrap())
+        .arg("build")
+        .status()
+        .unwrap();
+    assert!(status.success(), "{status}");
+    let usage = getrusage(UsageWho::RUSAGE_CHILDREN).unwrap();
+    println!("peak={} KiB", usage.max_rss());
+}
+
+/// A directory in memory, where so many files take the least time, if there is room.
+fn place() -> tempfile::TempDir {
+    let memory = Path::new("/dev/shm");
+    let room = nix::sys::statvfs::statvfs(memory)
+        .map_or(0, |found| found.blocks_available() * found.fragment_size());
+    match room > 2048 * MIB {
+        true => tempfile::tempdir_in(memory).unwrap(),
+        false => scratch(),
+    }
+}
+
+/// A store whose one path has as many inodes as `fill` says it made in it; the peak of the program
+/// that makes an image of it, in bytes.
+fn peak_of(fill: impl FnOnce(&Path) -> u64) -> (u64, u64) {
+    let directory = place();
+    let store = directory.path().join("store");
+    let path = store.join(format!("{}-files", "1".repeat(32)));
+    fs::create_dir_all(&path).unwrap();
+    let files = 1 + fill(&path);
+
+    let out = store.join(format!("{}-image", "0".repeat(32)));
+    let mut json = ATTRIBUTES.job().json.clone();
+    json["outputs"]["out"] = out.to_str().unwrap().into();
+    json["image"]["storeDir"] = store.to_str().unwrap().into();
+    json["exportReferencesGraph"]["closure"] = serde_json::json!([path]);
+    let mut info = json["closure"][0].clone();
+    info["path"] = path.to_str().unwrap().into();
+    info["references"] = serde_json::json!([]);
+    json["closure"] = serde_json::json!([info]);
+    (peak_with(directory.path(), &json, &out), files)
+}
+
+/// The peak of the program that makes an image of `contents`, with as many inodes as `fill` says it
+/// made in the directory that `pattern` is below.
+fn peak_of_contents(pattern: &str, fill: impl FnOnce(&Path) -> u64) -> (u64, u64) {
+    let directory = place();
+    let source = directory.path().join("source");
+    fs::create_dir(&source).unwrap();
+    let files = fill(&source);
+    let job = INSTALLED.job();
+    let mut json = job.json.clone();
+    let source = source.join(pattern);
+    json["image"]["contents"] = serde_json::json!([{ "source": source, "target": "/srv" }]);
+    let peak = peak_with(directory.path(), &json, &job.out);
+    fs::remove_dir_all(&job.out).unwrap();
+    (peak, files)
+}
+
+/// The peak of the program with the attributes `json`, in bytes. The image, in `out`, is sound.
+fn peak_with(directory: &Path, json: &serde_json::Value, out: &Path) -> u64 {
+    let attributes = directory.join("attrs.json");
+    fs::write(&attributes, json.to_string()).unwrap();
+
+    let mut helper = Command::new(std::env::current_exe().unwrap());
+    helper
+        .args([
+            "--exact",
+            "memory::measures_a_program",
+            "--ignored",
+            "--nocapture",
+        ])
+        .env("MEASURED", crate::common::nix::PROGRAM)
+        .env("NIX_ATTRS_JSON_FILE", &attributes)
+        .env("TMPDIR", directory);
+    let output = run(&mut helper);
+    let said = said(&output);
+    assert!(output.status.success(), "{said}");
+    let peak = said
+        .lines()
+        .find_map(|line| line.split_once("peak=")?.1.strip_suffix(" KiB"))
+        .unwrap_or_else(|| panic!("no peak in: {said}"));
+    oracles::check_ext4(&out.join("nixos.img"), 0);
+    peak.parse::<u64>().unwrap() << 10
+}
+
+/// Asserts the bound for a peak with `files` files whose names have `name` bytes; returns the peak.
+fn stays_below_the_bound((peak, files): (u64, u64), name: u64) -> u64 {
+    let bound = bound(files, name);
+    assert!(
+        peak <= bound,
+        "a peak of {peak} bytes for {files} files; the bound is {bound}"
+    );
+    // What is measured is the program: a megabyte would be nobody.
+    assert!(peak > 10 * MIB, "{peak}");
+    println!("a peak of {peak} bytes for {files} files; the bound is {bound}");
+    peak
+}
+
+/// How many files a test makes.
+fn count() -> u64 {
+    match std::env::var("MEMORY_FILES") {
+        Ok(count) => count.parse().expect("MEMORY_FILES is a number"),
+        Err(_) => 100_000,
+    }
+}
+
+/// Calls `make` for `count` names in directories of 1,000; returns how many inodes that makes.
+fn in_directories(path: &Path, count: u64, make: impl Fn(PathBuf)) -> u64 {
+    let mut parent = PathBuf::new();
+    for number in 0..count {
+        if number % 1000 == 0 {
+            parent = path.join(format!("directory-{}", number / 1000));
+            fs::create_dir(&parent).unwrap();
+        }
+        make(parent.join(format!("name-{number}.txt")));
+    }
+    count + count.div_ceil(1000)
+}
+
+/// Makes `count` files in `path`, whose names have `length` bytes, 15 at least.
+fn in_one_directory(path: &Path, count: u64, length: usize) -> u64 {
+    for number in 0..count {
+        let name = format!("{number:07}");
+        File::create(path.join(format!("{name:n>length$}"))).unwrap();
+    }
+    count
+}
+
+#[test]
+fn small_files_in_directories() {
+    let peak =
+        peak_of(|path| in_directories(path, count(), |path| fs::write(path, b"small").unwrap()));
+    let peak = stays_below_the_bound(peak, 15);
+    // Most of the 64 MiB are for machines with many processors and targets that are long: what every
+    // file takes shows without them.
+    let usual = 16 * MIB + 300 * (count() + count().div_ceil(1000));
+    assert!(peak <= usual, "{peak} bytes, more than {usual}");
+}
+
+#[test]
+fn links_with_targets_that_need_a_block() {
+    let target = format!("/nix/store/{}", "t".repeat(80));
+    let peak =
+        peak_of(|path| in_directories(path, count(), |path| symlink(&target, path).unwrap()));
+    stays_below_the_bound(peak, 15);
+}
+
+#[test]
+fn one_directory() {
+    let peak = peak_of(|path| in_one_directory(path, count(), 15));
+    stays_below_the_bound(peak, 15);
+}
+
+#[test]
+fn names_of_255_bytes() {
+    let peak = peak_of(|path| {
+        in_directories(path, count(), |path| {
+            let name = path.file_name().unwrap().to_str().unwrap();
+            File::create(path.with_file_name(format!("{name:x>255}"))).unwrap();
+        })
+    });
+    stays_below_the_bound(peak, 255);
+}
+
+#[test]
+fn names_of_255_bytes_in_one_directory() {
+    let peak = peak_of(|path| in_one_directory(path, count(), 255));
+    stays_below_the_bound(peak, 255);
+}
+
+#[test]
+fn a_directory_in_contents() {
+    let peak = peak_of_contents("", |path| in_one_directory(path, count(), 15));
+    stays_below_the_bound(peak, 15);
+}
+
+#[test]
+fn a_pattern_with_many_matches_in_contents() {
+    let peak = peak_of_contents("*", |path| in_one_directory(path, count(), 15));
+    stays_below_the_bound(peak, 15);
+}
