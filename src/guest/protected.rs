@@ -32,11 +32,6 @@ impl Protected {
         Protected([store.into(), DATABASE.into(), LOST_FOUND.into()])
     }
 
-    /// The paths themselves.
-    pub fn paths(&self) -> &[PathBuf; 3] {
-        &self.0
-    }
-
     /// What `path`, relative to the root, is to them.
     pub fn relation(&self, path: &[u8]) -> Relation {
         let mut relation = Relation::Apart;

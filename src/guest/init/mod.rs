@@ -13,6 +13,7 @@ mod target;
 
 use std::fs;
 use std::io::Write;
+use std::path::Path;
 
 use anyhow::{Context, Result};
 use nix::sys::reboot::{RebootMode, reboot};
@@ -20,6 +21,7 @@ use nix::unistd;
 
 use super::job::{self, EARLIEST, Job};
 use super::marker::Marker;
+use super::protected::Protected;
 
 pub use modules::{is_modprobe, modprobe};
 
@@ -78,12 +80,13 @@ fn work(job: &Job) -> Result<()> {
     devices::link(&job.links)?;
     target::mount_root(job)?;
     kernel::set_clock(job.time.max(EARLIEST))?;
-    let before = snapshot::take(job)?;
+    let protected = Protected::new(Path::new(&job.store));
+    let before = snapshot::take(&protected)?;
     target::mount_others(job)?;
     install::run(job)?;
     let owners = owners::look_up(job)?;
     kernel::end_others();
     // What is read from the disk itself has to be there.
     unistd::sync();
-    send::report(job, before, &owners)
+    send::report(job, &protected, before, &owners)
 }

@@ -11,11 +11,12 @@ use anyhow::{Context, Result};
 use nix::fcntl::OFlag;
 use nix::sys::stat::{major, minor};
 
-use super::snapshot::{State, excluded, walk};
+use super::snapshot::{State, walk};
 use super::sparse;
 use super::target::{VIEW, boot_view};
 use crate::escape;
 use crate::guest::job::{Area, Job};
+use crate::guest::protected::Protected;
 use crate::guest::report::{Record, RecordKind, Writer};
 use crate::layout::SECTOR;
 use crate::owner::Ids;
@@ -28,7 +29,12 @@ const DISK: &str = "/dev/vdb";
 const ALIGNMENT: usize = 4096;
 
 /// Writes everything that the host wants to know: what is not now as it was `before`, and the rest.
-pub fn report(job: &Job, mut before: HashMap<PathBuf, State>, owners: &[Ids]) -> Result<()> {
+pub fn report(
+    job: &Job,
+    protected: &Protected,
+    mut before: HashMap<PathBuf, State>,
+    owners: &[Ids],
+) -> Result<()> {
     let mut disk = OpenOptions::new()
         .write(true)
         .open(DISK)
@@ -40,7 +46,7 @@ pub fn report(job: &Job, mut before: HashMap<PathBuf, State>, owners: &[Ids]) ->
     writer.owners(owners).with_context(wrote)?;
     let root = Path::new(VIEW);
     let mut links = HashMap::new();
-    walk(root, &excluded(job), &mut |path, stat| {
+    walk(root, Some(protected), |path, stat| {
         let same = before.get(path) == Some(&State::of(stat));
         // A socket is not sent, and what it took the place of is gone.
         if same || file(&mut writer, 0, root, path, stat, &mut links)? {
@@ -53,7 +59,7 @@ pub fn report(job: &Job, mut before: HashMap<PathBuf, State>, owners: &[Ids]) ->
         let top = boot_view(boot.number);
         // FAT has no hard links.
         let mut none = HashMap::new();
-        walk(&top, &[], &mut |path, stat| {
+        walk(&top, None, |path, stat| {
             file(&mut writer, boot.number, &top, path, stat, &mut none).map(drop)
         })?;
     }

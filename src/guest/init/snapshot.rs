@@ -1,16 +1,16 @@
 //! What is on the root file system, to know later what changed.
 
 use std::collections::HashMap;
-use std::fs::{self, Metadata};
+use std::fs::Metadata;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use walkdir::{DirEntry, WalkDir};
 
 use super::target::VIEW;
-use crate::escape;
-use crate::guest::job::Job;
-use crate::guest::protected::Protected;
+use crate::guest::protected::{Protected, Relation};
 
 /// What makes one state of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,51 +38,92 @@ impl State {
     }
 }
 
-/// The state of everything outside of the store, by path.
-pub fn take(job: &Job) -> Result<HashMap<PathBuf, State>> {
+/// The state of every path of the root file system that the image may get from the guest.
+pub fn take(protected: &Protected) -> Result<HashMap<PathBuf, State>> {
     let mut states = HashMap::new();
-    walk(Path::new(VIEW), &excluded(job), &mut |path, stat| {
+    walk(Path::new(VIEW), Some(protected), |path, stat| {
         states.insert(path.to_owned(), State::of(stat));
         Ok(())
     })?;
     Ok(states)
 }
 
-/// What is not looked at on the root file system, relative to it.
-pub fn excluded(job: &Job) -> [PathBuf; 3] {
-    Protected::new(Path::new(&job.store)).paths().clone()
-}
-
 /// Calls `visit` with every path below `top`, relative to it, and first with the empty one: parents
-/// first, names sorted. What is in the directories `excluded` is left out, and they are themselves.
+/// first, names sorted. What is `protected` is left out.
 pub fn walk(
     top: &Path,
-    excluded: &[PathBuf],
-    visit: &mut dyn FnMut(&Path, &Metadata) -> Result<()>,
+    protected: Option<&Protected>,
+    mut visit: impl FnMut(&Path, &Metadata) -> Result<()>,
 ) -> Result<()> {
-    // A stack and not recursion: the tree may be deeper than the thread's stack.
-    let mut stack = vec![PathBuf::new()];
-    while let Some(path) = stack.pop() {
-        if excluded.contains(&path) {
-            continue;
-        }
-        let here = if path.as_os_str().is_empty() {
-            top.to_owned()
-        } else {
-            top.join(&path)
-        };
-        let name = || format!("reading {} in the image", escape::path(&path));
-        let stat = fs::symlink_metadata(&here).with_context(name)?;
-        visit(&path, &stat)?;
-        if !stat.is_dir() {
-            continue;
-        }
-        let mut names = Vec::new();
-        for entry in fs::read_dir(&here).with_context(name)? {
-            names.push(entry.with_context(name)?.file_name());
-        }
-        names.sort_unstable_by(|a, b| b.cmp(a));
-        stack.extend(names.iter().map(|entry| path.join(entry)));
+    let wanted = |entry: &DirEntry| {
+        let path = relative(entry, top).as_os_str().as_bytes();
+        protected.is_none_or(|protected| protected.relation(path) != Relation::Inside)
+    };
+    let what = "listing the files of the image";
+    let entries = WalkDir::new(top).sort_by_file_name().into_iter();
+    for entry in entries.filter_entry(wanted) {
+        let entry = entry.context(what)?;
+        let stat = entry.metadata().context(what)?;
+        visit(relative(&entry, top), &stat)?;
     }
     Ok(())
+}
+
+fn relative<'a>(entry: &'a DirEntry, top: &Path) -> &'a Path {
+    let path = entry.path();
+    path.strip_prefix(top).unwrap_or(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::guest::report::check::in_order;
+
+    #[test]
+    fn a_walk_is_in_the_order_of_a_report_and_leaves_out_what_is_protected() {
+        let directory = tempfile::tempdir().unwrap();
+        let top = directory.path();
+        for path in [
+            "nix/store/a",
+            "nix/var/nix/db",
+            "lost+found",
+            "etc/a",
+            "etc-b",
+        ] {
+            fs::create_dir_all(top.join(path)).unwrap();
+            fs::write(top.join(path).join("file"), "").unwrap();
+        }
+        std::os::unix::fs::symlink("nix", top.join("link")).unwrap();
+        let walked = |protected| {
+            let mut paths = Vec::new();
+            walk(top, protected, |path, _| {
+                paths.push(path.as_os_str().as_bytes().to_vec());
+                Ok(())
+            })
+            .unwrap();
+            assert!(paths.is_sorted_by(|a, b| in_order(a, b)), "{paths:?}");
+            paths
+                .iter()
+                .map(|path| String::from_utf8_lossy(path).into_owned())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(walked(None).len(), 17);
+        assert_eq!(
+            walked(Some(&Protected::new(Path::new("/nix/store")))),
+            [
+                "",
+                "etc",
+                "etc/a",
+                "etc/a/file",
+                "etc-b",
+                "etc-b/file",
+                "link",
+                "nix",
+                "nix/var",
+                "nix/var/nix"
+            ]
+        );
+    }
 }

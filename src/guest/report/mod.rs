@@ -11,7 +11,7 @@
 //! to its disks may be what they want. It is read in bounded memory, and what is read is sound by
 //! itself; whether it fits the image, `merge` decides.
 
-mod check;
+pub(super) mod check;
 mod read;
 mod write;
 
