@@ -10,7 +10,6 @@ pub mod excerpt;
 pub mod owner;
 pub mod process;
 pub mod progress;
-pub mod signals;
 pub mod supervisor;
 
 mod cores;

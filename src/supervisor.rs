@@ -11,16 +11,15 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use indicatif::HumanBytes;
 use nix::errno::Errno;
 use nix::libc::{self, c_int};
 use nix::sys::prctl;
-use nix::sys::resource::{Resource, UsageWho, getrlimit, getrusage};
 use nix::sys::signal::{SigSet, Signal, kill};
 use nix::unistd::{ForkResult, Pid};
 
 use self::ledger::Entries;
-use crate::{progress, signals, sys};
+use crate::process::end;
+use crate::{progress, sys};
 
 pub use self::ledger::Ledger;
 
@@ -58,7 +57,7 @@ pub fn split() -> Result<Side> {
             entries,
         })),
         ForkResult::Child => {
-            sys::ignore_file_size_signal();
+            sys::survive_file_size_signal().context("catching a signal")?;
             SigSet::all()
                 .thread_unblock()
                 .context("unblocking signals")?;
@@ -69,7 +68,7 @@ pub fn split() -> Result<Side> {
 
 /// The signals that the supervisor waits for.
 fn awaited() -> Vec<c_int> {
-    [&signals::ending()[..], &[libc::SIGCHLD]].concat()
+    [&end::signals()[..], &[libc::SIGCHLD]].concat()
 }
 
 /// The process that waits.
@@ -174,77 +173,14 @@ fn finish(end: &End) -> ExitCode {
             (None, signal) => signal.unwrap_or(libc::SIGKILL),
         },
     };
-    log::error!("{}", what_ended_it(signal));
+    log::error!("{}", end::of_build(signal));
     progress::flush(LAST_WORD);
     // One that nobody sends is a fault of the worker's, or of the kernel's, and we have none.
-    let sent = matches!(end, End::Signal(_)) || !is_fault(signal);
+    let sent = matches!(end, End::Signal(_)) || !end::is_fault(signal);
     if sent {
         sys::die_of(signal);
         // As a shell has it.
         return ExitCode::from(u8::try_from(signal.saturating_add(128)).unwrap_or(1));
     }
     ExitCode::FAILURE
-}
-
-/// Whether `signal` is how the kernel, or the program itself, ends a process that can't go on.
-fn is_fault(signal: c_int) -> bool {
-    [
-        libc::SIGKILL,
-        libc::SIGABRT,
-        libc::SIGSEGV,
-        libc::SIGBUS,
-        libc::SIGILL,
-        libc::SIGFPE,
-        libc::SIGTRAP,
-        libc::SIGSYS,
-    ]
-    .contains(&signal)
-}
-
-fn what_ended_it(signal: c_int) -> String {
-    let name = signals::name(signal);
-    let memory = || {
-        let used = getrusage(UsageWho::RUSAGE_CHILDREN).map_or(0, |usage| usage.max_rss());
-        let used = u64::try_from(used).unwrap_or(0).saturating_mul(1024);
-        let limit = match getrlimit(Resource::RLIMIT_AS) {
-            Ok((limit, _)) if limit != libc::RLIM_INFINITY => {
-                format!(", and a process may have {} (ulimit -v)", HumanBytes(limit))
-            }
-            _ => String::new(),
-        };
-        format!(
-            "its largest process had {} of memory{limit}: allow it more",
-            HumanBytes(used)
-        )
-    };
-    match signal {
-        libc::SIGABRT => format!(
-            "the build could not go on ({name}), most likely for want of memory; {}",
-            memory()
-        ),
-        libc::SIGKILL if processor_time_is_used_up() => format!(
-            "the build was killed ({name}): its processor time is used up (ulimit -t); allow it \
-             more"
-        ),
-        libc::SIGKILL => format!(
-            "the build was killed ({name}), most likely for want of memory on the machine or in its \
-             control group; {}",
-            memory()
-        ),
-        libc::SIGXCPU => format!(
-            "the build was ended by {name}: its processor time is used up (ulimit -t); allow it more"
-        ),
-        _ => format!("the build was ended by {name}"),
-    }
-}
-
-fn processor_time_is_used_up() -> bool {
-    let Ok((_, limit)) = getrlimit(Resource::RLIMIT_CPU) else {
-        return false;
-    };
-    let Ok(usage) = getrusage(UsageWho::RUSAGE_CHILDREN) else {
-        return false;
-    };
-    let used = usage.user_time() + usage.system_time();
-    u64::try_from(used.tv_sec()).is_ok_and(|seconds| seconds.saturating_add(1) >= limit)
 }

@@ -5,17 +5,13 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Command, ExitStatus};
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag};
 use nix::libc::{self, c_int};
 use nix::sys::prctl;
-use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 use nix::unistd::{ForkResult, Pid};
-
-/// Whether SIGXFSZ is ignored here only, and children get its default action.
-static FILE_SIZE_IGNORED: AtomicBool = AtomicBool::new(false);
 
 /// Splits this process in two (fork(2)). The child is killed when this one ends, however it ends.
 ///
@@ -41,15 +37,11 @@ pub fn fork() -> nix::Result<ForkResult> {
 /// waits for it.
 pub fn die_with_parent(command: &mut Command) -> &mut Command {
     let parent = nix::unistd::getpid();
-    let restore = FILE_SIZE_IGNORED.load(Ordering::Relaxed);
-    // SAFETY: between fork and exec only async-signal-safe calls are made: sigprocmask(2),
-    // signal(2), prctl(2) and getppid(2), and none allocates.
+    // SAFETY: between fork and exec only async-signal-safe calls are made: sigprocmask(2), prctl(2)
+    // and getppid(2), and none allocates.
     unsafe {
         command.pre_exec(move || {
             SigSet::all().thread_unblock()?;
-            if restore {
-                set_default(libc::SIGXFSZ);
-            }
             Ok(die_with(parent)?)
         })
     }
@@ -108,18 +100,28 @@ pub fn ignores(signal: c_int) -> bool {
 
 /// Gives `signal` its default action.
 pub fn set_default(signal: c_int) {
-    // SAFETY: no handler of ours is set, and signal(2) is async-signal-safe.
+    // SAFETY: the default action is no code of ours.
     unsafe { libc::signal(signal, libc::SIG_DFL) };
 }
 
-/// Makes a write beyond the limit of a file's size (`ulimit -f`) an error of that write (EFBIG),
-/// and not a signal. Children get the signal as before.
-pub fn ignore_file_size_signal() {
-    if !ignores(libc::SIGXFSZ) {
-        // SAFETY: no handler of ours is set.
-        unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
-        FILE_SIZE_IGNORED.store(true, Ordering::Relaxed);
+/// Makes a write beyond the limit of a file's size (`ulimit -f`) an error of that write (EFBIG), and
+/// not the end of this process. To children the signal (SIGXFSZ) does what it did before.
+///
+/// # Errors
+/// That of sigaction(2).
+pub fn survive_file_size_signal() -> nix::Result<()> {
+    extern "C" fn handler(_: c_int) {}
+    if ignores(libc::SIGXFSZ) {
+        return Ok(());
     }
+    // A handler, and not to ignore it: execve(2) gives only what has one its default action again.
+    let action = SigAction::new(
+        SigHandler::Handler(handler),
+        SaFlags::SA_RESTART,
+        SigSet::empty(),
+    );
+    // SAFETY: the handler does nothing.
+    unsafe { sigaction(Signal::SIGXFSZ, &action).map(drop) }
 }
 
 /// The numbers of the real-time signals (signal(7)), which `nix` has no names for.
