@@ -3,14 +3,13 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 
 use crate::spec::{Installation, Spec, System};
-use crate::{escape, excerpt};
+use crate::{absent, escape, excerpt};
 
 /// What installs the boot loader, below the system.
 const SWITCH: &str = "bin/switch-to-configuration";
@@ -82,8 +81,7 @@ fn before_pattern(source: &OsStr) -> PathBuf {
 }
 
 fn is_absent(path: &Path) -> bool {
-    let kinds = [ErrorKind::NotFound, ErrorKind::NotADirectory];
-    fs::symlink_metadata(path).is_err_and(|error| kinds.contains(&error.kind()))
+    matches!(absent::optional(fs::symlink_metadata(path)), Ok(None))
 }
 
 fn boot_loader(installation: &Installation) -> Option<String> {

@@ -12,6 +12,7 @@ pub mod process;
 pub mod progress;
 pub mod supervisor;
 
+mod absent;
 mod cores;
 mod leftover;
 mod remove;

@@ -3,13 +3,12 @@
 use std::env;
 use std::ffi::OsString;
 use std::fs;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 
 use super::Spec;
-use crate::escape;
+use crate::{absent, escape};
 
 /// Finds the `.attrs.json` of the derivation that is being built, and checks it: see
 /// [`super::parse`].
@@ -34,18 +33,11 @@ fn candidates(variable: impl Fn(&str) -> Option<OsString>) -> Vec<PathBuf> {
 
 fn read_first(candidates: &[PathBuf]) -> Result<Spec> {
     for path in candidates {
-        let json = match fs::read(path) {
-            Ok(json) => json,
-            Err(error)
-                if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) =>
-            {
-                continue;
-            }
-            Err(error) => {
-                return Err(error).with_context(|| format!("reading {}", escape::path(path)));
-            }
-        };
-        return super::parse(&json).with_context(|| escape::path(path));
+        let found = absent::optional(fs::read(path))
+            .with_context(|| format!("reading {}", escape::path(path)))?;
+        if let Some(json) = found {
+            return super::parse(&json).with_context(|| escape::path(path));
+        }
     }
     let tried: Vec<String> = candidates.iter().map(|path| escape::path(path)).collect();
     bail!(

@@ -1,13 +1,11 @@
 //! What Nix and `nixos-install` leave in a root and an image must not have.
 
 use std::ffi::OsString;
-use std::fs;
-use std::io;
 use std::path::Path;
 
 use anyhow::{Context, Result};
 
-use crate::{escape, leftover, remove};
+use crate::{absent, escape, leftover, remove};
 
 /// Who leaves a root.
 pub(super) const INSTALL: &str = "nixos-install";
@@ -47,22 +45,7 @@ pub(super) fn clean(root: &Path) -> Result<()> {
 
 /// The names in `directory`, sorted; none where there is no such directory.
 pub(super) fn names(directory: &Path) -> Result<Vec<OsString>> {
-    let read = || -> io::Result<Vec<OsString>> {
-        let mut names = fs::read_dir(directory)?
-            .map(|entry| Ok(entry?.file_name()))
-            .collect::<io::Result<Vec<_>>>()?;
-        names.sort_unstable();
-        Ok(names)
-    };
-    match read() {
-        Err(error)
-            if error.kind() == io::ErrorKind::NotFound
-                || error.kind() == io::ErrorKind::NotADirectory =>
-        {
-            Ok(Vec::new())
-        }
-        other => other.with_context(|| format!("listing {}", escape::path(directory))),
-    }
+    absent::names(directory).with_context(|| format!("listing {}", escape::path(directory)))
 }
 
 /// Deletes `path` and all below it, read-only directories too; does nothing where it is missing.
@@ -73,6 +56,7 @@ pub(super) fn remove(path: &Path) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
     use std::os::unix::fs::symlink;
 
     #[test]

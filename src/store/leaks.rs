@@ -1,11 +1,15 @@
 //! The last look at a root: nothing in it may name the directory it was made in.
 
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Error, Result, bail};
+use memchr::memmem::Finder;
+use nix::libc;
+use walkdir::{DirEntry, WalkDir};
 
 use crate::{escape, excerpt};
 
@@ -17,22 +21,13 @@ const CHUNK: usize = 1 << 20;
 /// # Errors
 /// With every file that has.
 pub(super) fn check(root: &Path, work: &Path) -> Result<()> {
-    let needle = work.as_os_str().as_bytes();
+    let finder = Finder::new(work.as_os_str().as_bytes());
     let mut found = Vec::new();
-    let mut directories = vec![root.to_owned()];
-    while let Some(directory) = directories.pop() {
-        for name in super::clean::names(&directory)? {
-            let path = directory.join(name);
-            let leak = look(&path, needle)
-                .with_context(|| format!("looking into {}", escape::path(&path)))?;
-            match leak {
-                Some(leak) => found.push(format!("{} ({leak})", escape::path(&path))),
-                None if fs::symlink_metadata(&path).is_ok_and(|m| m.is_dir()) => {
-                    directories.push(path);
-                }
-                None => {}
-            }
-        }
+    for entry in WalkDir::new(root).follow_root_links(false) {
+        let entry = entry.map_err(|error| unreadable(error, root))?;
+        let path = escape::path(entry.path());
+        let leak = look(&entry, &finder).with_context(|| format!("looking into {path}"))?;
+        found.extend(leak.map(|leak| format!("{path} ({leak})")));
     }
     if found.is_empty() {
         return Ok(());
@@ -46,42 +41,54 @@ pub(super) fn check(root: &Path, work: &Path) -> Result<()> {
     )
 }
 
-/// Where in the file at `path` the bytes `needle` are, if they are.
-fn look(path: &Path, needle: &[u8]) -> io::Result<Option<&'static str>> {
-    let kind = fs::symlink_metadata(path)?.file_type();
+/// The error of a walk below `root`, with its path escaped.
+fn unreadable(error: walkdir::Error, root: &Path) -> Error {
+    let path = escape::path(error.path().unwrap_or(root));
+    let error = match error.into_io_error() {
+        Some(error) => Error::new(error),
+        None => Error::msg("it leads to itself"),
+    };
+    error.context(format!("looking into {path}"))
+}
+
+/// Where in `entry` the bytes of `finder` are, if they are.
+fn look(entry: &DirEntry, finder: &Finder<'_>) -> io::Result<Option<&'static str>> {
+    let kind = entry.file_type();
     if kind.is_symlink() {
-        let target = fs::read_link(path)?;
-        return Ok(contains(target.as_os_str().as_bytes(), needle).then_some("target of the link"));
+        let target = fs::read_link(entry.path())?;
+        let found = finder.find(target.as_os_str().as_bytes());
+        return Ok(found.map(|_| "target of the link"));
     }
-    if kind.is_file() && file_contains(File::open(path)?, needle)? {
+    if kind.is_file() && file_contains(open(entry.path())?, finder)? {
         return Ok(Some("contents"));
     }
     Ok(None)
 }
 
-/// Whether `needle` is in `stream`; the end of one chunk is kept before the next.
-fn file_contains(mut stream: impl Read, needle: &[u8]) -> io::Result<bool> {
+/// Opens a file, but not what something that still runs may have put into its place: it follows no
+/// symbolic link and waits for nobody at the other end of a FIFO.
+fn open(path: &Path) -> io::Result<File> {
+    OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
+        .open(path)
+}
+
+/// Whether `stream` has what `finder` looks for; the end of one chunk is kept before the next.
+fn file_contains(mut stream: impl Read, finder: &Finder<'_>) -> io::Result<bool> {
+    let needle = finder.needle();
     let mut buffer = Vec::with_capacity(CHUNK + needle.len());
     loop {
         let limit = CHUNK as u64; // usize to u64: lossless.
         if stream.by_ref().take(limit).read_to_end(&mut buffer)? == 0 {
             return Ok(false);
         }
-        if contains(&buffer, needle) {
+        if finder.find(&buffer).is_some() {
             return Ok(true);
         }
         let kept = needle.len().saturating_sub(1).min(buffer.len());
         buffer.drain(..buffer.len() - kept);
     }
-}
-
-fn contains(bytes: &[u8], needle: &[u8]) -> bool {
-    let Some(first) = needle.first() else {
-        return false;
-    };
-    bytes
-        .windows(needle.len())
-        .any(|window| window[0] == *first && window == needle)
 }
 
 #[cfg(test)]
@@ -116,12 +123,13 @@ mod tests {
     #[test]
     fn a_path_across_two_chunks_is_found() {
         let needle = b"/build/work";
+        let finder = Finder::new(needle);
         for before in [0, 1, CHUNK - 11, CHUNK - 10, CHUNK - 5, CHUNK - 1, CHUNK] {
             let mut bytes = vec![b'/'; before];
             bytes.extend_from_slice(needle);
-            assert!(file_contains(&bytes[..], needle).unwrap(), "{before}");
+            assert!(file_contains(&bytes[..], &finder).unwrap(), "{before}");
             let all_but_one = &bytes[..bytes.len() - 1];
-            assert!(!file_contains(all_but_one, needle).unwrap(), "{before}");
+            assert!(!file_contains(all_but_one, &finder).unwrap(), "{before}");
         }
     }
 }

@@ -3,14 +3,13 @@
 use std::ffi::{OsStr, OsString};
 use std::fmt::Write as _;
 use std::fs;
-use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use regex::bytes::{Regex, RegexBuilder};
 
-use crate::escape;
+use crate::{absent, escape};
 
 /// What a pattern matches.
 pub enum Matches {
@@ -122,23 +121,8 @@ fn names(path: &[u8]) -> Result<Vec<Vec<u8>>> {
         b"" => Path::new("."),
         path => Path::new(OsStr::from_bytes(path)),
     };
-    let list = || -> io::Result<Vec<Vec<u8>>> {
-        fs::read_dir(path)?
-            .map(|entry| Ok(entry?.file_name().into_vec()))
-            .collect()
-    };
-    match list() {
-        Ok(names) => Ok(names),
-        Err(error)
-            if matches!(
-                error.kind(),
-                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
-            ) =>
-        {
-            Ok(Vec::new())
-        }
-        Err(error) => Err(error).with_context(|| format!("listing {}", escape::path(path))),
-    }
+    let names = absent::names(path).with_context(|| format!("listing {}", escape::path(path)))?;
+    Ok(names.into_iter().map(OsString::into_vec).collect())
 }
 
 /// `component` without the backslashes that quote.
@@ -279,7 +263,6 @@ mod tests {
         let entries = directories.iter().flat_map(|directory| {
             let mut names = names(directory.as_os_str().as_bytes()).unwrap();
             names.retain(|name| wanted.matches(name));
-            names.sort();
             names
                 .into_iter()
                 .map(|name| directory.join(OsStr::from_bytes(&name)))
