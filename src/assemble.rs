@@ -6,10 +6,9 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 
 use crate::fs::fat::{self, FatVolume};
-use crate::guest::areas;
 use crate::image::{Content, Image, Part};
 use crate::installed::Installed;
-use crate::layout::{Partition, Role};
+use crate::layout::{self, Partition, Role};
 use crate::plan::Disk;
 use crate::spec::Spec;
 use crate::tree::{Metadata, Tree};
@@ -26,7 +25,7 @@ pub fn image(
     work: &Path,
 ) -> Result<Image> {
     let mut parts = Vec::new();
-    for (start, bytes) in areas::overlay(&installed.areas, &disk.layout) {
+    for (start, bytes) in layout::with_boot_code(&disk.layout, &installed.areas) {
         parts.push(Part {
             name: "partition table and boot code".to_owned(),
             start,

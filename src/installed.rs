@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use crate::layout::BootCode;
 use crate::tree::Tree;
 
 /// What was installed outside of the root file system. With nothing in it, an image has no boot
@@ -11,8 +12,8 @@ use crate::tree::Tree;
 pub struct Installed {
     /// The boot partitions, by number.
     pub boot: BTreeMap<u32, Tree>,
-    /// Boot code, by the name of its area.
-    pub areas: BTreeMap<String, Vec<u8>>,
+    /// Boot code that is in no file system.
+    pub areas: BootCode,
     /// EFI variables as the firmware left them.
     pub efi_variables: Option<PathBuf>,
 }

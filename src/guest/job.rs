@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::layout::Area;
 use crate::owner::Names;
 
 /// Where the initrd has the job.
@@ -46,15 +47,4 @@ pub struct BootPartition {
     pub device: String,
     /// Where it is mounted: an absolute path.
     pub target: String,
-}
-
-/// A part of the disk where boot code may be.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Area {
-    /// What it is called in the report.
-    pub name: String,
-    /// First byte on the disk.
-    pub start: u64,
-    /// Bytes.
-    pub length: u64,
 }

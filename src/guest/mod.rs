@@ -6,7 +6,6 @@
 //! is planned again: what the guest's kernel wrote is never kept, so when and how it wrote does not
 //! show in the image.
 
-pub mod areas;
 mod console;
 pub mod init;
 mod initrd;

@@ -12,7 +12,7 @@ use super::job::{BootPartition, EARLIEST, Job};
 use super::qemu::accelerate;
 use super::qemu::attempt::{Files, attempts};
 use super::report::{self, Limits, Report};
-use super::{areas, initrd, merge};
+use super::{initrd, merge};
 use crate::escape;
 use crate::image::LazyImage;
 use crate::layout::{self, Layout};
@@ -84,7 +84,7 @@ pub fn run(
     )?;
     let file = File::open(&files.report).context("opening the guest's report")?;
     let report = report::read(BufReader::with_capacity(1 << 20, file), &directory, &limits)?;
-    areas::check(&report.areas)?;
+    layout::check_boot_code(&report.areas)?;
     fs::remove_file(&files.report).context("removing the guest's report")?;
     Ok(Outcome {
         report,
@@ -119,7 +119,7 @@ fn job(spec: &Spec, guest: &Guest, layout: &Layout) -> Job {
         efi_variables: guest.firmware.is_some(),
         boot_loader: guest.boot_loader,
         owners: names(&spec.system),
-        areas: areas::of(layout),
+        areas: layout::areas(layout),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::spec::{self, Architecture, Guest, Identity};
+use crate::spec::{Architecture, Guest};
 
 /// A guest with nothing special.
 pub fn guest() -> Guest {
@@ -18,10 +18,4 @@ pub fn guest() -> Guest {
         timeout: Duration::from_secs(60),
         boot_loader: true,
     }
-}
-
-/// That of a deterministic image.
-pub fn identity() -> Identity {
-    let json = serde_json::to_vec(&spec::tests::attributes()).unwrap();
-    spec::parse(&json).unwrap().identity
 }

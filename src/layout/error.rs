@@ -57,6 +57,16 @@ pub enum Error {
     /// More bytes than a file can have.
     #[error("a disk that holds {0} bytes is larger than any file can be (8 EiB)")]
     TooLarge(u64),
+    /// There is boot code at the start of a disk without a partition table.
+    #[error(
+        "the boot loader's installer wrote boot code to the first {length} bytes of a disk without a \
+         partition table: it goes on in blocks of the root file system, and those move: set \
+         partitionTableType to \"legacy\", which has room for boot code, or installBootLoader = false"
+    )]
+    UnpartitionedBootCode {
+        /// Bytes there are for boot code.
+        length: u64,
+    },
     /// A library refused to write the table.
     #[error("writing the partition table failed: {0}")]
     Table(String),

@@ -4,6 +4,7 @@
 //! sector for sector; `tests/library/layout.rs` compares them. `docs/differences.md` lists what differs on
 //! purpose.
 
+mod areas;
 mod describe;
 mod error;
 mod gpt;
@@ -13,6 +14,7 @@ mod size;
 
 use uuid::Uuid;
 
+pub use areas::{Area, AreaKind, BootCode, areas, check_boot_code, with_boot_code};
 pub use error::Error;
 pub use plan::plan;
 pub use size::{minimal_disk_length, smallest_disk_length};

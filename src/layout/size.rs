@@ -90,7 +90,7 @@ fn up(x: u64, n: u64) -> Option<u64> {
 }
 
 /// Sizes do not depend on names.
-const NAMELESS: Identity = Identity {
+pub(super) const NAMELESS: Identity = Identity {
     deterministic: true,
     disk: Uuid::nil(),
     root_partition: Uuid::nil(),

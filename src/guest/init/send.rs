@@ -15,10 +15,10 @@ use super::snapshot::{State, walk};
 use super::sparse;
 use super::target::{VIEW, boot_view};
 use crate::escape;
-use crate::guest::job::{Area, Job};
+use crate::guest::job::Job;
 use crate::guest::protected::Protected;
 use crate::guest::report::{Record, RecordKind, Writer};
-use crate::layout::SECTOR;
+use crate::layout::{Area, SECTOR};
 use crate::owner::Ids;
 use crate::stage::scan::{flags, xattrs};
 
@@ -65,7 +65,7 @@ pub fn report(
     }
     for area in &job.areas {
         let bytes = read_area(area)?;
-        writer.area(&area.name, &bytes).with_context(wrote)?;
+        writer.area(area.kind.name(), &bytes).with_context(wrote)?;
     }
     let buffered = writer.end(&job.token).with_context(wrote)?;
     drop(buffered);

@@ -2,7 +2,6 @@
 
 mod content;
 
-use std::collections::BTreeMap;
 use std::io::{self, Read};
 use std::mem::size_of;
 use std::path::Path;
@@ -15,6 +14,7 @@ use self::content::Contents;
 use super::{LONGEST_RECORD, RECORD, Record, RecordKind, check};
 use crate::escape;
 use crate::guest::job::Job;
+use crate::layout::BootCode;
 use crate::owner::Ids;
 use crate::tree::Content;
 
@@ -34,8 +34,8 @@ pub struct Report {
     pub gone: Vec<u8>,
     /// What is new or changed, in the order of a walk through one volume after the other.
     pub entries: Vec<Entry>,
-    /// Parts of the disk, by name.
-    pub areas: BTreeMap<String, Vec<u8>>,
+    /// What is in the parts of the disk that were asked for.
+    pub areas: BootCode,
 }
 
 /// Something new or changed.
@@ -206,14 +206,14 @@ impl Reader<'_> {
 
     fn area<R: Read>(&mut self, name: &[u8], entry: &mut tar::Entry<'_, R>) -> Result<()> {
         let mut areas = self.limits.job.areas.iter();
-        let area = areas.find(|area| area.name.as_bytes() == name);
+        let area = areas.find(|area| area.kind.name().as_bytes() == name);
         let area = area.with_context(|| {
             format!("the disk has no area {} for boot code", escape::bytes(name))
         })?;
         let bytes = bytes(entry, area.length)
-            .with_context(|| format!("the area {} of the disk", area.name))?;
-        let before = self.report.areas.insert(area.name.clone(), bytes);
-        ensure!(before.is_none(), "the area {} is there twice", area.name);
+            .with_context(|| format!("the area {} of the disk", area.kind))?;
+        let before = self.report.areas.insert(area.kind, bytes);
+        ensure!(before.is_none(), "the area {} is there twice", area.kind);
         Ok(())
     }
 }

@@ -5,6 +5,7 @@ use tar::{EntryType, Header};
 
 use super::*;
 use crate::guest::job::Job;
+use crate::layout::AreaKind;
 use crate::owner::Ids;
 use crate::tree::{Content, Source};
 
@@ -29,7 +30,7 @@ pub fn job() -> Job {
         "token": "t0ken", "time": 1, "root": "/dev/vda2", "store": "/nix/store", "links": [],
         "efi_variables": false, "boot_loader": true, "owners": [{ "user": "a", "group": "b" }],
         "boot": [{ "number": 1, "device": "/dev/vda1", "target": "/boot" }],
-        "areas": [{ "name": "mbr", "start": 0, "length": 440 }],
+        "areas": [{ "kind": "mbr", "start": 0, "length": 440 }],
     });
     serde_json::from_value(json).unwrap()
 }
@@ -114,7 +115,7 @@ fn what_is_written_is_read() {
     let report = read(&mut file, work.path(), &limits(&job)).unwrap();
     assert_eq!(report.owners, [IDS]);
     assert_eq!(report.gone, b"c\0");
-    assert_eq!(report.areas["mbr"], b"code");
+    assert_eq!(report.areas[&AreaKind::Mbr], b"code");
     let read: Vec<_> = report.entries.iter().map(|e| &e.record).collect();
     assert_eq!(read, records.iter().collect::<Vec<_>>());
     let content = |path: &[u8]| {

@@ -181,9 +181,9 @@ fn change() -> impl Strategy<Value = Change> {
 fn piece() -> impl Strategy<Value = Piece> {
     let name = select(vec![
         "mbr",
-        "bios",
+        "bios-boot",
         "mbr",
-        "bios",
+        "bios-boot",
         "gap",
         "unpartitioned",
         "\u{1b}",

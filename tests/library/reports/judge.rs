@@ -4,9 +4,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use make_disk_image::fs::{Ext4, Format, Options};
+use make_disk_image::guest;
 use make_disk_image::guest::job::{BootPartition, Job};
 use make_disk_image::guest::report::{Limits, read};
-use make_disk_image::guest::{self, areas};
 use make_disk_image::layout::{self, Layout, Role};
 use make_disk_image::owner::Names;
 use make_disk_image::scheme::PartitionTable;
@@ -60,7 +60,7 @@ impl Judge {
                 user: "a".to_owned(),
                 group: "b".to_owned(),
             }],
-            areas: areas::of(&layout),
+            areas: layout::areas(&layout),
         };
         Judge {
             job,
@@ -108,7 +108,7 @@ impl Judge {
             data: DATA,
         };
         let report = read(bytes, work, &limits)?;
-        areas::check(&report.areas)?;
+        layout::check_boot_code(&report.areas)?;
         let mut tree = self.before.clone();
         guest::root(&mut tree, &report, STORE.as_ref(), TIME)?;
         self.is_sound(&tree);
@@ -116,7 +116,7 @@ impl Judge {
         for boot in &self.job.boot {
             self.is_sound(&guest::boot(&report, boot.number, TIME)?);
         }
-        self.is_apart(&areas::overlay(&report.areas, &self.layout));
+        self.is_apart(&layout::with_boot_code(&self.layout, &report.areas));
         Ok(())
     }
 

@@ -1,0 +1,191 @@
+//! Where boot code is that no file system holds.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Error, Layout, Role, SECTOR};
+
+/// Bytes of boot code in a master boot record; the disk signature comes after it (UEFI Specification
+/// 2.10, section 5.2.1).
+const MBR_CODE: u64 = 440;
+
+/// Bytes that ext4 leaves to boot code at its start (Linux, Documentation/filesystems/ext4/super.rst).
+const UNPARTITIONED_CODE: u64 = 1024;
+
+/// A part of the disk that may hold boot code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Area {
+    /// Which part it is.
+    pub kind: AreaKind,
+    /// First byte on the disk.
+    pub start: u64,
+    /// Bytes.
+    pub length: u64,
+}
+
+/// The parts of a disk that may hold boot code, in the order in which they are on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AreaKind {
+    /// The boot code of a master boot record.
+    Mbr,
+    /// What is between the table and the first partition: GRUB's core image on a disk with an MBR.
+    Gap,
+    /// The BIOS boot partition: GRUB's core image on a disk with a GPT.
+    BiosBoot,
+    /// What the root file system leaves to boot code at its start, where there is no table.
+    Unpartitioned,
+}
+
+/// The bytes of each area.
+pub type BootCode = BTreeMap<AreaKind, Vec<u8>>;
+
+impl AreaKind {
+    /// Its name in a guest's report.
+    pub fn name(self) -> &'static str {
+        match self {
+            AreaKind::Mbr => "mbr",
+            AreaKind::Gap => "gap",
+            AreaKind::BiosBoot => "bios-boot",
+            AreaKind::Unpartitioned => "unpartitioned",
+        }
+    }
+}
+
+impl fmt::Display for AreaKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// The parts of a disk that may hold boot code.
+pub fn areas(layout: &Layout) -> Vec<Area> {
+    let area = |kind, start, end: u64| Area {
+        kind,
+        start,
+        length: end.saturating_sub(start),
+    };
+    // The table at the disk's end is not in front of anything.
+    let Some((0, table)) = layout.table.first() else {
+        return vec![area(AreaKind::Unpartitioned, 0, UNPARTITIONED_CODE)];
+    };
+    // usize to u64: lossless on every target Rust has.
+    let table_end = table.len() as u64;
+    let first = layout.partitions.iter().map(|p| p.start()).min();
+    let mut areas = vec![area(AreaKind::Mbr, 0, MBR_CODE)];
+    areas.push(area(AreaKind::Gap, table_end, first.unwrap_or(table_end)));
+    for partition in &layout.partitions {
+        if partition.role == Role::BiosBoot {
+            let start = partition.first_sector * SECTOR;
+            areas.push(area(AreaKind::BiosBoot, start, start + partition.length()));
+        }
+    }
+    areas.retain(|area| area.length > 0);
+    areas
+}
+
+/// Checks that boot code is only where it works on another disk than the guest's. That it is no
+/// longer than its place was checked when it was read.
+///
+/// # Errors
+/// If a disk without a table has any: there is room for no more than a list of blocks of the file
+/// system that the rest is in, and the image's file system is laid out anew.
+pub fn check_boot_code(code: &BootCode) -> Result<(), Error> {
+    let code = code.get(&AreaKind::Unpartitioned);
+    match code.is_none_or(|code| code.iter().all(|&byte| byte == 0)) {
+        true => Ok(()),
+        false => Err(Error::UnpartitionedBootCode {
+            length: UNPARTITIONED_CODE,
+        }),
+    }
+}
+
+/// The bytes of the table, with the MBR's boot code in it, and of the other areas: (first byte on
+/// disk, bytes), without those that are all zeros.
+pub fn with_boot_code(layout: &Layout, code: &BootCode) -> Vec<(u64, Vec<u8>)> {
+    let mut parts = layout.table.clone();
+    for area in areas(layout) {
+        let Some(bytes) = code.get(&area.kind) else {
+            continue;
+        };
+        let used = bytes
+            .iter()
+            .rposition(|&byte| byte != 0)
+            .map_or(0, |i| i + 1);
+        let bytes = &bytes[..used];
+        match area.kind {
+            AreaKind::Mbr => {
+                if let Some((_, table)) = parts.first_mut()
+                    && let Some(code) = table.get_mut(..used)
+                {
+                    code.copy_from_slice(bytes);
+                }
+            }
+            AreaKind::Gap | AreaKind::BiosBoot | AreaKind::Unpartitioned => {
+                if used > 0 {
+                    parts.push((area.start, bytes.to_vec()));
+                }
+            }
+        }
+    }
+    parts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layout::size::NAMELESS;
+    use crate::layout::{MEBIBYTE, plan};
+    use crate::scheme::PartitionTable;
+
+    fn layout(table: PartitionTable) -> Layout {
+        plan(table, 257 * MEBIBYTE, 1024 * MEBIBYTE, &NAMELESS).unwrap()
+    }
+
+    #[test]
+    fn boot_code_is_where_no_table_and_no_file_system_is() {
+        for (table, expected) in [
+            (PartitionTable::None, "unpartitioned 0 1024"),
+            (PartitionTable::Legacy, "mbr 0 440, gap 512 1048064"),
+            (PartitionTable::LegacyBoot, "mbr 0 440, gap 512 1048064"),
+            (
+                PartitionTable::LegacyGpt,
+                "mbr 0 440, gap 17408 1031168, bios-boot 1048576 1048576",
+            ),
+            (PartitionTable::Efi, "mbr 0 440, gap 17408 8371200"),
+            (PartitionTable::EfiXbootldr, "mbr 0 440, gap 17408 8371200"),
+            (PartitionTable::Hybrid, "mbr 0 440, bios-boot 17408 1031680"),
+        ] {
+            let areas = areas(&layout(table));
+            let text: Vec<_> = areas
+                .iter()
+                .map(|a| format!("{} {} {}", a.kind, a.start, a.length))
+                .collect();
+            assert_eq!(text.join(", "), expected, "{table:?}");
+        }
+    }
+
+    #[test]
+    fn an_area_has_one_name_in_job_and_report() {
+        use AreaKind::{BiosBoot, Gap, Mbr, Unpartitioned};
+        for kind in [Mbr, Gap, BiosBoot, Unpartitioned] {
+            assert_eq!(serde_json::to_value(kind).unwrap(), kind.name());
+        }
+    }
+
+    #[test]
+    fn boot_code_leaves_the_table_alone() {
+        let layout = layout(PartitionTable::Legacy);
+        let mut code = BootCode::new();
+        code.insert(AreaKind::Mbr, vec![0xeb; 440]);
+        code.insert(AreaKind::Gap, [&[1, 2, 3][..], &[0; 600]].concat());
+        let parts = with_boot_code(&layout, &code);
+        assert_eq!(parts[0].1[..440], [0xeb; 440]);
+        assert_eq!(parts[0].1[440..], layout.table[0].1[440..]);
+        assert_eq!(parts[1], (512, vec![1, 2, 3]));
+        code.insert(AreaKind::Gap, vec![0; 600]);
+        assert_eq!(with_boot_code(&layout, &code).len(), 1);
+    }
+}
