@@ -1,39 +1,40 @@
 //! Typed access to parsed JSON that notes what is wrong and goes on.
 //!
-//! Deriving the shape with serde would end at the first wrong type.
+//! Deriving the shape with serde would end at the first wrong type. Here each attribute is read in
+//! one place, by [`Attributes::required`] or [`Attributes::optional`] with a function that says what
+//! it must be. What was read is a [`Read`]: no later check of a wrong value can report it again, and
+//! a wrong value keeps nothing else from being read.
 
 use std::path::PathBuf;
 
 use serde_json::{Map, Value};
 
-use super::problems::Problems;
+use super::problems::{Problems, Read};
 use super::store_path::StorePath;
 use crate::escape;
 
 /// The longest path that Linux takes in bytes (`PATH_MAX` without the NUL).
 pub(super) const MAX_PATH: usize = 4095;
 
-/// A JSON object and where it is in the whole.
-///
-/// The methods give `None` for a value that is wrong, after they noted why; the `optional_` ones
-/// give it for a value that is absent or null, too.
+/// A JSON object and where it is in the whole. Of a value that is no object, every attribute is
+/// wrong, without a problem of its own.
 #[derive(Debug, Clone)]
 pub(super) struct Attributes<'a> {
     at: String,
-    map: &'a Map<String, Value>,
+    map: Read<&'a Map<String, Value>>,
 }
 
 impl<'a> Attributes<'a> {
     /// `value`, which is the attribute `at` (empty: the whole file).
-    pub(super) fn new(at: String, value: &'a Value, problems: &mut Problems) -> Option<Self> {
-        match value {
-            Value::Object(map) => Some(Attributes { at, map }),
+    pub(super) fn new(at: String, value: &'a Value, problems: &mut Problems) -> Self {
+        let map = match value {
+            Value::Object(map) => Ok(map),
             other => {
                 let at = if at.is_empty() { ".attrs.json" } else { &at };
-                problems.add(at, wrong_type("an attribute set", other));
-                None
+                Err(problems.add(at, wrong_type("an attribute set", other)))
             }
-        }
+        };
+        Attributes { at, map }
     }
 
     /// The whole name of one of its attributes.
@@ -46,98 +47,106 @@ impl<'a> Attributes<'a> {
     }
 
     /// Its attributes, in the order of their names.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&'a str, &'a Value)> {
-        let mut entries: Vec<_> = self.map.iter().collect();
-        entries.sort_by_key(|(key, _)| *key);
-        entries
-            .into_iter()
+    pub(super) fn entries(&self) -> Read<Vec<(&'a str, &'a Value)>> {
+        let mut entries: Vec<_> = self
+            .map?
+            .iter()
             .map(|(key, value)| (key.as_str(), value))
+            .collect();
+        entries.sort_by_key(|(key, _)| *key);
+        Ok(entries)
     }
 
-    /// The value that is neither absent nor null.
-    pub(super) fn optional(&self, key: &str) -> Option<&'a Value> {
-        self.map.get(key).filter(|value| !value.is_null())
+    /// Whether it has an attribute that is not null.
+    pub(super) fn has(&self, key: &str) -> bool {
+        matches!(self.get(key), Ok(Some(_)))
     }
 
-    pub(super) fn required(&self, key: &str, problems: &mut Problems) -> Option<&'a Value> {
-        let value = self.optional(key);
-        if value.is_none() {
-            let what = match self.map.get(key) {
-                Some(_) => "is null, and needs a value",
-                None => "is missing; give it a value",
-            };
-            problems.add(self.at(key), what);
-        }
-        value
-    }
-
-    pub(super) fn object(&self, key: &str, problems: &mut Problems) -> Option<Attributes<'a>> {
-        let value = self.required(key, problems)?;
-        Attributes::new(self.at(key), value, problems)
-    }
-
-    pub(super) fn list(&self, key: &str, problems: &mut Problems) -> Option<&'a [Value]> {
-        match self.required(key, problems)? {
-            Value::Array(list) => Some(list),
-            other => {
-                problems.add(self.at(key), wrong_type("a list", other));
-                None
-            }
-        }
-    }
-
-    pub(super) fn boolean(&self, key: &str, problems: &mut Problems) -> Option<bool> {
-        match self.required(key, problems)? {
-            Value::Bool(value) => Some(*value),
-            other => {
-                problems.add(self.at(key), wrong_type("true or false", other));
-                None
-            }
-        }
-    }
-
-    pub(super) fn text(&self, key: &str, problems: &mut Problems) -> Option<&'a str> {
-        let value = self.required(key, problems)?;
-        text(&self.at(key), value, problems)
-    }
-
-    pub(super) fn optional_text(&self, key: &str, problems: &mut Problems) -> Option<&'a str> {
-        text(&self.at(key), self.optional(key)?, problems)
-    }
-
-    /// An absolute path.
-    pub(super) fn path(&self, key: &str, problems: &mut Problems) -> Option<PathBuf> {
-        let value = self.required(key, problems)?;
-        path(&self.at(key), value, problems)
-    }
-
-    pub(super) fn optional_path(&self, key: &str, problems: &mut Problems) -> Option<PathBuf> {
-        path(&self.at(key), self.optional(key)?, problems)
-    }
-
-    pub(super) fn store_path(
+    /// What `read` makes of an attribute, which must not be absent or null. `read` gets the
+    /// attribute's whole name and its value.
+    pub(super) fn required<T>(
         &self,
         key: &str,
-        store_dir: &str,
+        read: impl FnOnce(&str, &'a Value, &mut Problems) -> Read<T>,
         problems: &mut Problems,
-    ) -> Option<StorePath> {
-        let text = self.text(key, problems)?;
-        store_path(&self.at(key), text, store_dir, problems)
+    ) -> Read<T> {
+        match self.get(key)? {
+            Some(value) => read(&self.at(key), value, problems),
+            None => {
+                let what = match self.map?.get(key) {
+                    Some(_) => "is null, and needs a value",
+                    None => "is missing; give it a value",
+                };
+                Err(problems.add(self.at(key), what))
+            }
+        }
+    }
+
+    /// What `read` makes of an attribute that may be absent or null.
+    pub(super) fn optional<T>(
+        &self,
+        key: &str,
+        read: impl FnOnce(&str, &'a Value, &mut Problems) -> Read<T>,
+        problems: &mut Problems,
+    ) -> Read<Option<T>> {
+        match self.get(key)? {
+            Some(value) => read(&self.at(key), value, problems).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// An attribute that is an attribute set.
+    pub(super) fn object(&self, key: &str, problems: &mut Problems) -> Attributes<'a> {
+        let object = |at: &str, value, problems: &mut Problems| {
+            Ok(Attributes::new(at.to_owned(), value, problems))
+        };
+        self.required(key, object, problems)
+            .unwrap_or_else(|noted| Attributes {
+                at: self.at(key),
+                map: Err(noted),
+            })
+    }
+
+    fn get(&self, key: &str) -> Read<Option<&'a Value>> {
+        Ok(self.map?.get(key).filter(|value| !value.is_null()))
+    }
+}
+
+pub(super) fn boolean(at: &str, value: &Value, problems: &mut Problems) -> Read<bool> {
+    match value {
+        Value::Bool(value) => Ok(*value),
+        other => Err(problems.add(at, wrong_type("true or false", other))),
+    }
+}
+
+pub(super) fn list<'a>(at: &str, value: &'a Value, problems: &mut Problems) -> Read<&'a [Value]> {
+    match value {
+        Value::Array(list) => Ok(list),
+        other => Err(problems.add(at, wrong_type("a list", other))),
+    }
+}
+
+/// What `read` makes of each element of a list.
+pub(super) fn each<'a, T>(
+    mut read: impl FnMut(&str, &'a Value, &mut Problems) -> Read<T>,
+) -> impl FnOnce(&str, &'a Value, &mut Problems) -> Read<Vec<T>> {
+    move |at, value, problems| {
+        let elements = list(at, value, problems)?.iter().enumerate();
+        let elements: Vec<Read<T>> = elements
+            .map(|(index, element)| read(&format!("{at}[{index}]"), element, problems))
+            .collect();
+        elements.into_iter().collect()
     }
 }
 
 /// A string without NUL, which no path, name or variable can hold.
-pub(super) fn text<'a>(at: &str, value: &'a Value, problems: &mut Problems) -> Option<&'a str> {
+pub(super) fn text<'a>(at: &str, value: &'a Value, problems: &mut Problems) -> Read<&'a str> {
     match value {
         Value::String(text) if text.contains('\0') => {
-            problems.add(at, "has a NUL character in it; take it out");
-            None
+            Err(problems.add(at, "has a NUL character in it; take it out"))
         }
-        Value::String(text) => Some(text),
-        other => {
-            problems.add(at, wrong_type("a string", other));
-            None
-        }
+        Value::String(text) => Ok(text),
+        other => Err(problems.add(at, wrong_type("a string", other))),
     }
 }
 
@@ -147,7 +156,7 @@ pub(super) fn bounded<'a>(
     value: &'a Value,
     most: usize,
     problems: &mut Problems,
-) -> Option<&'a str> {
+) -> Read<&'a str> {
     let text = text(at, value, problems)?;
     if text.len() > most {
         let message = format!(
@@ -155,37 +164,34 @@ pub(super) fn bounded<'a>(
             quoted(text),
             text.len()
         );
-        problems.add(at, message);
-        return None;
+        return Err(problems.add(at, message));
     }
-    Some(text)
+    Ok(text)
 }
 
 /// An absolute path.
-pub(super) fn path(at: &str, value: &Value, problems: &mut Problems) -> Option<PathBuf> {
+pub(super) fn path(at: &str, value: &Value, problems: &mut Problems) -> Read<PathBuf> {
     let text = bounded(at, value, MAX_PATH, problems)?;
     if !text.starts_with('/') {
-        problems.add(
-            at,
-            format!(
-                "{} is not an absolute path; begin it with \"/\"",
-                quoted(text)
-            ),
+        let message = format!(
+            "{} is not an absolute path; begin it with \"/\"",
+            quoted(text)
         );
-        return None;
+        return Err(problems.add(at, message));
     }
-    Some(PathBuf::from(text))
+    Ok(PathBuf::from(text))
 }
 
+/// A path of the store at `store_dir`.
 pub(super) fn store_path(
-    at: &str,
-    text: &str,
-    store_dir: &str,
-    problems: &mut Problems,
-) -> Option<StorePath> {
-    let path = StorePath::new(text, store_dir)
-        .map_err(|error| format!("{} is not a store path: {error}", quoted(text)));
-    problems.check(at, path)
+    store_dir: Read<&str>,
+) -> impl Fn(&str, &Value, &mut Problems) -> Read<StorePath> {
+    move |at, value, problems| {
+        let text = text(at, value, problems)?;
+        let path = StorePath::new(text, store_dir?)
+            .map_err(|error| format!("{} is not a store path: {error}", quoted(text)));
+        problems.check(at, path)
+    }
 }
 
 /// A whole number that is not negative, written as a number or as decimal digits.

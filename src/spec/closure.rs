@@ -5,8 +5,8 @@ use std::collections::HashSet;
 use data_encoding::{BASE64, HEXLOWER_PERMISSIVE};
 use serde_json::Value;
 
-use super::attributes::{self, Attributes, number, quoted, shown};
-use super::problems::Problems;
+use super::attributes::{Attributes, boolean, each, list, number, quoted, shown, store_path, text};
+use super::problems::{Problems, Read};
 use super::{PathInfo, StorePath};
 
 /// The attribute that holds the graph; nix/make-disk-image.nix calls it so.
@@ -17,51 +17,68 @@ const REPAIR: &str = "the registration is damaged: run \
 
 /// What is known of the closure.
 pub(super) struct Closure {
-    /// Every path, sorted; `None` where something is wrong with one of them.
-    pub(super) paths: Option<Vec<PathInfo>>,
-    listed: HashSet<String>,
+    /// Every path, sorted.
+    pub(super) paths: Read<Vec<PathInfo>>,
+    listed: Listed,
+}
+
+/// The paths that are listed. With a wrong one among them nobody can tell what is missing.
+struct Listed(Read<HashSet<StorePath>>);
+
+impl Listed {
+    fn lacks(&self, path: &StorePath) -> bool {
+        self.0.as_ref().is_ok_and(|listed| !listed.contains(path))
+    }
 }
 
 impl Closure {
     /// Notes a path that should be in the closure and is not.
-    pub(super) fn require(&self, at: &str, path: &StorePath, problems: &mut Problems) {
-        if !self.listed.contains(path.as_str()) {
-            problems.add(
-                at,
-                format!("{path} is not in the closure; add it to exportReferencesGraph.{GRAPH}"),
-            );
+    pub(super) fn require(
+        &self,
+        at: &str,
+        path: StorePath,
+        problems: &mut Problems,
+    ) -> Read<StorePath> {
+        if self.listed.lacks(&path) {
+            let message =
+                format!("{path} is not in the closure; add it to exportReferencesGraph.{GRAPH}");
+            return Err(problems.add(at, message));
         }
+        Ok(path)
     }
 }
 
 pub(super) fn closure(
     top: &Attributes<'_>,
-    store_dir: &str,
+    store_dir: Read<&str>,
     problems: &mut Problems,
-) -> Option<Closure> {
-    let entries = top.list(GRAPH, problems)?;
-    let mut listed = HashSet::with_capacity(entries.len());
-    for (index, entry) in entries.iter().enumerate() {
-        if let Some(path) = entry.get("path").and_then(Value::as_str)
-            && !listed.insert(path.to_owned())
-        {
-            problems.add(name(index, entry), format!("is listed twice; {REPAIR}"));
+) -> Closure {
+    let entries = match top.required(GRAPH, list, problems) {
+        Ok(entries) => entries,
+        Err(noted) => {
+            return Closure {
+                paths: Err(noted),
+                listed: Listed(Err(noted)),
+            };
         }
+    };
+    let entries: Vec<Attributes<'_>> = entries
+        .iter()
+        .enumerate()
+        .map(|(index, entry)| Attributes::new(name(index, entry), entry, problems))
+        .collect();
+    let paths = paths(&entries, store_dir, problems);
+    let listed = Listed(paths.iter().cloned().collect());
+    let paths: Vec<Read<PathInfo>> = entries
+        .iter()
+        .zip(paths)
+        .map(|(entry, path)| path_info(entry, path, store_dir, &listed, problems))
+        .collect();
+    let mut paths: Read<Vec<PathInfo>> = paths.into_iter().collect();
+    if let Ok(paths) = &mut paths {
+        paths.sort_by(|a, b| a.path.cmp(&b.path));
     }
-    let mut paths = Vec::with_capacity(entries.len());
-    let mut complete = true;
-    for (index, entry) in entries.iter().enumerate() {
-        let entry = Attributes::new(name(index, entry), entry, problems);
-        match entry.and_then(|entry| path_info(&entry, store_dir, &listed, problems)) {
-            Some(info) => paths.push(info),
-            None => complete = false,
-        }
-    }
-    paths.sort_by(|a, b| a.path.cmp(&b.path));
-    Some(Closure {
-        paths: complete.then_some(paths),
-        listed,
-    })
+    Closure { paths, listed }
 }
 
 /// An entry for a message: by its path, for nobody counts them.
@@ -72,69 +89,79 @@ fn name(index: usize, entry: &Value) -> String {
     }
 }
 
+/// The path of each entry. The second of two that are equal is wrong.
+fn paths(
+    entries: &[Attributes<'_>],
+    store_dir: Read<&str>,
+    problems: &mut Problems,
+) -> Vec<Read<StorePath>> {
+    let mut seen = HashSet::with_capacity(entries.len());
+    let mut path = |entry: &Attributes<'_>| {
+        let path = entry.required("path", store_path(store_dir), problems)?;
+        if !seen.insert(path.clone()) {
+            return Err(problems.add(entry.at("path"), format!("is listed twice; {REPAIR}")));
+        }
+        Ok(path)
+    };
+    entries.iter().map(&mut path).collect()
+}
+
 fn path_info(
     entry: &Attributes<'_>,
-    store_dir: &str,
-    listed: &HashSet<String>,
+    path: Read<StorePath>,
+    store_dir: Read<&str>,
+    listed: &Listed,
     problems: &mut Problems,
-) -> Option<PathInfo> {
-    let path = entry.store_path("path", store_dir, problems);
-    if let Some(Value::Bool(false)) = entry.optional("valid") {
-        let message = format!("Nix says that this path is not valid; {REPAIR}");
-        problems.add(entry.at("valid"), message);
-    }
-    let nar_hash = entry.text("narHash", problems).and_then(|text| {
-        let message = || {
-            format!(
-                "{} is no SHA-256 hash as Nix writes it; {REPAIR}",
-                quoted(text)
-            )
-        };
-        problems.check(&entry.at("narHash"), sha256(text).ok_or_else(message))
-    });
-    let nar_size = entry.required("narSize", problems).and_then(|value| {
-        let size = number(value).filter(|size| *size > 0);
-        let message = || format!("{} is no size of a NAR; {REPAIR}", shown(value));
-        problems.check(&entry.at("narSize"), size.ok_or_else(message))
-    });
-    let references = references(entry, store_dir, listed, problems);
-    let content_address = entry.optional_text("ca", problems).map(str::to_owned);
-    Some(PathInfo {
+) -> Read<PathInfo> {
+    let valid = entry.optional("valid", valid, problems);
+    let nar_hash = entry.required("narHash", nar_hash, problems);
+    let nar_size = entry.required("narSize", nar_size, problems);
+    let reference = |at: &str, value: &Value, problems: &mut Problems| {
+        let path = store_path(store_dir)(at, value, problems)?;
+        if listed.lacks(&path) {
+            let message = format!("it refers to {path}, which is not listed; {REPAIR}");
+            return Err(problems.add(at, message));
+        }
+        Ok(path)
+    };
+    let references = entry.required("references", each(reference), problems);
+    let content_address = entry.optional("ca", text, problems);
+    valid?;
+    let mut references = references?;
+    references.sort();
+    references.dedup();
+    Ok(PathInfo {
         path: path?,
         nar_hash: nar_hash?,
         nar_size: nar_size?,
-        references: references?,
-        content_address,
+        references,
+        content_address: content_address?.map(str::to_owned),
     })
 }
 
-fn references(
-    entry: &Attributes<'_>,
-    store_dir: &str,
-    listed: &HashSet<String>,
-    problems: &mut Problems,
-) -> Option<Vec<StorePath>> {
-    let list = entry.list("references", problems)?;
-    let at = entry.at("references");
-    let mut references = Vec::with_capacity(list.len());
-    for reference in list {
-        let Some(text) = attributes::text(&at, reference, problems) else {
-            continue;
-        };
-        let Some(reference) = attributes::store_path(&at, text, store_dir, problems) else {
-            continue;
-        };
-        references.push(reference);
+fn valid(at: &str, value: &Value, problems: &mut Problems) -> Read<()> {
+    if !boolean(at, value, problems)? {
+        let message = format!("Nix says that this path is not valid; {REPAIR}");
+        return Err(problems.add(at, message));
     }
-    references.sort();
-    references.dedup();
-    for reference in &references {
-        if !listed.contains(reference.as_str()) {
-            let message = format!("it refers to {reference}, which is not listed; {REPAIR}");
-            problems.add(&at, message);
-        }
-    }
-    Some(references)
+    Ok(())
+}
+
+fn nar_hash(at: &str, value: &Value, problems: &mut Problems) -> Read<[u8; 32]> {
+    let text = text(at, value, problems)?;
+    let message = || {
+        format!(
+            "{} is no SHA-256 hash as Nix writes it; {REPAIR}",
+            quoted(text)
+        )
+    };
+    problems.check(at, sha256(text).ok_or_else(message))
+}
+
+fn nar_size(at: &str, value: &Value, problems: &mut Problems) -> Read<u64> {
+    let size = number(value).filter(|size| *size > 0);
+    let message = || format!("{} is no size of a NAR; {REPAIR}", shown(value));
+    problems.check(at, size.ok_or_else(message))
 }
 
 /// A SHA-256 hash in Nix's own notation, base 16, or that of Subresource Integrity (Nix manual,

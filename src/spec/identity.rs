@@ -2,11 +2,12 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use serde_json::Value;
 use uuid::{Uuid, uuid};
 
 use super::Identity;
-use super::attributes::{Attributes, quoted};
-use super::problems::Problems;
+use super::attributes::{Attributes, boolean, quoted, text};
+use super::problems::{Problems, Read};
 use crate::scheme::PartitionTable;
 
 /// What sgdisk makes of the disk GUID in nixpkgs' make-disk-image.nix, which is one digit short.
@@ -24,19 +25,20 @@ const DETERMINISTIC_TIME: i64 = 1;
 /// The caller's UUIDs are those of a deterministic image, and not looked at in another.
 pub(super) fn identity(
     image: &Attributes<'_>,
-    table: Option<PartitionTable>,
+    table: Read<PartitionTable>,
     problems: &mut Problems,
-) -> Option<Identity> {
-    if !image.boolean("deterministic", problems)? {
-        return Some(random());
+) -> Read<Identity> {
+    if !image.required("deterministic", boolean, problems)? {
+        return Ok(random());
     }
-    let root_partition = match table?.is_gpt() {
-        true => given(image, "rootGPUID", "rootGPUID", problems),
-        false => Some(Uuid::nil()),
+    let root_partition = match table {
+        Ok(table) if table.is_gpt() => given(image, "rootGPUID", "rootGPUID", problems),
+        Ok(_) => Ok(Uuid::nil()),
+        Err(noted) => Err(noted),
     };
     let normally = "rootFSUID (normally it is equal to rootGPUID)";
     let root_file_system = given(image, "rootFSUID", normally, problems);
-    Some(Identity {
+    Ok(Identity {
         deterministic: true,
         disk: DISK,
         root_partition: root_partition?,
@@ -48,28 +50,26 @@ pub(super) fn identity(
 }
 
 /// The UUID that the caller gives; `what` is the attribute for the message that there is none.
-fn given(image: &Attributes<'_>, key: &str, what: &str, problems: &mut Problems) -> Option<Uuid> {
-    if image.optional(key).is_none() {
-        let message = format!(
-            "a deterministic image needs a UUID here: set {what}, or deterministic = false"
-        );
-        problems.add(image.at(key), message);
-    }
-    let text = image.optional_text(key, problems)?;
+fn given(image: &Attributes<'_>, key: &str, what: &str, problems: &mut Problems) -> Read<Uuid> {
+    let message =
+        || format!("a deterministic image needs a UUID here: set {what}, or deterministic = false");
+    let uuid = image.optional(key, uuid, problems)?;
+    problems.check(&image.at(key), uuid.ok_or_else(message))
+}
+
+fn uuid(at: &str, value: &Value, problems: &mut Problems) -> Read<Uuid> {
+    let text = text(at, value, problems)?;
     // Uuid alone would also take braces, URNs and digits without hyphens, which sgdisk and tune2fs
     // do not.
     let uuid = Uuid::try_parse(text).ok().filter(|_| text.len() == 36);
-    if uuid.is_none() {
-        problems.add(
-            image.at(key),
-            format!(
-                "{} is not a UUID; write one as uuidgen prints it, \
-                 like F222513B-DED1-49FA-B591-20CE86A2FE7F",
-                quoted(text)
-            ),
-        );
-    }
-    uuid
+    let message = || {
+        format!(
+            "{} is not a UUID; write one as uuidgen prints it, \
+             like F222513B-DED1-49FA-B591-20CE86A2FE7F",
+            quoted(text)
+        )
+    };
+    problems.check(at, uuid.ok_or_else(message))
 }
 
 /// As nixpkgs without `deterministic`: nobody's UUIDs, and the time of the build.

@@ -15,6 +15,7 @@ mod parse;
 mod problems;
 mod size;
 mod store_path;
+mod system;
 mod target;
 mod tools;
 
@@ -302,6 +303,6 @@ impl Format {
 impl Output {
     /// The image's file name.
     pub fn file_name(&self) -> String {
-        format!("{}.{}", self.base_name, self.format.extension())
+        output::file_name(&self.base_name, &self.format)
     }
 }

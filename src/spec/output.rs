@@ -1,7 +1,9 @@
 //! What ends up in `$out`.
 
-use super::attributes::{Attributes, quoted};
-use super::problems::Problems;
+use serde_json::Value;
+
+use super::attributes::{Attributes, path, quoted, text};
+use super::problems::{Problems, Read};
 use super::{Format, Output};
 use crate::scheme::PartitionTable;
 
@@ -12,46 +14,52 @@ const MAX_NAME: usize = 255;
 pub(super) fn output(
     top: &Attributes<'_>,
     image: &Attributes<'_>,
-    table: Option<PartitionTable>,
+    table: Read<PartitionTable>,
+    touch_efi_variables: Read<bool>,
     problems: &mut Problems,
-) -> Option<Output> {
-    let format = format(image, problems);
-    let base_name = base_name(image, problems);
-    let post_vm = top.text("postVM", problems);
-    let touch = image.boolean("touchEFIVars", problems);
-    if touch == Some(true) && table.is_some_and(|table| !table.is_gpt()) {
-        problems.add(
-            image.at("touchEFIVars"),
-            "EFI variables can be used only with a partition table of type hybrid, efi, \
-             efixbootldr, or legacy+gpt; set partitionTableType to one of them",
-        );
-    }
-    let efi_variables = match touch {
-        Some(true) => Some(image.path("efiVariables", problems)?),
-        _ => None,
+) -> Read<Output> {
+    let format = image.required("format", format, problems);
+    let base_name = image.required("baseName", base_name, problems);
+    let post_vm = top.required("postVM", text, problems);
+    let efi_variables = match touch_efi_variables {
+        Ok(true) => {
+            if table.is_ok_and(|table| !table.is_gpt()) {
+                problems.add(
+                    image.at("touchEFIVars"),
+                    "EFI variables can be used only with a partition table of type hybrid, efi, \
+                     efixbootldr, or legacy+gpt; set partitionTableType to one of them",
+                );
+            }
+            image.required("efiVariables", path, problems).map(Some)
+        }
+        Ok(false) => Ok(None),
+        Err(noted) => Err(noted),
     };
-    let output = Output {
+    if let (Ok(format), Ok(base_name)) = (&format, &base_name) {
+        let length = file_name(base_name, format).len();
+        if length > MAX_NAME {
+            let message = format!(
+                "the image's file name would have {length} bytes; the most is {MAX_NAME}: \
+                 make it shorter"
+            );
+            problems.add(image.at("baseName"), message);
+        }
+    }
+    Ok(Output {
         format: format?,
         base_name: base_name?,
         post_vm: post_vm?.to_owned(),
-        efi_variables,
-    };
-    let length = output.file_name().len();
-    if length > MAX_NAME {
-        problems.add(
-            image.at("baseName"),
-            format!(
-                "the image's file name would have {length} bytes; the most is {MAX_NAME}: \
-                 make it shorter"
-            ),
-        );
-    }
-    Some(output)
+        efi_variables: efi_variables?,
+    })
 }
 
-fn format(image: &Attributes<'_>, problems: &mut Problems) -> Option<Format> {
-    let name = image.text("format", problems)?;
-    Some(match name {
+/// The image's file name.
+pub(super) fn file_name(base_name: &str, format: &Format) -> String {
+    format!("{base_name}.{}", format.extension())
+}
+
+fn format(at: &str, value: &Value, problems: &mut Problems) -> Read<Format> {
+    Ok(match text(at, value, problems)? {
         "raw" => Format::Raw,
         "qcow2" => Format::Qcow2,
         "qcow2-compressed" => Format::Qcow2Compressed,
@@ -62,23 +70,20 @@ fn format(image: &Attributes<'_>, problems: &mut Problems) -> Option<Format> {
             if !other.starts_with(|c: char| c.is_ascii_alphanumeric())
                 || !other.chars().all(allowed)
             {
-                problems.add(
-                    image.at("format"),
-                    format!(
-                        "{} can't be a file name's extension; write raw, qcow2, qcow2-compressed, \
-                         vdi, vpc or another format that \"qemu-img convert -O\" knows",
-                        quoted(other)
-                    ),
+                let message = format!(
+                    "{} can't be a file name's extension; write raw, qcow2, qcow2-compressed, \
+                     vdi, vpc or another format that \"qemu-img convert -O\" knows",
+                    quoted(other)
                 );
-                return None;
+                return Err(problems.add(at, message));
             }
             Format::Other(other.to_owned())
         }
     })
 }
 
-fn base_name(image: &Attributes<'_>, problems: &mut Problems) -> Option<String> {
-    let name = image.text("baseName", problems)?;
+fn base_name(at: &str, value: &Value, problems: &mut Problems) -> Read<String> {
+    let name = text(at, value, problems)?;
     let message = if name.is_empty() {
         "is empty; write a file name without extension, as in \"nixos\"".to_owned()
     } else if name.contains('/') {
@@ -93,8 +98,7 @@ fn base_name(image: &Attributes<'_>, problems: &mut Problems) -> Option<String> 
             quoted(name)
         )
     } else {
-        return Some(name.to_owned());
+        return Ok(name.to_owned());
     };
-    problems.add(image.at("baseName"), message);
-    None
+    Err(problems.add(at, message))
 }

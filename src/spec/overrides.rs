@@ -24,26 +24,24 @@ const REFUSED: [(&str, &str); 3] = [
     ),
 ];
 
-/// Notes each attribute that would have no effect.
+/// Why an attribute or variable `name` can't be overridden, if it can't.
+pub(super) fn refused(name: &str) -> Option<String> {
+    let (_, instead) = REFUSED.into_iter().find(|(refused, _)| *refused == name)?;
+    Some(format!(
+        "can't be overridden: the program make-disk-image makes the image, without the shell code \
+         of nixpkgs' function; {instead}"
+    ))
+}
+
+/// Notes each attribute of the derivation that would have no effect.
 pub(super) fn refuse(top: &Attributes<'_>, image: &Attributes<'_>, problems: &mut Problems) {
-    // A nixpkgs of 2026 has variables there.
-    let env = match top.optional("env") {
-        Some(_) => top.object("env", &mut Problems::default()),
-        None => None,
-    };
-    for (name, instead) in REFUSED {
-        for place in [Some(top), env.as_ref()].into_iter().flatten() {
-            if place.optional(name).is_some() {
-                let message = format!(
-                    "can't be overridden: the program make-disk-image makes the image, without the \
-                     shell code of nixpkgs' function; {instead}"
-                );
-                problems.add(place.at(name), message);
-            }
+    for (name, _) in REFUSED {
+        if let Some(message) = refused(name).filter(|_| top.has(name)) {
+            problems.add(top.at(name), message);
         }
     }
-    for (name, _) in image.iter() {
-        if top.optional(name).is_some() {
+    for (name, _) in image.entries().unwrap_or_default() {
+        if top.has(name) {
             let message =
                 "has no effect in the derivation: it is an argument of make-disk-image.nix";
             problems.add(top.at(name), message);

@@ -2,11 +2,10 @@
 
 use serde_json::Value;
 
-use super::attributes::Attributes;
-use super::closure::{self, Closure};
-use super::problems::Problems;
-use super::{Installation, Owner, Spec, System};
-use super::{contents, disk, guest, identity, output, overrides, tools};
+use super::Spec;
+use super::attributes::{Attributes, boolean, store_path, text};
+use super::problems::{Problems, Read};
+use super::{closure, disk, guest, identity, output, overrides, system, tools};
 
 /// Checks the contents of an `.attrs.json`, as nix/make-disk-image.nix and Nix make it. Attributes
 /// that we don't know are no problem: stdenv adds many.
@@ -25,41 +24,43 @@ pub fn parse(json: &[u8]) -> Result<Spec, Problems> {
             return Err(problems);
         }
     };
-    let spec = Attributes::new(String::new(), &value, &mut problems)
-        .and_then(|top| spec(&top, &mut problems));
-    match spec {
-        Some(spec) if problems.is_empty() => Ok(spec),
+    let top = Attributes::new(String::new(), &value, &mut problems);
+    match spec(&top, &mut problems) {
+        Ok(spec) if problems.is_empty() => Ok(spec),
         _ => Err(problems),
     }
 }
 
-fn spec(top: &Attributes<'_>, problems: &mut Problems) -> Option<Spec> {
-    let image = top.object("image", problems)?;
-    // A wrong one is noted; with the usual one the rest can still be checked.
-    let store_dir = store_dir(&image, problems).unwrap_or("/nix/store");
+/// Attributes that decide which others are read are read here, and the others where they are
+/// needed. What depends on a wrong one is not read: it may be something that doesn't matter.
+fn spec(top: &Attributes<'_>, problems: &mut Problems) -> Read<Spec> {
+    let image = top.object("image", problems);
+    let store_dir = image.required("storeDir", store_dir, problems);
     let outputs = top.object("outputs", problems);
-    let out = outputs.and_then(|outputs| outputs.store_path("out", store_dir, problems));
-    let only_nix_store = image.boolean("onlyNixStore", problems);
-
+    let out = outputs.required("out", store_path(store_dir), problems);
+    let only_nix_store = image.required("onlyNixStore", boolean, problems);
+    let boot_loader = image.required("installBootLoader", boolean, problems);
+    let touch_efi_variables = image.required("touchEFIVars", boolean, problems);
     let table = disk::table(&image, problems);
+
     let boot_end = disk::boot_end(&image, table, problems);
     let size = disk::disk_size(&image, problems);
     let root = disk::root(&image, table, problems);
-    let output = output::output(top, &image, table, problems);
+    let output = output::output(top, &image, table, touch_efi_variables, problems);
     let identity = identity::identity(&image, table, problems);
     let closure = closure::closure(top, store_dir, problems);
-    let system = system(
+    let (system, needs_guest) = system::system(
         &image,
         only_nix_store,
+        boot_loader,
         store_dir,
-        closure.as_ref(),
+        &closure,
         problems,
     );
-    let tools = tools::tools(top, only_nix_store == Some(false), problems);
-    let needed = needs_guest(&image, system.as_ref());
-    let guest = guest::guest(top, &image, needed, problems);
+    let tools = tools::tools(top, only_nix_store, problems);
+    let guest = guest::guest(top, needs_guest, boot_loader, touch_efi_variables, problems);
     overrides::refuse(top, &image, problems);
-    Some(Spec {
+    Ok(Spec {
         out: out?.as_str().into(),
         output: output?,
         table: table?,
@@ -68,15 +69,15 @@ fn spec(top: &Attributes<'_>, problems: &mut Problems) -> Option<Spec> {
         root: root?,
         identity: identity?,
         system: system?,
-        store_dir: store_dir.into(),
-        closure: closure?.paths?,
+        store_dir: store_dir?.into(),
+        closure: closure.paths?,
         tools: tools?,
         guest: guest?,
     })
 }
 
-fn store_dir<'a>(image: &Attributes<'a>, problems: &mut Problems) -> Option<&'a str> {
-    let dir = image.text("storeDir", problems)?;
+fn store_dir<'a>(at: &str, value: &'a Value, problems: &mut Problems) -> Read<&'a str> {
+    let dir = text(at, value, problems)?;
     let plain = dir.strip_prefix('/').is_some_and(|names| {
         names
             .split('/')
@@ -85,63 +86,7 @@ fn store_dir<'a>(image: &Attributes<'a>, problems: &mut Problems) -> Option<&'a 
     if !plain {
         let message = "must be an absolute path without a trailing slash, \".\" or \"..\", \
                        as in \"/nix/store\"";
-        problems.add(image.at("storeDir"), message);
-        return None;
+        return Err(problems.add(at, message));
     }
-    Some(dir)
-}
-
-/// What needs a guest; empty if nothing does, `None` if that can't be told.
-fn needs_guest(image: &Attributes<'_>, system: Option<&System>) -> Option<&'static str> {
-    let System::Installed(installation) = system? else {
-        return Some("");
-    };
-    if image.optional("installBootLoader") == Some(&Value::Bool(true)) {
-        return Some("installBootLoader = true");
-    }
-    let named = |graft: &super::Graft| matches!(graft.owner, Some(Owner::Names(_)));
-    match installation.contents.iter().any(named) {
-        true => Some("an owner in contents that is a name"),
-        false => Some(""),
-    }
-}
-
-fn system(
-    image: &Attributes<'_>,
-    only_nix_store: Option<bool>,
-    store_dir: &str,
-    closure: Option<&Closure>,
-    problems: &mut Problems,
-) -> Option<System> {
-    let contents = contents::contents(image, problems);
-    let config_file = image.optional_path("configFile", problems);
-    let boot_loader = image.boolean("installBootLoader", problems);
-    if only_nix_store? {
-        let given = [
-            ("contents", contents.is_some_and(|list| !list.is_empty())),
-            ("configFile", config_file.is_some()),
-            ("installBootLoader", boot_loader == Some(true)),
-        ];
-        for (key, _) in given.into_iter().filter(|(_, given)| *given) {
-            let message = "can't be used with onlyNixStore = true: in a Nix store image, contents \
-                           must be empty, configFile null and installBootLoader false";
-            problems.add(image.at(key), message);
-        }
-        return Some(System::StoreOnly);
-    }
-    let mut member = |key: &str| {
-        let path = image.store_path(key, store_dir, problems)?;
-        if let Some(closure) = closure {
-            closure.require(&image.at(key), &path, problems);
-        }
-        Some(path)
-    };
-    let toplevel = member("toplevel");
-    let channel = image.optional("channel").and_then(|_| member("channel"));
-    Some(System::Installed(Installation {
-        toplevel: toplevel?,
-        channel,
-        contents: contents?,
-        config_file,
-    }))
+    Ok(dir)
 }

@@ -14,6 +14,13 @@ pub struct Problem {
     pub message: String,
 }
 
+/// A value, or proof that its problem is noted.
+pub(super) type Read<T> = Result<T, Noted>;
+
+/// Proof that a problem is noted: only [`Problems`] gives it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Noted(());
+
 /// Everything that is wrong with the attributes, in the order of the checks; printed one a line.
 /// The first 50 are kept, and the rest are counted.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -33,24 +40,29 @@ impl Problems {
     }
 
     /// Adds one. What is outside our control in `attribute` and `message` must be escaped and short.
-    pub(super) fn add(&mut self, attribute: impl Into<String>, message: impl fmt::Display) {
+    pub(super) fn add(
+        &mut self,
+        attribute: impl Into<String>,
+        message: impl fmt::Display,
+    ) -> Noted {
         if self.kept.len() == KEPT {
             self.more = self.more.saturating_add(1);
-            return;
+        } else {
+            self.kept.push(Problem {
+                attribute: attribute.into(),
+                message: message.to_string(),
+            });
         }
-        self.kept.push(Problem {
-            attribute: attribute.into(),
-            message: message.to_string(),
-        });
+        Noted(())
     }
 
-    /// The value, or `None` and one more problem.
+    /// The value, or one more problem.
     pub(super) fn check<T, E: fmt::Display>(
         &mut self,
         attribute: &str,
         result: Result<T, E>,
-    ) -> Option<T> {
-        result.map_err(|error| self.add(attribute, error)).ok()
+    ) -> Read<T> {
+        result.map_err(|error| self.add(attribute, error))
     }
 }
 

@@ -6,81 +6,89 @@ use std::path::PathBuf;
 use serde_json::Value;
 
 use super::Tools;
-use super::attributes::{self, Attributes, quoted, shown};
-use super::problems::Problems;
+use super::attributes::{Attributes, each, path, quoted, shown};
+use super::overrides::refused;
+use super::problems::{Problems, Read};
 
-/// `installs`: whether a NixOS will be installed.
 pub(super) fn tools(
     top: &Attributes<'_>,
-    installs: bool,
+    only_nix_store: Read<bool>,
     problems: &mut Problems,
-) -> Option<Tools> {
+) -> Read<Tools> {
     let environment = environment(top, problems);
-    let tools = top.object("tools", problems)?;
-    let bash = tools.path("bash", problems);
-    let mkfs_fat = tools.path("mkfsFat", problems);
-    let nix_store = tools.path("nixStore", problems);
-    let nixos_install = match installs {
-        true => tools.path("nixosInstall", problems),
-        false => None,
+    let tools = top.object("tools", problems);
+    let bash = tools.required("bash", path, problems);
+    let mkfs_fat = tools.required("mkfsFat", path, problems);
+    let nix_store = tools.required("nixStore", path, problems);
+    let nixos_install = match only_nix_store {
+        Ok(true) => Ok(None),
+        Ok(false) => tools.required("nixosInstall", path, problems).map(Some),
+        Err(noted) => Err(noted),
     };
-    let qemu_img = tools.path("qemuImg", problems);
-    let path = directories(&tools, problems);
-    Some(Tools {
+    let qemu_img = tools.required("qemuImg", path, problems);
+    let path = tools.required("path", each(directory), problems);
+    Ok(Tools {
         bash: bash?,
         mkfs_fat: mkfs_fat?,
         nix_store: nix_store?,
-        nixos_install,
+        nixos_install: nixos_install?,
         qemu_img: qemu_img?,
         path: path?,
         environment: environment?,
     })
 }
 
-fn directories(tools: &Attributes<'_>, problems: &mut Problems) -> Option<Vec<PathBuf>> {
-    let list = tools.list("path", problems)?;
-    let directories = list.iter().enumerate().map(|(index, value)| {
-        let at = format!("{}[{index}]", tools.at("path"));
-        let path = attributes::path(&at, value, problems)?;
-        if path.to_string_lossy().contains(':') {
-            problems.add(at, "has a colon in it, which separates directories in PATH");
-            return None;
-        }
-        Some(path)
-    });
-    // Not collected at once: that would end at the first fault.
-    let directories: Vec<Option<PathBuf>> = directories.collect();
-    directories.into_iter().collect()
+/// A directory that `PATH` can hold.
+fn directory(at: &str, value: &Value, problems: &mut Problems) -> Read<PathBuf> {
+    let path = path(at, value, problems)?;
+    if path.as_os_str().as_encoded_bytes().contains(&b':') {
+        let message = "has a colon in it, which separates directories in PATH";
+        return Err(problems.add(at, message));
+    }
+    Ok(path)
 }
 
-/// The attribute `env`; with it absent, nothing. stdenv exports true as 1, false and null as
-/// nothing, and numbers in decimal.
-fn environment(top: &Attributes<'_>, problems: &mut Problems) -> Option<BTreeMap<String, String>> {
-    if top.optional("env").is_none() {
-        return Some(BTreeMap::new());
+/// The attribute `env`; with it absent, nothing.
+fn environment(top: &Attributes<'_>, problems: &mut Problems) -> Read<BTreeMap<String, String>> {
+    if !top.has("env") {
+        return Ok(BTreeMap::new());
     }
-    let env = top.object("env", problems)?;
-    let mut variables = BTreeMap::new();
-    for (name, value) in env.iter() {
-        if name.is_empty() || name.contains(['=', '\0']) {
-            let message = format!("{} can't be the name of a variable", quoted(name));
-            problems.add(env.at(name), message);
+    let env = top.object("env", problems);
+    let variables: Vec<Read<(String, String)>> = env
+        .entries()?
+        .into_iter()
+        .map(|(name, value)| variable(&env.at(name), name, value, problems))
+        .collect();
+    variables.into_iter().collect()
+}
+
+/// stdenv exports true as 1, false and null as nothing, and numbers in decimal.
+fn variable(
+    at: &str,
+    name: &str,
+    value: &Value,
+    problems: &mut Problems,
+) -> Read<(String, String)> {
+    if name.is_empty() || name.contains(['=', '\0']) {
+        let message = format!("{} can't be the name of a variable", quoted(name));
+        return Err(problems.add(at, message));
+    }
+    // A nixpkgs of 2026 has variables of the derivation here.
+    if let Some(message) = refused(name).filter(|_| !value.is_null()) {
+        return Err(problems.add(at, message));
+    }
+    let value = match value {
+        Value::String(text) if !text.contains('\0') => text.clone(),
+        Value::Bool(true) => "1".to_owned(),
+        Value::Bool(false) | Value::Null => String::new(),
+        Value::Number(number) => number.to_string(),
+        other => {
+            let message = format!(
+                "{} can't be a variable's value; write a string",
+                shown(other)
+            );
+            return Err(problems.add(at, message));
         }
-        let value = match value {
-            Value::String(text) if !text.contains('\0') => text.clone(),
-            Value::Bool(true) => "1".to_owned(),
-            Value::Bool(false) | Value::Null => String::new(),
-            Value::Number(number) => number.to_string(),
-            other => {
-                let message = format!(
-                    "{} can't be a variable's value; write a string",
-                    shown(other)
-                );
-                problems.add(env.at(name), message);
-                continue;
-            }
-        };
-        variables.insert(name.to_owned(), value);
-    }
-    Some(variables)
+    };
+    Ok((name.to_owned(), value))
 }
