@@ -1,6 +1,6 @@
-//! Every partition table with every boot loader that is for it: built with the installer's own run
-//! in the guest, twice, as raw and compressed, and booted from firmware to the line that init writes
-//! from the root file system. A line a row, and the count on the last.
+//! Every partition table with every boot loader that is for it: built twice, raw and compressed, with
+//! the installer's own run in a guest each time, compared, and booted from firmware to the line that
+//! init writes from the root file system. Prints one line for each row, and the count last.
 //!
 //! `cargo test --test boot_matrix -- hybrid` takes the rows in whose name the word is.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
@@ -98,6 +98,12 @@ impl Row {
         self.more.contains("touchEFIVars")
     }
 
+    /// Whether the compressed image boots, too. Its disk is the same as the raw one, so one row shows
+    /// all: that with both firmwares.
+    fn boots_compressed(&self) -> bool {
+        self.firmware.len() > 1
+    }
+
     fn name(&self) -> String {
         let variables = if self.has_variables() {
             " by its variable"
@@ -132,18 +138,14 @@ impl Row {
             times.push(format!("{format} {:.1} s", built.time.as_secs_f64()));
         }
         self.same_disk(&builds);
-        let again = Build::image(&self.arguments("raw")).again().run();
-        assert!(
-            again.log.contains("checking outputs of"),
-            "nothing was compared\n{}",
-            again.log
-        );
-        drop(again);
         for ((format, file, container), built) in FORMATS.iter().zip(&builds) {
             let image = built.out.join(file);
             oracles::check(&image, container, self.table);
             if *container == "raw" && self.has_variables() {
                 no_fallback(&image);
+            }
+            if *container != "raw" && !self.boots_compressed() {
+                continue;
             }
             for firmware in self.firmware {
                 let time = self.boots(*firmware, built, &image, container, &system);
@@ -157,8 +159,7 @@ impl Row {
         times.join(", ")
     }
 
-    /// What the two builds have on their disks and in their variables is the same: they are one more
-    /// pair of builds to compare.
+    /// What the two builds have on their disks and in their variables is the same.
     fn same_disk(&self, builds: &[Built; 2]) {
         let [raw, compressed] = builds;
         stdout(

@@ -65,14 +65,14 @@ mod tests {
         let mut said = Said::default();
         said.line("x: No space left on device".to_owned());
         said.line("[ 1.0] Kernel panic - not syncing: Out of memory".to_owned());
-        for number in 0..100_000 {
+        for number in 0..2000 {
             said.line(format!("{number} {}", "x".repeat(1000)));
         }
         assert!(said.full && said.memory);
         assert_eq!(said.panic.as_deref(), Some("not syncing: Out of memory"));
         let tail = said.tail();
         assert!(tail.len() < BYTES + 100, "{}", tail.len());
-        assert!(tail.contains("\n  99999 x"), "{tail}");
+        assert!(tail.contains("\n  1999 x"), "{tail}");
         for number in 0..30 {
             said.line(number.to_string());
         }

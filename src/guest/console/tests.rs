@@ -78,13 +78,13 @@ fn a_guest_that_ends_or_hangs_is_noticed() {
 /// It took gigabytes of memory, and the limit did not act as long as there was something to read.
 #[test]
 fn a_flood_has_an_end_and_stays_small() {
-    let limit = Duration::from_secs(1);
+    let limit = Duration::from_millis(100);
     for flood in [&b"y\n"[..], b"x", b"\xff\x1b", b"\n"] {
         let mut console = Console::new(Flood(flood), TOKEN);
         let begin = Instant::now();
         assert_eq!(console.follow(limit, limit), End::NotStarted);
         console.drain(limit);
-        assert!(begin.elapsed() < 3 * limit, "{:?}", begin.elapsed());
+        assert!(begin.elapsed() < LONG / 2, "{:?}", begin.elapsed());
         assert!(console.said().tail().len() < 64 << 10);
         assert!(console.line.capacity() <= 2 * LONGEST);
     }

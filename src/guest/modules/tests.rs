@@ -76,14 +76,14 @@ fn circles_end() {
 #[test]
 fn lists_of_many_lines_are_read_at_once() {
     let begin = std::time::Instant::now();
-    let lines = |make: &dyn Fn(usize) -> String| (0..100_000).map(make).collect::<String>();
+    let lines = |make: &dyn Fn(usize) -> String| (0..20_000).map(make).collect::<String>();
     let dependencies = lines(&|n| format!("m{n}.ko: m{}.ko\n", n + 1));
     let aliases = lines(&|n| format!("alias x m{n}\n"));
     let soft = lines(&|n| format!("softdep m{n} pre: x m{} post: x\n", n + 1));
     let modules = Modules::parse(&dependencies, &aliases, &soft, "").unwrap();
-    assert_eq!(modules.order(&["m0"]).len(), 100_001);
-    assert_eq!(modules.order(&["x"]).len(), 100_001);
-    assert!(begin.elapsed().as_secs() < 60, "{:?}", begin.elapsed());
+    assert_eq!(modules.order(&["m0"]).len(), 20_001);
+    assert_eq!(modules.order(&["x"]).len(), 20_001);
+    assert!(begin.elapsed().as_secs() < 10, "{:?}", begin.elapsed());
 }
 
 #[test]
@@ -205,7 +205,7 @@ const COMPRESSORS: [(&str, &str); 3] =
 fn modules_are_decompressed() {
     let directory = tempfile::tempdir().unwrap();
     let plain = directory.path().join("m.ko");
-    let bytes: Vec<u8> = (0..200_000u32).flat_map(u32::to_le_bytes).collect();
+    let bytes: Vec<u8> = (0..20_000u32).flat_map(u32::to_le_bytes).collect();
     fs::write(&plain, &bytes).unwrap();
     assert!(load(&plain).unwrap() == bytes);
     for (program, name) in COMPRESSORS {
@@ -223,7 +223,7 @@ fn modules_are_decompressed() {
 fn a_module_that_is_a_bomb_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     let plain = directory.path().join("m.ko");
-    File::create(&plain).unwrap().set_len(256 << 20).unwrap();
+    File::create(&plain).unwrap().set_len(8 << 20).unwrap();
     for (program, name) in COMPRESSORS.into_iter().chain([("", "m.ko")]) {
         if !program.is_empty() {
             compress(program, &plain);
