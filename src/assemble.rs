@@ -1,10 +1,10 @@
 //! The whole disk put together: table, boot code, boot partitions and root file system.
 
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::Path;
 
 use anyhow::{Context, Result};
 
+use crate::fs::FinishedFile;
 use crate::fs::fat::{self, FatVolume};
 use crate::image::{Content, Image, Part};
 use crate::installed::Installed;
@@ -13,17 +13,11 @@ use crate::plan::Disk;
 use crate::spec::Spec;
 use crate::tree::{Metadata, Tree};
 
-/// The image of `disk`, whose root file system holds `tree`. Boot partitions are made in `work`.
+/// The image of `disk`. Boot partitions are made in `work`.
 ///
 /// # Errors
 /// If the files of a boot partition do not fit, or it can't be made.
-pub fn image(
-    spec: &Spec,
-    disk: Disk,
-    tree: Arc<Tree>,
-    installed: &Installed,
-    work: &Path,
-) -> Result<Image> {
+pub fn image(spec: &Spec, disk: Disk, installed: &Installed, work: &Path) -> Result<Image> {
     let mut parts = Vec::new();
     for (start, bytes) in layout::with_boot_code(&disk.layout, &installed.areas) {
         parts.push(Part {
@@ -35,14 +29,14 @@ pub fn image(
         });
     }
     let empty = Tree::new(Metadata::new(0o755));
-    let mut root = Some((disk.root, tree));
+    let mut root = Some(disk.root);
     for partition in &disk.layout.partitions {
         let content = match partition.role {
             // What is in it is boot code.
             Role::BiosBoot => continue,
             Role::Root => {
-                let (plan, tree) = root.take().context("the layout has two root partitions")?;
-                Content::FileSystem { plan, tree }
+                let plan = root.take().context("the layout has two root partitions")?;
+                Content::FileSystem(plan)
             }
             Role::Esp | Role::Boot => {
                 let tree = installed.boot.get(&partition.number).unwrap_or(&empty);
@@ -63,7 +57,12 @@ pub fn image(
     })
 }
 
-fn boot_partition(spec: &Spec, partition: &Partition, tree: &Tree, work: &Path) -> Result<PathBuf> {
+fn boot_partition(
+    spec: &Spec,
+    partition: &Partition,
+    tree: &Tree,
+    work: &Path,
+) -> Result<FinishedFile> {
     // Identity::fat_volumes has one for each boot partition a layout can have, in their order.
     let first = partition.number == 1;
     let volume = FatVolume {
@@ -76,10 +75,12 @@ fn boot_partition(spec: &Spec, partition: &Partition, tree: &Tree, work: &Path) 
         length: partition.length(),
         tree,
     };
-    fat::make(&spec.tools, &volume, work).with_context(|| {
+    let making = || {
         format!(
             "making the file system of the {} partition",
             partition.role.name()
         )
-    })
+    };
+    let path = fat::make(&spec.tools, &volume, work).with_context(making)?;
+    FinishedFile::open(&path).with_context(making)
 }

@@ -10,7 +10,6 @@ use anyhow::{Context, Error, Result};
 use nix::errno::Errno;
 use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit};
 
-use crate::fs::Ext4;
 use crate::image::{self, Image};
 use crate::installed::Installed;
 use crate::output;
@@ -61,12 +60,12 @@ fn steps(log: &Log, ledger: &Ledger) -> Result<()> {
         (tree, installed) = install::run(&spec, guest, tree, work, log)?;
     }
     log.phase("plan");
-    let disk = log.step("planning the disk", || plan::disk(&spec, &tree, &Ext4))?;
+    let disk = log.step("planning the disk", || plan::disk(&spec, &tree, work))?;
     report(&disk);
     log.phase("write");
     ledger.make_output(&spec.out)?;
     let image = log.step("making the boot partitions", || {
-        assemble::image(&spec, disk, tree, &installed, work)
+        assemble::image(&spec, disk, &installed, work)
     })?;
     write(&spec, &image, work, log)?;
     log.phase("finish");

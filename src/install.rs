@@ -9,7 +9,6 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 
-use crate::fs::Ext4;
 use crate::guest::{self, Outcome};
 use crate::image::LazyImage;
 use crate::installed::Installed;
@@ -38,10 +37,10 @@ pub fn run(
 ) -> Result<(Arc<Tree>, Installed)> {
     let path = work.join("guest-disk");
     let (layout, disk) = log.step("planning the disk that the guest boots", || {
-        let disk = plan::disk(&roomy(spec), &tree, &Ext4)?;
+        let disk = plan::disk(&roomy(spec), &tree, work)?;
         let layout = disk.layout.clone();
         let none = Installed::default();
-        let image = assemble::image(spec, disk, tree.clone(), &none, work)?;
+        let image = assemble::image(spec, disk, &none, work)?;
         Ok((layout, LazyImage::new(image, &path)?))
     })?;
     let outcome = log.step("running the guest", || {

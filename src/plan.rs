@@ -1,16 +1,18 @@
 //! The disk planned: how large it is, how it is divided, and where everything on the root file
-//! system goes. Nothing here reads the clock, draws a random number or touches a file.
+//! system goes. Nothing here reads the clock, draws a random number or touches a file; what a file
+//! system does that is made by a tool is said in [`crate::fs`].
 
 mod margin;
 mod sizes;
 #[cfg(test)]
 mod tests;
 
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 
-use crate::fs::{Counted, Format, Options, Plan, PlanError};
+use crate::fs::{self, Counted, Format, Options, Plan, PlanError, Workspace};
 use crate::layout::{self, Layout, MEBIBYTE};
 use crate::spec::{DiskSize, Spec};
 use crate::tree::{Timestamp, Tree};
@@ -30,12 +32,21 @@ pub struct Disk {
     pub cramped: Option<Cramped>,
 }
 
-/// Plans the disk of `spec` with `tree` as its root file system.
+/// Plans the disk of `spec` with `tree` as its root file system. A file system whose bytes a tool
+/// makes is made in `work`.
 ///
 /// # Errors
 /// When the tree does not fit a fixed size (with the size to set), when the layout is impossible,
-/// and when the file system can't hold something that is in the tree.
-pub fn disk(spec: &Spec, tree: &Arc<Tree>, format: &dyn Format) -> Result<Disk> {
+/// when the file system can't hold something that is in the tree, and when making it fails.
+pub fn disk(spec: &Spec, tree: &Arc<Tree>, work: &Path) -> Result<Disk> {
+    let workspace = Workspace {
+        tools: &spec.tools,
+        directory: work,
+    };
+    disk_with(spec, tree, fs::format(spec.root.kind, workspace).as_ref())
+}
+
+fn disk_with(spec: &Spec, tree: &Arc<Tree>, format: &dyn Format) -> Result<Disk> {
     let options = Options {
         uuid: spec.identity.root_file_system,
         label: spec.root.label.clone(),

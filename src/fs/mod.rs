@@ -1,32 +1,93 @@
-//! File systems: from a [`Tree`] to the exact bytes of a partition.
+//! File systems: from a [`Tree`] to the bytes of a partition.
 //!
-//! A writer plans first. The [`Plan`] knows where every byte will be, without having read a byte
-//! of any file; the data of files is then copied by whoever writes the image.
+//! Three steps, each with a trait: a [`Format`] looks at a tree and gives a [`Counted`], which knows
+//! what the tree needs and lays it out in a length; the [`Plan`] that comes of it knows every byte.
+//!
+//! Two kinds of file systems fit:
+//!
+//! * One that we write ourselves, as ext4. It is planned without reading a byte of any file. Its
+//!   metadata is made when it is asked for, and its data extents are parts of the tree's files.
+//! * One whose bytes exist when it is planned, because a tool makes them, or because they depend on
+//!   what is in the files (checksums, compression). It reads files by [`source::Opener`], which
+//!   notices when they change, and leaves a sparse [`FinishedFile`] in the work directory, whose
+//!   parts are its data extents.
+//!
+//! Whoever writes or reads the image can't tell them apart.
 
+mod data;
 mod ext4;
 pub mod fat;
+mod finished;
+pub(crate) mod source;
+#[cfg(test)]
+pub(crate) mod tests;
 
+pub use data::{DataExtent, DataSource};
 pub use ext4::Ext4;
+pub use finished::FinishedFile;
 
+use std::path::Path;
 use std::sync::Arc;
 
-use crate::tree::{InodeId, Timestamp, Tree};
 use uuid::Uuid;
 
-/// A part of a file's bytes and where it goes. Lengths and offsets are in bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct DataExtent {
-    /// The regular file.
-    pub inode: InodeId,
-    /// Where the part begins in the file.
-    pub file_offset: u64,
-    /// Where it begins in the file system; a multiple of the block size.
-    pub offset: u64,
-    /// How long it is; what is left of its last block is zeros.
-    pub length: u64,
+use crate::spec::{FileSystemKind, Tools};
+use crate::tree::{Timestamp, Tree};
+
+/// File systems place data at multiples of this many bytes.
+pub(crate) const BLOCK: u64 = 4096;
+
+/// What a file system may use while it is planned.
+#[derive(Debug, Clone, Copy)]
+pub struct Workspace<'a> {
+    /// Programs to run.
+    pub tools: &'a Tools,
+    /// A directory for files, which is removed at the end of the build.
+    pub directory: &'a Path,
 }
 
-/// A file system that is laid out to the last byte.
+/// The file system of the kind `kind`; the only place that knows which there are.
+pub fn format(kind: FileSystemKind, _workspace: Workspace<'_>) -> Box<dyn Format> {
+    match kind {
+        FileSystemKind::Ext4 => Box::new(Ext4),
+    }
+}
+
+/// A kind of file system that can hold a [`Tree`], with what it needs to make one.
+pub trait Format {
+    /// Looks at everything in `tree`. What is made of it keeps the tree: names and modes are not
+    /// held twice.
+    ///
+    /// # Errors
+    /// [`PlanError::Unrepresentable`] when something in the tree has no form in this file system;
+    /// [`PlanError::Failed`] when a file can't be read or a tool fails.
+    fn count(&self, tree: &Arc<Tree>, options: &Options) -> Result<Box<dyn Counted>, PlanError>;
+}
+
+/// A tree whose needs are known: it can be laid out in file systems of different lengths.
+///
+/// Lengths are tried until one fits, so both functions may be called several times; what is the same
+/// for every length is done once, by [`Format::count`]. A plan is dropped before the next is asked
+/// for: each takes memory for every file, or room on disk. One that keeps a [`FinishedFile`] removes
+/// its name, so that dropping it gives the room back.
+pub trait Counted {
+    /// Lays the tree out in a file system of exactly `length` bytes.
+    ///
+    /// # Errors
+    /// [`PlanError::TooSmall`] when it does not fit, [`PlanError::Unrepresentable`] when there is
+    /// no file system of that length, [`PlanError::Failed`] as for [`Format::count`].
+    fn plan(&self, length: u64) -> Result<Box<dyn Plan>, PlanError>;
+
+    /// The smallest file system, in bytes, that holds the tree and leaves `free` bytes to ordinary
+    /// users ([`Usage::available`]); with 0 it may be full to the last block, for root too.
+    ///
+    /// # Errors
+    /// [`PlanError::Unrepresentable`] when no file system is large enough, [`PlanError::Failed`] as
+    /// for [`Format::count`].
+    fn smallest(&self, free: u64) -> Result<u64, PlanError>;
+}
+
+/// A file system that is laid out to the last byte. It owns what it is made of: its tree, its files.
 ///
 /// Every byte of it is metadata, or in a data extent, or zero.
 pub trait Plan: Send + Sync {
@@ -36,15 +97,19 @@ pub trait Plan: Send + Sync {
     /// How much of it is used and free.
     fn usage(&self) -> Usage;
 
-    /// Where the bytes of files go, ordered by `offset`.
+    /// What is copied from files, ordered by `offset`. It is looked at by all threads at once, and
+    /// searched.
     fn data(&self) -> &[DataExtent];
+
+    /// The file with the number `file` ([`DataExtent::file`]); `None` if there is none.
+    fn source(&self, file: u32) -> Option<DataSource<'_>>;
 
     /// Hands all metadata to `emit` as (offset in bytes, bytes), each byte once. The pieces come
     /// in ascending order and need not be adjacent; what is in none of them, nor in
-    /// [`Plan::data`], is zero.
+    /// [`Plan::data`], is zero. It may be asked for more than once, and gives the same each time.
     ///
     /// # Errors
-    /// Only those of `emit`.
+    /// Those of `emit`.
     fn metadata(
         &self,
         emit: &mut dyn FnMut(u64, &[u8]) -> anyhow::Result<()>,
@@ -77,33 +142,6 @@ pub struct Options {
     pub time: Timestamp,
 }
 
-/// A kind of file system that can hold a [`Tree`].
-pub trait Format {
-    /// Looks at everything in `tree`. What is made of it keeps the tree: names and modes are not
-    /// held twice.
-    ///
-    /// # Errors
-    /// [`PlanError::Unrepresentable`] when something in the tree has no form in this file system.
-    fn count(&self, tree: &Arc<Tree>, options: &Options) -> Result<Box<dyn Counted>, PlanError>;
-}
-
-/// A tree whose needs are known: it can be laid out in file systems of different lengths.
-pub trait Counted {
-    /// Lays the tree out in a file system of exactly `length` bytes.
-    ///
-    /// # Errors
-    /// [`PlanError::TooSmall`] when it does not fit, [`PlanError::Unrepresentable`] when there is
-    /// no file system of that length.
-    fn plan(&self, length: u64) -> Result<Box<dyn Plan>, PlanError>;
-
-    /// The smallest file system, in bytes, that holds the tree and leaves `free` bytes to ordinary
-    /// users ([`Usage::available`]); with 0 it may be full to the last block, for root too.
-    ///
-    /// # Errors
-    /// [`PlanError::Unrepresentable`] when no file system is large enough.
-    fn smallest(&self, free: u64) -> Result<u64, PlanError>;
-}
-
 /// Why a tree has no place in a file system.
 #[derive(Debug, thiserror::Error)]
 pub enum PlanError {
@@ -121,7 +159,7 @@ pub enum PlanError {
     /// its path (escaped) and the limit it breaks.
     #[error("{} can't be stored:\n{}", .0.len(), crate::excerpt::list(.0, "\n"))]
     Unrepresentable(Vec<String>),
-    /// The writer itself failed.
-    #[error("planning the file system failed: {0}")]
-    Writer(String),
+    /// A file of the tree can't be read, or a tool or a system call failed.
+    #[error(transparent)]
+    Failed(#[from] anyhow::Error),
 }

@@ -1,9 +1,6 @@
 //! Work for one thread at a time: extents that are written together, or a piece of a large one.
 
-use crate::fs::DataExtent;
-
-/// File systems place data at multiples of this many bytes.
-pub const BLOCK: u64 = 4096;
+use crate::fs::{BLOCK, DataExtent};
 
 /// The most that is gathered in memory for one write, in bytes. The kernel takes as large a piece of
 /// its page cache for a write as it can.

@@ -5,51 +5,47 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use super::copy::read;
-use super::source::{Opened, Opener};
-use super::write::write_metadata;
-use super::{Content, Image};
+use super::write::write_made;
+use super::{Image, Part};
 use crate::escape;
 use crate::fs::DataExtent;
-use crate::tree::{InodeId, Tree};
+use crate::fs::source::{Opened, Opener, read};
 
-/// An image whose files are read from their sources when they are asked for. All else is in a
-/// sparse file.
+/// An image whose files are read from their sources when they are asked for. What is made in memory
+/// is in a sparse file.
 pub struct LazyImage {
     image: Image,
-    metadata: File,
+    made: File,
     path: PathBuf,
 }
 
 /// What is at a place of the disk.
 struct Place<'a> {
-    /// Data of a file, or else what is in the sparse file.
-    data: Option<Data<'a>>,
+    /// What is copied from a file, or else what is in the sparse file.
+    copied: Option<Copied<'a>>,
     /// First byte on the disk that is something else.
     end: u64,
 }
 
-/// A data extent.
-struct Data<'a> {
-    tree: &'a Tree,
+/// A range that is copied from a file.
+struct Copied<'a> {
+    /// The part's place in the list of parts.
+    number: usize,
+    part: &'a Part,
     extent: &'a DataExtent,
-    /// First byte of the file system on the disk.
-    start: u64,
 }
 
 impl LazyImage {
-    /// Makes the file `path` with all of `image` but the data of the files in planned file
-    /// systems.
+    /// Makes the file `path` with all of `image` that is not in other files.
     ///
     /// # Errors
     /// As [`super::write()`].
     pub fn new(image: Image, path: &Path) -> Result<LazyImage> {
-        write_metadata(&image, path)?;
-        let metadata =
-            File::open(path).with_context(|| format!("opening {}", escape::path(path)))?;
+        write_made(&image, path)?;
+        let made = File::open(path).with_context(|| format!("opening {}", escape::path(path)))?;
         Ok(LazyImage {
             image,
-            metadata,
+            made,
             path: path.to_owned(),
         })
     }
@@ -69,31 +65,28 @@ impl LazyImage {
     }
 
     fn place(&self, at: u64) -> Place<'_> {
-        let metadata = |end| Place { data: None, end };
+        let made = |end| Place { copied: None, end };
         let parts = &self.image.parts;
-        let next = parts.partition_point(|part| part.start + part.length <= at);
-        let Some(part) = parts.get(next) else {
-            return metadata(self.image.length);
+        let number = parts.partition_point(|part| part.start + part.length <= at);
+        let Some(part) = parts.get(number) else {
+            return made(self.image.length);
         };
-        let end = part.start + part.length;
-        let (Some(offset), Content::FileSystem { plan, tree }) =
-            (at.checked_sub(part.start), &part.content)
-        else {
-            return metadata(if at < part.start { part.start } else { end });
+        let Some(offset) = at.checked_sub(part.start) else {
+            return made(part.start);
         };
-        let extents = plan.data();
+        let extents = part.content.copied();
         let next = extents.partition_point(|extent| extent.offset + extent.length <= offset);
         match extents.get(next) {
             Some(extent) if extent.offset <= offset => Place {
-                data: Some(Data {
-                    tree,
+                copied: Some(Copied {
+                    number,
+                    part,
                     extent,
-                    start: part.start,
                 }),
                 end: part.start + extent.offset + extent.length,
             },
-            Some(extent) => metadata(part.start + extent.offset),
-            None => metadata(end),
+            Some(extent) => made(part.start + extent.offset),
+            None => made(part.start + part.length),
         }
     }
 }
@@ -102,8 +95,8 @@ impl LazyImage {
 /// many pieces.
 pub struct Reader<'a> {
     disk: &'a LazyImage,
-    /// The file, with the place of its file system and its number there.
-    open: Option<(u64, InodeId, Opened<'a>)>,
+    /// The file, with the number of its part and its own there.
+    open: Option<((usize, u32), Opened<'a>)>,
     opener: Opener,
 }
 
@@ -126,11 +119,9 @@ impl Reader<'_> {
             let place = disk.place(at);
             let length = usize::try_from(place.end - at).map_or(rest.len(), |n| n.min(rest.len()));
             let piece = &mut rest[..length];
-            match &place.data {
-                Some(data) => self.read_data(data, piece, at)?,
-                None => {
-                    read(&disk.metadata, || disk.path.clone(), piece, at)?;
-                }
+            match &place.copied {
+                Some(copied) => self.read_copied(copied, piece, at)?,
+                None => read(&disk.made, || disk.path.clone(), piece, at)?,
             }
             filled += length;
         }
@@ -138,15 +129,16 @@ impl Reader<'_> {
 }
 
 impl<'a> Reader<'a> {
-    fn read_data(&mut self, data: &Data<'a>, buffer: &mut [u8], at: u64) -> Result<()> {
-        let extent = data.extent;
-        let from = extent.file_offset + (at - data.start - extent.offset);
+    fn read_copied(&mut self, copied: &Copied<'a>, buffer: &mut [u8], at: u64) -> Result<()> {
+        let (part, extent) = (copied.part, copied.extent);
+        let from = extent.file_offset + (at - part.start - extent.offset);
+        let key = (copied.number, extent.file);
         let opened = match self.open.take() {
-            Some((start, inode, opened)) if (start, inode) == (data.start, extent.inode) => opened,
-            _ => self.opener.open(data.tree, extent)?,
+            Some((last, opened)) if last == key => opened,
+            _ => self.opener.open(part.content.source(extent)?)?,
         };
         opened.read(buffer, from)?;
-        self.open = Some((data.start, extent.inode, opened));
+        self.open = Some((key, opened));
         Ok(())
     }
 }

@@ -7,8 +7,7 @@ use nix::errno::Errno;
 use nix::fcntl::{FallocateFlags, fallocate};
 use nix::sys::statfs::{EXT4_SUPER_MAGIC, fstatfs};
 
-use super::batch::BLOCK;
-use crate::fs::DataExtent;
+use crate::fs::{BLOCK, DataExtent};
 
 /// Takes blocks for `extents`, which are in the order of their places, of a file system that begins
 /// at `start` of `output` (in bytes), where that makes writing them faster: ext4 looks for a place

@@ -1,95 +1,131 @@
-//! What one thread does to write an image, and what it keeps from file to file.
+//! What one thread does to write a part of an image, and what it keeps from file to file.
 
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 
-use super::batch::BLOCK;
-use super::copy::{InKernel, Range, data_ranges, read};
+use super::Part;
+use super::batch::Batch;
+use super::copy::CopyRange;
 use super::queue::{Buffer, Queue};
-use super::source::{Opened, Opener, check_time, open, slice};
-use super::target::Target;
-use crate::escape;
-use crate::fs::DataExtent;
-use crate::tree::Tree;
+use super::sink::Sink;
+use crate::fs::source::{Opened, Opener, check_time, read, slice};
+use crate::fs::{BLOCK, DataExtent};
 
 /// One thread.
 pub struct Worker<'a> {
-    target: &'a Target<'a>,
+    sink: &'a dyn Sink,
     queue: &'a Queue<'a>,
+    progress: &'a Progress<'a>,
+    part: &'a Part,
     buffer: Buffer,
-    in_kernel: InKernel,
     opener: Opener,
+    /// Whether the sink is asked to copy: until it can't.
+    sink_copies: bool,
+}
+
+/// Counts bytes that were copied from files.
+pub struct Progress<'a> {
+    copied: AtomicU64,
+    tell: &'a (dyn Fn(u64) + Sync),
+}
+
+impl<'a> Progress<'a> {
+    /// None were; `tell` is called with the number whenever there are more.
+    pub fn new(tell: &'a (dyn Fn(u64) + Sync)) -> Progress<'a> {
+        Progress {
+            copied: AtomicU64::new(0),
+            tell,
+        }
+    }
+
+    fn add(&self, bytes: u64) {
+        let before = self.copied.fetch_add(bytes, Ordering::Relaxed);
+        (self.tell)(before.saturating_add(bytes));
+    }
 }
 
 impl<'a> Worker<'a> {
-    /// A thread that writes to `target`, and to that by way of `queue`.
-    pub fn new(target: &'a Target<'a>, queue: &'a Queue<'a>) -> Worker<'a> {
+    /// A thread that hands bytes of `part` to `sink`, by way of `queue`.
+    pub fn new(
+        sink: &'a dyn Sink,
+        queue: &'a Queue<'a>,
+        progress: &'a Progress<'a>,
+        part: &'a Part,
+    ) -> Worker<'a> {
         Worker {
-            target,
+            sink,
             queue,
+            progress,
+            part,
             buffer: Buffer::default(),
-            in_kernel: InKernel::new(&target.file),
             opener: Opener::default(),
+            sink_copies: true,
         }
     }
 
-    /// Copies the file `source`, without its holes, to `start` on the disk, where there is `room`
-    /// for as many bytes.
+    /// Writes all that is made in memory.
     ///
     /// # Errors
-    /// If it is longer, and if reading or writing fails.
-    pub fn file(&mut self, source: &Path, start: u64, room: u64) -> Result<()> {
-        let (input, length) = open(source)?;
-        ensure!(
-            length <= room,
-            "{} has {length} bytes and its place on the disk {room}",
-            escape::path(source)
-        );
-        for (from, length) in data_ranges(&input, source, length)? {
-            let range = Range {
-                from,
-                to: start + from,
-                length,
-            };
-            self.copy(&input, || source.to_owned(), range)?;
-        }
-        Ok(())
+    /// If it is beyond the part, and if writing fails.
+    pub fn made(&mut self) -> Result<()> {
+        let part = self.part;
+        part.made(&mut |offset, bytes| self.gather(bytes, offset))?;
+        self.flush()
     }
 
-    /// Reads extents of files of `tree` that are neighbours, and writes them as one. `start` is
-    /// where their file system begins on the disk, in bytes.
+    /// Writes `batch` of `extents`, which are the part's.
     ///
     /// # Errors
     /// If a file can't be read or has changed, and if writing fails.
-    pub fn extents(&mut self, tree: &Tree, extents: &[DataExtent], start: u64) -> Result<()> {
+    pub fn batch(&mut self, extents: &[DataExtent], batch: Batch) -> Result<()> {
+        match batch {
+            Batch::Small { first, end } => self.extents(&extents[first..end]),
+            Batch::Piece {
+                extent,
+                skip,
+                length,
+            } => {
+                let extent = &extents[extent];
+                let range = CopyRange {
+                    from: extent.file_offset + skip,
+                    to: self.part.start + extent.offset + skip,
+                    length,
+                };
+                self.piece(extent, range)
+            }
+        }
+    }
+
+    /// Reads extents that are neighbours, and writes them as one.
+    fn extents(&mut self, extents: &[DataExtent]) -> Result<()> {
+        let part = self.part;
         let block = usize::try_from(BLOCK).context("a block beyond the memory")?;
         let mut bytes = 0;
         self.buffer
-            .begin(extents.first().map_or(0, |first| start + first.offset));
+            .begin(extents.first().map_or(0, |first| part.start + first.offset));
         for extent in extents {
+            self.buffer.pad(block);
             let length = usize::try_from(extent.length).context("an extent beyond the memory")?;
             let room = self.buffer.free().get_mut(..length);
             let room = room.context("more extents than a buffer holds")?;
             self.opener
-                .open(tree, extent)?
+                .open(part.content.source(extent)?)?
                 .read(room, extent.file_offset)?;
             self.buffer.use_free(length);
-            self.buffer.pad(block);
             bytes += extent.length;
         }
         self.flush()?;
-        self.target.add_progress(bytes);
+        self.progress.add(bytes);
         Ok(())
     }
 
-    /// Copies `range`, a part of the large `extent` of a file of `tree`.
-    ///
-    /// # Errors
-    /// As [`Worker::extents`].
-    pub fn piece(&mut self, tree: &Tree, extent: &DataExtent, range: Range) -> Result<()> {
-        match self.opener.open(tree, extent)? {
+    /// Copies `range`, a part of the large `extent`.
+    fn piece(&mut self, extent: &DataExtent, range: CopyRange) -> Result<()> {
+        let part = self.part;
+        match self.opener.open(part.content.source(extent)?)? {
             Opened::Bytes(bytes) => {
                 let length =
                     usize::try_from(range.length).context("an extent beyond the memory")?;
@@ -100,17 +136,17 @@ impl<'a> Worker<'a> {
                 self.copy(&input, || source.path(), range)?;
                 check_time(&input, source)?;
             }
+            Opened::Finished(finished) => {
+                self.copy(finished.file(), || finished.path().to_owned(), range)?;
+            }
         }
-        self.target.add_progress(range.length);
+        self.progress.add(range.length);
         Ok(())
     }
 
     /// Adds `bytes`, which belong at `offset` on the disk, to what is to be written, and writes
     /// that where they are not its neighbours.
-    ///
-    /// # Errors
-    /// If writing fails.
-    pub fn gather(&mut self, mut bytes: &[u8], mut offset: u64) -> Result<()> {
+    fn gather(&mut self, mut bytes: &[u8], mut offset: u64) -> Result<()> {
         while !bytes.is_empty() {
             if self.buffer.end() != offset || self.buffer.free().is_empty() {
                 self.flush()?;
@@ -125,16 +161,21 @@ impl<'a> Worker<'a> {
     }
 
     /// Writes what was gathered.
-    ///
-    /// # Errors
-    /// If that fails.
-    pub fn flush(&mut self) -> Result<()> {
+    fn flush(&mut self) -> Result<()> {
         self.queue.put(&mut self.buffer)
     }
 
     /// Copies `range` of `input`, whose path is for messages.
-    fn copy(&mut self, input: &File, path: impl Fn() -> PathBuf, range: Range) -> Result<()> {
-        let mut range = self.in_kernel.copy(input, &self.target.file, range);
+    fn copy(
+        &mut self,
+        input: &File,
+        path: impl Fn() -> PathBuf,
+        mut range: CopyRange,
+    ) -> Result<()> {
+        if self.sink_copies {
+            range = self.sink.copy(input, range);
+            self.sink_copies = range.length == 0;
+        }
         while range.length > 0 {
             self.buffer.begin(range.to);
             let room = self.buffer.free();

@@ -5,17 +5,24 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 
-use super::batch::{Batch, batches};
-use super::copy::Range;
+use super::batch::batches;
 use super::queue::{Buffer, Queue};
-use super::target::{Data, Target};
-use super::worker::Worker;
-use super::{Content, Image};
+use super::raw::RawFile;
+use super::sink::Sink;
+use super::worker::{Progress, Worker};
+use super::{Image, Part};
 use crate::cores;
-use crate::fs::Plan;
-use crate::tree::Tree;
+
+/// Which ranges of an image are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Selection {
+    /// All of them.
+    All,
+    /// Those that are made in memory; the others stay zeros.
+    Made,
+}
 
 /// Writes `image` to the file `path`, which is made or emptied first. What no part has data for is
 /// left as a hole. Data is read on all cores, and written by one at a time, behind which it may be
@@ -30,131 +37,97 @@ use crate::tree::Tree;
 /// length than when it was listed, and if writing fails; a full file system is reported with what
 /// the image needs and what there is. The file is left as it was at the failure.
 pub fn write(image: &Image, path: &Path, progress: &(dyn Fn(u64) + Sync)) -> Result<()> {
-    write_parts(image, path, Data::Copied, progress)
+    write_file(image, path, Selection::All, progress)
 }
 
-/// As [`write`], but what would be data of files in planned file systems stays a hole.
+/// As [`write`], but all that is copied from files stays a hole.
 ///
 /// # Errors
 /// As [`write`], but no source is looked at.
-pub(super) fn write_metadata(image: &Image, path: &Path) -> Result<()> {
-    write_parts(image, path, Data::LeftOut, &|_| ())
+pub(super) fn write_made(image: &Image, path: &Path) -> Result<()> {
+    write_file(image, path, Selection::Made, &|_| ())
 }
 
-fn write_parts(
+fn write_file(
     image: &Image,
     path: &Path,
-    data: Data,
+    selection: Selection,
     progress: &(dyn Fn(u64) + Sync),
 ) -> Result<()> {
     image.check()?;
-    let target = Target::new(image, path, data, progress)?;
-    let write = |buffer: &Buffer| target.write(buffer.bytes(), buffer.offset());
+    let file = RawFile::create(path, image, selection)?;
+    write_to(&file, image, selection, progress)
+}
+
+/// Hands the ranges `selection` of `image`, which is checked, to `sink`. The rest is as for
+/// [`write`].
+///
+/// # Errors
+/// If a source can't be read or has changed, and those of `sink`.
+pub(super) fn write_to(
+    sink: &dyn Sink,
+    image: &Image,
+    selection: Selection,
+    progress: &(dyn Fn(u64) + Sync),
+) -> Result<()> {
+    let write = |buffer: &Buffer| sink.write(buffer.bytes(), buffer.offset());
     let queue = Queue::new(&write);
+    let progress = Progress::new(progress);
     for part in &image.parts {
-        match &part.content {
-            Content::Bytes(bytes) => target.write(bytes, part.start)?,
-            Content::File(source) => {
-                Worker::new(&target, &queue).file(source, part.start, part.length)?;
-            }
-            Content::FileSystem { plan, tree } => FileSystem {
-                target: &target,
-                queue: &queue,
-                start: part.start,
-                plan: plan.as_ref(),
-                tree,
-            }
-            .write()
-            .with_context(|| format!("writing the part \"{}\"", part.name))?,
-        }
+        let worker = || Worker::new(sink, &queue, &progress, part);
+        write_part(part, sink, selection, &worker)
+            .with_context(|| format!("writing the part \"{}\"", part.name))?;
     }
     Ok(())
 }
 
-/// One file system on its way into a file.
-struct FileSystem<'a> {
-    target: &'a Target<'a>,
-    queue: &'a Queue<'a>,
-    /// Where it begins on the disk, in bytes.
-    start: u64,
-    plan: &'a dyn Plan,
-    tree: &'a Tree,
-}
-
-impl FileSystem<'_> {
-    fn write(&self) -> Result<()> {
-        let data = self.target.data.of(self.plan);
-        self.target.reserve(data, self.start)?;
-        let batches = batches(data);
-        let next = AtomicUsize::new(0);
-        let stop = AtomicBool::new(false);
-        let failure = Mutex::new(None);
-        let guard = |result: Result<()>| {
-            if let Err(error) = result {
-                stop.store(true, Ordering::Relaxed);
-                let mut failure = failure.lock().unwrap_or_else(PoisonError::into_inner);
-                failure.get_or_insert(error);
-            }
-        };
-        let work = || {
-            let mut worker = Worker::new(self.target, self.queue);
-            while !stop.load(Ordering::Relaxed) {
-                let Some(batch) = batches.get(next.fetch_add(1, Ordering::Relaxed)) else {
-                    break;
-                };
-                guard(self.run(&mut worker, *batch));
-            }
-        };
-        let threads = cores::count();
-        thread::scope(|scope| {
-            for _ in 1..threads {
-                // With fewer it takes longer, and this one is always there.
-                if thread::Builder::new().spawn_scoped(scope, work).is_err() {
-                    break;
-                }
-            }
-            // This thread has the metadata first; the others need no one to start.
-            guard(self.write_metadata());
-            work();
-        });
-        let failure = failure.into_inner().unwrap_or_else(PoisonError::into_inner);
-        failure.map_or(Ok(()), Err)
-    }
-
-    fn run(&self, worker: &mut Worker<'_>, batch: Batch) -> Result<()> {
-        let data = self.plan.data();
-        match batch {
-            Batch::Small { first, end } => worker.extents(self.tree, &data[first..end], self.start),
-            Batch::Piece {
-                extent,
-                skip,
-                length,
-            } => {
-                let extent = &data[extent];
-                let range = Range {
-                    from: extent.file_offset + skip,
-                    to: self.start + extent.offset + skip,
-                    length,
-                };
-                worker.piece(self.tree, extent, range)
+/// Writes one part on all cores. `worker` makes what a thread needs.
+fn write_part<'a>(
+    part: &Part,
+    sink: &dyn Sink,
+    selection: Selection,
+    worker: &(dyn Fn() -> Worker<'a> + Sync),
+) -> Result<()> {
+    let copied = match selection {
+        Selection::All => part.content.copied(),
+        Selection::Made => &[],
+    };
+    sink.reserve(copied, part.start)?;
+    let batches = batches(copied);
+    let next = AtomicUsize::new(0);
+    let stop = AtomicBool::new(false);
+    let failure = Mutex::new(None);
+    let guard = |result: Result<()>| {
+        if let Err(error) = result {
+            stop.store(true, Ordering::Relaxed);
+            let mut failure = failure.lock().unwrap_or_else(PoisonError::into_inner);
+            failure.get_or_insert(error);
+        }
+    };
+    let copy = |mut worker: Worker<'a>| {
+        while !stop.load(Ordering::Relaxed) {
+            let Some(batch) = batches.get(next.fetch_add(1, Ordering::Relaxed)) else {
+                break;
+            };
+            guard(worker.batch(copied, *batch));
+        }
+    };
+    let others = batches.len().min(cores::count().saturating_sub(1));
+    thread::scope(|scope| {
+        for _ in 0..others {
+            // With fewer it takes longer, and this one is always there.
+            if thread::Builder::new()
+                .spawn_scoped(scope, || copy(worker()))
+                .is_err()
+            {
+                break;
             }
         }
-    }
-
-    /// Writes all metadata.
-    fn write_metadata(&self) -> Result<()> {
-        let mut worker = Worker::new(self.target, self.queue);
-        let length = self.plan.length();
-        self.plan.metadata(&mut |offset, bytes| {
-            // usize to u64: lossless on every target Rust has.
-            let end = offset.checked_add(bytes.len() as u64);
-            ensure!(
-                end.is_some_and(|end| end <= length),
-                "metadata of {} bytes at {offset} is beyond the file system's {length}",
-                bytes.len()
-            );
-            worker.gather(bytes, self.start + offset)
-        })?;
-        worker.flush()
-    }
+        // This thread has what is made first; the others need no one to start.
+        let mut worker = worker();
+        guard(worker.made());
+        copy(worker);
+    });
+    let failure = failure.into_inner().unwrap_or_else(PoisonError::into_inner);
+    failure.map_or(Ok(()), Err)
 }

@@ -1,7 +1,7 @@
 use super::margin::FIRST_BOOT;
 use super::*;
 
-use crate::fs::Ext4;
+use crate::fs::tests::Archiver;
 use crate::scheme::PartitionTable;
 use crate::spec::{self, System};
 use crate::tree::{Content, Inode, InodeId, Kind, Metadata, Source};
@@ -28,8 +28,13 @@ fn spec(table: PartitionTable, size: DiskSize) -> Spec {
     Spec { size, ..spec }
 }
 
+/// ext4 is planned without the work directory.
+fn disk_of(spec: &Spec, tree: &Arc<Tree>) -> Result<Disk> {
+    disk(spec, tree, Path::new("/nonexistent"))
+}
+
 fn message(spec: &Spec, tree: &Arc<Tree>) -> String {
-    match disk(spec, tree, &Ext4) {
+    match disk_of(spec, tree) {
         Ok(_) => panic!("the disk could be planned"),
         Err(error) => format!("{error:#}"),
     }
@@ -52,10 +57,10 @@ fn the_size_that_an_error_names_is_the_smallest_that_works() {
             );
             let named = error.split("at least ").nth(1).unwrap();
             let named: u64 = named.split(' ').next().unwrap().parse().unwrap();
-            let works = disk(&sized(named), &tree, &Ext4).unwrap();
+            let works = disk_of(&sized(named), &tree).unwrap();
             assert!(works.root.usage().available >= FIRST_BOOT);
             assert_eq!(works.cramped, None);
-            match disk(&sized(named - 1), &tree, &Ext4) {
+            match disk_of(&sized(named - 1), &tree) {
                 Ok(disk) => assert_eq!(disk.cramped.unwrap().advised, Some(named)),
                 Err(error) => assert!(error.to_string().contains("inodes; diskSize is"), "{error}"),
             }
@@ -84,7 +89,7 @@ fn additional_space_and_a_first_boot_s_are_free_for_users() {
             for free in [0, 1, 15, 100, 512] {
                 let additional_space = free * MEBIBYTE;
                 let spec = spec(table, DiskSize::Auto { additional_space });
-                let disk = disk(&spec, &tree(data * MEBIBYTE), &Ext4).unwrap();
+                let disk = disk_of(&spec, &tree(data * MEBIBYTE)).unwrap();
                 let usage = disk.root.usage();
                 let free_for_users = additional_space + FIRST_BOOT;
                 assert!(usage.available >= free_for_users, "{table:?} {data} {free}");
@@ -107,7 +112,7 @@ fn additional_space_and_a_first_boot_s_are_free_for_users() {
 #[test]
 fn a_fixed_size_without_room_to_write_is_told() {
     let spec = spec(PartitionTable::Efi, DiskSize::Fixed { mebibytes: 380 });
-    let disk = disk(&spec, &tree(100 * MEBIBYTE), &Ext4).unwrap();
+    let disk = disk_of(&spec, &tree(100 * MEBIBYTE)).unwrap();
     assert!(disk.root.usage().length <= disk.layout.root_length());
     assert_eq!(
         disk.cramped.unwrap().to_string(),
@@ -136,7 +141,7 @@ fn an_image_of_a_store_needs_no_room_to_boot() {
             system: System::StoreOnly,
             ..spec(PartitionTable::None, size)
         };
-        let disk = disk(&spec, &tree, &Ext4).unwrap();
+        let disk = disk_of(&spec, &tree).unwrap();
         assert_eq!(disk.cramped, None);
         assert!(disk.layout.disk_length <= 120 * MEBIBYTE);
     }
@@ -154,5 +159,47 @@ fn the_lines_of_nixpkgs_have_our_figures() {
         "Automatic disk size...\n  Closure space use: 3 bytes\n  fudge: 7 bytes\n  \
          Filesystem size needed: 10 bytes\n  Additional space: 90 bytes\n  \
          Disk image size: 100 bytes"
+    );
+}
+
+#[test]
+fn a_file_system_that_is_made_while_it_is_planned_is_planned_as_any() {
+    let mut tree = Tree::new(Metadata::new(0o755));
+    let file = Inode {
+        metadata: Metadata::new(0o644),
+        kind: Kind::File(Content::bytes(vec![7; 5 << 20])),
+    };
+    tree.insert(InodeId::ROOT, b"file", file).unwrap();
+    let tree = Arc::new(tree);
+    let directory = tempfile::tempdir().unwrap();
+    let archiver = Archiver {
+        directory: directory.path().to_owned(),
+    };
+    let additional_space = 3 * MEBIBYTE;
+    let automatic = spec(PartitionTable::Efi, DiskSize::Auto { additional_space });
+    let disk = disk_with(&automatic, &tree, &archiver).unwrap();
+    assert!(disk.root.usage().available >= additional_space + FIRST_BOOT);
+    assert!(disk.root.length() == disk.layout.root_length());
+    drop(disk);
+
+    let fixed = |mebibytes| spec(PartitionTable::None, DiskSize::Fixed { mebibytes });
+    let cramped = disk_with(&fixed(6), &tree, &archiver).unwrap().cramped;
+    assert_eq!(cramped.unwrap().advised, Some(30));
+    let Err(error) = disk_with(&fixed(5), &tree, &archiver) else {
+        panic!("it was planned");
+    };
+    let error = error.to_string();
+    assert!(error.contains("set diskSize to at least 30 or"), "{error}");
+
+    let unmade = Archiver {
+        directory: directory.path().join("none"),
+    };
+    let Err(error) = disk_with(&fixed(6), &tree, &unmade) else {
+        panic!("it was planned");
+    };
+    let error = format!("{error:#}");
+    assert!(
+        error.contains("planning the root file system: No such file"),
+        "{error}"
     );
 }

@@ -30,7 +30,7 @@ pub struct Layout {
     pub places: Vec<Place>,
     /// Blocks of directories and link targets; [`Place::runs`] says whose.
     pub runs: Vec<Run>,
-    /// Data of files.
+    /// Data of files, whose numbers are those of their inodes.
     pub data: Vec<DataExtent>,
     /// Nodes of extent trees, by number of the inode.
     pub nodes: Vec<Nodes>,
@@ -232,6 +232,7 @@ impl Allocator<'_> {
             let Kind::File(content) = &tree.inode(inode).kind else {
                 continue;
             };
+            let file = census.number(inode);
             let mut extents = 0;
             for blocks in data_blocks(content) {
                 let length = blocks.end - blocks.start;
@@ -239,14 +240,14 @@ impl Allocator<'_> {
                     extents += run.extents();
                     let file_offset = run.logical * BLOCK;
                     self.data.push(DataExtent {
-                        inode,
+                        file,
                         file_offset,
                         offset: run.start * BLOCK,
                         length: (run.length * BLOCK).min(content.size - file_offset),
                     });
                 })?;
             }
-            self.nodes(census.number(inode), extents)?;
+            self.nodes(file, extents)?;
         }
         Some(())
     }

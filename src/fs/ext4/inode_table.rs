@@ -53,9 +53,7 @@ impl<'a> Inodes<'a> {
             next_holder: census
                 .holders()
                 .partition_point(|holder| holder.number < first),
-            next_data: layout
-                .data
-                .partition_point(|data| census.number(data.inode) < first),
+            next_data: layout.data.partition_point(|data| data.file < first),
         }
     }
 
@@ -103,13 +101,10 @@ impl<'a> Inodes<'a> {
     /// Data extents of the inode `number`, not lower than any before.
     pub fn data(&mut self, number: u32) -> &'a [DataExtent] {
         let data = &self.layout.data[self.next_data..];
-        let before = data
-            .iter()
-            .take_while(|data| self.census.number(data.inode) < number)
-            .count();
+        let before = data.iter().take_while(|data| data.file < number).count();
         let own = data[before..]
             .iter()
-            .take_while(|data| self.census.number(data.inode) == number)
+            .take_while(|data| data.file == number)
             .count();
         self.next_data += before + own;
         &data[before..before + own]

@@ -15,7 +15,7 @@ use super::superblock::{self, Superblock};
 use super::xattr::Attributes;
 use super::{BLOCK, BLOCK_SIZE, JOURNAL_INODE};
 use super::{groups, hash_seed, journal, resize_inode};
-use crate::fs::{DataExtent, Options, Plan, Usage};
+use crate::fs::{DataExtent, DataSource, Options, Plan, Usage};
 use crate::tree::{Directory, InodeId, Kind, Tree};
 
 /// An ext4 file system with a tree in it.
@@ -115,6 +115,10 @@ impl Plan for Ext4Plan {
 
     fn data(&self) -> &[DataExtent] {
         &self.layout.data
+    }
+
+    fn source(&self, file: u32) -> Option<DataSource<'_>> {
+        DataSource::of_tree(&self.tree, self.census.id(file)?)
     }
 
     fn metadata(&self, emit: &mut dyn FnMut(u64, &[u8]) -> Result<()>) -> Result<()> {

@@ -4,8 +4,8 @@ use std::fs::{File, FileTimes};
 use std::os::unix::fs::symlink;
 use std::time::{Duration, SystemTime};
 
-use super::super::source::Opener;
 use super::*;
+use crate::fs::source::Opener;
 use crate::stage::scan::{self, Policy};
 
 #[test]
@@ -35,15 +35,13 @@ fn a_source_that_changed_is_named() {
         let (tree, ids) = tree(directory.path(), &contents);
         let (data, _) = placed(&contents, &ids, 0);
         change(&directory.path().join("0001"));
-        let plan = Box::new(Chosen {
+        let content = Content::FileSystem(Box::new(Chosen {
+            tree,
             length: 1 << 20,
             data,
             metadata: Vec::new(),
-        });
-        let image = image(
-            1 << 20,
-            vec![(0, 1 << 20, Content::FileSystem { plan, tree })],
-        );
+        }));
+        let image = image(1 << 20, vec![(0, 1 << 20, content)]);
         let path = directory.path().join("image");
         let written = write(&image, &path, &|_| {}).unwrap_err();
         let lazy = LazyImage::new(image, &path).unwrap();
@@ -73,23 +71,20 @@ fn scanned(directory: &Path, policy: Policy) -> Image {
     let mut offset = 0;
     for (number, length) in LENGTHS.into_iter().enumerate() {
         data.push(DataExtent {
-            inode: tree.lookup(d, number.to_string().as_bytes()).unwrap(),
+            file: super::number(tree.lookup(d, number.to_string().as_bytes()).unwrap()),
             file_offset: 0,
             offset,
             length: length as u64,
         });
         offset += (length as u64).next_multiple_of(4096);
     }
-    let plan = Box::new(Chosen {
+    let content = Content::FileSystem(Box::new(Chosen {
+        tree: tree.into(),
         length: 1 << 20,
         data,
         metadata: Vec::new(),
-    });
-    let tree = Arc::new(tree);
-    image(
-        1 << 20,
-        vec![(0, 1 << 20, Content::FileSystem { plan, tree })],
-    )
+    }));
+    image(1 << 20, vec![(0, 1 << 20, content)])
 }
 
 fn set_modified(path: &Path, time: SystemTime) {
@@ -163,11 +158,10 @@ fn a_change_while_a_file_is_read_is_noticed() {
     let directory = tempfile::tempdir().unwrap();
     let source = directory.path().join("source");
     let image = scanned(&source, Policy::FAITHFUL);
-    let Content::FileSystem { plan, tree } = &image.parts[0].content else {
-        panic!("a file system");
-    };
+    let content = &image.parts[0].content;
     let mut buffer = vec![0; 5000];
-    let opened = Opener::default().open(tree, &plan.data()[0]).unwrap();
+    let data = content.source(&content.copied()[0]).unwrap();
+    let opened = Opener::default().open(data).unwrap();
     opened.read(&mut buffer, 0).unwrap();
     fs::write(source.join("d/0"), noise(6000, 2)).unwrap();
     let error = opened.read(&mut buffer, 0).unwrap_err().to_string();

@@ -1,18 +1,22 @@
 //! Images written to files and read back.
 
 mod changes;
+mod finished;
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
+
+use anyhow::Result;
 
 use super::*;
-use crate::fs::{DataExtent, Usage};
-use crate::tree::{self, Inode, InodeId, Metadata, Source, SourceFile};
+use crate::fs::{DataExtent, DataSource, Usage};
+use crate::tree::{self, Inode, InodeId, Kind, Metadata, Source, SourceFile, Tree};
 
 /// A file system whose layout a test chooses.
 struct Chosen {
+    tree: Arc<Tree>,
     length: u64,
     data: Vec<DataExtent>,
     metadata: Vec<(u64, Vec<u8>)>,
@@ -37,11 +41,24 @@ impl Plan for Chosen {
         &self.data
     }
 
+    /// Files have their places in the tree as numbers.
+    fn source(&self, file: u32) -> Option<DataSource<'_>> {
+        match &self.tree.inodes().get(file as usize)?.kind {
+            Kind::File(content) => Some(DataSource::Tree(content)),
+            _ => None,
+        }
+    }
+
     fn metadata(&self, emit: &mut dyn FnMut(u64, &[u8]) -> Result<()>) -> Result<()> {
         self.metadata
             .iter()
             .try_for_each(|(offset, bytes)| emit(*offset, bytes))
     }
+}
+
+/// The number that [`Chosen`] has for a file.
+fn number(id: InodeId) -> u32 {
+    u32::try_from(id.index()).unwrap()
 }
 
 fn image(length: u64, parts: Vec<(u64, u64, Content)>) -> Image {
@@ -78,10 +95,14 @@ fn tree(directory: &Path, contents: &[Vec<u8>]) -> (Arc<Tree>, Vec<InodeId>) {
     (Arc::new(tree), ids)
 }
 
+fn finished(path: &Path) -> Content {
+    Content::File(FinishedFile::open(path).unwrap())
+}
+
 /// Extents at these places (offset and length on the disk, in bytes), of no file in particular.
 pub fn extents(places: impl IntoIterator<Item = (u64, u64)>) -> Vec<DataExtent> {
     let extent = |(offset, length)| DataExtent {
-        inode: InodeId::ROOT,
+        file: 0,
         file_offset: 0,
         offset,
         length,
@@ -93,9 +114,9 @@ pub fn extents(places: impl IntoIterator<Item = (u64, u64)>) -> Vec<DataExtent> 
 fn placed(contents: &[Vec<u8>], ids: &[InodeId], offset: u64) -> (Vec<DataExtent>, Vec<u8>) {
     let mut bytes = Vec::new();
     let mut extents = Vec::new();
-    for (content, &inode) in contents.iter().zip(ids) {
+    for (content, &id) in contents.iter().zip(ids) {
         extents.push(DataExtent {
-            inode,
+            file: number(id),
             file_offset: 0,
             offset: offset + bytes.len() as u64,
             length: content.len() as u64,
@@ -132,20 +153,18 @@ fn every_kind_of_part_is_where_it_belongs_and_the_rest_is_holes() {
     let sparse = directory.path().join("sparse");
     let file = fs::File::create(&sparse).unwrap();
     std::os::unix::fs::FileExt::write_all_at(&file, b"end", (64 << 20) - 3).unwrap();
-    let file_system = Content::FileSystem {
-        plan: Box::new(Chosen {
-            length,
-            data,
-            metadata: metadata.clone(),
-        }),
+    let file_system = Content::FileSystem(Box::new(Chosen {
         tree,
-    };
+        length,
+        data,
+        metadata: metadata.clone(),
+    }));
     let start = 65 << 20;
     let image = image(
         2 << 30,
         vec![
             (0, 512, Content::Bytes(b"table".to_vec())),
-            (1 << 20, 64 << 20, Content::File(sparse)),
+            (1 << 20, 64 << 20, finished(&sparse)),
             (start, length, file_system),
         ],
     );
@@ -157,9 +176,10 @@ fn every_kind_of_part_is_where_it_belongs_and_the_rest_is_holes() {
 
     let mut seen = seen.into_inner().unwrap();
     seen.sort_unstable();
-    let total: usize = lengths.iter().sum();
-    assert_eq!(image.data_length(), total as u64);
-    assert_eq!(seen.last(), Some(&(total as u64)));
+    let files: usize = lengths.iter().sum();
+    let total = files as u64 + image.parts[1].content.copied()[0].length;
+    assert_eq!(image.data_length(), total);
+    assert_eq!(seen.last(), Some(&total));
 
     let written = fs::File::open(&path).unwrap();
     let found = written.metadata().unwrap();
@@ -183,21 +203,21 @@ fn broken_promises_are_errors() {
     let directory = tempfile::tempdir().unwrap();
     let contents = [noise(5000, 1)];
     let (tree, ids) = tree(directory.path(), &contents);
-    let fs = |length, extents: &[(InodeId, u64, u64, u64)]| Content::FileSystem {
-        plan: Box::new(Chosen {
+    let fs = |length, extents: &[(InodeId, u64, u64, u64)]| {
+        Content::FileSystem(Box::new(Chosen {
+            tree: tree.clone(),
             length,
             data: extents
                 .iter()
-                .map(|&(inode, file_offset, offset, length)| DataExtent {
-                    inode,
+                .map(|&(id, file_offset, offset, length)| DataExtent {
+                    file: number(id),
                     file_offset,
                     offset,
                     length,
                 })
                 .collect(),
             metadata: Vec::new(),
-        }),
-        tree: tree.clone(),
+        }))
     };
     let bytes = |n| Content::Bytes(vec![1; n]);
     let (file, root) = (ids[0], InodeId::ROOT);
@@ -234,12 +254,8 @@ fn broken_promises_are_errors() {
             "is no file of its tree",
         ),
         (
-            vec![(0, 4, Content::File(directory.path().join("0000")))],
-            "has 5000 bytes and its place on the disk 4",
-        ),
-        (
-            vec![(0, 4, Content::File("/nonexistent/a\nb".into()))],
-            "opening /nonexistent/a\\nb to copy it: No such file",
+            vec![(0, 4, finished(&directory.path().join("0000")))],
+            "has 4 bytes and its content 5000",
         ),
     ];
     for (parts, message) in cases {
@@ -276,7 +292,7 @@ fn varied(directory: &Path) -> Image {
         kind: Kind::File(tree::Content::bytes(noise(9999, 7))),
     };
     let extent = DataExtent {
-        inode: memory.insert(InodeId::ROOT, b"a", inode).unwrap(),
+        file: number(memory.insert(InodeId::ROOT, b"a", inode).unwrap()),
         file_offset: 0,
         offset: 4096,
         length: 9999,
@@ -287,12 +303,12 @@ fn varied(directory: &Path) -> Image {
         (8192 + bytes.len() as u64, vec![3; 4096]),
     ];
     let planned = |length, data, metadata, tree| {
-        let plan = Box::new(Chosen {
+        Content::FileSystem(Box::new(Chosen {
+            tree,
             length,
             data,
             metadata,
-        });
-        Content::FileSystem { plan, tree }
+        }))
     };
     let first = planned(3 << 20, data, metadata, files);
     let second = planned(
@@ -305,7 +321,7 @@ fn varied(directory: &Path) -> Image {
         10 << 20,
         vec![
             (0, 512, Content::Bytes(b"table".to_vec())),
-            (4096, 3 << 20, Content::File(sparse)),
+            (4096, 3 << 20, finished(&sparse)),
             (4 << 20, 4 << 20, first),
             (8 << 20, 1 << 20, second),
         ],
@@ -363,22 +379,19 @@ fn bytes_in_memory_are_data_too() {
             kind: Kind::File(tree::Content::bytes(bytes)),
         };
         extents.push(DataExtent {
-            inode: tree.insert(InodeId::ROOT, name, inode).unwrap(),
+            file: number(tree.insert(InodeId::ROOT, name, inode).unwrap()),
             file_offset: 0,
             offset: offset as u64,
             length: length as u64,
         });
     }
-    let plan = Box::new(Chosen {
+    let content = Content::FileSystem(Box::new(Chosen {
+        tree: tree.into(),
         length: 3 << 20,
         data: extents,
         metadata: Vec::new(),
-    });
-    let tree = Arc::new(tree);
-    let image = image(
-        3 << 20,
-        vec![(0, 3 << 20, Content::FileSystem { plan, tree })],
-    );
+    }));
+    let image = image(3 << 20, vec![(0, 3 << 20, content)]);
     let path = directory.path().join("image");
     write(&image, &path, &|_| {}).unwrap();
     assert!(fs::read(path).unwrap() == expected);

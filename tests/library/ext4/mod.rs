@@ -45,7 +45,7 @@ fn image(tree: Tree, length: u64) -> Image {
             name: "root file system".to_owned(),
             start: 0,
             length,
-            content: Content::FileSystem { plan, tree },
+            content: Content::FileSystem(plan),
         }],
     }
 }

@@ -201,7 +201,7 @@ fn times_from_1901_to_2446() {
         tree.insert(InodeId::ROOT, &name, file).unwrap();
     }
     let tree = Arc::new(tree);
-    let image = write(directory.path(), &tree, plan(&tree, 16 * MIB).unwrap());
+    let image = write(directory.path(), plan(&tree, 16 * MIB).unwrap());
     mount_and_compare(&image, &tree);
     // Times from 2310 to 2378 e2fsck finds strange, and says so, but no error.
     for mut check in [command("e2fsck"), next::program("usr/sbin/e2fsck")] {
@@ -258,7 +258,7 @@ fn long_files(sizes: &[u64], data: impl Fn(u64) -> Option<Vec<DataRange>>) {
     let tree = Arc::new(tree);
     let plan = plan(&tree, smallest(&tree, 16 * MIB)).unwrap();
     check_plan(plan.as_ref());
-    let image = write_sparsely(directory.path(), plan.as_ref(), &known);
+    let image = write_sparsely(directory.path(), &tree, plan.as_ref(), &known);
     check(&image);
     let mount = Mount::new(&image, "ro");
     compare(mount.path(), &tree);
@@ -372,7 +372,7 @@ fn extent_trees_of_depth_2_that_is_full_and_of_depth_3() {
         .iter()
         .map(|(id, at, bytes)| (*id, *at, &bytes[..]))
         .collect();
-    let image = write_sparsely(directory.path(), plan.as_ref(), &known);
+    let image = write_sparsely(directory.path(), &tree, plan.as_ref(), &known);
     check(&image);
     for (count, depth, nodes) in [(FULL, 2, [4, 1360, 0]), (FULL + 1, 3, [1, 5, 1361])] {
         let request = format!("extents -n /{count}");
@@ -448,7 +448,7 @@ fn a_directory_whose_index_is_full() {
     }
     let mut tree = Arc::new(tree);
     let length = smallest(&tree, 16 * MIB);
-    let image = write(scratch.path(), &tree, plan(&tree, length).unwrap());
+    let image = write(scratch.path(), plan(&tree, length).unwrap());
     check(&image);
     let stat = stdout(command("debugfs").args(["-R", "stat /top"]).arg(&image));
     // The root of the index, its nodes, and the leaves.
@@ -535,7 +535,7 @@ fn a_million_files() {
     }
     let tree = Arc::new(tree);
     let length = smallest(&tree, 64 * MIB);
-    let image = write(scratch.path(), &tree, plan(&tree, length).unwrap());
+    let image = write(scratch.path(), plan(&tree, length).unwrap());
     check(&image);
     let header = stdout(command("dumpe2fs").arg("-h").arg(&image));
     let field = |name: &str| -> usize {

@@ -13,7 +13,7 @@ use crate::common::scratch;
 fn digest(directory: &Path, tree: Tree, options: &Options) -> String {
     let tree = Arc::new(tree);
     let plan = Ext4.count(&tree, options).unwrap().plan(16 * MIB).unwrap();
-    let image = write(directory, &tree, plan);
+    let image = write(directory, plan);
     format!("{:x?}", Sha256::digest(std::fs::read(image).unwrap()))
 }
 

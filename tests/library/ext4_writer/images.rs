@@ -5,7 +5,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use make_disk_image::fs::{Ext4, Format, Options, Plan, PlanError};
+use make_disk_image::fs::{DataExtent, DataSource, Ext4, Format, Options, Plan, PlanError};
 use make_disk_image::image::{self, Image, Part};
 use make_disk_image::tree::{
     Content, Directory, Inode, InodeId, Kind, Metadata, Timestamp, Tree, Xattr,
@@ -65,8 +65,8 @@ pub fn smallest(tree: &Arc<Tree>, free: u64) -> u64 {
         .unwrap()
 }
 
-/// Writes the file system `plan` of `tree` to a new file in `directory`.
-pub fn write(directory: &Path, tree: &Arc<Tree>, plan: Box<dyn Plan>) -> PathBuf {
+/// Writes the file system `plan` to a new file in `directory`.
+pub fn write(directory: &Path, plan: Box<dyn Plan>) -> PathBuf {
     let path = directory.join("ext4.img");
     // A new file, and not the old one emptied: a loop device may still know that.
     let _ = std::fs::remove_file(&path);
@@ -76,20 +76,18 @@ pub fn write(directory: &Path, tree: &Arc<Tree>, plan: Box<dyn Plan>) -> PathBuf
             name: "root file system".to_owned(),
             start: 0,
             length: plan.length(),
-            content: image::Content::FileSystem {
-                plan,
-                tree: Arc::clone(tree),
-            },
+            content: image::Content::FileSystem(plan),
         }],
     };
     image::write(&image, &path, &|_| ()).unwrap();
     path
 }
 
-/// Writes the metadata of `plan`, and of all data only `known`: bytes at an offset of a file. What
+/// Writes the metadata of `plan`, of `tree`, and of all data only `known`: bytes at an offset of a file. What
 /// else is in files reads as zeros, so that long files take no time.
 pub fn write_sparsely(
     directory: &Path,
+    tree: &Tree,
     plan: &dyn Plan,
     known: &[(InodeId, u64, &[u8])],
 ) -> PathBuf {
@@ -99,12 +97,19 @@ pub fn write_sparsely(
     plan.metadata(&mut |offset, bytes| Ok(image.write_all_at(bytes, offset)?))
         .unwrap();
     for (inode, offset, bytes) in known {
+        let Kind::File(content) = &tree.inode(*inode).kind else {
+            panic!("{inode:?} is no file")
+        };
+        let is_known = |extent: &DataExtent| match plan.source(extent.file) {
+            Some(DataSource::Tree(found)) => std::ptr::eq(found, content),
+            _ => false,
+        };
         for (offset, byte) in (*offset..).zip(*bytes) {
             let extent = plan
                 .data()
                 .iter()
                 .find(|extent| {
-                    extent.inode == *inode
+                    is_known(extent)
                         && (extent.file_offset..extent.file_offset + extent.length)
                             .contains(&offset)
                 })
@@ -120,7 +125,7 @@ pub fn write_sparsely(
 pub fn make(directory: &Path, tree: &Arc<Tree>, length: u64) -> PathBuf {
     let plan = plan(tree, length).unwrap();
     check_plan(plan.as_ref());
-    let image = write(directory, tree, plan);
+    let image = write(directory, plan);
     check(&image);
     image
 }

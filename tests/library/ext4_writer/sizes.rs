@@ -106,7 +106,7 @@ fn compare_size(directory: &Path, blocks: u64) {
     mkfs(&theirs, blocks * 4096);
     let tree = Arc::new(empty_tree());
     let plan = plan(&tree, blocks * 4096).unwrap();
-    let ours = write(directory, &tree, plan);
+    let ours = write(directory, plan);
     // Reading every inode table of 16 TiB takes long: the largest are compared, not checked.
     if blocks < 1 << 25 {
         check(&ours);

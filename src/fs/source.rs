@@ -1,21 +1,21 @@
-//! Where the bytes of a data extent are read from.
+//! Opening and reading the files that have a file system's data.
+
+mod way;
 
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use nix::fcntl::{OFlag, openat};
 use nix::sys::stat::Mode;
 
-use super::copy::read;
-use super::way;
+use super::{DataSource, FinishedFile};
 use crate::escape;
-use crate::fs::DataExtent;
-use crate::tree::{Kind, Source, SourceDirectory, SourceFile, Tree, Watch};
+use crate::tree::{Source, SourceDirectory, SourceFile, Watch};
 
 /// A pipe in the place of a file must not make us wait, nor a symbolic link lead us away.
 const FLAGS: OFlag = OFlag::O_NOFOLLOW.union(OFlag::O_NONBLOCK);
@@ -59,14 +59,14 @@ pub struct Opener {
 }
 
 impl Opener {
-    /// Opens the file that `extent` is a part of.
+    /// Opens `source`.
     ///
     /// # Errors
     /// If it can't be opened, or is not what it was when it was listed.
-    pub fn open<'a>(&mut self, tree: &'a Tree, extent: &DataExtent) -> Result<Opened<'a>> {
-        let inode = tree.inodes().get(extent.inode.index());
-        let Some(Kind::File(content)) = inode.map(|inode| &inode.kind) else {
-            return Err(anyhow!("data of no file: {extent:?}"));
+    pub fn open<'a>(&mut self, source: DataSource<'a>) -> Result<Opened<'a>> {
+        let content = match source {
+            DataSource::Tree(content) => content,
+            DataSource::Finished(file) => return Ok(Opened::Finished(file)),
         };
         Ok(match &content.source {
             Source::Bytes(bytes) => Opened::Bytes(bytes),
@@ -127,12 +127,14 @@ pub fn check_time(file: &File, source: &SourceFile) -> Result<()> {
     Ok(())
 }
 
-/// The bytes of one file of a tree, ready to be read.
+/// The bytes of one file, ready to be read.
 pub enum Opened<'a> {
     /// They are in memory.
     Bytes(&'a [u8]),
-    /// They are in a file, open now.
+    /// They are in a file of a tree, open now.
     File(File, &'a SourceFile),
+    /// They are in a file that nobody changes.
+    Finished(&'a FinishedFile),
 }
 
 impl Opened<'_> {
@@ -149,9 +151,48 @@ impl Opened<'_> {
                 read(file, || source.path(), buffer, offset)?;
                 check_time(file, source)?;
             }
+            Opened::Finished(finished) => {
+                read(
+                    finished.file(),
+                    || finished.path().to_owned(),
+                    buffer,
+                    offset,
+                )?;
+            }
         }
         Ok(())
     }
+}
+
+/// Fills `buffer` with the bytes of `input` from `offset` on; the path is for messages.
+///
+/// # Errors
+/// If reading fails, or there are not as many.
+pub fn read(
+    input: &File,
+    path: impl Fn() -> PathBuf,
+    mut buffer: &mut [u8],
+    mut offset: u64,
+) -> Result<()> {
+    while !buffer.is_empty() {
+        match input.read_at(buffer, offset) {
+            Ok(0) => bail!(
+                "{} ends at byte {offset} and was longer when it was listed: it was changed during \
+                 the build",
+                escape::path(&path())
+            ),
+            Ok(n) => {
+                buffer = &mut buffer[n..];
+                // usize to u64: lossless on every target Rust has.
+                offset = offset.saturating_add(n as u64);
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => {
+                return Err(error).with_context(|| format!("reading {}", escape::path(&path())));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// `length` of `bytes`, from `offset` on.

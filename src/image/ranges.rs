@@ -1,0 +1,105 @@
+//! An image as ranges, in the order of the disk.
+
+use anyhow::{Context, Result, ensure};
+
+use super::{Image, Part};
+use crate::fs::{DataExtent, DataSource};
+
+/// A range of the disk whose bytes come from one place.
+#[derive(Debug, Clone, Copy)]
+pub struct Range<'a> {
+    /// First byte on the disk.
+    pub start: u64,
+    /// Number of bytes, never 0.
+    pub length: u64,
+    /// Where they come from.
+    pub bytes: Bytes<'a>,
+}
+
+/// Where the bytes of a [`Range`] come from.
+#[derive(Debug, Clone, Copy)]
+pub enum Bytes<'a> {
+    /// They are zeros.
+    Zeros,
+    /// They are made in memory, and last as long as the call.
+    Made(&'a [u8]),
+    /// They are in a file.
+    Copied {
+        /// The file.
+        source: DataSource<'a>,
+        /// Where they begin in it, in bytes.
+        offset: u64,
+    },
+}
+
+impl Image {
+    /// Hands every range of the disk to `take`, in order and without gaps. Metadata is made for it;
+    /// nothing is read.
+    ///
+    /// # Errors
+    /// Those of `take`, and if ranges overlap.
+    pub fn ranges(&self, take: &mut dyn FnMut(Range<'_>) -> Result<()>) -> Result<()> {
+        let mut disk = Disk { at: 0, take };
+        for part in &self.parts {
+            let mut copied = part.content.copied().iter().peekable();
+            part.made(&mut |start, bytes| {
+                while let Some(extent) = copied.next_if(|next| part.start + next.offset < start) {
+                    disk.copied(part, extent)?;
+                }
+                // usize to u64: lossless on every target Rust has.
+                disk.add(start, bytes.len() as u64, Bytes::Made(bytes))
+            })?;
+            for extent in copied {
+                disk.copied(part, extent)?;
+            }
+        }
+        disk.zeros_to(self.length)
+    }
+}
+
+/// The disk from `at` on.
+struct Disk<'a> {
+    at: u64,
+    take: &'a mut dyn FnMut(Range<'_>) -> Result<()>,
+}
+
+impl Disk<'_> {
+    fn copied(&mut self, part: &Part, extent: &DataExtent) -> Result<()> {
+        let bytes = Bytes::Copied {
+            source: part.content.source(extent)?,
+            offset: extent.file_offset,
+        };
+        self.add(part.start + extent.offset, extent.length, bytes)
+    }
+
+    fn add(&mut self, start: u64, length: u64, bytes: Bytes<'_>) -> Result<()> {
+        self.zeros_to(start)?;
+        if length == 0 {
+            return Ok(());
+        }
+        self.at = start.checked_add(length).context("a disk beyond 2^64")?;
+        (self.take)(Range {
+            start,
+            length,
+            bytes,
+        })
+    }
+
+    fn zeros_to(&mut self, end: u64) -> Result<()> {
+        ensure!(
+            end >= self.at,
+            "bytes at {end} overlap others, which end at {}",
+            self.at
+        );
+        let (start, length) = (self.at, end - self.at);
+        if length == 0 {
+            return Ok(());
+        }
+        self.at = end;
+        (self.take)(Range {
+            start,
+            length,
+            bytes: Bytes::Zeros,
+        })
+    }
+}

@@ -1,0 +1,130 @@
+//! [`RawFile`]: the disk, byte for byte, in a sparse file.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::path::Path;
+
+use anyhow::{Context, Result, anyhow};
+use nix::libc;
+
+use super::Image;
+use super::copy::{self, CopyRange};
+use super::ranges::Bytes;
+use super::reserve::reserve;
+use super::sink::Sink;
+use super::write::Selection;
+use crate::escape;
+use crate::fs::{BLOCK, DataExtent};
+
+/// The file an image goes to.
+pub struct RawFile<'a> {
+    file: File,
+    path: &'a Path,
+    /// What is written to it, for messages.
+    image: &'a Image,
+    selection: Selection,
+    kernel_copies: bool,
+}
+
+impl<'a> RawFile<'a> {
+    /// Makes or empties the file `path` for the ranges `selection` of `image`, as long as all of it.
+    ///
+    /// # Errors
+    /// If that fails.
+    pub fn create(path: &'a Path, image: &'a Image, selection: Selection) -> Result<RawFile<'a>> {
+        let file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            // What a tool may have left there leads nowhere else and holds nobody up.
+            .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
+            .open(path)
+            .with_context(|| format!("making {}", escape::path(path)))?;
+        let raw = RawFile {
+            kernel_copies: copy::is_worth_asking(&file),
+            file,
+            path,
+            image,
+            selection,
+        };
+        raw.file
+            .set_len(image.length)
+            .map_err(|error| raw.failed(error))?;
+        Ok(raw)
+    }
+
+    /// The error for a write that failed; a full file system is reported with what the image needs
+    /// and what there is.
+    fn failed(&self, error: io::Error) -> anyhow::Error {
+        let path = escape::path(self.path);
+        match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {}
+            io::ErrorKind::FileTooLarge => {
+                return anyhow!(error).context(format!(
+                    "writing {path}, which has {} bytes",
+                    self.image.length
+                ));
+            }
+            _ => return anyhow!(error).context(format!("writing {path}")),
+        }
+        let room = self.room().map_or_else(
+            |why| format!("unknown ({why:#})"),
+            |bytes| format!("{bytes} bytes"),
+        );
+        let advice = match needed(self.image, self.selection) {
+            Ok(needed) => format!(
+                "the image needs {needed} bytes and the room for it is {room}: free space there, \
+                 or build where there is more (the directory of the output, TMPDIR)"
+            ),
+            Err(why) => format!("what the image needs is unknown ({why:#}), the room is {room}"),
+        };
+        anyhow!(error).context(format!("writing {path}: {advice}"))
+    }
+
+    /// Bytes free for us on the file system of the file, what we wrote to it included.
+    fn room(&self) -> Result<u64> {
+        let found = nix::sys::statvfs::fstatvfs(&self.file)?;
+        let free = found
+            .blocks_available()
+            .saturating_mul(found.fragment_size());
+        let ours = self.file.metadata()?.blocks().saturating_mul(512);
+        Ok(free.saturating_add(ours))
+    }
+}
+
+impl Sink for RawFile<'_> {
+    fn reserve(&self, extents: &[DataExtent], start: u64) -> Result<()> {
+        reserve(&self.file, extents, start).map_err(|errno| self.failed(errno.into()))
+    }
+
+    fn write(&self, bytes: &[u8], offset: u64) -> Result<()> {
+        self.file
+            .write_all_at(bytes, offset)
+            .map_err(|error| self.failed(error))
+    }
+
+    fn copy(&self, input: &File, range: CopyRange) -> CopyRange {
+        match self.kernel_copies {
+            true => copy::in_kernel(input, &self.file, range),
+            false => range,
+        }
+    }
+}
+
+/// Bytes that the ranges `selection` of `image` take on a file system that keeps holes.
+fn needed(image: &Image, selection: Selection) -> Result<u64> {
+    let mut needed: u64 = 0;
+    image.ranges(&mut |range| {
+        let is_written = match range.bytes {
+            Bytes::Zeros => false,
+            Bytes::Made(_) => true,
+            Bytes::Copied { .. } => selection == Selection::All,
+        };
+        if is_written {
+            needed = needed.saturating_add(range.length.next_multiple_of(BLOCK));
+        }
+        Ok(())
+    })?;
+    Ok(needed)
+}
