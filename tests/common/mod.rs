@@ -15,6 +15,7 @@ pub mod nix;
 pub mod oracles;
 pub mod program;
 pub mod qemu;
+pub mod record;
 pub mod runner;
 
 use std::ffi::OsStr;

@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 
 use crate::common::oracles;
 use crate::common::program::{Attributes, Job};
-use make_disk_image::guest::report::{Record, RecordKind, Writer};
+use crate::common::record::record;
+use make_disk_image::guest::report::{RecordKind, Writer};
 use serde_json::json;
 
 /// A system without a boot loader whose installer is `script`.
@@ -66,21 +67,11 @@ fn a_flood_of_the_console_with_an_end_in_it_ends_with_the_limit() {
 /// A report that says what no init says: a link that makes a cycle, and a file in the store. The
 /// token in it is none yet.
 fn forged(path: &str, kind: RecordKind) -> Vec<u8> {
-    let record = Record {
-        volume: 0,
-        path: path.into(),
-        kind,
-        mode: 0o755,
-        uid: 0,
-        gid: 0,
-        mtime: (1, 0),
-        flags: 0,
-        xattrs: Vec::new(),
-        sparse: None,
-    };
     let mut writer = Writer::new(Vec::new(), u64::MAX);
     writer.owners(&[]).unwrap();
-    writer.file(&record, 0, std::io::empty()).unwrap();
+    writer
+        .file(&record(path, kind), 0, std::io::empty())
+        .unwrap();
     writer.end(NO_TOKEN).unwrap()
 }
 

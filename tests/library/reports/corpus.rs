@@ -1,7 +1,8 @@
 //! Reports that did harm, each with a part of the message that it gets now.
 
+use crate::common::record as forged;
 use make_disk_image::guest::job::Job;
-use make_disk_image::guest::report::{Record, RecordKind};
+use make_disk_image::guest::report::RecordKind;
 
 use super::forge::{Case, Change, Piece};
 
@@ -11,19 +12,7 @@ fn record(path: &str, kind: RecordKind) -> Piece {
         RecordKind::File => b"x".to_vec(),
         _ => Vec::new(),
     };
-    let record = Record {
-        volume: 0,
-        path: path.into(),
-        kind,
-        mode: 0o755,
-        uid: 0,
-        gid: 0,
-        mtime: (1, 0),
-        flags: 0,
-        xattrs: Vec::new(),
-        sparse: None,
-    };
-    Piece::File(record, bytes)
+    Piece::File(forged::record(path, kind), bytes)
 }
 
 fn symlink(path: &str) -> Piece {
