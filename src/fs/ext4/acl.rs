@@ -1,6 +1,11 @@
 //! POSIX ACLs: from the form that `getxattr(2)` gives to the one on disk (kernel,
 //! include/uapi/linux/posix_acl_xattr.h and fs/ext4/acl.h).
 
+use zerocopy::little_endian::U32;
+use zerocopy::{FromBytes, IntoBytes};
+
+use super::ondisk::{AclEntry, AclEntryShort};
+
 /// Version of the form that programs see.
 const PROGRAMS: u32 = 2;
 /// Version of the form on disk.
@@ -13,27 +18,26 @@ const UNNAMED: [u16; 4] = [0x01, 0x04, 0x10, 0x20];
 
 /// The value on disk for the value of a `system.posix_acl_*` attribute, or what is wrong with it.
 pub fn to_disk(value: &[u8]) -> Result<Vec<u8>, String> {
-    let Some((version, entries)) = value.split_first_chunk::<4>() else {
+    let Ok((version, entries)) = U32::read_from_prefix(value) else {
         return Err(format!("an ACL of {} bytes is no ACL", value.len()));
     };
-    let version = u32::from_le_bytes(*version);
     if version != PROGRAMS {
         return Err(format!(
             "an ACL of version {version}; version {PROGRAMS} is known"
         ));
     }
-    let (entries, rest) = entries.as_chunks::<8>();
-    if !rest.is_empty() {
+    let Ok(entries) = <[AclEntry]>::ref_from_bytes(entries) else {
         return Err(format!("an ACL of {} bytes is cut off", value.len()));
-    }
-    let mut disk = DISK.to_le_bytes().to_vec();
+    };
+    let mut disk = U32::new(DISK).as_bytes().to_vec();
     for entry in entries {
-        let tag = u16::from_le_bytes([entry[0], entry[1]]);
-        disk.extend_from_slice(&entry[..4]);
-        match tag {
-            USER | GROUP => disk.extend_from_slice(&entry[4..]),
-            _ if UNNAMED.contains(&tag) => {}
-            _ => return Err(format!("an ACL entry with the unknown tag {tag:#x}")),
+        let AclEntry { e_tag, e_perm, .. } = *entry;
+        match e_tag.get() {
+            USER | GROUP => disk.extend_from_slice(entry.as_bytes()),
+            tag if UNNAMED.contains(&tag) => {
+                disk.extend_from_slice(AclEntryShort { e_tag, e_perm }.as_bytes());
+            }
+            tag => return Err(format!("an ACL entry with the unknown tag {tag:#x}")),
         }
     }
     Ok(disk)

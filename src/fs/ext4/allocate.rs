@@ -4,13 +4,14 @@
 //! Blocks are handed out from the lowest on, so that everything below the last one is in use and
 //! no map of what is free has to be kept.
 
-use super::bytes::index;
 use super::census::{Census, data_blocks};
-use super::extent::{Run, nodes};
+use super::extent::{Extent, tree_blocks};
 use super::geometry::Geometry;
+use super::number::index;
+use super::ondisk::BLOCK_SIZE;
 use super::tables::{self, GroupTables};
 use super::used::Used;
-use super::{BLOCK, JOURNAL_INODE, journal};
+use super::{JOURNAL_INODE, journal};
 use crate::fs::DataExtent;
 use crate::tree::{Kind, Tree};
 
@@ -25,15 +26,15 @@ pub struct Layout {
     /// The double indirect block of the resize inode, where there is one.
     pub resize_block: Option<u64>,
     /// The blocks of the journal.
-    pub journal: Vec<Run>,
+    pub journal: Vec<Extent>,
     /// For each of [`Census::holders`], where its blocks are.
     pub places: Vec<Place>,
-    /// Blocks of directories and link targets; [`Place::runs`] says whose.
-    pub runs: Vec<Run>,
+    /// Blocks of directories and link targets; [`Place::first_extent`] says whose.
+    pub extents: Vec<Extent>,
     /// Data of files, whose numbers are those of their inodes.
     pub data: Vec<DataExtent>,
-    /// Nodes of extent trees, by number of the inode.
-    pub nodes: Vec<Nodes>,
+    /// Extent trees that don't fit in their inode, by number of the inode.
+    pub extent_trees: Vec<TreeBlocks>,
     /// Every block before this one is in use.
     pub end: u64,
     /// Free blocks.
@@ -45,33 +46,31 @@ pub struct Layout {
 pub struct Place {
     /// Its block of extended attributes, or 0.
     pub xattr_block: u64,
-    /// Its first run among [`Layout::runs`]; the next holder's come behind its own.
-    pub first_run: usize,
+    /// Its first extent among [`Layout::extents`]; the next holder's come behind its own.
+    pub first_extent: usize,
 }
 
-/// The nodes of an inode's extent tree.
+/// The blocks of an inode's extent tree.
 #[derive(Debug)]
-pub struct Nodes {
+pub struct TreeBlocks {
     /// The inode.
     pub number: u32,
-    /// Their blocks.
+    /// Their numbers.
     pub places: Vec<u64>,
 }
 
 impl Layout {
-    /// The runs of the holder at `at`.
-    pub fn runs_of(&self, at: usize) -> &[Run] {
-        let end = self.places.get(at + 1).map(|place| place.first_run);
-        &self.runs[self.places[at].first_run..end.unwrap_or(self.runs.len())]
+    /// The extents of the holder at `at`.
+    pub fn extents_of(&self, at: usize) -> &[Extent] {
+        let end = self.places.get(at + 1).map(|place| place.first_extent);
+        &self.extents[self.places[at].first_extent..end.unwrap_or(self.extents.len())]
     }
 
     /// The blocks of the extent tree of the inode `number`.
-    pub fn nodes_of(&self, number: u32) -> &[u64] {
-        match self
-            .nodes
-            .binary_search_by_key(&number, |nodes| nodes.number)
-        {
-            Ok(at) => &self.nodes[at].places,
+    pub fn extent_tree_of(&self, number: u32) -> &[u64] {
+        let trees = &self.extent_trees;
+        match trees.binary_search_by_key(&number, |tree| tree.number) {
+            Ok(at) => &trees[at].places,
             Err(_) => &[],
         }
     }
@@ -85,7 +84,7 @@ pub fn lay_out(tree: &Tree, census: &Census, blocks: u64) -> Option<Layout> {
     }
     let (tables, mut fixed) = tables::allocate(&geometry)?;
     let resize_block = match geometry.resize_inode {
-        true => Some(take_one(&geometry, &mut fixed)?),
+        true => Some(take_resize_block(&geometry, &mut fixed)?),
         false => None,
     };
     let journal = take_journal(&geometry, &mut fixed)?;
@@ -95,16 +94,17 @@ pub fn lay_out(tree: &Tree, census: &Census, blocks: u64) -> Option<Layout> {
             next: 0,
             limit: geometry.blocks,
         },
-        runs: Vec::new(),
+        extents: Vec::new(),
         data: Vec::with_capacity(census.ranges),
-        nodes: Vec::new(),
+        extent_trees: Vec::new(),
     };
-    allocator.nodes(JOURNAL_INODE, journal.iter().map(Run::extents).sum())?;
+    allocator.extent_tree(JOURNAL_INODE, journal.iter().map(Extent::count).sum())?;
     let places = allocator.holders(census)?;
     allocator.files(tree, census)?;
     let end = allocator.free.next;
-    let (runs, data, mut nodes) = (allocator.runs, allocator.data, allocator.nodes);
-    nodes.sort_unstable_by_key(|nodes| nodes.number);
+    let (extents, data) = (allocator.extents, allocator.data);
+    let mut extent_trees = allocator.extent_trees;
+    extent_trees.sort_unstable_by_key(|tree| tree.number);
     let taken = fixed.count(end..geometry.blocks);
     Some(Layout {
         free: geometry.blocks - end - taken,
@@ -114,15 +114,15 @@ pub fn lay_out(tree: &Tree, census: &Census, blocks: u64) -> Option<Layout> {
         resize_block,
         journal,
         places,
-        runs,
+        extents,
         data,
-        nodes,
+        extent_trees,
         end,
     })
 }
 
 /// The block of the resize inode: after the first group's inode table where there is room.
-fn take_one(geometry: &Geometry, used: &mut Used) -> Option<u64> {
+fn take_resize_block(geometry: &Geometry, used: &mut Used) -> Option<u64> {
     let goal = geometry.superblock_blocks(0) + 2 + geometry.inode_table_blocks - 1;
     let found = used
         .gap(goal, geometry.blocks)
@@ -133,7 +133,7 @@ fn take_one(geometry: &Geometry, used: &mut Used) -> Option<u64> {
 }
 
 /// The journal in one piece from its goal on, else from the beginning on; in pieces if it must be.
-fn take_journal(geometry: &Geometry, used: &mut Used) -> Option<Vec<Run>> {
+fn take_journal(geometry: &Geometry, used: &mut Used) -> Option<Vec<Extent>> {
     let length = geometry.journal_blocks;
     if length == 0 {
         return Some(Vec::new());
@@ -143,11 +143,11 @@ fn take_journal(geometry: &Geometry, used: &mut Used) -> Option<Vec<Run>> {
     let whole = used
         .find(goal, limit, length, limit)
         .or_else(|| used.find(0, limit, length, limit));
-    let mut runs = Vec::new();
+    let mut extents = Vec::new();
     if let Some(start) = whole {
-        runs.push(Run {
+        extents.push(Extent {
             logical: 0,
-            start,
+            physical: start,
             length,
         });
     } else {
@@ -156,12 +156,12 @@ fn take_journal(geometry: &Geometry, used: &mut Used) -> Option<Vec<Run>> {
             next: 0,
             limit,
         };
-        free.take_all(0, length, |run| runs.push(run))?;
+        free.take_all(0, length, |extent| extents.push(extent))?;
     }
-    for run in &runs {
-        used.mark(run.start..run.start + run.length);
+    for extent in &extents {
+        used.mark(extent.blocks());
     }
-    Some(runs)
+    Some(extents)
 }
 
 /// Free blocks, from the lowest on.
@@ -181,13 +181,13 @@ impl Free<'_> {
     }
 
     /// `length` blocks for those of a file from `logical` on.
-    fn take_all(&mut self, logical: u64, length: u64, mut found: impl FnMut(Run)) -> Option<()> {
+    fn take_all(&mut self, logical: u64, length: u64, mut found: impl FnMut(Extent)) -> Option<()> {
         let mut at = 0;
         while at < length {
-            let (start, taken) = self.take(length - at)?;
-            found(Run {
+            let (physical, taken) = self.take(length - at)?;
+            found(Extent {
                 logical: logical + at,
-                start,
+                physical,
                 length: taken,
             });
             at += taken;
@@ -198,30 +198,30 @@ impl Free<'_> {
 
 struct Allocator<'a> {
     free: Free<'a>,
-    runs: Vec<Run>,
+    extents: Vec<Extent>,
     data: Vec<DataExtent>,
-    nodes: Vec<Nodes>,
+    extent_trees: Vec<TreeBlocks>,
 }
 
 impl Allocator<'_> {
     fn holders(&mut self, census: &Census) -> Option<Vec<Place>> {
         let mut places = Vec::with_capacity(census.holders().len());
-        self.runs.reserve(census.holders().len());
+        self.extents.reserve(census.holders().len());
         for holder in census.holders() {
             let xattr_block = match holder.xattr_block {
                 true => self.free.take(1)?.0,
                 false => 0,
             };
-            let first_run = self.runs.len();
-            let mut extents = 0;
-            self.free.take_all(0, holder.blocks, |run| {
-                extents += run.extents();
-                self.runs.push(run);
+            let first_extent = self.extents.len();
+            let mut count = 0;
+            self.free.take_all(0, holder.blocks, |extent| {
+                count += extent.count();
+                self.extents.push(extent);
             })?;
-            self.nodes(holder.number, extents)?;
+            self.extent_tree(holder.number, count)?;
             places.push(Place {
                 xattr_block,
-                first_run,
+                first_extent,
             });
         }
         Some(places)
@@ -233,33 +233,33 @@ impl Allocator<'_> {
                 continue;
             };
             let file = census.number(inode);
-            let mut extents = 0;
+            let mut count = 0;
             for blocks in data_blocks(content) {
                 let length = blocks.end - blocks.start;
-                self.free.take_all(blocks.start, length, |run| {
-                    extents += run.extents();
-                    let file_offset = run.logical * BLOCK;
+                self.free.take_all(blocks.start, length, |extent| {
+                    count += extent.count();
+                    let file_offset = extent.logical * BLOCK_SIZE;
                     self.data.push(DataExtent {
                         file,
                         file_offset,
-                        offset: run.start * BLOCK,
-                        length: (run.length * BLOCK).min(content.size - file_offset),
+                        offset: extent.physical * BLOCK_SIZE,
+                        length: (extent.length * BLOCK_SIZE).min(content.size - file_offset),
                     });
                 })?;
             }
-            self.nodes(file, extents)?;
+            self.extent_tree(file, count)?;
         }
         Some(())
     }
 
-    fn nodes(&mut self, number: u32, extents: u64) -> Option<()> {
-        let count = nodes(extents);
-        if count > 0 {
-            let mut places = Vec::with_capacity(index(count));
-            self.free.take_all(0, count, |run| {
-                places.extend(run.start..run.start + run.length);
-            })?;
-            self.nodes.push(Nodes { number, places });
+    /// Takes the blocks of the extent tree of the inode `number`, which has `extents` extents.
+    fn extent_tree(&mut self, number: u32, extents: u64) -> Option<()> {
+        let blocks = tree_blocks(extents);
+        if blocks > 0 {
+            let mut places = Vec::with_capacity(index(blocks));
+            self.free
+                .take_all(0, blocks, |extent| places.extend(extent.blocks()))?;
+            self.extent_trees.push(TreeBlocks { number, places });
         }
         Some(())
     }

@@ -3,12 +3,14 @@
 
 use std::ops::Range;
 
-use super::BLOCK_SIZE;
-use super::bytes::index;
+use zerocopy::FromZeros;
+
+use super::number::index;
+use super::ondisk::Block;
 
 /// A bitmap in which nothing is set.
-pub fn empty() -> Vec<u8> {
-    vec![0; BLOCK_SIZE]
+pub fn empty() -> Block {
+    Block::new_zeroed()
 }
 
 /// Sets the bits `range`.

@@ -1,24 +1,27 @@
 //! What a tree needs: a number for each inode, and blocks for each directory, long link target and
 //! extended attributes; and what in it ext4 can't hold.
 
-use super::directory::{LOST_FOUND_BLOCKS, Names};
-use super::extent::{self, Run};
+use super::directory::{self, LOST_FOUND_BLOCKS};
+use super::extent;
 use super::inode::{MOST_LINKS, SECONDS};
+use super::names::Names;
+use super::number::index;
+use super::ondisk::{BLOCK_SIZE, IBlock};
 use super::xattr::Attributes;
-use super::{BLOCK, FIRST_FREE_INODE, LOST_FOUND, LOST_FOUND_INODE, ROOT_INODE};
-use super::{dirhash, hash_seed, index};
+use super::{FIRST_FREE_INODE, LOST_FOUND, LOST_FOUND_INODE, ROOT_INODE};
+use super::{dirhash, hash_seed};
 use crate::escape;
 use crate::fs::{Options, PlanError};
 use crate::tree::{Content, Directory, Inode, InodeId, Kind, Tree};
 
 /// Bytes of a link target that are in the inode, with a zero after them.
-pub const FAST_SYMLINK: usize = 60;
+pub const FAST_SYMLINK: usize = size_of::<IBlock>();
 /// Bytes of the longest target: a block, with a zero at its end.
 const LONGEST_SYMLINK: usize = 4095;
 const LONGEST_NAME: usize = 255;
 const LONGEST_LABEL: usize = 16;
 /// Blocks are numbered with 32 bits within a file, and the last number is no block.
-const LONGEST_FILE: u64 = u32::MAX as u64 * BLOCK; // u32 to u64: lossless
+const LONGEST_FILE: u64 = u32::MAX as u64 * BLOCK_SIZE; // u32 to u64: lossless
 
 /// An inode that has blocks of its own which are not a file's data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -136,7 +139,7 @@ impl Census {
 pub fn data_blocks(content: &Content) -> impl Iterator<Item = std::ops::Range<u64>> + '_ {
     let mut ranges = content
         .data_ranges()
-        .map(|range| range.offset / BLOCK..(range.offset + range.length).div_ceil(BLOCK))
+        .map(|range| range.offset / BLOCK_SIZE..(range.offset + range.length).div_ceil(BLOCK_SIZE))
         .peekable();
     std::iter::from_fn(move || {
         let mut range = ranges.next()?;
@@ -295,12 +298,7 @@ impl<'a> Walk<'a> {
             Kind::Fifo | Kind::Socket => 0,
         };
         self.census.blocks += blocks + u64::from(xattr_block);
-        let run = Run {
-            logical: 0,
-            start: 0,
-            length: blocks,
-        };
-        self.census.blocks += extent::nodes(run.extents());
+        self.census.blocks += extent::tree_blocks(extent::count(blocks));
         if blocks == 0 && !xattr_block {
             return;
         }
@@ -331,7 +329,7 @@ impl<'a> Walk<'a> {
 
     fn directory(&mut self, number: u32, directory: &Directory) -> u64 {
         let names = self.census.names(number, directory);
-        let blocks = match names.blocks(self.seed) {
+        let blocks = match directory::blocks(&names, self.seed) {
             Ok(blocks) => blocks,
             Err(error) => {
                 self.problem(error.to_string());
@@ -381,16 +379,12 @@ impl<'a> Walk<'a> {
         }
         let mut extents = 0;
         for blocks in data_blocks(content) {
-            let run = Run {
-                logical: 0,
-                start: 0,
-                length: blocks.end - blocks.start,
-            };
-            extents += run.extents();
-            self.census.blocks += run.length;
+            let length = blocks.end - blocks.start;
+            extents += extent::count(length);
+            self.census.blocks += length;
             self.census.ranges += 1;
         }
-        self.census.blocks += extent::nodes(extents);
+        self.census.blocks += extent::tree_blocks(extents);
     }
 
     fn metadata(&mut self, inode: &Inode) {

@@ -10,6 +10,9 @@ pub struct Hash {
     pub minor: u32,
 }
 
+/// The number of this hash: `DX_HASH_HALF_MD4`.
+pub const HALF_MD4: u8 = 1;
+
 /// The seed of a file system's hashes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Seed(pub [u8; 16]);

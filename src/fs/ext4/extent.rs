@@ -1,114 +1,183 @@
-//! Extent trees: which blocks a file is in (kernel, Documentation/filesystems/ext4/ifork.rst).
+//! Extent trees: which blocks a file is in.
 
-use super::BLOCK_SIZE;
-use super::bytes::{index, put};
+use zerocopy::little_endian::{U16, U32};
+use zerocopy::{FromZeros, Immutable, IntoBytes};
+
 use super::checksum::Seed;
+use super::number::{TooWide, index, le16, le32, split48};
+use super::ondisk::{
+    self, Block, EXTENTS_IN_BLOCK, EXTENTS_IN_INODE, ExtentHeader, ExtentIdx, ExtentTail, IBlock,
+    put,
+};
 
-/// Most blocks in one extent.
-const LONGEST: u64 = 32_768;
-/// Extents, or index entries, that an inode has room for.
-const IN_INODE: usize = 4;
-/// Those that a block has room for: 12 bytes each, after the header and before the checksum.
-const IN_BLOCK: usize = (BLOCK_SIZE - 12 - 4) / 12;
+/// Most blocks in one extent on disk.
+const MAX_LEN: u64 = ondisk::Extent::MAX_LEN as u64; // u16 to u64: lossless
 
-/// Blocks next to each other, in the file and in the file system.
+/// Blocks next to each other, in the file and in the file system. On disk it is as many extents as
+/// its length needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Run {
+pub struct Extent {
     /// The first one's number within the file.
     pub logical: u64,
     /// The first one's number.
-    pub start: u64,
+    pub physical: u64,
     /// How many there are.
     pub length: u64,
 }
 
-impl Run {
-    /// How many extents it takes.
-    pub fn extents(&self) -> u64 {
-        self.length.div_ceil(LONGEST)
+impl Extent {
+    /// How many extents it is on disk.
+    pub fn count(&self) -> u64 {
+        count(self.length)
     }
 
-    fn split(self) -> impl Iterator<Item = Run> {
-        (0..self.length).step_by(index(LONGEST)).map(move |at| Run {
-            logical: self.logical + at,
-            start: self.start + at,
-            length: LONGEST.min(self.length - at),
+    /// The blocks' numbers.
+    pub fn blocks(&self) -> std::ops::Range<u64> {
+        self.physical..self.physical + self.length
+    }
+
+    /// Those that it is on disk.
+    fn split(self) -> impl Iterator<Item = Extent> {
+        (0..self.length)
+            .step_by(index(MAX_LEN))
+            .map(move |at| Extent {
+                logical: self.logical + at,
+                physical: self.physical + at,
+                length: MAX_LEN.min(self.length - at),
+            })
+    }
+
+    fn encode(&self) -> Result<ondisk::Extent, TooWide> {
+        let (ee_start_lo, ee_start_hi) = split48(self.physical)?;
+        Ok(ondisk::Extent {
+            ee_block: le32(self.logical)?,
+            ee_len: le16(self.length)?,
+            ee_start_hi,
+            ee_start_lo,
         })
     }
 }
 
-/// How many blocks the tree of a file with `extents` extents takes.
-pub fn nodes(extents: u64) -> u64 {
+/// How many extents on disk so many blocks next to each other are.
+pub fn count(blocks: u64) -> u64 {
+    blocks.div_ceil(MAX_LEN)
+}
+
+/// How many blocks the tree of a file with `extents` extents on disk takes, besides its root in the
+/// inode.
+pub fn tree_blocks(extents: u64) -> u64 {
     // usize to u64: lossless.
     let mut level = extents;
-    let mut nodes = 0;
-    while level > IN_INODE as u64 {
-        level = level.div_ceil(IN_BLOCK as u64);
-        nodes += level;
+    let mut blocks = 0;
+    while level > EXTENTS_IN_INODE as u64 {
+        level = level.div_ceil(EXTENTS_IN_BLOCK as u64);
+        blocks += level;
     }
-    nodes
+    blocks
 }
 
 /// A tree: what is in the inode, and the blocks.
 pub struct ExtentTree {
-    /// The 60 bytes of `i_block`.
-    pub root: [u8; 60],
-    /// The nodes, in the order of the block numbers that were given for them.
-    pub nodes: Vec<Vec<u8>>,
+    /// Its root.
+    pub root: IBlock,
+    /// The other nodes, in the order of the block numbers that were given for them.
+    pub blocks: Vec<Block>,
 }
 
 impl ExtentTree {
-    /// The tree of the file with the blocks `runs`, whose nodes are at the blocks `places`, as
-    /// many as [`nodes`] says. `seed` is the inode's.
-    pub fn new(runs: &[Run], places: &[u64], seed: Seed) -> ExtentTree {
-        let mut level: Vec<[u8; 12]> = runs.iter().flat_map(|run| run.split()).map(leaf).collect();
-        let mut nodes = Vec::with_capacity(places.len());
-        let mut depth = 0u8;
-        while level.len() > IN_INODE {
-            let mut above = Vec::with_capacity(level.len().div_ceil(IN_BLOCK));
-            for entries in level.chunks(IN_BLOCK) {
-                let mut block = vec![0; BLOCK_SIZE];
-                write(&mut block, entries, IN_BLOCK, depth);
-                let tail = BLOCK_SIZE - 4;
-                let checksum = seed.then(&block[..tail]).value();
-                put(&mut block, tail, 4, u64::from(checksum));
-                above.push(branch(&entries[0], places[nodes.len()]));
-                nodes.push(block);
+    /// The tree of the file with the blocks `extents`, whose nodes are at `places`, as many as
+    /// [`tree_blocks`] says. `seed` is the inode's.
+    ///
+    /// # Errors
+    /// If a number is too large for its field.
+    pub fn new(
+        extents: impl IntoIterator<Item = Extent>,
+        places: &[u64],
+        seed: Seed,
+    ) -> Result<ExtentTree, TooWide> {
+        let leaves = extents.into_iter().flat_map(Extent::split);
+        let mut leaves = leaves.map(|extent| extent.encode());
+        let mut blocks = Vec::with_capacity(places.len());
+        if places.is_empty() {
+            // Almost every file: nothing is allocated for it.
+            let mut entries = [ondisk::Extent::new_zeroed(); EXTENTS_IN_INODE];
+            let mut used = 0;
+            for leaf in leaves {
+                entries[used] = leaf?;
+                used += 1;
+            }
+            let root = root(&entries[..used], 0)?;
+            return Ok(ExtentTree { root, blocks });
+        }
+        let leaves = leaves.by_ref().collect::<Result<Vec<_>, _>>()?;
+        let mut places = places.iter();
+        let mut level = Vec::with_capacity(leaves.len().div_ceil(EXTENTS_IN_BLOCK));
+        for (entries, &place) in leaves.chunks(EXTENTS_IN_BLOCK).zip(&mut places) {
+            level.push(index_entry(entries[0].ee_block, place)?);
+            blocks.push(node(entries, 0, seed)?);
+        }
+        let mut depth = 1;
+        while level.len() > EXTENTS_IN_INODE {
+            let mut above = Vec::with_capacity(level.len().div_ceil(EXTENTS_IN_BLOCK));
+            for (entries, &place) in level.chunks(EXTENTS_IN_BLOCK).zip(&mut places) {
+                above.push(index_entry(entries[0].ei_block, place)?);
+                blocks.push(node(entries, depth, seed)?);
             }
             level = above;
             depth += 1;
         }
-        let mut root = [0; 60];
-        write(&mut root, &level, IN_INODE, depth);
-        ExtentTree { root, nodes }
+        let root = root(&level, depth)?;
+        Ok(ExtentTree { root, blocks })
     }
 }
 
-fn write(node: &mut [u8], entries: &[[u8; 12]], most: usize, depth: u8) {
-    // usize to u64: lossless.
-    put(node, 0, 2, 0xf30a);
-    put(node, 2, 2, entries.len() as u64);
-    put(node, 4, 2, most as u64);
-    put(node, 6, 2, u64::from(depth));
-    node[12..12 + 12 * entries.len()].copy_from_slice(entries.as_flattened());
+/// The entry for the node at the block `place`, of which `first` is the first block.
+fn index_entry(first: U32, place: u64) -> Result<ExtentIdx, TooWide> {
+    let (ei_leaf_lo, ei_leaf_hi) = split48(place)?;
+    Ok(ExtentIdx {
+        ei_block: first,
+        ei_leaf_lo,
+        ei_leaf_hi,
+        ei_unused: U16::ZERO,
+    })
 }
 
-fn leaf(run: Run) -> [u8; 12] {
-    let mut entry = [0; 12];
-    put(&mut entry, 0, 4, run.logical);
-    put(&mut entry, 4, 2, run.length);
-    put(&mut entry, 6, 2, run.start >> 32);
-    put(&mut entry, 8, 4, run.start);
-    entry
+/// The root, with `depth` levels below it.
+fn root(entries: &[impl IntoBytes + Immutable], depth: u16) -> Result<IBlock, TooWide> {
+    let mut root = IBlock::default();
+    fill(root.as_mut_bytes(), entries, EXTENTS_IN_INODE, depth)?;
+    Ok(root)
 }
 
-/// The entry for the node `place`, whose first entry is `first`.
-fn branch(first: &[u8; 12], place: u64) -> [u8; 12] {
-    let mut entry = [0; 12];
-    entry[..4].copy_from_slice(&first[..4]);
-    put(&mut entry, 4, 4, place);
-    put(&mut entry, 8, 2, place >> 32);
-    entry
+/// Another node.
+fn node(entries: &[impl IntoBytes + Immutable], depth: u16, seed: Seed) -> Result<Block, TooWide> {
+    let mut block = Block::new_zeroed();
+    fill(&mut block, entries, EXTENTS_IN_BLOCK, depth)?;
+    let end = block.len() - size_of::<ExtentTail>();
+    let tail = ExtentTail {
+        et_checksum: U32::new(seed.then(&block[..end]).value()),
+    };
+    put(&mut block, end, &tail);
+    Ok(block)
+}
+
+/// Writes a node with room for `max` entries.
+fn fill(
+    node: &mut [u8],
+    entries: &[impl IntoBytes + Immutable],
+    max: usize,
+    depth: u16,
+) -> Result<(), TooWide> {
+    let header = ExtentHeader {
+        eh_magic: ExtentHeader::MAGIC,
+        eh_entries: le16(entries.len())?,
+        eh_max: le16(max)?,
+        eh_depth: U16::new(depth),
+        eh_generation: U32::ZERO,
+    };
+    put(node, 0, &header);
+    put(node, size_of_val(&header), entries);
+    Ok(())
 }
 
 #[cfg(test)]
@@ -116,7 +185,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nodes_are_counted_level_by_level() {
+    fn blocks_are_counted_level_by_level() {
         for (extents, expected) in [
             (0, 0),
             (4, 0),
@@ -127,40 +196,43 @@ mod tests {
             (4 * 340 + 1, 5 + 1),
             (340 * 340 * 4 + 1, 340 * 4 + 1 + 5 + 1),
         ] {
-            assert_eq!(nodes(extents), expected, "{extents}");
+            assert_eq!(tree_blocks(extents), expected, "{extents}");
         }
     }
 
     #[test]
     fn a_journal_of_16_mib_as_mkfs_ext4_writes_it() {
         // i_block of inode 8 in an image of `mkfs.ext4 -b 4096` 1.47.0, 600 MiB.
-        let run = Run {
+        let extent = Extent {
             logical: 0,
-            start: 65_536,
+            physical: 65_536,
             length: 4096,
         };
-        let tree = ExtentTree::new(&[run], &[], Seed::file_system(&[0; 16]));
+        let tree = ExtentTree::new([extent], &[], Seed::file_system(&[0; 16])).unwrap();
         let mut expected = [0; 60];
         expected[..8].copy_from_slice(&[0x0a, 0xf3, 1, 0, 4, 0, 0, 0]);
         expected[16..24].copy_from_slice(&[0, 0x10, 0, 0, 0, 0, 1, 0]);
-        assert_eq!(tree.root, expected);
-        assert!(tree.nodes.is_empty());
+        assert_eq!(tree.root.as_bytes(), expected);
+        assert!(tree.blocks.is_empty());
     }
 
     #[test]
-    fn long_runs_are_split_and_trees_grow() {
-        let run = Run {
+    fn long_extents_are_split_and_trees_grow() {
+        let extent = Extent {
             logical: 5,
-            start: 1 << 32,
-            length: 5 * LONGEST - 1,
+            physical: 1 << 32,
+            length: 5 * MAX_LEN - 1,
         };
-        assert_eq!(run.extents(), 5);
-        let tree = ExtentTree::new(&[run], &[77], Seed::file_system(&[0; 16]));
-        assert_eq!(tree.nodes.len(), 1);
-        assert_eq!(&tree.root[2..8], [1, 0, 4, 0, 1, 0]);
-        assert_eq!(&tree.root[12..24], [5, 0, 0, 0, 77, 0, 0, 0, 0, 0, 0, 0]);
-        assert_eq!(&tree.nodes[0][2..8], [5, 0, 84, 1, 0, 0]);
-        let last = &tree.nodes[0][12 + 48..12 + 60];
+        assert_eq!(extent.count(), 5);
+        let tree = ExtentTree::new([extent], &[77], Seed::file_system(&[0; 16])).unwrap();
+        assert_eq!(tree.blocks.len(), 1);
+        assert_eq!(&tree.root.as_bytes()[2..8], [1, 0, 4, 0, 1, 0]);
+        assert_eq!(
+            &tree.root.as_bytes()[12..24],
+            [5, 0, 0, 0, 77, 0, 0, 0, 0, 0, 0, 0]
+        );
+        assert_eq!(&tree.blocks[0][2..8], [5, 0, 84, 1, 0, 0]);
+        let last = &tree.blocks[0][12 + 48..12 + 60];
         assert_eq!(last, [5, 0, 2, 0, 0xff, 0x7f, 1, 0, 0, 0, 2, 0]);
     }
 }

@@ -4,14 +4,15 @@
 //! The rules are those of `ext2fs_initialize` and of `mke2fs`; the terms are those of the kernel's
 //! Documentation/filesystems/ext4 (blockgroup.rst, group_descr.rst, super.rst).
 
-use super::{BLOCK, DESCRIPTOR_SIZE, FIRST_FREE_INODE, FLEX_SIZE, INODE_SIZE};
+use super::ondisk::BLOCK_SIZE;
+use super::{DESCRIPTOR_SIZE, FIRST_FREE_INODE, FLEX_SIZE, INODE_SIZE};
 
 /// Bits in a block: the most blocks, and the most inodes, that one bitmap can describe.
-const BITMAP_BITS: u64 = BLOCK * 8;
-const DESCRIPTORS_PER_BLOCK: u64 = BLOCK / DESCRIPTOR_SIZE;
-const INODES_PER_BLOCK: u64 = BLOCK / INODE_SIZE;
+const BITMAP_BITS: u64 = BLOCK_SIZE * 8;
+const DESCRIPTORS_PER_BLOCK: u64 = BLOCK_SIZE / DESCRIPTOR_SIZE;
+const INODES_PER_BLOCK: u64 = BLOCK_SIZE / INODE_SIZE;
 /// Block numbers in one block of the resize inode.
-const ADDRESSES_PER_BLOCK: u64 = BLOCK / 4;
+pub const ADDRESSES_PER_BLOCK: u64 = BLOCK_SIZE / 4;
 /// `mke2fs` drops a last group that has not this many blocks beyond its own metadata.
 const LAST_GROUP_MINIMUM: u64 = 50;
 
@@ -51,7 +52,7 @@ impl Geometry {
     /// and for the blocks that it leaves free half of what `mkfs.ext4` would give: where small
     /// files have taken all inodes, free blocks are worth nothing.
     pub fn for_tree(device: u64, inodes: u64, tree: u64) -> Option<Geometry> {
-        let free = device.saturating_sub(tree).checked_mul(BLOCK)?;
+        let free = device.saturating_sub(tree).checked_mul(BLOCK_SIZE)?;
         let spare = free / inode_ratio(device) / 2;
         // No more than can be had without making groups smaller.
         let most = device.div_ceil(BITMAP_BITS) * BITMAP_BITS;
@@ -63,9 +64,9 @@ impl Geometry {
     pub fn new(device: u64, inodes: u64) -> Option<Geometry> {
         let resize_inode = device <= u64::from(u32::MAX);
         let inodes = inodes
-            .max(device.checked_mul(BLOCK)? / inode_ratio(device))
+            .max(device.checked_mul(BLOCK_SIZE)? / inode_ratio(device))
             .max(FIRST_FREE_INODE + 1);
-        if inodes > u64::from(u32::MAX) || inodes * INODE_SIZE >= device * BLOCK {
+        if inodes > u64::from(u32::MAX) || inodes * INODE_SIZE >= device * BLOCK_SIZE {
             return None;
         }
         let mut blocks = device;
@@ -202,7 +203,7 @@ pub fn has_superblock(group: u64) -> bool {
 
 /// Bytes for each inode: the types `floppy`, `small`, `big` and `huge` of `mke2fs.conf`.
 fn inode_ratio(blocks: u64) -> u64 {
-    let mib = blocks / ((1 << 20) / BLOCK);
+    let mib = blocks / ((1 << 20) / BLOCK_SIZE);
     match mib {
         0..3 => 8192,
         3..512 => 4096,

@@ -1,15 +1,12 @@
-//! Group descriptors of 64 bytes (kernel, Documentation/filesystems/ext4/group_descr.rst).
+//! What is said of a group in its descriptor.
 
-use super::bytes::put;
+use zerocopy::little_endian::U16;
+use zerocopy::{FromZeros, IntoBytes};
+
 use super::checksum::Seed;
+use super::number::{TooWide, le32, split32, split64};
+use super::ondisk::{GroupDesc, bg_flags};
 use super::tables::GroupTables;
-
-/// Length of a descriptor.
-pub const LENGTH: usize = 64;
-
-const INODE_UNINIT: u64 = 1;
-const BLOCK_UNINIT: u64 = 2;
-const INODE_TABLE_ZEROED: u64 = 4;
 
 /// What is known of one group.
 #[derive(Debug, Clone, Copy)]
@@ -31,36 +28,34 @@ pub struct Group {
 }
 
 impl Group {
-    /// Writes the descriptor of the group `number`. `seed` is the file system's.
-    pub fn write(&self, number: u64, descriptor: &mut [u8], seed: Seed) {
-        let mut flags = INODE_TABLE_ZEROED;
+    /// The descriptor of the group `number`. `seed` is the file system's.
+    ///
+    /// # Errors
+    /// If a number is too large for its field.
+    pub fn encode(&self, number: u64, seed: Seed) -> Result<GroupDesc, TooWide> {
+        let mut flags = bg_flags::INODE_ZEROED;
         if self.block_bitmap.is_none() {
-            flags |= BLOCK_UNINIT;
+            flags |= bg_flags::BLOCK_UNINIT;
         }
         if self.inode_bitmap.is_none() {
-            flags |= INODE_UNINIT;
+            flags |= bg_flags::INODE_UNINIT;
         }
-        let block_bitmap = u64::from(self.block_bitmap.unwrap_or(0));
-        let inode_bitmap = u64::from(self.inode_bitmap.unwrap_or(0));
-        let mut split = |low: usize, width: usize, high: usize, value: u64| {
-            put(descriptor, low, width, value);
-            put(descriptor, high, width, value >> (8 * width));
-        };
-        split(0x00, 4, 0x20, self.tables.block_bitmap);
-        split(0x04, 4, 0x24, self.tables.inode_bitmap);
-        split(0x08, 4, 0x28, self.tables.inode_table);
-        split(0x0c, 2, 0x2c, self.free_blocks);
-        split(0x0e, 2, 0x2e, self.free_inodes);
-        split(0x10, 2, 0x30, self.directories);
-        split(0x18, 2, 0x38, block_bitmap);
-        split(0x1a, 2, 0x3a, inode_bitmap);
-        split(0x1c, 2, 0x32, self.unused_inodes);
-        put(descriptor, 0x12, 2, flags);
-        // The number has 32 bits.
-        let checksum = seed
-            .then(&number.to_le_bytes()[..4])
-            .then(&descriptor[..LENGTH])
-            .value();
-        put(descriptor, 0x1e, 2, u64::from(checksum));
+        let count = |value: u64| le32(value).map(|value| split32(value.get()));
+        let mut desc = GroupDesc::new_zeroed();
+        desc.bg_flags = U16::new(flags);
+        (desc.bg_block_bitmap_lo, desc.bg_block_bitmap_hi) = split64(self.tables.block_bitmap);
+        (desc.bg_inode_bitmap_lo, desc.bg_inode_bitmap_hi) = split64(self.tables.inode_bitmap);
+        (desc.bg_inode_table_lo, desc.bg_inode_table_hi) = split64(self.tables.inode_table);
+        (desc.bg_free_blocks_count_lo, desc.bg_free_blocks_count_hi) = count(self.free_blocks)?;
+        (desc.bg_free_inodes_count_lo, desc.bg_free_inodes_count_hi) = count(self.free_inodes)?;
+        (desc.bg_used_dirs_count_lo, desc.bg_used_dirs_count_hi) = count(self.directories)?;
+        (desc.bg_itable_unused_lo, desc.bg_itable_unused_hi) = count(self.unused_inodes)?;
+        (desc.bg_block_bitmap_csum_lo, desc.bg_block_bitmap_csum_hi) =
+            split32(self.block_bitmap.unwrap_or(0));
+        (desc.bg_inode_bitmap_csum_lo, desc.bg_inode_bitmap_csum_hi) =
+            split32(self.inode_bitmap.unwrap_or(0));
+        let checksum = seed.then(le32(number)?.as_bytes()).then(desc.as_bytes());
+        (desc.bg_checksum, _) = split32(checksum.value());
+        Ok(desc)
     }
 }

@@ -1,12 +1,13 @@
 //! Bitmaps and descriptors of all groups.
 
+use super::DESCRIPTOR_SIZE;
 use super::allocate::Layout;
 use super::bitmap;
-use super::bytes::index;
 use super::census::Census;
 use super::checksum::Seed;
-use super::group_descriptor::{self, Group};
-use super::{BLOCK, BLOCK_SIZE};
+use super::group_descriptor::Group;
+use super::number::{TooWide, index};
+use super::ondisk::{BLOCK_SIZE, Block, put};
 use crate::tree::Tree;
 
 /// Whether `group` needs its block bitmap: the last group always, others not where only copies of
@@ -21,7 +22,7 @@ pub fn has_block_bitmap(layout: &Layout, group: u64) -> bool {
 }
 
 /// The block bitmap of `group`, and how many of its blocks are free; `None` where none is needed.
-pub fn block_bitmap(layout: &Layout, group: u64) -> Option<(Vec<u8>, u64)> {
+pub fn block_bitmap(layout: &Layout, group: u64) -> Option<(Block, u64)> {
     if !has_block_bitmap(layout, group) {
         return None;
     }
@@ -37,7 +38,7 @@ pub fn block_bitmap(layout: &Layout, group: u64) -> Option<(Vec<u8>, u64)> {
         bitmap::set(&mut bits, part.start - first..part.end - first);
     }
     // What is after the group counts as in use.
-    bitmap::set(&mut bits, end - first..BLOCK * 8);
+    bitmap::set(&mut bits, end - first..BLOCK_SIZE * 8);
     Some((bits, end - first - taken))
 }
 
@@ -51,22 +52,30 @@ pub fn inodes_used(layout: &Layout, census: &Census, group: u64) -> u64 {
 }
 
 /// The inode bitmap of `group`; `None` where no inode is in use.
-pub fn inode_bitmap(layout: &Layout, census: &Census, group: u64) -> Option<Vec<u8>> {
+pub fn inode_bitmap(layout: &Layout, census: &Census, group: u64) -> Option<Block> {
     let used = inodes_used(layout, census, group);
     if used == 0 {
         return None;
     }
     let mut bits = bitmap::empty();
     bitmap::set(&mut bits, 0..used);
-    bitmap::set(&mut bits, layout.geometry.inodes_per_group..BLOCK * 8);
+    bitmap::set(&mut bits, layout.geometry.inodes_per_group..BLOCK_SIZE * 8);
     Some(bits)
 }
 
 /// The table of all group descriptors, in whole blocks.
-pub fn descriptors(layout: &Layout, census: &Census, tree: &Tree, seed: Seed) -> Vec<u8> {
+///
+/// # Errors
+/// If a number is too large for its field.
+pub fn descriptors(
+    layout: &Layout,
+    census: &Census,
+    tree: &Tree,
+    seed: Seed,
+) -> Result<Vec<u8>, TooWide> {
     let geometry = &layout.geometry;
     let per_group = geometry.inodes_per_group;
-    let mut table = vec![0; index(geometry.descriptor_blocks) * BLOCK_SIZE];
+    let mut table = vec![0; index(geometry.descriptor_blocks * BLOCK_SIZE)];
     let mut directories = vec![0u64; index(geometry.groups)];
     for holder in census.holders() {
         // lost+found is a directory also where the tree has none.
@@ -75,8 +84,7 @@ pub fn descriptors(layout: &Layout, census: &Census, tree: &Tree, seed: Seed) ->
             .is_none_or(|id| tree.directory(id).is_some());
         directories[index((u64::from(holder.number) - 1) / per_group)] += u64::from(directory);
     }
-    for (number, descriptor) in (0..geometry.groups).zip(table.chunks_mut(group_descriptor::LENGTH))
-    {
+    for number in 0..geometry.groups {
         let blocks = block_bitmap(layout, number);
         let block_checksum = blocks.as_ref().map(|(bits, _)| {
             let length = index(geometry.blocks_per_group / 8);
@@ -98,7 +106,8 @@ pub fn descriptors(layout: &Layout, census: &Census, tree: &Tree, seed: Seed) ->
             block_bitmap: block_checksum,
             inode_bitmap: inode_checksum,
         };
-        group.write(number, descriptor, seed);
+        let at = index(number * DESCRIPTOR_SIZE);
+        put(&mut table, at, &group.encode(number, seed)?);
     }
-    table
+    Ok(table)
 }

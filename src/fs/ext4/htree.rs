@@ -3,25 +3,22 @@
 //! Directories").
 
 use anyhow::Result;
+use zerocopy::little_endian::U32;
+use zerocopy::{FromZeros, IntoBytes};
 
-use super::BLOCK_SIZE;
-use super::bytes::{index, put};
-use super::directory::{Names, ROOM, Writer, entry_length, place};
-use super::dirhash::{Hash, Seed};
+use super::checksum;
+use super::dirhash::{self, Hash, Seed};
+use super::names::{ENTRY_SPACE, Names, entry_length};
+use super::number::{TooWide, index, le16, le32};
+use super::ondisk::{Block, DirEntry, DxCountLimit, DxEntry, DxNode, DxRoot, DxTail};
 
-/// Room for index entries in the first block: 8 bytes each, after `.`, `..` and what describes the
-/// index, before the checksum.
-const ROOT_LIMIT: usize = (BLOCK_SIZE - 32 - 8) / 8;
-/// That in another block, after an entry that spans it.
-const NODE_LIMIT: usize = (BLOCK_SIZE - 8 - 8) / 8;
-/// Index entries in each: one stays free, as `tune2fs` makes no new checksum for a full block, and
-/// the kernel then refuses the directory.
-const IN_ROOT: usize = ROOT_LIMIT - 1;
-const IN_NODE: usize = NODE_LIMIT - 1;
+/// Index entries in the first block: one stays free, as `tune2fs` makes no new checksum for a full
+/// block, and the kernel then refuses the directory.
+const IN_ROOT: usize = DxRoot::LIMIT - 1;
+/// Those in another block.
+const IN_NODE: usize = DxNode::LIMIT - 1;
 /// Most leaves of an index of two levels; a third needs the feature `largedir`.
 const MOST_LEAVES: usize = IN_ROOT * IN_NODE;
-/// The hash that is the file system's default.
-const HALF_MD4: u64 = 1;
 
 /// The order of a directory's entries.
 pub struct Index {
@@ -50,7 +47,8 @@ impl Index {
     pub fn new(names: &Names<'_>, seed: Seed) -> Result<Index, TooMany> {
         let mut hashes: Vec<(Hash, u32)> = Vec::with_capacity(names.len());
         for (at, name) in names.iter().enumerate() {
-            hashes.push((seed.hash(name), place(at)));
+            let at = u32::try_from(at).map_err(|_| TooMany(names.len()))?;
+            hashes.push((seed.hash(name), at));
         }
         hashes.sort_unstable();
         let length = |at: usize| entry_length(names.get(at).len());
@@ -64,7 +62,7 @@ impl Index {
 
     /// How many blocks the directory has: the index and the leaves.
     pub fn blocks(&self) -> usize {
-        1 + self.nodes() + self.leaves.len()
+        1 + self.inner_blocks() + self.leaves.len()
     }
 
     /// The places of the names of each leaf.
@@ -77,60 +75,66 @@ impl Index {
     }
 
     /// Blocks between the first one and the leaves.
-    fn nodes(&self) -> usize {
+    fn inner_blocks(&self) -> usize {
         match self.leaves.len() <= IN_ROOT {
             true => 0,
             false => self.leaves.len().div_ceil(IN_NODE),
         }
     }
 
-    /// Hands over the blocks of the index, which come before the leaves.
+    /// Hands over the blocks of the index, which come before the leaves, of the directory
+    /// `number` in the directory `parent`. `seed` is the one of its checksums.
     ///
     /// # Errors
-    /// Those of `emit`.
+    /// Those of `emit`, and if a number is too large for its field.
     pub fn write(
         &self,
-        directory: &Writer<'_>,
-        emit: &mut dyn FnMut(&[u8]) -> Result<()>,
+        number: u32,
+        parent: u32,
+        seed: checksum::Seed,
+        emit: &mut dyn FnMut(&Block) -> Result<()>,
     ) -> Result<()> {
-        let nodes = self.nodes();
-        let first_leaf = 1 + nodes;
-        let leaves: Vec<(u32, usize)> = self
-            .leaves
-            .iter()
-            .enumerate()
-            .map(|(at, leaf)| (leaf.hash, first_leaf + at))
-            .collect();
-        let above: Vec<(u32, usize)> = leaves
-            .chunks(IN_NODE)
-            .enumerate()
-            .map(|(at, entries)| (entries[0].0, 1 + at))
-            .collect();
+        let inner = self.inner_blocks();
+        let entry = |(at, hash): (usize, u32)| -> Result<DxEntry, TooWide> {
+            Ok(DxEntry {
+                hash: U32::new(hash),
+                block: le32(at)?,
+            })
+        };
+        let leaves = (1 + inner..).zip(self.leaves.iter().map(|leaf| leaf.hash));
+        let leaves = leaves.map(entry).collect::<Result<Vec<_>, _>>()?;
+        let nodes = (1..).zip(leaves.chunks(IN_NODE).map(|entries| entries[0].hash.get()));
+        let nodes = nodes.map(entry).collect::<Result<Vec<_>, _>>()?;
 
-        let mut root = vec![0; BLOCK_SIZE];
-        for (at, number, length, name) in [
-            (0, directory.number, 12, &b"."[..]),
-            // usize to u64: lossless.
-            (12, directory.parent, BLOCK_SIZE as u64 - 12, b".."),
-        ] {
-            put(&mut root, at, 4, u64::from(number));
-            put(&mut root, at + 4, 2, length);
-            put(&mut root, at + 6, 1, name.len() as u64);
-            put(&mut root, at + 7, 1, 2);
-            root[at + 8..at + 8 + name.len()].copy_from_slice(name);
-        }
-        put(&mut root, 0x1c, 1, HALF_MD4);
-        put(&mut root, 0x1d, 1, 8); // length of this description
-        put(&mut root, 0x1e, 1, u64::from(nodes > 0)); // levels below this block and above leaves
-        let top = if nodes > 0 { &above } else { &leaves };
-        fill(&mut root, 0x20, ROOT_LIMIT, top, directory);
-        emit(&root)?;
-        if nodes > 0 {
+        let mut root = DxRoot::new_zeroed();
+        root.dot = DirEntry {
+            inode: U32::new(number),
+            rec_len: le16(entry_length(1))?,
+            name_len: 1,
+            file_type: DirEntry::FT_DIR,
+        };
+        root.dot_name = *b".\0\0\0";
+        root.dotdot = DirEntry {
+            inode: U32::new(parent),
+            rec_len: le16(size_of::<Block>() - entry_length(1))?,
+            name_len: 2,
+            file_type: DirEntry::FT_DIR,
+        };
+        root.dotdot_name = *b"..\0\0";
+        root.hash_version = dirhash::HALF_MD4;
+        root.info_length = DxRoot::INFO_LENGTH;
+        root.indirect_levels = u8::from(inner > 0);
+        let top = if inner > 0 { &nodes } else { &leaves };
+        fill(&mut root.entries, top)?;
+        root.tail = tail(root.as_bytes(), top.len(), DxRoot::LIMIT, seed);
+        emit(&zerocopy::transmute!(root))?;
+        if inner > 0 {
             for entries in leaves.chunks(IN_NODE) {
-                let mut node = vec![0; BLOCK_SIZE];
-                put(&mut node, 4, 2, BLOCK_SIZE as u64);
-                fill(&mut node, 8, NODE_LIMIT, entries, directory);
-                emit(&node)?;
+                let mut node = DxNode::new_zeroed();
+                node.fake.rec_len = le16(size_of::<Block>())?;
+                fill(&mut node.entries, entries)?;
+                node.tail = tail(node.as_bytes(), entries.len(), DxNode::LIMIT, seed);
+                emit(&zerocopy::transmute!(node))?;
             }
         }
         Ok(())
@@ -153,7 +157,7 @@ fn leaves(hashes: &[(Hash, u32)], length: impl Fn(usize) -> usize) -> Result<Vec
                 },
                 start,
             });
-            room = ROOM;
+            room = ENTRY_SPACE;
         }
         // A name that no block holds is an error of the census, which counts blocks first.
         room = room.saturating_sub(length);
@@ -165,29 +169,26 @@ fn leaves(hashes: &[(Hash, u32)], length: impl Fn(usize) -> usize) -> Result<Vec
     }
 }
 
-/// Writes index entries, (hash, block within the directory), from `at` on, and the checksum. The
-/// first entry's hash is not stored: the numbers of entries are in its place.
-fn fill(
-    block: &mut [u8],
-    at: usize,
-    limit: usize,
-    entries: &[(u32, usize)],
-    directory: &Writer<'_>,
-) {
-    for (number, &(hash, target)) in entries.iter().enumerate() {
-        let at = at + 8 * number;
-        put(block, at, 4, u64::from(hash));
-        // usize to u64: lossless.
-        put(block, at + 4, 4, target as u64);
-    }
-    put(block, at, 2, limit as u64);
-    put(block, at + 2, 2, entries.len() as u64);
-    let tail = at + 8 * limit;
-    let checksum = directory
-        .seed
-        .then(&block[..at + 8 * entries.len()])
-        .then(&[0; 8]);
-    put(block, tail + 4, 4, u64::from(checksum.value()));
+/// Fills the entries of a block of the index. The first one's hash is not stored: the numbers of
+/// entries are in its place.
+fn fill(room: &mut [DxEntry], entries: &[DxEntry]) -> Result<(), TooWide> {
+    room[..entries.len()].copy_from_slice(entries);
+    let count_limit = DxCountLimit {
+        limit: le16(room.len())?,
+        count: le16(entries.len())?,
+    };
+    room[0].hash = zerocopy::transmute!(count_limit);
+    Ok(())
+}
+
+/// The tail of `block`, whose first `count` entries of `limit` are in use.
+fn tail(block: &[u8], count: usize, limit: usize, seed: checksum::Seed) -> DxTail {
+    let free = (limit - count) * size_of::<DxEntry>();
+    let summed = block.len() - size_of::<DxTail>() - free;
+    let mut tail = DxTail::new_zeroed();
+    let checksum = seed.then(&block[..summed]).then(tail.as_bytes());
+    tail.dt_checksum = U32::new(checksum.value());
+    tail
 }
 
 #[cfg(test)]
@@ -220,7 +221,7 @@ mod tests {
                 .iter()
                 .map(|&at| entry_length(names.get(at).len()))
                 .sum();
-            assert!(bytes <= ROOM && !leaf.is_empty());
+            assert!(bytes <= ENTRY_SPACE && !leaf.is_empty());
             seen.extend(leaf.iter().map(|&at| seed.hash(names.get(at)).major));
         }
         assert!(seen.is_sorted() && seen.len() == 5001);

@@ -1,32 +1,22 @@
-//! Inodes of 256 bytes (kernel, Documentation/filesystems/ext4/inodes.rst).
+//! What is said of an inode in the inode table.
 
-use super::INODE_LENGTH;
-use super::bytes::{low32, put};
+use zerocopy::little_endian::{U16, U32};
+use zerocopy::{FromZeros, IntoBytes};
+
 use super::checksum::Seed;
+use super::number::{TooWide, le16, le32, split32, split48, split64};
+use super::ondisk::{BLOCK_SIZE, IBlock, Inode, InodeRecord};
 use super::xattr::Attributes;
 use crate::tree::{Device, Timestamp};
-
-/// The inode's blocks are an extent tree.
-pub const EXTENTS: u64 = 0x8_0000;
-/// The directory is hashed.
-pub const INDEX: u64 = 0x1000;
-
-/// Types of inodes, as in `i_mode`.
-pub mod mode {
-    pub const FIFO: u16 = 0o010_000;
-    pub const CHARACTER_DEVICE: u16 = 0o020_000;
-    pub const DIRECTORY: u16 = 0o040_000;
-    pub const BLOCK_DEVICE: u16 = 0o060_000;
-    pub const FILE: u16 = 0o100_000;
-    pub const SYMLINK: u16 = 0o120_000;
-    pub const SOCKET: u16 = 0o140_000;
-}
 
 /// Most names of a file; a directory with more subdirectories says 1.
 pub const MOST_LINKS: u32 = 65_000;
 
 /// First and last second that an inode can say: 34 bits, from -2^31 on.
 pub const SECONDS: std::ops::RangeInclusive<i64> = -(1 << 31)..=(1 << 34) - (1 << 31) - 1;
+
+/// `i_blocks` counts in these, whatever a block is.
+const SECTORS_PER_BLOCK: u64 = BLOCK_SIZE / 512;
 
 /// What is in an inode.
 #[derive(Debug, Clone)]
@@ -44,92 +34,88 @@ pub struct Fields {
     /// Blocks of 4 KiB, those of attributes and of the extent tree included.
     pub blocks: u64,
     /// Flags.
-    pub flags: u64,
+    pub flags: u32,
     /// All four times.
     pub time: Timestamp,
     /// Extent tree, short link target or device.
-    pub block: [u8; 60],
+    pub block: IBlock,
     /// The block of extended attributes, or 0.
     pub xattr_block: u64,
 }
 
 impl Fields {
     /// The inode with the number `number`. `seed` is the file system's.
+    ///
+    /// # Errors
+    /// If a number is too large for its field.
     pub fn encode(
         &self,
         number: u32,
         attributes: Option<&Attributes<'_>>,
         seed: Seed,
-    ) -> [u8; INODE_LENGTH] {
-        let mut inode = [0; INODE_LENGTH];
-        let sectors = self.blocks * 8;
-        put(&mut inode, 0x00, 2, u64::from(self.mode));
-        put(&mut inode, 0x02, 2, u64::from(self.uid));
-        put(&mut inode, 0x78, 2, u64::from(self.uid >> 16));
-        put(&mut inode, 0x18, 2, u64::from(self.gid));
-        put(&mut inode, 0x7a, 2, u64::from(self.gid >> 16));
-        put(&mut inode, 0x04, 4, self.size);
-        put(&mut inode, 0x6c, 4, self.size >> 32);
-        put(&mut inode, 0x1a, 2, u64::from(self.links));
-        put(&mut inode, 0x1c, 4, sectors);
-        put(&mut inode, 0x74, 2, sectors >> 32);
-        put(&mut inode, 0x20, 4, self.flags);
-        inode[0x28..0x64].copy_from_slice(&self.block);
-        put(&mut inode, 0x68, 4, self.xattr_block);
-        put(&mut inode, 0x76, 2, self.xattr_block >> 32);
-        put(&mut inode, 0x80, 2, 32); // length of the fields from here on
+    ) -> Result<InodeRecord, TooWide> {
+        let mut record = InodeRecord::new_zeroed();
+        let inode = &mut record.inode;
+        inode.i_mode = U16::new(self.mode);
+        (inode.i_uid, inode.l_i_uid_high) = split32(self.uid);
+        (inode.i_gid, inode.l_i_gid_high) = split32(self.gid);
+        (inode.i_size_lo, inode.i_size_high) = split64(self.size);
+        inode.i_links_count = le16(self.links)?;
+        (inode.i_blocks_lo, inode.l_i_blocks_high) = split48(self.blocks * SECTORS_PER_BLOCK)?;
+        inode.i_flags = U32::new(self.flags);
+        inode.i_block = self.block;
+        (inode.i_file_acl_lo, inode.l_i_file_acl_high) = split48(self.xattr_block)?;
+        inode.i_extra_isize = U16::new(Inode::EXTRA_ISIZE);
         let (seconds, extra) = time(self.time);
-        for (at, extra_at) in [(0x08, 0x8c), (0x0c, 0x84), (0x10, 0x88), (0x90, 0x94)] {
-            put(&mut inode, at, 4, u64::from(seconds));
-            put(&mut inode, extra_at, 4, u64::from(extra));
-        }
+        (inode.i_atime, inode.i_atime_extra) = (seconds, extra);
+        (inode.i_ctime, inode.i_ctime_extra) = (seconds, extra);
+        (inode.i_mtime, inode.i_mtime_extra) = (seconds, extra);
+        (inode.i_crtime, inode.i_crtime_extra) = (seconds, extra);
         if let Some(attributes) = attributes {
-            attributes.write_inode(&mut inode[0xa0..]);
+            attributes.write_inode(&mut record.ibody)?;
         }
-        let checksum = u64::from(seed.inode(number).then(&inode).value());
-        put(&mut inode, 0x7c, 2, checksum);
-        put(&mut inode, 0x82, 2, checksum >> 16);
-        inode
+        let checksum = seed.inode(number).then(record.as_bytes()).value();
+        let inode = &mut record.inode;
+        (inode.l_i_checksum_lo, inode.i_checksum_hi) = split32(checksum);
+        Ok(record)
     }
 }
 
 /// A reserved inode that is not in use: nothing but a checksum, and the times that `mkfs.ext4`
 /// gives the list of bad blocks.
-pub fn unused(number: u32, time_of: Option<Timestamp>, seed: Seed) -> [u8; INODE_LENGTH] {
-    let mut inode = [0; INODE_LENGTH];
+pub fn unused(number: u32, time_of: Option<Timestamp>, seed: Seed) -> InodeRecord {
+    let mut record = InodeRecord::new_zeroed();
     if let Some(timestamp) = time_of {
-        for at in [0x08, 0x0c, 0x10] {
-            put(&mut inode, at, 4, u64::from(time(timestamp).0));
-        }
+        let (seconds, _) = time(timestamp);
+        let inode = &mut record.inode;
+        (inode.i_atime, inode.i_ctime, inode.i_mtime) = (seconds, seconds, seconds);
     }
-    let checksum = seed.inode(number).then(&inode).value();
-    put(&mut inode, 0x7c, 2, u64::from(checksum));
-    inode
+    let checksum = seed.inode(number).then(record.as_bytes()).value();
+    (record.inode.l_i_checksum_lo, _) = split32(checksum);
+    record
 }
 
 /// Low seconds, and the field with nanoseconds above two more bits of seconds.
-fn time(time: Timestamp) -> (u32, u32) {
-    let low = low32(time.seconds.cast_unsigned());
-    let epoch = (time.seconds - i64::from(low.cast_signed())) >> 32;
-    let epoch = low32(epoch.cast_unsigned()) & 3;
-    (low, time.nanoseconds << 2 | epoch)
+fn time(time: Timestamp) -> (U32, U32) {
+    let (low, _) = split64(time.seconds.cast_unsigned());
+    let above = time.seconds - i64::from(low.get().cast_signed());
+    let (_, epoch) = split64(above.cast_unsigned());
+    (low, U32::new(time.nanoseconds << 2 | epoch.get() & 3))
 }
 
 /// `i_block` of a device: the old form where the numbers fit in it, else the new one.
-pub fn device(device: Device) -> [u8; 60] {
-    let mut block = [0; 60];
+///
+/// # Errors
+/// If they don't fit in that either.
+pub fn device(device: Device) -> Result<IBlock, TooWide> {
+    let mut block = IBlock::default();
     let (major, minor) = (u64::from(device.major), u64::from(device.minor));
     if major < 256 && minor < 256 {
-        put(&mut block, 0, 2, major << 8 | minor);
+        block[0] = le32(major << 8 | minor)?;
     } else {
-        put(
-            &mut block,
-            4,
-            4,
-            minor & 0xff | major << 8 | (minor & !0xff) << 12,
-        );
+        block[1] = le32(minor & 0xff | major << 8 | (minor & !0xff) << 12)?;
     }
-    block
+    Ok(block)
 }
 
 #[cfg(test)]
@@ -152,7 +138,9 @@ mod tests {
                 seconds,
                 nanoseconds: 999_999_999,
             };
-            assert_eq!(time(stamp), (low, 999_999_999 << 2 | epoch), "{seconds}");
+            let (seconds_field, extra) = time(stamp);
+            let found = (seconds_field.get(), extra.get());
+            assert_eq!(found, (low, 999_999_999 << 2 | epoch), "{seconds}");
         }
     }
 
@@ -161,13 +149,15 @@ mod tests {
         let small = device(Device {
             major: 8,
             minor: 255,
-        });
-        assert_eq!(small[..8], [0xff, 8, 0, 0, 0, 0, 0, 0]);
+        })
+        .unwrap();
+        assert_eq!(small.as_bytes()[..8], [0xff, 8, 0, 0, 0, 0, 0, 0]);
         let large = device(Device {
             major: 259,
             minor: 0x12345,
-        });
-        assert_eq!(large[..8], [0, 0, 0, 0, 0x45, 0x03, 0x31, 0x12]);
+        })
+        .unwrap();
+        assert_eq!(large.as_bytes()[..8], [0, 0, 0, 0, 0x45, 0x03, 0x31, 0x12]);
     }
 
     #[test]
@@ -177,7 +167,7 @@ mod tests {
             0x13, 0xa6, 0xb5, 0x46, 0xf6, 0xbe, 0x44, 0x97, 0x8d, 0x2e, 0xfa, 0xc9, 0xa9, 0x0d,
             0x89, 0x5b,
         ];
-        let inode = unused(3, None, Seed::file_system(&uuid));
-        assert_eq!(inode[0x7c..0x80], [0xcf, 0x7c, 0, 0]);
+        let record = unused(3, None, Seed::file_system(&uuid));
+        assert_eq!(record.as_bytes()[0x7c..0x80], [0xcf, 0x7c, 0, 0]);
     }
 }

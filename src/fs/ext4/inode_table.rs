@@ -1,13 +1,17 @@
 //! Inodes, one after the other.
 
+use zerocopy::IntoBytes;
+
 use super::allocate::Layout;
 use super::census::{Census, FAST_SYMLINK, Holder};
 use super::checksum::Seed;
-use super::extent::{ExtentTree, Run};
-use super::inode::{self, Fields, MOST_LINKS, mode};
+use super::extent::{Extent, ExtentTree};
+use super::inode::{self, Fields, MOST_LINKS};
+use super::number::{TooWide, le32};
+use super::ondisk::{BLOCK_SIZE, IBlock, InodeRecord, i_flags, i_mode, put};
+use super::resize_inode;
 use super::xattr::Attributes;
 use super::{BAD_BLOCKS_INODE, JOURNAL_INODE, LOST_FOUND_INODE, RESIZE_INODE};
-use super::{BLOCK, INODE_LENGTH, bytes, resize_inode};
 use crate::fs::{DataExtent, Options};
 use crate::tree::{InodeId, Kind, Metadata, Tree};
 
@@ -23,15 +27,13 @@ pub struct Inodes<'a> {
     next_data: usize,
 }
 
-/// The runs of `data`, which is all of one file.
-pub fn data_runs(data: &[DataExtent]) -> Vec<Run> {
-    data.iter()
-        .map(|extent| Run {
-            logical: extent.file_offset / BLOCK,
-            start: extent.offset / BLOCK,
-            length: extent.length.div_ceil(BLOCK),
-        })
-        .collect()
+/// The extents of `data`, which is all of one file.
+pub fn data_extents(data: &[DataExtent]) -> impl Iterator<Item = Extent> + Clone {
+    data.iter().map(|extent| Extent {
+        logical: extent.file_offset / BLOCK_SIZE,
+        physical: extent.offset / BLOCK_SIZE,
+        length: extent.length.div_ceil(BLOCK_SIZE),
+    })
 }
 
 impl<'a> Inodes<'a> {
@@ -58,44 +60,58 @@ impl<'a> Inodes<'a> {
     }
 
     /// The inode `number`, not lower than any before.
-    pub fn encode(&mut self, number: u32) -> [u8; INODE_LENGTH] {
+    ///
+    /// # Errors
+    /// If a number is too large for its field.
+    pub fn encode(&mut self, number: u32) -> Result<InodeRecord, TooWide> {
         let holder = self.holder(number);
         if let Some(id) = self.census.id(number) {
             return self.tree_inode(number, id, holder);
         }
         match number {
-            BAD_BLOCKS_INODE => inode::unused(number, Some(self.options.time), self.seed),
-            RESIZE_INODE => match self.layout.resize_block {
-                Some(block) => self.resize_inode(block),
-                None => inode::unused(number, None, self.seed),
-            },
+            BAD_BLOCKS_INODE => {
+                let time = Some(self.options.time);
+                Ok(inode::unused(number, time, self.seed))
+            }
+            RESIZE_INODE if let Some(block) = self.layout.resize_block => self.resize_inode(block),
             JOURNAL_INODE if !self.layout.journal.is_empty() => {
-                self.journal_inode().encode(number, None, self.seed)
+                self.journal_inode()?.encode(number, None, self.seed)
             }
             LOST_FOUND_INODE => {
-                let mut fields = self.fields(mode::DIRECTORY, &Metadata::new(0o700));
+                let mut fields = self.fields(i_mode::DIRECTORY, &Metadata::new(0o700));
                 fields.time = self.options.time;
                 fields.links = 2;
-                self.own_blocks(&mut fields, number, holder);
+                self.own_blocks(&mut fields, number, holder)?;
                 fields.encode(number, None, self.seed)
             }
-            _ => inode::unused(number, None, self.seed),
+            _ => Ok(inode::unused(number, None, self.seed)),
         }
     }
 
     /// The journal's inode.
-    pub fn journal_inode(&self) -> Fields {
-        let mut fields = self.fields(mode::FILE, &Metadata::new(0o600));
+    ///
+    /// # Errors
+    /// If a number is too large for its field.
+    pub fn journal_inode(&self) -> Result<Fields, TooWide> {
+        let mut fields = self.fields(i_mode::FILE, &Metadata::new(0o600));
         fields.time = self.options.time;
-        fields.size = self.layout.geometry.journal_blocks * BLOCK;
-        self.extents(&mut fields, JOURNAL_INODE, &self.layout.journal);
-        fields
+        fields.size = self.layout.geometry.journal_blocks * BLOCK_SIZE;
+        let journal = self.layout.journal.iter().copied();
+        self.extents(&mut fields, JOURNAL_INODE, journal)?;
+        Ok(fields)
     }
 
-    /// The extent tree of the inode `number` with the blocks `runs`.
-    pub fn extent_tree(&self, number: u32, runs: &[Run]) -> ExtentTree {
-        let places = self.layout.nodes_of(number);
-        ExtentTree::new(runs, places, self.seed.inode(number))
+    /// The extent tree of the inode `number` with the blocks `extents`.
+    ///
+    /// # Errors
+    /// If a number is too large for its field.
+    pub fn extent_tree(
+        &self,
+        number: u32,
+        extents: impl Iterator<Item = Extent>,
+    ) -> Result<ExtentTree, TooWide> {
+        let places = self.layout.extent_tree_of(number);
+        ExtentTree::new(extents, places, self.seed.inode(number))
     }
 
     /// Data extents of the inode `number`, not lower than any before.
@@ -120,13 +136,12 @@ impl<'a> Inodes<'a> {
         Some((at, holder))
     }
 
-    fn resize_inode(&self, block: u64) -> [u8; INODE_LENGTH] {
-        let mut fields = self.fields(mode::FILE, &Metadata::new(0o600));
+    fn resize_inode(&self, block: u64) -> Result<InodeRecord, TooWide> {
+        let mut fields = self.fields(i_mode::FILE, &Metadata::new(0o600));
         fields.time = self.options.time;
         fields.size = resize_inode::SIZE;
         fields.blocks = resize_inode::blocks(&self.layout.geometry);
-        // The block map's place for the double indirect block.
-        bytes::put(&mut fields.block, 4 * 13, 4, block);
+        fields.block[resize_inode::DOUBLE_INDIRECT] = le32(block)?;
         fields.encode(RESIZE_INODE, None, self.seed)
     }
 
@@ -135,14 +150,14 @@ impl<'a> Inodes<'a> {
         number: u32,
         id: InodeId,
         holder: Option<(usize, &Holder)>,
-    ) -> [u8; INODE_LENGTH] {
+    ) -> Result<InodeRecord, TooWide> {
         let inode = self.tree.inode(id);
         let metadata = &inode.metadata;
         let mut fields = self.fields(0, metadata);
         match &inode.kind {
             Kind::Directory(_) => {
-                fields.mode |= mode::DIRECTORY;
-                self.own_blocks(&mut fields, number, holder);
+                fields.mode |= i_mode::DIRECTORY;
+                self.own_blocks(&mut fields, number, holder)?;
                 let subdirectories = holder.map_or(0, |(_, holder)| holder.subdirectories);
                 fields.links = match 2 + subdirectories {
                     links if links <= MOST_LINKS => links,
@@ -150,30 +165,30 @@ impl<'a> Inodes<'a> {
                 };
             }
             Kind::File(content) => {
-                fields.mode |= mode::FILE;
+                fields.mode |= i_mode::FILE;
                 fields.size = content.size;
-                let runs = data_runs(self.data(number));
-                self.extents(&mut fields, number, &runs);
+                let extents = data_extents(self.data(number));
+                self.extents(&mut fields, number, extents)?;
             }
             Kind::Symlink(target) => {
-                fields.mode |= mode::SYMLINK;
+                fields.mode |= i_mode::SYMLINK;
                 if target.len() < FAST_SYMLINK {
-                    fields.block[..target.len()].copy_from_slice(target);
+                    put(fields.block.as_mut_bytes(), 0, &**target);
                 } else {
-                    self.own_blocks(&mut fields, number, holder);
+                    self.own_blocks(&mut fields, number, holder)?;
                 }
                 // usize to u64: lossless.
                 fields.size = target.len() as u64;
             }
-            Kind::Fifo => fields.mode |= mode::FIFO,
-            Kind::Socket => fields.mode |= mode::SOCKET,
+            Kind::Fifo => fields.mode |= i_mode::FIFO,
+            Kind::Socket => fields.mode |= i_mode::SOCKET,
             Kind::CharacterDevice(device) => {
-                fields.mode |= mode::CHARACTER_DEVICE;
-                fields.block = inode::device(*device);
+                fields.mode |= i_mode::CHARACTER_DEVICE;
+                fields.block = inode::device(*device)?;
             }
             Kind::BlockDevice(device) => {
-                fields.mode |= mode::BLOCK_DEVICE;
-                fields.block = inode::device(*device);
+                fields.mode |= i_mode::BLOCK_DEVICE;
+                fields.block = inode::device(*device)?;
             }
         }
         if !matches!(inode.kind, Kind::Directory(_)) {
@@ -198,26 +213,41 @@ impl<'a> Inodes<'a> {
     }
 
     /// Size, flags and blocks of a directory or of a long link target.
-    fn own_blocks(&self, fields: &mut Fields, number: u32, holder: Option<(usize, &Holder)>) {
-        let Some((at, holder)) = holder else { return };
-        fields.size = holder.blocks * BLOCK;
-        self.extents(fields, number, self.layout.runs_of(at));
+    fn own_blocks(
+        &self,
+        fields: &mut Fields,
+        number: u32,
+        holder: Option<(usize, &Holder)>,
+    ) -> Result<(), TooWide> {
+        let Some((at, holder)) = holder else {
+            return Ok(());
+        };
+        fields.size = holder.blocks * BLOCK_SIZE;
+        let extents = self.layout.extents_of(at).iter().copied();
+        self.extents(fields, number, extents)?;
         let is_indexed = self
             .census
             .id(number)
             .and_then(|id| self.tree.directory(id))
             .is_some_and(|directory| self.census.names(number, directory).is_indexed());
         if is_indexed {
-            fields.flags |= inode::INDEX;
+            fields.flags |= i_flags::INDEX;
         }
+        Ok(())
     }
 
-    fn extents(&self, fields: &mut Fields, number: u32, runs: &[Run]) {
-        let data: u64 = runs.iter().map(|run| run.length).sum();
+    fn extents(
+        &self,
+        fields: &mut Fields,
+        number: u32,
+        extents: impl Iterator<Item = Extent> + Clone,
+    ) -> Result<(), TooWide> {
+        let data: u64 = extents.clone().map(|extent| extent.length).sum();
         // usize to u64: lossless.
-        fields.blocks = data + self.layout.nodes_of(number).len() as u64;
-        fields.flags |= inode::EXTENTS;
-        fields.block = self.extent_tree(number, runs).root;
+        fields.blocks = data + self.layout.extent_tree_of(number).len() as u64;
+        fields.flags |= i_flags::EXTENTS;
+        fields.block = self.extent_tree(number, extents)?.root;
+        Ok(())
     }
 
     fn fields(&self, kind: u16, metadata: &Metadata) -> Fields {
@@ -228,9 +258,9 @@ impl<'a> Inodes<'a> {
             size: 0,
             links: 1,
             blocks: 0,
-            flags: u64::from(metadata.flags.bits()),
+            flags: metadata.flags.bits(),
             time: metadata.mtime,
-            block: [0; 60],
+            block: IBlock::default(),
             xattr_block: 0,
         }
     }

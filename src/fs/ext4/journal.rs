@@ -1,8 +1,13 @@
-//! The journal: where it is, and its superblock (kernel, Documentation/filesystems/ext4/journal.rst).
+//! The journal: where it is, and its superblock.
 
+use zerocopy::FromZeros;
+use zerocopy::big_endian::U32;
+
+use super::FLEX_SIZE;
 use super::geometry::Geometry;
+use super::number::{TooWide, le32};
+use super::ondisk::{BLOCK_SIZE, JournalSuperblock};
 use super::used::Used;
-use super::{BLOCK, BLOCK_SIZE, FLEX_SIZE};
 
 /// Where `mkfs.ext4` would like the journal to begin: near the middle, in a group with room.
 pub fn goal(geometry: &Geometry, used: &Used) -> u64 {
@@ -31,22 +36,21 @@ pub fn goal(geometry: &Geometry, used: &Used) -> u64 {
     geometry.first_block(best)
 }
 
-/// The first block of a journal of `blocks` blocks in the file system `uuid`; the others are zero.
-pub fn superblock(blocks: u64, uuid: &[u8; 16]) -> Vec<u8> {
-    let mut block = vec![0; BLOCK_SIZE];
-    let mut field = |at: usize, value: u64| {
-        // The journal's fields are 32 bits, the highest byte first.
-        block[at..at + 4].copy_from_slice(&value.to_be_bytes()[4..]);
-    };
-    field(0x00, 0xc03b_3998);
-    field(0x04, 4); // a superblock of version 2
-    field(0x0c, BLOCK);
-    field(0x10, blocks);
-    field(0x14, 1); // first block of the log
-    field(0x18, 1); // first transaction
-    field(0x40, 1); // users
-    block[0x30..0x40].copy_from_slice(uuid);
-    block
+/// What begins a journal of `blocks` blocks in the file system `uuid`; the rest of it is zero.
+///
+/// # Errors
+/// If the journal has too many blocks for a field.
+pub fn superblock(blocks: u64, uuid: &[u8; 16]) -> Result<JournalSuperblock, TooWide> {
+    let mut superblock = JournalSuperblock::new_zeroed();
+    superblock.h_magic = JournalSuperblock::MAGIC;
+    superblock.h_blocktype = JournalSuperblock::BLOCKTYPE_V2;
+    superblock.s_blocksize = U32::new(le32(BLOCK_SIZE)?.get());
+    superblock.s_maxlen = U32::new(le32(blocks)?.get());
+    superblock.s_first = U32::new(1);
+    superblock.s_sequence = U32::new(1);
+    superblock.s_nr_users = U32::new(1);
+    superblock.s_uuid = *uuid;
+    Ok(superblock)
 }
 
 #[cfg(test)]

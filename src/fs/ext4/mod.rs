@@ -8,7 +8,6 @@
 mod acl;
 mod allocate;
 mod bitmap;
-mod bytes;
 mod census;
 mod checksum;
 mod directory;
@@ -21,6 +20,9 @@ mod htree;
 mod inode;
 mod inode_table;
 mod journal;
+mod names;
+mod number;
+mod ondisk;
 mod plan;
 mod resize_inode;
 mod sink;
@@ -34,19 +36,13 @@ use std::sync::Arc;
 
 use super::{Counted, Format, Options, Plan, PlanError};
 use crate::tree::Tree;
-use bytes::index;
 use census::Census;
+use ondisk::{BLOCK_SIZE, GroupDesc, InodeRecord};
 
-/// Bytes in a block.
-const BLOCK: u64 = 4096;
-const BLOCK_SIZE: usize = 4096;
 /// Bytes in an inode.
-const INODE_SIZE: u64 = 256;
-const INODE_LENGTH: usize = 256;
-/// Bytes in an inode after its fields: room for extended attributes.
-const XATTR_ROOM: usize = 96;
+const INODE_SIZE: u64 = size_of::<InodeRecord>() as u64;
 /// Bytes in a group descriptor.
-const DESCRIPTOR_SIZE: u64 = 64;
+const DESCRIPTOR_SIZE: u64 = size_of::<GroupDesc>() as u64;
 /// Groups whose bitmaps and inode tables are together.
 const FLEX_SIZE: u64 = 16;
 /// Blocks in the longest file system: 16 TiB.
@@ -88,17 +84,17 @@ struct CountedTree {
 impl Counted for CountedTree {
     fn plan(&self, length: u64) -> Result<Box<dyn Plan>, PlanError> {
         let census = &self.census;
-        let blocks = length / BLOCK;
+        let blocks = length / BLOCK_SIZE;
         if blocks > MOST_BLOCKS {
             return Err(PlanError::Unrepresentable(vec![format!(
                 "a file system of {length} bytes: this ext4 holds {} (16 TiB)",
-                MOST_BLOCKS * BLOCK
+                MOST_BLOCKS * BLOCK_SIZE
             )]));
         }
         let Some(layout) = allocate::lay_out(&self.tree, census, blocks) else {
             let from = blocks.max(size::MINIMUM);
             return Err(PlanError::TooSmall {
-                needed: size::smallest(&self.tree, census, from, 0)? * BLOCK,
+                needed: size::smallest(&self.tree, census, from, 0)? * BLOCK_SIZE,
                 inodes: census.inodes(),
                 length,
             });
@@ -113,9 +109,9 @@ impl Counted for CountedTree {
     }
 
     fn smallest(&self, free: u64) -> Result<u64, PlanError> {
-        let free = free.div_ceil(BLOCK);
+        let free = free.div_ceil(BLOCK_SIZE);
         let blocks = size::smallest(&self.tree, &self.census, size::MINIMUM, free)?;
-        Ok(blocks * BLOCK)
+        Ok(blocks * BLOCK_SIZE)
     }
 }
 

@@ -3,17 +3,19 @@
 use std::sync::Arc;
 
 use anyhow::Result;
+use zerocopy::{FromZeros, IntoBytes};
 
-use super::allocate::Layout;
+use super::allocate::{Layout, TreeBlocks};
 use super::census::Census;
 use super::checksum::Seed;
 use super::directory::{Target, Writer};
-use super::extent::Run;
-use super::inode_table::{Inodes, data_runs};
+use super::extent::Extent;
+use super::inode_table::{Inodes, data_extents};
+use super::ondisk::{BLOCK_SIZE, Block, SuperBlock, put};
 use super::sink::{Emit, Sink};
-use super::superblock::{self, Superblock};
+use super::superblock::Superblock;
 use super::xattr::Attributes;
-use super::{BLOCK, BLOCK_SIZE, JOURNAL_INODE};
+use super::{INODE_SIZE, JOURNAL_INODE, ROOT_INODE};
 use super::{groups, hash_seed, journal, resize_inode};
 use crate::fs::{DataExtent, DataSource, Options, Plan, Usage};
 use crate::tree::{Directory, InodeId, Kind, Tree};
@@ -77,8 +79,8 @@ impl Ext4Plan {
         if let Some(block) = self.layout.resize_block {
             pieces.push((block, Piece::ResizeBlock));
         }
-        if let Some(run) = self.layout.journal.first() {
-            pieces.push((run.start, Piece::Journal));
+        if let Some(extent) = self.layout.journal.first() {
+            pieces.push((extent.physical, Piece::Journal));
         }
         pieces.sort_unstable_by_key(|&(block, _)| block);
         pieces
@@ -106,8 +108,8 @@ impl Plan for Ext4Plan {
         let to_root = self.layout.free.saturating_sub(geometry.kept_by_linux());
         Usage {
             length: self.length,
-            available: to_root.saturating_sub(geometry.reserved) * BLOCK,
-            available_to_root: to_root * BLOCK,
+            available: to_root.saturating_sub(geometry.reserved) * BLOCK_SIZE,
+            available_to_root: to_root * BLOCK_SIZE,
             inodes: geometry.inodes(),
             inodes_used: self.census.inodes(),
         }
@@ -124,7 +126,7 @@ impl Plan for Ext4Plan {
     fn metadata(&self, emit: &mut dyn FnMut(u64, &[u8]) -> Result<()>) -> Result<()> {
         let geometry = &self.layout.geometry;
         let inodes = self.inodes(0);
-        let journal = inodes.journal_inode().block;
+        let journal = inodes.journal_inode()?.block;
         let mut writer = MetadataWriter {
             plan: self,
             superblock: Superblock {
@@ -137,13 +139,13 @@ impl Plan for Ext4Plan {
                 free_inodes: geometry.inodes() - self.census.inodes(),
                 journal,
             },
-            descriptors: groups::descriptors(&self.layout, &self.census, &self.tree, self.seed),
+            descriptors: groups::descriptors(&self.layout, &self.census, &self.tree, self.seed)?,
             pieces: self.pieces().into_iter().peekable(),
             sink: Sink::new(emit as &mut Emit<'_>),
         };
-        writer.nodes(JOURNAL_INODE, &self.layout.journal)?;
+        writer.extent_tree(JOURNAL_INODE, self.layout.journal.iter().copied())?;
         writer.holders()?;
-        writer.file_nodes()?;
+        writer.extent_trees_of_files()?;
         writer.pieces_before(u64::MAX)?;
         writer.sink.flush()
     }
@@ -182,12 +184,14 @@ impl MetadataWriter<'_, '_> {
             }
             Piece::InodeTable(group) => self.inode_table(at, group),
             Piece::ResizeBlock => {
-                let block = resize_inode::double_indirect(&layout.geometry);
-                self.sink.blocks(at, &block)
+                let block = resize_inode::double_indirect(&layout.geometry)?;
+                self.sink.blocks(at, block.as_bytes())
             }
             Piece::Journal => {
                 let uuid = self.plan.options.uuid.as_bytes();
-                let block = journal::superblock(layout.geometry.journal_blocks, uuid);
+                let mut block = Block::new_zeroed();
+                let superblock = journal::superblock(layout.geometry.journal_blocks, uuid)?;
+                put(&mut block, 0, &superblock);
                 self.sink.blocks(at, &block)
             }
         }
@@ -195,18 +199,17 @@ impl MetadataWriter<'_, '_> {
 
     fn superblock(&mut self, at: u64, group: u64) -> Result<()> {
         let geometry = &self.plan.layout.geometry;
-        let superblock = self.superblock.encode(group);
+        let superblock = self.superblock.encode(group)?;
         if group > 0 {
-            self.sink.blocks(at, &superblock)?;
+            self.sink.blocks(at, superblock.as_bytes())?;
             return self.sink.blocks(at + 1, &self.descriptors);
         }
-        // usize to u64: lossless.
-        self.sink.bytes(superblock::LENGTH as u64, &superblock)?;
+        self.sink.bytes(SuperBlock::OFFSET, superblock.as_bytes())?;
         self.sink.blocks(1, &self.descriptors)?;
         let reserved = 1 + geometry.descriptor_blocks;
         for place in reserved..reserved + geometry.reserved_descriptor_blocks {
-            let block = resize_inode::indirect(geometry, place);
-            self.sink.blocks(place, &block)?;
+            let block = resize_inode::indirect(geometry, place)?;
+            self.sink.blocks(place, block.as_bytes())?;
         }
         Ok(())
     }
@@ -215,11 +218,11 @@ impl MetadataWriter<'_, '_> {
         let plan = self.plan;
         let used = groups::inodes_used(&plan.layout, &plan.census, group);
         let first = group * plan.layout.geometry.inodes_per_group + 1;
-        let mut inodes = plan.inodes(super::bytes::low32(first));
+        let mut inodes = plan.inodes(u32::try_from(first)?);
         for number in first..first + used {
-            let inode = inodes.encode(super::bytes::low32(number));
-            let offset = at * BLOCK + (number - first) * super::INODE_SIZE;
-            self.sink.bytes(offset, &inode)?;
+            let record = inodes.encode(u32::try_from(number)?)?;
+            let offset = at * BLOCK_SIZE + (number - first) * INODE_SIZE;
+            self.sink.bytes(offset, record.as_bytes())?;
         }
         Ok(())
     }
@@ -236,16 +239,16 @@ impl MetadataWriter<'_, '_> {
                 let block = plan.layout.places[at].xattr_block;
                 self.pieces_before(block)?;
                 self.sink
-                    .blocks(block, &attributes.block(block, plan.seed))?;
+                    .blocks(block, &attributes.block(block, plan.seed)?)?;
             }
-            let runs = plan.layout.runs_of(at);
+            let extents = plan.layout.extents_of(at);
             match id.map(|id| &plan.tree.inode(id).kind) {
                 Some(Kind::Symlink(target)) => {
-                    for run in runs {
-                        let mut block = vec![0; BLOCK_SIZE];
-                        block[..target.len()].copy_from_slice(target);
-                        self.pieces_before(run.start)?;
-                        self.sink.blocks(run.start, &block)?;
+                    for extent in extents {
+                        let mut block = Block::new_zeroed();
+                        put(&mut block, 0, &**target);
+                        self.pieces_before(extent.physical)?;
+                        self.sink.blocks(extent.physical, &block)?;
                     }
                 }
                 Some(Kind::Directory(directory)) => self.directory(at, directory)?,
@@ -253,7 +256,7 @@ impl MetadataWriter<'_, '_> {
                 Some(_) => {}
             }
             if holder.blocks > 0 {
-                self.nodes(holder.number, runs)?;
+                self.extent_tree(holder.number, extents.iter().copied())?;
             }
         }
         Ok(())
@@ -268,17 +271,15 @@ impl MetadataWriter<'_, '_> {
         };
         let writer = Writer {
             number: holder.number,
-            parent: holder.parent.max(super::ROOT_INODE),
+            parent: holder.parent.max(ROOT_INODE),
             blocks: holder.blocks,
             names: plan.census.names(holder.number, directory),
             target: &target,
             seed: plan.seed.inode(holder.number),
             hash_seed: self.superblock.hash_seed,
         };
-        let runs = plan.layout.runs_of(at);
-        let mut places = runs
-            .iter()
-            .flat_map(|run| run.start..run.start + run.length);
+        let extents = plan.layout.extents_of(at);
+        let mut places = extents.iter().flat_map(Extent::blocks);
         writer.write(&mut |block| {
             let Some(place) = places.next() else {
                 anyhow::bail!("directory {} has more blocks than planned", holder.number);
@@ -288,29 +289,30 @@ impl MetadataWriter<'_, '_> {
         })
     }
 
-    /// The nodes of the extent trees of files.
-    fn file_nodes(&mut self) -> Result<()> {
+    /// The blocks of the extent trees of files.
+    fn extent_trees_of_files(&mut self) -> Result<()> {
         let plan = self.plan;
         let mut inodes = plan.inodes(0);
-        for nodes in &plan.layout.nodes {
-            let id = plan.census.id(nodes.number);
+        for &TreeBlocks { number, .. } in &plan.layout.extent_trees {
+            let id = plan.census.id(number);
             if let Some(Kind::File(_)) = id.map(|id| &plan.tree.inode(id).kind) {
-                let runs = data_runs(inodes.data(nodes.number));
-                self.nodes(nodes.number, &runs)?;
+                let extents = data_extents(inodes.data(number));
+                self.extent_tree(number, extents)?;
             }
         }
         Ok(())
     }
 
-    fn nodes(&mut self, number: u32, runs: &[Run]) -> Result<()> {
-        let places = self.plan.layout.nodes_of(number);
+    /// The blocks of the extent tree of the inode `number`, whose blocks are `extents`.
+    fn extent_tree(&mut self, number: u32, extents: impl Iterator<Item = Extent>) -> Result<()> {
+        let places = self.plan.layout.extent_tree_of(number);
         if places.is_empty() {
             return Ok(());
         }
-        let tree = self.plan.inodes(number).extent_tree(number, runs);
-        for (&place, node) in places.iter().zip(&tree.nodes) {
+        let tree = self.plan.inodes(number).extent_tree(number, extents)?;
+        for (&place, block) in places.iter().zip(&tree.blocks) {
             self.pieces_before(place)?;
-            self.sink.blocks(place, node)?;
+            self.sink.blocks(place, block)?;
         }
         Ok(())
     }

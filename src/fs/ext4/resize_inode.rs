@@ -1,15 +1,22 @@
 //! The resize inode: a file that holds the room for more group descriptors, so that nothing else
 //! does (e2fsprogs, lib/ext2fs/res_gdt.c; kernel, fs/ext4/resize.c, `verify_reserved_gdb`).
 
-use super::bytes::{index, put};
-use super::geometry::Geometry;
-use super::{BLOCK, BLOCK_SIZE};
+use zerocopy::little_endian::U32;
 
-/// Block numbers in a block.
-const ADDRESSES: u64 = BLOCK / 4;
+use super::geometry::{ADDRESSES_PER_BLOCK, Geometry};
+use super::number::{TooWide, index, le32};
+use super::ondisk::{BLOCK_SIZE, Block};
+
+/// A block of block numbers.
+pub type Addresses = [U32; 1024];
+
+const _: () = assert!(size_of::<Addresses>() == size_of::<Block>());
+
+/// Where the number of the double indirect block is in `i_block`: `EXT4_DIND_BLOCK`.
+pub const DOUBLE_INDIRECT: usize = 13;
 
 /// The size that the inode claims: all that direct, indirect and double indirect blocks can hold.
-pub const SIZE: u64 = (ADDRESSES * ADDRESSES + ADDRESSES + 12) * BLOCK;
+pub const SIZE: u64 = (ADDRESSES_PER_BLOCK * (ADDRESSES_PER_BLOCK + 1) + 12) * BLOCK_SIZE;
 
 /// How many blocks the inode has, its double indirect block included.
 pub fn blocks(geometry: &Geometry) -> u64 {
@@ -18,27 +25,35 @@ pub fn blocks(geometry: &Geometry) -> u64 {
 }
 
 /// The double indirect block: the numbers of the reserved blocks after the first descriptor table.
-pub fn double_indirect(geometry: &Geometry) -> Vec<u8> {
-    let mut block = vec![0; BLOCK_SIZE];
+///
+/// # Errors
+/// If a number is too large for its field.
+pub fn double_indirect(geometry: &Geometry) -> Result<Addresses, TooWide> {
+    let mut block = [U32::ZERO; 1024];
     for number in 0..geometry.reserved_descriptor_blocks {
-        let at = (geometry.descriptor_blocks + number) % ADDRESSES;
-        let reserved = 1 + geometry.descriptor_blocks + number;
-        put(&mut block, index(4 * at), 4, reserved);
+        let at = (geometry.descriptor_blocks + number) % ADDRESSES_PER_BLOCK;
+        block[index(at)] = le32(1 + geometry.descriptor_blocks + number)?;
     }
-    block
+    Ok(block)
 }
 
 /// The content of the reserved block at `place`: where the same block of each backup is.
-pub fn indirect(geometry: &Geometry, place: u64) -> Vec<u8> {
-    let mut block = vec![0; BLOCK_SIZE];
-    for (at, group) in geometry.superblock_groups().iter().skip(1).enumerate() {
-        put(&mut block, 4 * at, 4, place + geometry.first_block(*group));
+///
+/// # Errors
+/// If a number is too large for its field.
+pub fn indirect(geometry: &Geometry, place: u64) -> Result<Addresses, TooWide> {
+    let mut block = [U32::ZERO; 1024];
+    let groups = geometry.superblock_groups();
+    for (address, &group) in block.iter_mut().zip(&groups[1..]) {
+        *address = le32(place + geometry.first_block(group))?;
     }
-    block
+    Ok(block)
 }
 
 #[cfg(test)]
 mod tests {
+    use zerocopy::IntoBytes;
+
     use super::*;
 
     #[test]
@@ -47,11 +62,15 @@ mod tests {
         let geometry = Geometry::new(153_600, 0).unwrap();
         assert_eq!(SIZE, 4_299_210_752);
         assert_eq!(blocks(&geometry), 223);
-        let double = double_indirect(&geometry);
+        let double = double_indirect(&geometry).unwrap();
+        let double = double.as_bytes();
         assert_eq!(double[..8], [0, 0, 0, 0, 2, 0, 0, 0]);
         assert_eq!(double[4 * 74..4 * 75], [75, 0, 0, 0]);
         assert_eq!(double[4 * 75..4 * 76], [0; 4]);
-        let indirect = indirect(&geometry, 2);
-        assert_eq!(indirect[..12], [2, 128, 0, 0, 2, 128, 1, 0, 0, 0, 0, 0]);
+        let indirect = indirect(&geometry, 2).unwrap();
+        assert_eq!(
+            indirect.as_bytes()[..12],
+            [2, 128, 0, 0, 2, 128, 1, 0, 0, 0, 0, 0]
+        );
     }
 }

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use super::BLOCK;
+use super::ondisk::BLOCK_SIZE;
 
 /// Bytes after which what has been gathered is handed on.
 const ENOUGH: usize = 1 << 20;
@@ -46,7 +46,7 @@ impl<'a> Sink<'a> {
     /// # Errors
     /// Those of `emit`.
     pub fn blocks(&mut self, block: u64, bytes: &[u8]) -> Result<()> {
-        self.bytes(block * BLOCK, bytes)
+        self.bytes(block * BLOCK_SIZE, bytes)
     }
 
     /// Hands on what is left.

@@ -1,23 +1,30 @@
-//! The superblock (kernel, Documentation/filesystems/ext4/super.rst).
+//! What is said in the superblock.
 
-use super::bytes::put;
-use super::geometry::Geometry;
-use super::{BLOCK, JOURNAL_INODE, checksum, dirhash};
-use crate::tree::Timestamp;
+use std::mem::offset_of;
+
 use uuid::Uuid;
+use zerocopy::little_endian::{U16, U32, U64};
+use zerocopy::{FromZeros, IntoBytes};
 
-/// Length, and distance from the beginning of the file system.
-pub const LENGTH: usize = 1024;
+use super::geometry::Geometry;
+use super::number::{TooWide, le8, le16, le32, split64};
+use super::ondisk::{
+    BLOCK_SIZE, IBlock, Inode, SuperBlock, feature_compat, feature_incompat, feature_ro_compat, put,
+};
+use super::{DESCRIPTOR_SIZE, FIRST_FREE_INODE, FLEX_SIZE, INODE_SIZE, JOURNAL_INODE};
+use super::{checksum, dirhash};
+use crate::tree::Timestamp;
 
-const HAS_JOURNAL: u64 = 0x4;
-const EXT_ATTR: u64 = 0x8;
-const RESIZE_INODE: u64 = 0x10;
-const DIR_INDEX: u64 = 0x20;
-
-/// `filetype`, `extent`, `64bit`, `flex_bg`.
-const INCOMPATIBLE: u64 = 0x2 | 0x40 | 0x80 | 0x200;
-/// `sparse_super`, `large_file`, `huge_file`, `dir_nlink`, `extra_isize`, `metadata_csum`.
-const READ_ONLY_COMPATIBLE: u64 = 0x1 | 0x2 | 0x8 | 0x20 | 0x40 | 0x400;
+const INCOMPAT: u32 = feature_incompat::FILETYPE
+    | feature_incompat::EXTENTS
+    | feature_incompat::BIT64
+    | feature_incompat::FLEX_BG;
+const RO_COMPAT: u32 = feature_ro_compat::SPARSE_SUPER
+    | feature_ro_compat::LARGE_FILE
+    | feature_ro_compat::HUGE_FILE
+    | feature_ro_compat::DIR_NLINK
+    | feature_ro_compat::EXTRA_ISIZE
+    | feature_ro_compat::METADATA_CSUM;
 
 /// What is in a superblock.
 pub struct Superblock<'a> {
@@ -36,86 +43,79 @@ pub struct Superblock<'a> {
     /// Free inodes.
     pub free_inodes: u64,
     /// `i_block` of the journal.
-    pub journal: [u8; 60],
+    pub journal: IBlock,
 }
 
 impl Superblock<'_> {
     /// The copy in `group`; backups don't say that the file system is clean.
-    pub fn encode(&self, group: u64) -> [u8; LENGTH] {
+    ///
+    /// # Errors
+    /// If a number is too large for its field.
+    pub fn encode(&self, group: u64) -> Result<SuperBlock, TooWide> {
         let geometry = self.geometry;
-        let mut block = [0; LENGTH];
-        let mut field = |at: usize, width: usize, value: u64| put(&mut block, at, width, value);
-        field(0x00, 4, geometry.inodes());
-        for (low, high, value) in [
-            (0x04, 0x150, geometry.blocks),
-            (0x08, 0x154, geometry.reserved),
-            (0x0c, 0x158, self.free_blocks),
-        ] {
-            field(low, 4, value);
-            field(high, 4, value >> 32);
-        }
-        field(0x10, 4, self.free_inodes);
-        field(0x18, 4, 2); // blocks of 2^(10 + 2) bytes
-        field(0x1c, 4, 2); // and clusters
-        field(0x20, 4, geometry.blocks_per_group);
-        field(0x24, 4, geometry.blocks_per_group); // clusters
-        field(0x28, 4, geometry.inodes_per_group);
-        let seconds = self.time.seconds.cast_unsigned();
-        for (low, high) in [(0x30, 0x274), (0x40, 0x277), (0x108, 0x276)] {
-            field(low, 4, seconds); // written, checked, made
-            field(high, 1, seconds >> 32);
-        }
-        field(0x36, 2, 0xffff); // no check after some number of mounts
-        field(0x38, 2, 0xef53);
-        field(0x3a, 2, u64::from(group == 0)); // clean
-        field(0x3c, 2, 1); // go on after errors
-        field(0x4c, 4, 1); // with inodes of other sizes than 128
-        field(0x54, 4, super::FIRST_FREE_INODE);
-        field(0x58, 2, super::INODE_SIZE);
-        field(0x5a, 2, group.min(0xffff));
-        let mut compatible = EXT_ATTR | DIR_INDEX;
+        let mut block = SuperBlock::new_zeroed();
+        block.s_inodes_count = le32(geometry.inodes())?;
+        (block.s_blocks_count_lo, block.s_blocks_count_hi) = split64(geometry.blocks);
+        (block.s_r_blocks_count_lo, block.s_r_blocks_count_hi) = split64(geometry.reserved);
+        (block.s_free_blocks_count_lo, block.s_free_blocks_count_hi) = split64(self.free_blocks);
+        block.s_free_inodes_count = le32(self.free_inodes)?;
+        block.s_log_block_size = U32::new(BLOCK_SIZE.ilog2() - 10);
+        block.s_log_cluster_size = block.s_log_block_size;
+        block.s_blocks_per_group = le32(geometry.blocks_per_group)?;
+        block.s_clusters_per_group = block.s_blocks_per_group;
+        block.s_inodes_per_group = le32(geometry.inodes_per_group)?;
+        let (seconds, hi) = split64(self.time.seconds.cast_unsigned());
+        let hi = le8(hi.get())?;
+        (block.s_wtime, block.s_wtime_hi) = (seconds, hi);
+        (block.s_lastcheck, block.s_lastcheck_hi) = (seconds, hi);
+        (block.s_mkfs_time, block.s_mkfs_time_hi) = (seconds, hi);
+        block.s_max_mnt_count = U16::new(0xffff); // no check after some number of mounts
+        block.s_magic = SuperBlock::MAGIC;
+        block.s_state = U16::new(u16::from(group == 0));
+        block.s_errors = U16::new(1);
+        block.s_rev_level = U32::new(1);
+        block.s_first_ino = le32(FIRST_FREE_INODE)?;
+        block.s_inode_size = le16(INODE_SIZE)?;
+        block.s_block_group_nr = U16::new(u16::try_from(group).unwrap_or(u16::MAX));
+        let mut compat = feature_compat::EXT_ATTR | feature_compat::DIR_INDEX;
         if geometry.resize_inode {
-            compatible |= RESIZE_INODE;
+            compat |= feature_compat::RESIZE_INODE;
         }
         if geometry.journal_blocks > 0 {
-            compatible |= HAS_JOURNAL;
+            compat |= feature_compat::HAS_JOURNAL;
+            self.journal(&mut block);
         }
-        field(0x5c, 4, compatible);
-        field(0x60, 4, INCOMPATIBLE);
-        field(0x64, 4, READ_ONLY_COMPATIBLE);
-        field(0xce, 2, geometry.reserved_descriptor_blocks);
-        field(0xfc, 1, 1); // half_md4
-        field(0xfe, 2, super::DESCRIPTOR_SIZE);
-        field(0x100, 4, 0xc); // user_xattr, acl
-        field(0x15c, 2, 32); // fields of inodes beyond 128 bytes
-        field(0x15e, 2, 32);
-        field(0x160, 4, 1); // bytes of hashed names are signed
-        field(0x174, 1, super::FLEX_SIZE.ilog2().into());
-        field(0x175, 1, 1); // CRC-32C
-        // KiB ever written: everything that is in use.
-        field(
-            0x178,
-            8,
-            (geometry.blocks - self.free_blocks) * (BLOCK / 1024),
-        );
-        field(
-            0x248,
-            4,
-            geometry.overhead() - u64::from(geometry.resize_inode),
-        );
-        if geometry.journal_blocks > 0 {
-            let size = geometry.journal_blocks * BLOCK;
-            field(0xe0, 4, u64::from(JOURNAL_INODE));
-            field(0xfd, 1, 1); // a copy of the journal's inode follows
-            field(0x148, 4, size >> 32);
-            field(0x14c, 4, size);
-            block[0x10c..0x148].copy_from_slice(&self.journal);
-        }
-        block[0x68..0x78].copy_from_slice(self.uuid.as_bytes());
-        block[0x78..0x78 + self.label.len()].copy_from_slice(self.label);
-        block[0xec..0xfc].copy_from_slice(&self.hash_seed.0);
-        let checksum = checksum::superblock(&block[..LENGTH - 4]);
-        put(&mut block, LENGTH - 4, 4, u64::from(checksum));
-        block
+        block.s_feature_compat = U32::new(compat);
+        block.s_feature_incompat = U32::new(INCOMPAT);
+        block.s_feature_ro_compat = U32::new(RO_COMPAT);
+        block.s_uuid = self.uuid.into_bytes();
+        block.s_volume_name[..self.label.len()].copy_from_slice(self.label);
+        block.s_reserved_gdt_blocks = le16(geometry.reserved_descriptor_blocks)?;
+        block.s_hash_seed = self.hash_seed.0;
+        block.s_def_hash_version = dirhash::HALF_MD4;
+        block.s_desc_size = le16(DESCRIPTOR_SIZE)?;
+        block.s_default_mount_opts = U32::new(0xc); // user_xattr, acl
+        block.s_min_extra_isize = U16::new(Inode::EXTRA_ISIZE);
+        block.s_want_extra_isize = U16::new(Inode::EXTRA_ISIZE);
+        block.s_flags = U32::new(1);
+        block.s_log_groups_per_flex = le8(FLEX_SIZE.ilog2())?;
+        block.s_checksum_type = 1;
+        // Everything that is in use.
+        let used = geometry.blocks - self.free_blocks;
+        block.s_kbytes_written = U64::new(used * (BLOCK_SIZE / 1024));
+        let overhead = geometry.overhead() - u64::from(geometry.resize_inode);
+        block.s_overhead_clusters = le32(overhead)?;
+        let summed = offset_of!(SuperBlock, s_checksum);
+        block.s_checksum = U32::new(checksum::superblock(&block.as_bytes()[..summed]));
+        Ok(block)
+    }
+
+    /// Where the journal is, and the copy of its inode.
+    fn journal(&self, block: &mut SuperBlock) {
+        block.s_journal_inum = U32::new(JOURNAL_INODE);
+        block.s_jnl_backup_type = 1;
+        let (lo, hi) = split64(self.geometry.journal_blocks * BLOCK_SIZE);
+        put(block.s_jnl_blocks.as_mut_bytes(), 0, &self.journal);
+        [block.s_jnl_blocks[15], block.s_jnl_blocks[16]] = [hi, lo];
     }
 }

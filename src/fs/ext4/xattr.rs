@@ -3,18 +3,22 @@
 
 use std::borrow::Cow;
 
+use zerocopy::FromZeros;
+use zerocopy::little_endian::U32;
+
 use super::acl;
-use super::bytes::put;
 use super::checksum::Seed;
-use super::{BLOCK_SIZE, XATTR_ROOM};
+use super::number::{TooWide, le8, le16, le32};
+use super::ondisk::{Block, InodeRecord, XattrEntry, XattrHeader, XattrIbodyHeader, put};
 use crate::escape;
 use crate::tree::Xattr;
 
-const MAGIC: u64 = 0xea02_0000;
-const BLOCK_HEADER: usize = 32;
 /// The zeros after the last entry.
 const END: usize = 4;
-const ENTRY: usize = 16;
+
+/// Bytes of entries and values that an inode, and that a block, has room for.
+const INODE_SPACE: usize = InodeRecord::IBODY_SIZE - size_of::<XattrIbodyHeader>() - END;
+const BLOCK_SPACE: usize = size_of::<Block>() - size_of::<XattrHeader>() - END;
 
 /// Prefixes of names, the numbers that stand for them, and whether they are whole names.
 const PREFIXES: [(&[u8], u8, bool); 5] = [
@@ -34,11 +38,48 @@ struct Entry<'a> {
 
 impl Entry<'_> {
     fn length(&self) -> usize {
-        ENTRY + self.name.len().next_multiple_of(4)
+        size_of::<XattrEntry>() + self.name.len().next_multiple_of(4)
     }
 
     fn total(&self) -> usize {
         self.length() + self.value.len().next_multiple_of(4)
+    }
+
+    /// What the kernel finds equal attributes by (`ext4_xattr_hash_entry` in fs/ext4/xattr.c).
+    fn hash(&self) -> u32 {
+        let name = self
+            .name
+            .iter()
+            .fold(0u32, |hash, &byte| hash.rotate_left(5) ^ u32::from(byte));
+        self.value.chunks(4).fold(name, |hash, bytes| {
+            let mut word = [0; 4];
+            word[..bytes.len()].copy_from_slice(bytes);
+            hash.rotate_left(16) ^ u32::from_le_bytes(word)
+        })
+    }
+
+    /// Writes the entry to `area` at `at`, and its value before `value_at`; both move on.
+    fn write(
+        &self,
+        area: &mut [u8],
+        at: &mut usize,
+        value_at: &mut usize,
+        hash: u32,
+    ) -> Result<(), TooWide> {
+        let mut entry = XattrEntry::new_zeroed();
+        entry.e_name_len = le8(self.name.len())?;
+        entry.e_name_index = self.prefix;
+        if !self.value.is_empty() {
+            *value_at -= self.value.len().next_multiple_of(4);
+            entry.e_value_offs = le16(*value_at)?;
+            put(area, *value_at, &*self.value);
+        }
+        entry.e_value_size = le32(self.value.len())?;
+        entry.e_hash = U32::new(hash);
+        put(area, *at, &entry);
+        put(area, *at + size_of_val(&entry), self.name);
+        *at += self.length();
+        Ok(())
     }
 }
 
@@ -63,21 +104,20 @@ impl<'a> Attributes<'a> {
             in_inode: Vec::new(),
             in_block: Vec::new(),
         };
-        let mut inode_room = XATTR_ROOM - 4 - END;
-        let room = BLOCK_SIZE - BLOCK_HEADER - END;
+        let mut inode_space = INODE_SPACE;
         let mut taken = 0;
         for entry in entries {
-            if entry.total() <= inode_room {
-                inode_room -= entry.total();
+            if entry.total() <= inode_space {
+                inode_space -= entry.total();
                 attributes.in_inode.push(entry);
             } else {
                 taken += entry.total();
                 attributes.in_block.push(entry);
             }
         }
-        if taken > room {
+        if taken > BLOCK_SPACE {
             return Err(format!(
-                "extended attributes take {taken} bytes beyond those in the inode; ext4 has room for {room}"
+                "extended attributes take {taken} bytes beyond those in the inode; ext4 has room for {BLOCK_SPACE}"
             ));
         }
         Ok(attributes)
@@ -88,67 +128,53 @@ impl<'a> Attributes<'a> {
         !self.in_block.is_empty()
     }
 
-    /// Writes what is in the inode to `area`, the last [`XATTR_ROOM`] bytes of it.
-    pub fn write_inode(&self, area: &mut [u8]) {
+    /// Writes what is in the inode to its `ibody`.
+    ///
+    /// # Errors
+    /// If a number is too large for its field.
+    pub fn write_inode(&self, ibody: &mut [u8]) -> Result<(), TooWide> {
         if self.in_inode.is_empty() {
-            return;
+            return Ok(());
         }
-        put(area, 0, 4, MAGIC);
-        // The kernel leaves hashes of attributes in inodes zero.
-        write(&self.in_inode, &mut area[4..], 0, false);
+        let header = XattrIbodyHeader {
+            h_magic: XattrIbodyHeader::MAGIC,
+        };
+        put(ibody, 0, &header);
+        let space = &mut ibody[size_of_val(&header)..];
+        let mut at = 0;
+        let mut value_at = space.len();
+        for entry in &self.in_inode {
+            // The kernel leaves hashes of attributes in inodes zero.
+            entry.write(space, &mut at, &mut value_at, 0)?;
+        }
+        Ok(())
     }
 
     /// The block, which is the block number `number`.
-    pub fn block(&self, number: u64, seed: Seed) -> Vec<u8> {
-        let mut block = vec![0; BLOCK_SIZE];
-        let hash = write(&self.in_block, &mut block, BLOCK_HEADER, true);
-        put(&mut block, 0, 4, MAGIC);
-        put(&mut block, 4, 4, 1); // how many inodes refer to it
-        put(&mut block, 8, 4, 1); // how many blocks it is
-        put(&mut block, 12, 4, u64::from(hash));
-        let checksum = seed.then(&number.to_le_bytes()).then(&block).value();
-        put(&mut block, 16, 4, u64::from(checksum));
-        block
-    }
-}
-
-/// Writes entries upwards from `at` and values downwards from the end of `area`, and returns the
-/// hash of all of them.
-fn write(entries: &[Entry<'_>], area: &mut [u8], mut at: usize, hashed: bool) -> u32 {
-    let mut value_at = area.len();
-    let mut hash = 0u32;
-    for entry in entries {
-        let name_end = at + ENTRY + entry.name.len();
-        area[at + ENTRY..name_end].copy_from_slice(entry.name);
-        // usize to u64: lossless.
-        put(area, at, 1, entry.name.len() as u64);
-        put(area, at + 1, 1, u64::from(entry.prefix));
-        if !entry.value.is_empty() {
-            value_at -= entry.value.len().next_multiple_of(4);
-            area[value_at..value_at + entry.value.len()].copy_from_slice(&entry.value);
-            put(area, at + 2, 2, value_at as u64);
-        }
-        put(area, at + 8, 4, entry.value.len() as u64);
-        if hashed {
-            let entry_hash = entry_hash(entry);
-            put(area, at + 12, 4, u64::from(entry_hash));
+    ///
+    /// # Errors
+    /// If a number is too large for its field.
+    pub fn block(&self, number: u64, seed: Seed) -> Result<Block, TooWide> {
+        let mut block = Block::new_zeroed();
+        let mut at = size_of::<XattrHeader>();
+        let mut value_at = block.len();
+        let mut hash = 0u32;
+        for entry in &self.in_block {
+            let entry_hash = entry.hash();
+            entry.write(&mut block, &mut at, &mut value_at, entry_hash)?;
             hash = hash.rotate_left(16) ^ entry_hash;
         }
-        at += entry.length();
+        let mut header = XattrHeader::new_zeroed();
+        header.h_magic = XattrHeader::MAGIC;
+        header.h_refcount = U32::new(1);
+        header.h_blocks = U32::new(1);
+        header.h_hash = U32::new(hash);
+        put(&mut block, 0, &header);
+        let checksum = seed.then(&number.to_le_bytes()).then(&block);
+        header.h_checksum = U32::new(checksum.value());
+        put(&mut block, 0, &header);
+        Ok(block)
     }
-    hash
-}
-
-fn entry_hash(entry: &Entry<'_>) -> u32 {
-    let name = entry
-        .name
-        .iter()
-        .fold(0u32, |hash, &byte| hash.rotate_left(5) ^ u32::from(byte));
-    entry.value.chunks(4).fold(name, |hash, bytes| {
-        let mut word = [0; 4];
-        word[..bytes.len()].copy_from_slice(bytes);
-        hash.rotate_left(16) ^ u32::from_le_bytes(word)
-    })
 }
 
 fn entry(xattr: &Xattr) -> Result<Entry<'_>, String> {

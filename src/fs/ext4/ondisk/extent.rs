@@ -1,0 +1,83 @@
+//! Nodes of extent trees: a header, and extents or, above them, index entries (kernel,
+//! Documentation/filesystems/ext4/ifork.rst).
+
+use zerocopy::little_endian::{U16, U32};
+use zerocopy::{FromZeros, Immutable, IntoBytes, Unaligned};
+
+use super::{Block, IBlock};
+
+/// `struct ext4_extent_header`, with which every node begins.
+#[derive(FromZeros, IntoBytes, Immutable, Unaligned)]
+#[repr(C)]
+pub struct ExtentHeader {
+    /// [`ExtentHeader::MAGIC`].
+    pub eh_magic: U16,
+    /// Entries after the header.
+    pub eh_entries: U16,
+    /// Entries that have room.
+    pub eh_max: U16,
+    /// Levels below this node; 0: the entries are extents.
+    pub eh_depth: U16,
+    pub eh_generation: U32,
+}
+
+impl ExtentHeader {
+    /// `EXT4_EXT_MAGIC`.
+    pub const MAGIC: U16 = U16::new(0xf30a);
+}
+
+/// `struct ext4_extent`: blocks next to each other.
+#[derive(Clone, Copy, FromZeros, IntoBytes, Immutable, Unaligned)]
+#[repr(C)]
+pub struct Extent {
+    /// Number of the first one within the file.
+    pub ee_block: U32,
+    /// How many there are.
+    pub ee_len: U16,
+    /// Bits 32 to 47 of the first one's number.
+    pub ee_start_hi: U16,
+    /// The first one's number.
+    pub ee_start_lo: U32,
+}
+
+impl Extent {
+    /// `EXT_INIT_MAX_LEN`: most blocks in an extent that has been written.
+    pub const MAX_LEN: u16 = 32_768;
+}
+
+/// `struct ext4_extent_idx`: a node below.
+#[derive(Clone, Copy, FromZeros, IntoBytes, Immutable, Unaligned)]
+#[repr(C)]
+pub struct ExtentIdx {
+    /// The first block within the file that it covers.
+    pub ei_block: U32,
+    /// Where the node is.
+    pub ei_leaf_lo: U32,
+    /// Bits 32 to 47 of that.
+    pub ei_leaf_hi: U16,
+    pub ei_unused: U16,
+}
+
+/// `struct ext4_extent_tail`: the last bytes of a node that is a block.
+#[derive(FromZeros, IntoBytes, Immutable, Unaligned)]
+#[repr(C)]
+pub struct ExtentTail {
+    /// CRC-32C of the inode's number and of the node up to here.
+    pub et_checksum: U32,
+}
+
+const _: () = assert!(size_of::<ExtentHeader>() == 12);
+const _: () = assert!(size_of::<Extent>() == 12);
+const _: () = assert!(size_of::<ExtentIdx>() == size_of::<Extent>());
+const _: () = assert!(size_of::<ExtentTail>() == 4);
+
+/// Entries that the root has room for.
+pub const EXTENTS_IN_INODE: usize =
+    (size_of::<IBlock>() - size_of::<ExtentHeader>()) / size_of::<Extent>();
+
+/// Entries that another node has room for.
+pub const EXTENTS_IN_BLOCK: usize =
+    (size_of::<Block>() - size_of::<ExtentHeader>() - size_of::<ExtentTail>())
+        / size_of::<Extent>();
+
+const _: () = assert!(EXTENTS_IN_INODE == 4 && EXTENTS_IN_BLOCK == 340);
