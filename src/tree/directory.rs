@@ -48,10 +48,10 @@ impl Directory {
         Directory { names, entries }
     }
 
-    /// Puts another inode in the place of each.
-    pub(crate) fn renumber(&mut self, mut number: impl FnMut(InodeId) -> InodeId) {
+    /// Has each name stand for what `other` gives for its inode.
+    pub(crate) fn map_inodes(&mut self, mut other: impl FnMut(InodeId) -> InodeId) {
         for (_, id) in &mut self.entries {
-            *id = number(*id);
+            *id = other(*id);
         }
     }
 

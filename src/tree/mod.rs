@@ -17,9 +17,11 @@ pub use inode::{Content, DataRange, Device, Inode, Kind, Metadata, Timestamp, Xa
 pub(crate) use names::{Name, Names};
 pub use source::{Source, SourceDirectory, SourceFile, Watch, Way};
 
+use std::ops::Range;
+
 /// The number of an inode within its [`Tree`]; it says nothing about numbers on disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct InodeId(pub(crate) u32);
+pub struct InodeId(u32);
 
 impl InodeId {
     /// The root directory of every tree.
@@ -35,7 +37,7 @@ impl InodeId {
 /// A whole file system's worth of inodes, the root directory first.
 #[derive(Debug, Clone)]
 pub struct Tree {
-    pub(crate) inodes: Vec<Inode>,
+    inodes: Vec<Inode>,
 }
 
 /// Why an entry could not be put into a [`Tree`].
@@ -53,7 +55,7 @@ pub enum InsertError {
     /// More than 4 GiB of names in one directory.
     #[error("a directory holds at most 4 GiB of names")]
     TooManyNames,
-    /// More than 2^32 inodes.
+    /// More than 2^32 - 1 inodes.
     #[error("a tree holds at most 4294967295 inodes")]
     Full,
 }
@@ -80,6 +82,11 @@ impl Tree {
         &self.inodes[id.index()]
     }
 
+    /// Every inode, as [`Tree::inodes`] lists them, to change their metadata.
+    pub(crate) fn inodes_mut(&mut self) -> &mut [Inode] {
+        &mut self.inodes
+    }
+
     /// The inode `id` of this tree, to change its metadata.
     pub fn inode_mut(&mut self, id: InodeId) -> &mut Inode {
         &mut self.inodes[id.index()]
@@ -103,10 +110,34 @@ impl Tree {
         name: &[u8],
         inode: Inode,
     ) -> Result<InodeId, InsertError> {
-        let id = self.next_id()?;
+        let id = InodeId(self.next_ids(1)?.start);
         self.link(parent, name, id)?;
         self.inodes.push(inode);
         Ok(id)
+    }
+
+    /// Adds an inode that has no name yet.
+    ///
+    /// # Errors
+    /// [`InsertError::Full`]; the tree is unchanged then.
+    pub(crate) fn push(&mut self, inode: Inode) -> Result<InodeId, InsertError> {
+        let id = InodeId(self.next_ids(1)?.start);
+        self.inodes.push(inode);
+        Ok(id)
+    }
+
+    /// Adds `inodes`, which have no names yet, and leaves none there. Returns which they are, in
+    /// their order.
+    ///
+    /// # Errors
+    /// [`InsertError::Full`]; the tree is unchanged then.
+    pub(crate) fn append(
+        &mut self,
+        inodes: &mut Vec<Inode>,
+    ) -> Result<impl Iterator<Item = InodeId> + use<>, InsertError> {
+        let ids = self.next_ids(inodes.len())?;
+        self.inodes.append(inodes);
+        Ok(ids.map(InodeId))
     }
 
     /// Adds all inodes of `from`, without a name in this tree, and returns what was its root.
@@ -114,30 +145,27 @@ impl Tree {
     /// # Errors
     /// [`InsertError::Full`]; the tree is unchanged then.
     pub(crate) fn adopt(&mut self, from: Tree) -> Result<InodeId, InsertError> {
-        let root = self.next_id()?;
-        let end = self.inodes.len().checked_add(from.inodes.len());
-        end.and_then(|end| u32::try_from(end).ok())
-            .ok_or(InsertError::Full)?;
+        let first = self.next_ids(from.inodes.len())?.start;
         self.inodes.extend(from.inodes.into_iter().map(|mut inode| {
             if let Kind::Directory(entries) = &mut inode.kind {
-                entries.renumber(|id| InodeId(id.0 + root.0));
+                entries.map_inodes(|id| InodeId(id.0 + first));
             }
             inode
         }));
-        Ok(root)
+        Ok(InodeId(first))
     }
 
-    /// Adds an inode that has no name yet.
-    pub(crate) fn push(&mut self, inode: Inode) -> Result<InodeId, InsertError> {
-        let id = self.next_id()?;
-        self.inodes.push(inode);
-        Ok(id)
+    /// Makes the directory `id`, which has no name, the root. The root until then has no name after.
+    pub(crate) fn set_root(&mut self, id: InodeId) {
+        self.inodes.swap(InodeId::ROOT.index(), id.index());
     }
 
-    pub(crate) fn next_id(&self) -> Result<InodeId, InsertError> {
-        u32::try_from(self.inodes.len())
-            .map(InodeId)
-            .map_err(|_| InsertError::Full)
+    /// The numbers of the next `count` inodes.
+    fn next_ids(&self, count: usize) -> Result<Range<u32>, InsertError> {
+        let first = self.inodes.len();
+        let end = first.checked_add(count).ok_or(InsertError::Full)?;
+        let number = |n: usize| u32::try_from(n).map_err(|_| InsertError::Full);
+        Ok(number(first)?..number(end)?)
     }
 
     /// Gives the inode `target` one more name: a hard link.

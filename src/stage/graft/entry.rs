@@ -156,7 +156,7 @@ fn policy<'a>(paths: impl IntoIterator<Item = &'a Path>, store_dir: &Path) -> Po
 /// Gives the inodes from the one at `first` on the modes that the entry asks for.
 fn change_modes(tree: &mut Tree, first: usize, graft: &Graft) {
     if let Some(chmod) = &graft.mode {
-        for inode in &mut tree.inodes[first..] {
+        for inode in &mut tree.inodes_mut()[first..] {
             change_mode(inode, chmod);
         }
     }

@@ -56,10 +56,10 @@ pub fn contents<'a>(
     };
     let mut origins = Origins::new(contents);
     for graft in contents {
-        origins.next_is_from(tree.next_id()?);
+        origins.next_is_from(tree.inodes().len());
         entry::put(tree, graft, store_dir, &made).with_context(|| what(graft))?;
     }
-    origins.others_are_from(tree.next_id()?);
+    origins.others_are_from(tree.inodes().len());
     Ok(origins)
 }
 

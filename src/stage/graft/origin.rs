@@ -8,9 +8,9 @@ use crate::tree::InodeId;
 #[derive(Debug)]
 pub struct Origins<'a> {
     contents: &'a [Graft],
-    /// The first inode that came with each entry, or that would have, and the first that came after
-    /// them all.
-    first: Vec<InodeId>,
+    /// The place in [`crate::tree::Tree::inodes`] of the first inode that came with each entry, or
+    /// that would have, and of the first that came after them all.
+    first: Vec<usize>,
 }
 
 impl<'a> Origins<'a> {
@@ -26,19 +26,19 @@ impl<'a> Origins<'a> {
         Origins::new(&[])
     }
 
-    /// From `id` on, inodes come from the next entry.
-    pub(super) fn next_is_from(&mut self, id: InodeId) {
-        self.first.push(id);
+    /// From place `at` on, inodes come from the next entry.
+    pub(super) fn next_is_from(&mut self, at: usize) {
+        self.first.push(at);
     }
 
-    /// From `id` on, they come from none.
-    pub(super) fn others_are_from(&mut self, id: InodeId) {
-        self.first.push(id);
+    /// From place `at` on, they come from none.
+    pub(super) fn others_are_from(&mut self, at: usize) {
+        self.first.push(at);
     }
 
     /// The entry that `id` came from, and its place in `contents`; `None` where it came from none.
     pub fn of(&self, id: InodeId) -> Option<(usize, &'a Graft)> {
-        let at = self.first.partition_point(|&first| first <= id);
+        let at = self.first.partition_point(|&first| first <= id.index());
         let at = at.checked_sub(1)?;
         Some((at, self.contents.get(at)?))
     }

@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
-use super::read::{Found, Shared, What};
+use super::read::{Found, HostInode, What};
 use crate::tree::{
     Content, Directory, Inode, InsertError, Kind, Metadata, Name, Names, Source, SourceDirectory,
     SourceFile, Watch, Way,
@@ -15,7 +15,7 @@ pub struct Listed {
     names: Vec<u8>,
     found: Vec<Option<(Metadata, What)>>,
     /// Those that have several names, by their place in `found`, in that order.
-    shared: Vec<(usize, Shared)>,
+    shared: Vec<(usize, HostInode)>,
     /// The name of each, and its place in `found`: sorting moves this, which is small.
     order: Vec<(Name, usize)>,
     inodes: Vec<Inode>,
@@ -30,7 +30,7 @@ pub struct Ready<'a> {
     /// What each stands for; directories are still empty.
     pub inodes: &'a mut Vec<Inode>,
     /// Those that have several names, by their place in `inodes`.
-    pub shared: Vec<(usize, Shared)>,
+    pub shared: Vec<(usize, HostInode)>,
 }
 
 impl Listed {

@@ -1,11 +1,12 @@
 //! Reading directories of this machine into a [`Tree`].
 //!
 //! Directories are read on all processors, each by one thread. What is found goes into the tree at
-//! once, and is afterwards put in the order of names, so the tree depends neither on the number of
-//! threads nor on the order in which the kernel lists a directory.
+//! once, the entries of each directory in the order of their names, so what the tree says depends
+//! neither on the number of threads nor on the order in which the kernel lists a directory. The
+//! numbers of the inodes ([`InodeId`]) do; no byte of an image comes from them.
 
-mod assemble;
 pub(crate) mod flags;
+mod hard_links;
 pub(crate) mod holes;
 mod listed;
 mod policy;
@@ -15,11 +16,11 @@ pub(crate) mod xattrs;
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Context, Result, bail};
 
 use self::workers::Wanted;
-use crate::cores;
 use crate::tree::{InodeId, Metadata, Tree};
+use crate::{cores, escape};
 
 pub use policy::{HardLinks, Mtime, Policy};
 
@@ -56,14 +57,15 @@ pub fn selected(
     policy: Policy,
 ) -> Result<Vec<InodeId>> {
     let paths: Vec<&Path> = directories.iter().map(|path| &**path).collect();
-    let scan = workers::read(
+    let mut scan = workers::read(
         cores::count(),
         tree,
         &paths,
         policy,
         Wanted::Entries(wanted),
     )?;
-    Ok(assemble::nameless(tree, scan, policy))
+    hard_links::join(tree, &mut scan, policy);
+    Ok(scan.tops)
 }
 
 /// The directory `path`, itself the root, and all below it. Where `path` is a symlink it is
@@ -77,15 +79,31 @@ pub fn root(path: &Path, policy: Policy) -> Result<Tree> {
 
 fn entries_on(threads: usize, tree: &mut Tree, sources: &[Source], policy: Policy) -> Result<()> {
     let paths: Vec<&Path> = sources.iter().map(|source| &*source.path).collect();
-    let scan = workers::read(threads, tree, &paths, policy, Wanted::Paths)?;
-    assemble::entries(tree, sources, scan, policy)
+    let mut scan = workers::read(threads, tree, &paths, policy, Wanted::Paths)?;
+    hard_links::join(tree, &mut scan, policy);
+    for (source, top) in sources.iter().zip(scan.tops) {
+        tree.link(source.parent, &source.name, top)
+            .with_context(|| {
+                format!(
+                    "putting {} into the image as {}",
+                    escape::path(&source.path),
+                    escape::bytes(&source.name)
+                )
+            })?;
+    }
+    Ok(())
 }
 
 fn root_on(threads: usize, path: &Path, policy: Policy) -> Result<Tree> {
     // What was found takes the place of this root.
     let mut tree = Tree::new(Metadata::new(0));
-    let scan = workers::read(threads, &mut tree, &[path], policy, Wanted::Followed)?;
-    assemble::root(path, tree, scan, policy)
+    let mut scan = workers::read(threads, &mut tree, &[path], policy, Wanted::Followed)?;
+    hard_links::join(&mut tree, &mut scan, policy);
+    match scan.tops.first() {
+        Some(&top) if tree.directory(top).is_some() => tree.set_root(top),
+        _ => bail!("{} is not a directory", escape::path(path)),
+    }
+    Ok(tree)
 }
 
 #[cfg(test)]

@@ -28,7 +28,7 @@ pub enum Follow {
 
 /// An inode of this machine that has several names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Shared {
+pub struct HostInode {
     device: u64,
     inode: u64,
     /// How many names it has in all.
@@ -43,7 +43,7 @@ pub struct Found {
     /// What it is.
     pub what: What,
     /// Where it has other names, too, and that matters.
-    pub shared: Option<Shared>,
+    pub shared: Option<HostInode>,
 }
 
 /// A [`Kind`] that knows neither its entries nor its place yet.
@@ -198,11 +198,12 @@ impl Reader {
         let links = u64::from(stat.st_nlink);
         // Of directories, links are those of the directories in them.
         let several = links > 1 && file_type != SFlag::S_IFDIR;
-        let shared = (self.policy.hard_links != HardLinks::Broken && several).then_some(Shared {
-            device: stat.st_dev,
-            inode: stat.st_ino,
-            links,
-        });
+        let shared =
+            (self.policy.hard_links != HardLinks::Broken && several).then_some(HostInode {
+                device: stat.st_dev,
+                inode: stat.st_ino,
+                links,
+            });
         Ok(Found {
             metadata,
             what,

@@ -6,30 +6,28 @@ use std::io;
 use std::mem;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Result, bail};
 
 use super::listed::{self, Listed};
 use super::policy::Policy;
-use super::read::{self, Follow, Problem, Reader, Shared};
-use crate::tree::{Directory, Inode, InodeId, InsertError, Kind, SourceFile, Tree, Way};
+use super::read::{self, Follow, HostInode, Problem, Reader};
+use crate::tree::{Directory, InodeId, InsertError, Kind, SourceFile, Tree, Way};
 use crate::{escape, excerpt};
 
 /// How many directories are read without further threads.
 const FEW: usize = 8;
 
-/// What was found below some paths. The inodes are in the tree, behind those that were there
-/// before, in an order that means nothing.
+/// What was found at some paths. The inodes are in the tree, in an order that means nothing, and
+/// without a name but for those in directories that were found.
 #[derive(Debug)]
 pub struct Scan {
-    /// The first inode that was found.
-    pub first: InodeId,
     /// What the paths themselves are, in their order.
     pub tops: Vec<InodeId>,
     /// Inodes that have several names, where that matters. Every name has one here.
-    pub shared: HashMap<InodeId, Shared>,
+    pub shared: HashMap<InodeId, HostInode>,
 }
 
 /// A directory to be read.
@@ -60,10 +58,9 @@ impl Wanted<'_> {
     }
 }
 
-#[derive(Default)]
-struct State {
-    inodes: Vec<Inode>,
-    shared: HashMap<InodeId, Shared>,
+struct State<'a> {
+    tree: &'a mut Tree,
+    shared: HashMap<InodeId, HostInode>,
     tasks: Vec<Task>,
     /// How many tasks threads are working on.
     busy: usize,
@@ -71,16 +68,15 @@ struct State {
     waiting: usize,
 }
 
-#[derive(Default)]
-struct Queue {
-    state: Mutex<State>,
+struct Queue<'a> {
+    state: Mutex<State<'a>>,
     changed: Condvar,
 }
 
 /// Reads all of `paths` and everything below them into `tree`; nothing there names it yet.
 ///
 /// # Errors
-/// If anything can't be read; the tree is unchanged then.
+/// If anything can't be read; what was found till then stays in the tree without a name.
 pub fn read(
     threads: usize,
     tree: &mut Tree,
@@ -89,9 +85,7 @@ pub fn read(
     wanted: Wanted<'_>,
 ) -> Result<Scan> {
     let reader = Reader { policy };
-    let first = tree.next_id()?;
-    let queue = Queue::default();
-    queue.lock().inodes = mem::take(&mut tree.inodes);
+    let queue = Queue::new(tree);
     let mut problems = Vec::new();
     let mut tops = Vec::with_capacity(paths.len());
     for path in paths {
@@ -127,27 +121,16 @@ pub fn read(
         }
         died
     });
-    let mut state = queue.lock();
-    tree.inodes = mem::take(&mut state.inodes);
-    let failure = match died {
-        true => Err(anyhow!("a thread that reads directories died")),
-        false => check(problems),
-    };
-    match failure {
-        Ok(()) => Ok(Scan {
-            first,
-            tops,
-            shared: mem::take(&mut state.shared),
-        }),
-        Err(error) => {
-            tree.inodes.truncate(first.index());
-            Err(error)
-        }
+    if died {
+        bail!("a thread that reads directories died");
     }
+    check(problems)?;
+    let shared = mem::take(&mut queue.lock().shared);
+    Ok(Scan { tops, shared })
 }
 
 /// Reads what one of the paths itself is.
-fn top(reader: Reader, queue: &Queue, path: &Path, follow: Follow) -> Result<InodeId, Problem> {
+fn top(reader: Reader, queue: &Queue<'_>, path: &Path, follow: Follow) -> Result<InodeId, Problem> {
     let found = reader.path(path, follow)?;
     let shared = found.shared;
     let inode = listed::inode(found.metadata, found.what, |time| {
@@ -157,8 +140,8 @@ fn top(reader: Reader, queue: &Queue, path: &Path, follow: Follow) -> Result<Ino
     });
     let is_directory = matches!(inode.kind, Kind::Directory(_));
     let mut state = queue.lock();
-    let id = state.next_id(1).map_err(|error| refused(path, error))?;
-    state.inodes.push(inode);
+    let id = state.tree.push(inode);
+    let id = id.map_err(|error| refused(path, error))?;
     if let Some(shared) = shared {
         state.shared.insert(id, shared);
     }
@@ -178,7 +161,7 @@ fn top(reader: Reader, queue: &Queue, path: &Path, follow: Follow) -> Result<Ino
 
 /// One thread: reads directories until none is left and none can come any more, or it has read
 /// `most` of them.
-fn work(reader: Reader, queue: &Queue, wanted: Wanted<'_>, most: usize) -> Vec<Problem> {
+fn work(reader: Reader, queue: &Queue<'_>, wanted: Wanted<'_>, most: usize) -> Vec<Problem> {
     let mut problems = Vec::new();
     let mut listed = Listed::default();
     for _ in 0..most {
@@ -212,8 +195,21 @@ fn refused(path: &Path, error: InsertError) -> Problem {
     }
 }
 
-impl Queue {
-    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+impl<'a> Queue<'a> {
+    fn new(tree: &'a mut Tree) -> Queue<'a> {
+        Queue {
+            state: Mutex::new(State {
+                tree,
+                shared: HashMap::new(),
+                tasks: Vec::new(),
+                busy: 0,
+                waiting: 0,
+            }),
+            changed: Condvar::new(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State<'a>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -257,44 +253,24 @@ impl Queue {
     }
 }
 
-impl State {
-    /// The first of the next `count` numbers.
-    fn next_id(&self, count: usize) -> Result<InodeId, InsertError> {
-        let first = self.inodes.len();
-        let end = first.checked_add(count).ok_or(InsertError::Full)?;
-        u32::try_from(end).map_err(|_| InsertError::Full)?;
-        u32::try_from(first)
-            .map(InodeId)
-            .map_err(|_| InsertError::Full)
-    }
-
+impl State<'_> {
     fn add(
         &mut self,
         directory: InodeId,
         ready: listed::Ready<'_>,
         ways: Vec<(usize, Way)>,
     ) -> Result<(), InsertError> {
-        let first = self.next_id(ready.inodes.len())?;
-        let id = |at: usize| {
-            let at = u32::try_from(at).map_err(|_| InsertError::Full)?;
-            Ok(InodeId(first.0 + at))
-        };
-        let mut entries = Vec::with_capacity(ready.places.len());
-        for (at, &name) in ready.places.iter().enumerate() {
-            entries.push((name, id(at)?));
-        }
-        for (at, way) in ways {
-            self.tasks.push(Task {
-                way,
-                id: id(at)?,
-                is_top: false,
-            });
-        }
-        for &(at, shared) in &ready.shared {
-            self.shared.insert(id(at)?, shared);
-        }
-        self.inodes.append(ready.inodes);
-        self.inodes[directory.index()].kind =
+        let ids = self.tree.append(ready.inodes)?;
+        let entries: Vec<_> = ready.places.into_iter().zip(ids).collect();
+        self.tasks.extend(ways.into_iter().map(|(at, way)| Task {
+            way,
+            id: entries[at].1,
+            is_top: false,
+        }));
+        let shared = ready.shared.into_iter();
+        self.shared
+            .extend(shared.map(|(at, inode)| (entries[at].1, inode)));
+        self.tree.inode_mut(directory).kind =
             Kind::Directory(Directory::from_sorted(ready.names, entries));
         Ok(())
     }
