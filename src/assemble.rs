@@ -8,8 +8,9 @@ use crate::fs::FinishedFile;
 use crate::fs::fat::{self, FatVolume};
 use crate::image::{Content, Image, Part};
 use crate::installed::Installed;
-use crate::layout::{self, Partition, Role};
+use crate::layout::{self, Partition};
 use crate::plan::Disk;
+use crate::scheme::{Contents, Fat};
 use crate::spec::Spec;
 use crate::tree::{Metadata, Tree};
 
@@ -19,7 +20,8 @@ use crate::tree::{Metadata, Tree};
 /// If the files of a boot partition do not fit, or it can't be made.
 pub fn image(spec: &Spec, disk: Disk, installed: &Installed, work: &Path) -> Result<Image> {
     let mut parts = Vec::new();
-    for (start, bytes) in layout::with_boot_code(&disk.layout, &installed.areas) {
+    let table = layout::table_bytes(&disk.layout, &spec.identity)?;
+    for (start, bytes) in layout::with_boot_code(table, &disk.layout, &installed.areas) {
         parts.push(Part {
             name: "partition table and boot code".to_owned(),
             start,
@@ -31,20 +33,20 @@ pub fn image(spec: &Spec, disk: Disk, installed: &Installed, work: &Path) -> Res
     let empty = Tree::new(Metadata::new(0o755));
     let mut root = Some(disk.root);
     for partition in &disk.layout.partitions {
-        let content = match partition.role {
-            // What is in it is boot code.
-            Role::BiosBoot => continue,
-            Role::Root => {
+        let content = match partition.scheme.contents {
+            // It is an area of boot code.
+            Contents::BootCode => continue,
+            Contents::Root => {
                 let plan = root.take().context("the layout has two root partitions")?;
                 Content::FileSystem(plan)
             }
-            Role::Esp | Role::Boot => {
+            Contents::Fat(fat) => {
                 let tree = installed.boot.get(&partition.number).unwrap_or(&empty);
-                Content::File(boot_partition(spec, partition, tree, work)?)
+                Content::File(boot_partition(spec, partition, fat, tree, work)?)
             }
         };
         parts.push(Part {
-            name: partition.role.name().to_owned(),
+            name: partition.role().name().to_owned(),
             start: partition.start(),
             length: partition.length(),
             content,
@@ -60,25 +62,21 @@ pub fn image(spec: &Spec, disk: Disk, installed: &Installed, work: &Path) -> Res
 fn boot_partition(
     spec: &Spec,
     partition: &Partition,
+    fat: Fat,
     tree: &Tree,
     work: &Path,
 ) -> Result<FinishedFile> {
-    // Identity::fat_volumes has one for each boot partition a layout can have, in their order.
-    let first = partition.number == 1;
     let volume = FatVolume {
-        label: match partition.role {
-            Role::Esp => "ESP",
-            _ => "BOOT",
-        },
-        id: spec.identity.fat_volumes[usize::from(!first)],
+        label: fat.label,
+        id: spec.identity.fat_volume(partition.scheme.guid),
         first_sector: partition.first_sector,
         length: partition.length(),
         tree,
     };
     let making = || {
         format!(
-            "making the file system of the {} partition",
-            partition.role.name()
+            "making the file system of the {}",
+            partition.role().partition_name()
         )
     };
     let path = fat::make(&spec.tools, &volume, work).with_context(making)?;

@@ -61,7 +61,7 @@ fn steps(log: &Log, ledger: &Ledger) -> Result<()> {
     }
     log.phase("plan");
     let disk = log.step("planning the disk", || plan::disk(&spec, &tree, work))?;
-    report(&disk);
+    report(&spec, &disk);
     log.phase("write");
     ledger.make_output(&spec.out)?;
     let image = log.step("making the boot partitions", || {
@@ -73,7 +73,7 @@ fn steps(log: &Log, ledger: &Ledger) -> Result<()> {
     Ok(())
 }
 
-fn report(disk: &Disk) {
+fn report(spec: &Spec, disk: &Disk) {
     if let Some(sizes) = &disk.sizes {
         log::info!("{sizes}");
     }
@@ -81,7 +81,7 @@ fn report(disk: &Disk) {
         log::warn!("{cramped}");
     }
     let usage = disk.root.usage();
-    log::info!("{}", disk.layout);
+    log::info!("{}", disk.layout.describe(&spec.identity));
     log::info!(
         "root file system: {} bytes, {} of them free for users and {} for root; {} inodes, {} used",
         usage.length,

@@ -12,8 +12,9 @@ use anyhow::{Context, Result};
 use crate::guest::{self, Outcome};
 use crate::image::LazyImage;
 use crate::installed::Installed;
-use crate::layout::{Layout, Role};
+use crate::layout::Layout;
 use crate::progress::Log;
+use crate::scheme::Role;
 use crate::spec::{DiskSize, Guest, Spec, System};
 use crate::stage::graft;
 use crate::tree::{Timestamp, Tree};
@@ -59,10 +60,11 @@ pub fn run(
 }
 
 fn warn_of_missing_loader(spec: &Spec, machine: &Guest, layout: &Layout, installed: &Installed) {
-    let esp = layout.partitions.iter().find(|p| p.role == Role::Esp);
-    let missing = esp
+    let bios = spec.table.scheme().bios;
+    let missing = layout
+        .partition(Role::Esp)
         .and_then(|esp| installed.boot.get(&esp.number))
-        .and_then(|esp| backup_loader::missing(spec.table, esp, machine.architecture));
+        .and_then(|esp| backup_loader::missing(bios, esp, machine.architecture));
     if let Some(warning) = missing {
         log::warn!("{warning}");
     }
@@ -88,7 +90,7 @@ fn merge(
     }
     let mut boot = BTreeMap::new();
     for partition in &layout.partitions {
-        if matches!(partition.role, Role::Esp | Role::Boot) {
+        if partition.scheme.fat().is_some() {
             let number = partition.number;
             boot.insert(number, guest::boot(&report, number, time)?);
         }

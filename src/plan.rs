@@ -20,9 +20,9 @@ use crate::tree::{Timestamp, Tree};
 pub use margin::Cramped;
 pub use sizes::Sizes;
 
-/// A disk whose table and root file system are known to the byte.
+/// A disk whose partitions and root file system are known to the byte.
 pub struct Disk {
-    /// The partitions and the table's bytes.
+    /// The partitions.
     pub layout: Layout,
     /// The root file system.
     pub root: Box<dyn Plan>,
@@ -85,7 +85,7 @@ impl Planner<'_> {
                  has {smallest}: set additionalSpace to less"
             )
         })?;
-        let length = layout::minimal_disk_length(self.spec.table, self.spec.boot_end, needed)?;
+        let length = layout::automatic_disk_length(self.spec.table, self.spec.boot_end, needed)?;
         let (layout, root) = self.first_that_holds(length, free)?;
         let sizes = Sizes::new(smallest, root.as_ref(), layout.disk_length);
         Ok(Disk {
@@ -140,7 +140,7 @@ impl Planner<'_> {
     /// The smallest diskSize above `length` bytes that leaves the margin, in MiB.
     fn advised(&self, length: u64) -> Result<u64> {
         let needed = self.smallest_root(self.margin)?;
-        let start = layout::smallest_disk_length(self.spec.table, self.spec.boot_end, needed)?;
+        let start = layout::shortest_disk_length(self.spec.table, self.spec.boot_end, needed)?;
         let start = start.max(length.saturating_add(MEBIBYTE));
         let (layout, _) = self.first_that_holds(start, self.margin)?;
         Ok(layout.disk_length / MEBIBYTE)
@@ -178,7 +178,7 @@ impl Planner<'_> {
 
     fn layout(&self, length: u64) -> Result<Layout> {
         let (table, boot_end) = (self.spec.table, self.spec.boot_end);
-        Ok(layout::plan(table, boot_end, length, &self.spec.identity)?)
+        Ok(layout::place(table, boot_end, length)?)
     }
 
     fn root(&self, layout: &Layout) -> Result<Box<dyn Plan>, PlanError> {

@@ -10,7 +10,6 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
-use crate::layout;
 use crate::progress::Log;
 use crate::spec::{Installation, Spec, System};
 use crate::store;
@@ -92,7 +91,8 @@ fn installed<'a>(
         mtime: time,
         ..Metadata::new(0o755)
     };
-    for (_, path) in layout::mount_points(spec.table) {
+    for (_, fat) in spec.table.scheme().fat_partitions() {
+        let path = fat.mount_point;
         make_directories(tree, Path::new(path), &made)
             .with_context(|| format!("making the mount point {path} in the image"))?;
     }

@@ -98,14 +98,11 @@ fn job(spec: &Spec, guest: &Guest, layout: &Layout) -> Job {
         0 => "/dev/vda".to_owned(),
         number => format!("/dev/vda{number}"),
     };
-    let mount_points = layout::mount_points(spec.table);
     let boot = layout.partitions.iter().filter_map(|partition| {
-        let mut mount_points = mount_points.iter();
-        let (_, target) = mount_points.find(|(role, _)| *role == partition.role)?;
         Some(BootPartition {
             number: partition.number,
             device: device(partition.number),
-            target: (*target).to_owned(),
+            target: partition.scheme.fat()?.mount_point.to_owned(),
         })
     });
     Job {

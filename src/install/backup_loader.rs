@@ -1,15 +1,14 @@
 //! The boot loader that firmware starts where its variables name none: a machine that sees the image
 //! for the first time has no other.
 
-use crate::scheme::PartitionTable;
 use crate::spec::Architecture;
 use crate::tree::Tree;
 
 /// What to say where `esp` is an EFI system partition that a boot loader was installed to, and none
 /// is where firmware of `architecture` looks for one (UEFI Specification 2.10, section 3.5.1.1). On
-/// a disk that boots from a BIOS too, a partition with nothing for EFI on it is as it should be.
-pub fn missing(table: PartitionTable, esp: &Tree, architecture: Architecture) -> Option<String> {
-    let bios = table == PartitionTable::Hybrid;
+/// a disk that a BIOS can boot too, as `bios` says, a partition with nothing for EFI on it is as it
+/// should be.
+pub fn missing(bios: bool, esp: &Tree, architecture: Architecture) -> Option<String> {
     let program = |start: &[u8]| has(esp, start, b".EFI");
     // U-Boot reads the list of extlinux, and needs no program for EFI.
     let extlinux = has(esp, b"EXTLINUX/EXTLINUX.CONF", b"");
@@ -71,21 +70,20 @@ mod tests {
 
     #[test]
     fn a_backup_loader_that_is_absent_is_missed() {
-        use PartitionTable::{Efi, Hybrid};
-        let missing = |table, paths: &[&str]| missing(table, &tree(paths), Architecture::Aarch64);
+        let missing = |bios, paths: &[&str]| missing(bios, &tree(paths), Architecture::Aarch64);
         let grub = &["EFI/NixOS-boot-efi/grubaa64.efi"][..];
         let removable = &["EFI/systemd/systemd-bootaa64.efi", "efi/boot/bootaa64.efi"][..];
-        for table in [Efi, Hybrid] {
-            let said = missing(table, grub).unwrap();
+        for bios in [false, true] {
+            let said = missing(bios, grub).unwrap();
             assert!(
                 said.contains(r"has no \EFI\BOOT\BOOTAA64.EFI, and "),
                 "{said}"
             );
-            assert_eq!(missing(table, removable), None);
+            assert_eq!(missing(bios, removable), None);
         }
-        assert!(missing(Efi, &["kernels/linux"]).is_some());
-        assert!(missing(Efi, &["EFI/BOOT/BOOTX64.EFI/x", "EFI/BOOT/fonts"]).is_some());
-        assert_eq!(missing(Hybrid, &["kernels/linux"]), None);
-        assert_eq!(missing(Efi, &["extlinux/extlinux.conf"]), None);
+        assert!(missing(false, &["kernels/linux"]).is_some());
+        assert!(missing(false, &["EFI/BOOT/BOOTX64.EFI/x", "EFI/BOOT/fonts"]).is_some());
+        assert_eq!(missing(true, &["kernels/linux"]), None);
+        assert_eq!(missing(false, &["extlinux/extlinux.conf"]), None);
     }
 }

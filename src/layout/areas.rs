@@ -5,7 +5,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Error, Layout, Role, SECTOR};
+use super::{Error, Layout, SECTOR, gpt};
+use crate::scheme::{Contents, TableKind};
 
 /// Bytes of boot code in a master boot record; the disk signature comes after it (UEFI Specification
 /// 2.10, section 5.2.1).
@@ -67,18 +68,17 @@ pub fn areas(layout: &Layout) -> Vec<Area> {
         start,
         length: end.saturating_sub(start),
     };
-    // The table at the disk's end is not in front of anything.
-    let Some((0, table)) = layout.table.first() else {
-        return vec![area(AreaKind::Unpartitioned, 0, UNPARTITIONED_CODE)];
+    let table_end = match layout.table.scheme().kind {
+        TableKind::None => return vec![area(AreaKind::Unpartitioned, 0, UNPARTITIONED_CODE)],
+        TableKind::Mbr => SECTOR,
+        TableKind::Gpt => gpt::FIRST_USABLE * SECTOR,
     };
-    // usize to u64: lossless on every target Rust has.
-    let table_end = table.len() as u64;
     let first = layout.partitions.iter().map(|p| p.start()).min();
     let mut areas = vec![area(AreaKind::Mbr, 0, MBR_CODE)];
     areas.push(area(AreaKind::Gap, table_end, first.unwrap_or(table_end)));
     for partition in &layout.partitions {
-        if partition.role == Role::BiosBoot {
-            let start = partition.first_sector * SECTOR;
+        if partition.scheme.contents == Contents::BootCode {
+            let start = partition.start();
             areas.push(area(AreaKind::BiosBoot, start, start + partition.length()));
         }
     }
@@ -102,10 +102,15 @@ pub fn check_boot_code(code: &BootCode) -> Result<(), Error> {
     }
 }
 
-/// The bytes of the table, with the MBR's boot code in it, and of the other areas: (first byte on
-/// disk, bytes), without those that are all zeros.
-pub fn with_boot_code(layout: &Layout, code: &BootCode) -> Vec<(u64, Vec<u8>)> {
-    let mut parts = layout.table.clone();
+/// The bytes of the table of `layout`, as [`table_bytes`](super::table_bytes) gives them, with the
+/// MBR's boot code in it, and of the other areas: (first byte on disk, bytes), without those that are
+/// all zeros.
+pub fn with_boot_code(
+    table: Vec<(u64, Vec<u8>)>,
+    layout: &Layout,
+    code: &BootCode,
+) -> Vec<(u64, Vec<u8>)> {
+    let mut parts = table;
     for area in areas(layout) {
         let Some(bytes) = code.get(&area.kind) else {
             continue;
@@ -136,12 +141,11 @@ pub fn with_boot_code(layout: &Layout, code: &BootCode) -> Vec<(u64, Vec<u8>)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::layout::size::NAMELESS;
-    use crate::layout::{MEBIBYTE, plan};
+    use crate::layout::{MEBIBYTE, place};
     use crate::scheme::PartitionTable;
 
     fn layout(table: PartitionTable) -> Layout {
-        plan(table, 257 * MEBIBYTE, 1024 * MEBIBYTE, &NAMELESS).unwrap()
+        place(table, 257 * MEBIBYTE, 1024 * MEBIBYTE).unwrap()
     }
 
     #[test]
@@ -181,11 +185,12 @@ mod tests {
         let mut code = BootCode::new();
         code.insert(AreaKind::Mbr, vec![0xeb; 440]);
         code.insert(AreaKind::Gap, [&[1, 2, 3][..], &[0; 600]].concat());
-        let parts = with_boot_code(&layout, &code);
+        let table = vec![(0, vec![7; 512])];
+        let parts = with_boot_code(table.clone(), &layout, &code);
         assert_eq!(parts[0].1[..440], [0xeb; 440]);
-        assert_eq!(parts[0].1[440..], layout.table[0].1[440..]);
+        assert_eq!(parts[0].1[440..], table[0].1[440..]);
         assert_eq!(parts[1], (512, vec![1, 2, 3]));
         code.insert(AreaKind::Gap, vec![0; 600]);
-        assert_eq!(with_boot_code(&layout, &code).len(), 1);
+        assert_eq!(with_boot_code(table, &layout, &code).len(), 1);
     }
 }

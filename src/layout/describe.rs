@@ -2,54 +2,53 @@
 
 use std::fmt;
 
-use super::{Entry, Layout, MEBIBYTE, Partition, SECTOR};
+use super::{Layout, MEBIBYTE, Partition, SECTOR};
+use crate::scheme::Entry;
+use crate::spec::Identity;
 
-impl fmt::Display for Layout {
+/// A table for people: one line for each partition.
+#[derive(Debug, Clone, Copy)]
+pub struct Description<'a> {
+    pub(super) layout: &'a Layout,
+    pub(super) identity: &'a Identity,
+}
+
+impl fmt::Display for Description<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(
-            f,
-            "disk of {} MiB ({} bytes)",
-            Hundredths(self.disk_length),
-            self.disk_length
-        )?;
+        let length = self.layout.disk_length;
+        writeln!(f, "disk of {} MiB ({length} bytes)", Hundredths(length))?;
         writeln!(
             f,
             " #  {:9} {:>12} {:>12} {:>12}  type",
             "role", "first sector", "last sector", "MiB"
         )?;
-        for partition in &self.partitions {
-            writeln!(f, "{partition}")?;
+        for partition in &self.layout.partitions {
+            writeln!(
+                f,
+                "{:2}  {:9} {:12} {:12} {:>12}  {}",
+                partition.number,
+                partition.role().name(),
+                partition.first_sector,
+                partition.last_sector,
+                Hundredths(partition.length()).to_string(),
+                self.entry(partition)
+            )?;
         }
         Ok(())
     }
 }
 
-impl fmt::Display for Partition {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let length = Hundredths(self.length()).to_string();
-        write!(
-            f,
-            "{:2}  {:9} {:12} {:12} {:>12}  {}",
-            self.number,
-            self.role.name(),
-            self.first_sector,
-            self.last_sector,
-            length,
-            self.entry
-        )
-    }
-}
-
-impl fmt::Display for Entry {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Entry::Whole => f.write_str("no table"),
+impl Description<'_> {
+    fn entry(&self, partition: &Partition) -> String {
+        match partition.scheme.entry {
+            Entry::None => "no table".to_owned(),
             Entry::Mbr { system, active } => {
-                let active = if *active { " active" } else { "" };
-                write!(f, "{system:#04x}{active}")
+                let active = if active { " active" } else { "" };
+                format!("{system:#04x}{active}")
             }
-            Entry::Gpt { kind, guid, name } => {
-                write!(f, "{kind:X} {guid:X} {name}")
+            Entry::Gpt { kind, name } => {
+                let guid = self.identity.partition(partition.scheme.guid);
+                format!("{kind:X} {guid:X} {name}")
             }
         }
     }

@@ -1,6 +1,6 @@
 //! Why a disk can't be divided.
 
-use crate::scheme::PartitionTable;
+use crate::scheme::{PartitionTable, TableKind};
 
 /// Why a disk can't be divided as asked for.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -36,9 +36,9 @@ pub enum Error {
     /// A partition is longer than an MBR can say.
     #[error(
         "partitionTableType \"{}\": a partition of {sectors} sectors is more than the 4294967295 \
-         that an MBR can hold (2 TiB): use a type with a GPT (\"efi\", \"legacy+gpt\" or \
-         \"hybrid\") or a smaller disk",
-        table.name()
+         that an MBR can hold (2 TiB): use a type with a GPT ({}) or a smaller disk",
+        table.name(),
+        PartitionTable::names(|scheme| scheme.kind == TableKind::Gpt)
     )]
     MbrTooLarge {
         /// The type.

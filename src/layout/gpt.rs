@@ -6,7 +6,8 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use gpt::mbr::ProtectiveMBR;
 use gpt::partition::Partition as GptPartition;
 
-use super::{Entry, Error, Partition, SECTOR};
+use super::{Error, Layout, Partition, SECTOR};
+use crate::scheme::Entry;
 use crate::spec::Identity;
 
 /// The first sector a partition may have: after the protective MBR, the header and 128 entries.
@@ -16,14 +17,10 @@ pub(super) const FIRST_USABLE: u64 = 34;
 pub(super) const BACKUP_SECTORS: u64 = 33;
 
 /// The protective MBR, the table and its backup.
-pub(super) fn bytes(
-    partitions: &[Partition],
-    disk_length: u64,
-    identity: &Identity,
-) -> Result<Vec<(u64, Vec<u8>)>, Error> {
-    let mut disk = Ends::new(disk_length)?;
+pub(super) fn bytes(layout: &Layout, identity: &Identity) -> Result<Vec<(u64, Vec<u8>)>, Error> {
+    let mut disk = Ends::new(layout.disk_length)?;
     // A disk of more than 2 TiB is as long as the field can say.
-    let protected = u32::try_from(disk_length / SECTOR - 1).unwrap_or(u32::MAX);
+    let protected = u32::try_from(layout.disk_length / SECTOR - 1).unwrap_or(u32::MAX);
     ProtectiveMBR::with_lb_size(protected)
         .overwrite_lba0(&mut disk)
         .map_err(failed)?;
@@ -32,19 +29,22 @@ pub(super) fn bytes(
         .create_from_device(disk, Some(identity.disk))
         .map_err(failed)?;
     // The crate numbers entries from 1 without gaps, whatever their keys: so do our partitions.
-    let entries: BTreeMap<u32, GptPartition> = partitions.iter().filter_map(entry).collect();
+    let entries = layout.partitions.iter();
+    let entries: BTreeMap<u32, GptPartition> = entries
+        .filter_map(|partition| entry(partition, identity))
+        .collect();
     table.update_partitions(entries).map_err(failed)?;
     let disk = table.write().map_err(failed)?;
     Ok(vec![(0, disk.head), (disk.tail_start, disk.tail)])
 }
 
-fn entry(partition: &Partition) -> Option<(u32, GptPartition)> {
-    let Entry::Gpt { kind, guid, name } = partition.entry else {
+fn entry(partition: &Partition, identity: &Identity) -> Option<(u32, GptPartition)> {
+    let Entry::Gpt { kind, name } = partition.scheme.entry else {
         return None;
     };
     let entry = GptPartition {
         part_type_guid: kind.into(),
-        part_guid: guid,
+        part_guid: identity.partition(partition.scheme.guid),
         first_lba: partition.first_sector,
         last_lba: partition.last_sector,
         flags: 0,

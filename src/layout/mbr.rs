@@ -4,8 +4,8 @@ use std::io::Cursor;
 
 use mbrman::{BOOT_ACTIVE, BOOT_INACTIVE, CHS, MBRHeader, MBRPartitionEntry};
 
-use super::{Entry, Error, Partition};
-use crate::scheme::PartitionTable;
+use super::{Error, Layout, Partition};
+use crate::scheme::{Entry, PartitionTable};
 use crate::spec::Identity;
 
 /// The geometry parted assumes of an image file.
@@ -14,18 +14,14 @@ const SECTORS_PER_TRACK: u8 = 32;
 const CYLINDERS: u16 = 1024;
 
 /// The first sector of the disk.
-pub(super) fn bytes(
-    table: PartitionTable,
-    partitions: &[Partition],
-    identity: &Identity,
-) -> Result<Vec<(u64, Vec<u8>)>, Error> {
+pub(super) fn bytes(layout: &Layout, identity: &Identity) -> Result<Vec<(u64, Vec<u8>)>, Error> {
     let signature = identity.disk.as_fields().0.to_le_bytes();
     let mut header = MBRHeader::new(signature);
-    for (number, partition) in (1..).zip(partitions) {
+    for (number, partition) in (1..).zip(&layout.partitions) {
         let slot = header
             .get_mut(number)
             .ok_or_else(|| Error::Table(format!("an MBR has no entry {number}")))?;
-        *slot = entry(table, partition)?;
+        *slot = entry(layout.table, partition)?;
     }
     let mut sector = Cursor::new(Vec::new());
     header
@@ -34,19 +30,31 @@ pub(super) fn bytes(
     Ok(vec![(0, sector.into_inner())])
 }
 
-fn entry(table: PartitionTable, partition: &Partition) -> Result<MBRPartitionEntry, Error> {
-    let Entry::Mbr { system, active } = partition.entry else {
-        return Ok(MBRPartitionEntry::empty());
-    };
+/// First sector and number of sectors as an MBR has them.
+///
+/// # Errors
+/// If the partition is too long, or too far from the disk's start.
+pub(super) fn address(table: PartitionTable, partition: &Partition) -> Result<(u32, u32), Error> {
     let sectors = partition.last_sector + 1 - partition.first_sector;
     let too_large = |_| Error::MbrTooLarge { table, sectors };
+    Ok((
+        u32::try_from(partition.first_sector).map_err(too_large)?,
+        u32::try_from(sectors).map_err(too_large)?,
+    ))
+}
+
+fn entry(table: PartitionTable, partition: &Partition) -> Result<MBRPartitionEntry, Error> {
+    let Entry::Mbr { system, active } = partition.scheme.entry else {
+        return Ok(MBRPartitionEntry::empty());
+    };
+    let (starting_lba, sectors) = address(table, partition)?;
     Ok(MBRPartitionEntry {
         boot: if active { BOOT_ACTIVE } else { BOOT_INACTIVE },
         first_chs: chs(partition.first_sector),
         sys: system,
         last_chs: chs(partition.last_sector),
-        starting_lba: u32::try_from(partition.first_sector).map_err(too_large)?,
-        sectors: u32::try_from(sectors).map_err(too_large)?,
+        starting_lba,
+        sectors,
     })
 }
 

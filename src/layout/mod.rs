@@ -1,25 +1,26 @@
-//! Partition tables: from [`PartitionTable`] and sizes to partitions and the bytes of the table.
+//! Where partitions are, and the bytes of partition tables.
 //!
-//! The partitions are those that nixpkgs' `make-disk-image.nix` gets from `parted` and `sgdisk`,
-//! sector for sector; `tests/library/layout.rs` compares them. `docs/differences.md` lists what differs on
-//! purpose.
+//! [`place`] is arithmetic: from a [`PartitionTable`] and lengths to sectors. [`table_bytes`] makes the
+//! table when all is known, the identity too. Both give what nixpkgs' `make-disk-image.nix` gets from
+//! `parted` and `sgdisk`, byte for byte, and tests compare them. `docs/differences.md` lists what
+//! differs on purpose.
 
 mod areas;
 mod describe;
 mod error;
 mod gpt;
 mod mbr;
-mod plan;
+mod place;
 mod size;
 
-use uuid::Uuid;
-
 pub use areas::{Area, AreaKind, BootCode, areas, check_boot_code, with_boot_code};
+pub use describe::Description;
 pub use error::Error;
-pub use plan::plan;
-pub use size::{minimal_disk_length, smallest_disk_length};
+pub use place::place;
+pub use size::{automatic_disk_length, shortest_disk_length};
 
-use crate::scheme::PartitionTable;
+use crate::scheme::{self, PartitionTable, Role, TableKind};
+use crate::spec::Identity;
 
 /// Bytes in a sector, everywhere here.
 pub const SECTOR: u64 = 512;
@@ -30,93 +31,54 @@ pub const MEBIBYTE: u64 = 1 << 20;
 /// Bytes of a block of the root file system.
 pub const BLOCK: u64 = 4096;
 
-/// A disk divided. Its `Display` is a table for people, one line for each partition.
+/// A disk divided.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Layout {
     /// Length of the disk in bytes.
     pub disk_length: u64,
+    /// How it is divided.
+    pub table: PartitionTable,
     /// The partitions in the order of their numbers, which need not be that on disk. Without a
     /// table: one, number 0, the whole disk.
     pub partitions: Vec<Partition>,
-    /// The bytes of the table: (first byte on disk, bytes).
-    pub table: Vec<(u64, Vec<u8>)>,
 }
 
-/// A partition.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A partition that has its place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Partition {
     /// Its number, from 1.
     pub number: u32,
-    /// What it is for.
-    pub role: Role,
     /// First sector.
     pub first_sector: u64,
     /// Last sector.
     pub last_sector: u64,
-    /// What the table says of it.
-    pub entry: Entry,
+    /// What it is.
+    pub scheme: &'static scheme::Partition,
 }
 
-/// What a partition's entry in the table says, apart from the sectors.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Entry {
-    /// There is no table.
-    Whole,
-    /// An MBR entry.
-    Mbr {
-        /// The system byte: 0x83 Linux, 0x0c FAT32 with LBA.
-        system: u8,
-        /// Whether a BIOS boots it.
-        active: bool,
-    },
-    /// A GPT entry. The attribute flags are all clear: parted's `boot` is the ESP's type on GPT,
-    /// and not the bit "legacy BIOS bootable".
-    Gpt {
-        /// The type.
-        kind: Uuid,
-        /// The partition's own GUID.
-        guid: Uuid,
-        /// The partition's name.
-        name: &'static str,
-    },
-}
-
-/// The boot partitions of each layout and where nixpkgs mounts them.
-pub fn mount_points(table: PartitionTable) -> &'static [(Role, &'static str)] {
-    match table {
-        PartitionTable::None | PartitionTable::Legacy | PartitionTable::LegacyGpt => &[],
-        PartitionTable::LegacyBoot => &[(Role::Boot, "/boot")],
-        PartitionTable::Efi | PartitionTable::Hybrid => &[(Role::Esp, "/boot")],
-        PartitionTable::EfiXbootldr => &[(Role::Boot, "/boot"), (Role::Esp, "/efi")],
-    }
-}
-
-/// What a partition is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Role {
-    /// The root file system.
-    Root,
-    /// EFI system partition, label ESP.
-    Esp,
-    /// FAT boot partition, label BOOT: XBOOTLDR on GPT, plain FAT on MBR.
-    Boot,
-    /// GRUB's core image.
-    BiosBoot,
-}
-
-impl Role {
-    /// A word for people.
-    pub fn name(self) -> &'static str {
-        match self {
-            Role::Root => "root",
-            Role::Esp => "ESP",
-            Role::Boot => "boot",
-            Role::BiosBoot => "BIOS boot",
-        }
+/// The bytes of the partition table: (first byte on disk, bytes), the table itself first and its
+/// backup after it. Nothing without a table.
+///
+/// The MBR's disk signature is the first group of `identity.disk`, stored as all numbers of an MBR
+/// are, the low byte first: the disk with the GUID `97FD5997-…` is `0x97fd5997` to `sfdisk`, and its
+/// first partition has the PARTUUID `97fd5997-01`.
+///
+/// # Errors
+/// If the table cannot be written.
+pub fn table_bytes(layout: &Layout, identity: &Identity) -> Result<Vec<(u64, Vec<u8>)>, Error> {
+    match layout.table.scheme().kind {
+        TableKind::None => Ok(Vec::new()),
+        TableKind::Mbr => mbr::bytes(layout, identity),
+        TableKind::Gpt => gpt::bytes(layout, identity),
     }
 }
 
 impl Partition {
+    /// What it is for.
+    pub fn role(&self) -> Role {
+        self.scheme.role
+    }
+
     /// First byte.
     pub fn start(&self) -> u64 {
         self.first_sector * SECTOR
@@ -129,14 +91,27 @@ impl Partition {
 }
 
 impl Layout {
+    /// The first partition with this role.
+    pub fn partition(&self, role: Role) -> Option<&Partition> {
+        self.partitions.iter().find(|p| p.role() == role)
+    }
+
     /// The partition with the root file system.
     pub fn root(&self) -> Option<&Partition> {
-        self.partitions.iter().find(|p| p.role == Role::Root)
+        self.partition(Role::Root)
     }
 
     /// The length in bytes of the root file system: the whole blocks of the root partition. On a
     /// GPT disk of 200 MiB or less, the partition has some sectors more.
     pub fn root_length(&self) -> u64 {
         self.root().map_or(0, |root| root.length() / BLOCK * BLOCK)
+    }
+
+    /// A table for people, one line for each partition.
+    pub fn describe<'a>(&'a self, identity: &'a Identity) -> Description<'a> {
+        Description {
+            layout: self,
+            identity,
+        }
     }
 }

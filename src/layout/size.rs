@@ -1,13 +1,37 @@
 //! How large a disk must be.
 
-use uuid::Uuid;
+use super::place::{boot_end_sector, divide, first_sector};
+use super::{BLOCK, Error, MEBIBYTE, SECTOR, gpt};
+use crate::scheme::{PartitionTable, Role, TableKind};
 
-use super::{BLOCK, Error, MEBIBYTE, SECTOR, plan};
-use crate::scheme::PartitionTable;
-use crate::spec::Identity;
-
-/// What nixpkgs reserves for a GPT.
-const GPT: u64 = 34 * SECTOR;
+/// The length in bytes of the shortest disk whose root partition has room for a file system of
+/// `root_length` bytes.
+///
+/// # Errors
+/// As [`place`](super::place) of that disk.
+pub fn shortest_disk_length(
+    table: PartitionTable,
+    boot_end: u64,
+    root_length: u64,
+) -> Result<u64, Error> {
+    let too_large = || Error::TooLarge(root_length);
+    let boot_end = boot_end_sector(table, boot_end)?;
+    let end = root_begin(table, boot_end).checked_add(root_length);
+    let mut length = end
+        .and_then(|end| end.checked_next_multiple_of(MEBIBYTE))
+        .ok_or_else(too_large)?;
+    // A GPT root partition ends before the disk does: some MiB more are enough.
+    loop {
+        if i64::try_from(length).is_err() {
+            return Err(too_large());
+        }
+        let layout = divide(table, boot_end, length)?;
+        if layout.is_some_and(|layout| layout.root_length() >= root_length) {
+            return Ok(length);
+        }
+        length = length.checked_add(MEBIBYTE).ok_or_else(too_large)?;
+    }
+}
 
 /// The length in bytes of the disk that `diskSize = "auto"` gives for a root file system of at least
 /// `root_length` bytes, `additionalSpace` included.
@@ -16,72 +40,38 @@ const GPT: u64 = 34 * SECTOR;
 ///
 /// ```text
 /// up(up(root_length, 4096) + reserved, 1 MiB)
-///
-/// reserved   efi, efixbootldr, hybrid  34 * 512 + boot_end
-///            legacy+gpt                34 * 512 + 2 MiB
-///            legacy+boot               boot_end
-///            legacy                    1 MiB
-///            none                      0
 /// ```
 ///
-/// nixpkgs forgets that a GPT root partition ends at a whole MiB, so that it may lack up to 1 MiB:
-/// there, the disk is 1 MiB longer.
+/// where `reserved` is what is before the root partition, and 34 sectors more for a GPT. nixpkgs
+/// forgets that a GPT root partition ends at a whole MiB, so that it may lack up to 1 MiB: there, the
+/// disk is 1 MiB longer.
 ///
 /// # Errors
-/// As [`plan`] of that disk.
-pub fn minimal_disk_length(
+/// As [`place`](super::place) of that disk.
+pub fn automatic_disk_length(
     table: PartitionTable,
     boot_end: u64,
     root_length: u64,
 ) -> Result<u64, Error> {
-    let reserved = match table {
-        PartitionTable::None => Some(0),
-        PartitionTable::Legacy => Some(MEBIBYTE),
-        PartitionTable::LegacyBoot => Some(boot_end),
-        PartitionTable::LegacyGpt => Some(GPT + 2 * MEBIBYTE),
-        PartitionTable::Efi | PartitionTable::EfiXbootldr | PartitionTable::Hybrid => {
-            GPT.checked_add(boot_end)
-        }
+    let shortest = shortest_disk_length(table, boot_end, root_length)?;
+    let begin = root_begin(table, boot_end_sector(table, boot_end)?);
+    let reserved = match table.scheme().kind {
+        TableKind::None | TableKind::Mbr => Some(begin),
+        TableKind::Gpt => begin.checked_add(gpt::FIRST_USABLE * SECTOR),
     };
-    let too_large = Error::TooLarge(root_length);
-    let Some(mut length) = up(root_length, BLOCK)
+    let length = up(root_length, BLOCK)
         .zip(reserved)
         .and_then(|(root, reserved)| root.checked_add(reserved))
         .and_then(|sum| up(sum, MEBIBYTE))
-    else {
-        return Err(too_large);
-    };
-    loop {
-        match plan(table, boot_end, length, &NAMELESS) {
-            Ok(layout) if layout.root_length() >= root_length => return Ok(length),
-            Ok(_) | Err(Error::NoRoom { .. }) => {}
-            Err(error) => return Err(error),
-        }
-        let Some(longer) = length.checked_add(MEBIBYTE) else {
-            return Err(too_large);
-        };
-        length = longer;
-    }
+        .ok_or(Error::TooLarge(root_length))?;
+    Ok(length.max(shortest))
 }
 
-/// The length in bytes of the smallest disk whose root partition has room for a file system of
-/// `needed` bytes. [`minimal_disk_length`], which rounds as nixpkgs does, may give more.
-///
-/// # Errors
-/// As [`plan`] of that disk.
-pub fn smallest_disk_length(
-    table: PartitionTable,
-    boot_end: u64,
-    needed: u64,
-) -> Result<u64, Error> {
-    let mut length = minimal_disk_length(table, boot_end, needed)?;
-    while let Some(shorter) = length.checked_sub(MEBIBYTE) {
-        match plan(table, boot_end, shorter, &NAMELESS) {
-            Ok(layout) if layout.root_length() >= needed => length = shorter,
-            _ => break,
-        }
-    }
-    Ok(length)
+/// The byte at which the root partition begins.
+fn root_begin(table: PartitionTable, boot_end: u64) -> u64 {
+    let mut partitions = table.scheme().partitions.iter();
+    let root = partitions.find(|partition| partition.role == Role::Root);
+    root.map_or(0, |root| first_sector(root.first, boot_end) * SECTOR)
 }
 
 /// `(x / n + 1) * n`: the next multiple, never `x` itself.
@@ -89,20 +79,10 @@ fn up(x: u64, n: u64) -> Option<u64> {
     (x / n).checked_add(1)?.checked_mul(n)
 }
 
-/// Sizes do not depend on names.
-pub(super) const NAMELESS: Identity = Identity {
-    deterministic: true,
-    disk: Uuid::nil(),
-    root_partition: Uuid::nil(),
-    other_partitions: [Uuid::nil(); 2],
-    root_file_system: Uuid::nil(),
-    fat_volumes: [0; 2],
-    time: 0,
-};
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::layout::place;
 
     use PartitionTable as T;
 
@@ -125,10 +105,10 @@ mod tests {
             (T::Hybrid, 9 * m, 300 * m, 310 * m),
             (T::EfiXbootldr, 257 * m, 1, 258 * m),
         ] {
-            let length = minimal_disk_length(table, boot_end, root).unwrap();
+            let length = automatic_disk_length(table, boot_end, root).unwrap();
             assert_eq!(length / m, disk / m, "{table:?} {boot_end} {root}");
             assert_eq!(length % m, 0);
-            let layout = plan(table, boot_end, length, &NAMELESS).unwrap();
+            let layout = place(table, boot_end, length).unwrap();
             assert!(layout.root_length() >= root, "{table:?} {boot_end} {root}");
         }
     }
@@ -138,8 +118,8 @@ mod tests {
         for table in [T::None, T::Legacy, T::LegacyBoot, T::LegacyGpt, T::Efi] {
             let around = |m: u64| (0..512).map(move |n| m * MEBIBYTE + n * 4096 - 3);
             for root in around(2).chain(around(50)).chain(around(199)) {
-                let length = minimal_disk_length(table, 9 * MEBIBYTE, root).unwrap();
-                let layout = plan(table, 9 * MEBIBYTE, length, &NAMELESS).unwrap();
+                let length = automatic_disk_length(table, 9 * MEBIBYTE, root).unwrap();
+                let layout = place(table, 9 * MEBIBYTE, length).unwrap();
                 assert!(layout.root_length() >= root);
             }
         }
@@ -148,10 +128,10 @@ mod tests {
     #[test]
     fn sizes_out_of_range_are_errors() {
         for root in [u64::MAX, u64::MAX / 2, u64::MAX - 4096] {
-            let error = minimal_disk_length(T::Efi, 257 * MEBIBYTE, root).unwrap_err();
+            let error = automatic_disk_length(T::Efi, 257 * MEBIBYTE, root).unwrap_err();
             assert!(matches!(error, Error::TooLarge(_)), "{error}");
         }
-        let error = minimal_disk_length(T::Legacy, 0, 3 << 40).unwrap_err();
+        let error = automatic_disk_length(T::Legacy, 0, 3 << 40).unwrap_err();
         assert!(
             error.to_string().contains("2 TiB"),
             "an MBR has an end: {error}"
@@ -161,10 +141,10 @@ mod tests {
     #[test]
     fn the_smallest_disk_just_holds_its_root() {
         let needed = 3_328_599_654;
-        let smallest = smallest_disk_length(T::Efi, 257 * MEBIBYTE, needed).unwrap();
+        let smallest = shortest_disk_length(T::Efi, 257 * MEBIBYTE, needed).unwrap();
         assert_eq!(smallest, 3433 * MEBIBYTE);
         let root_of = |disk| {
-            let layout = plan(T::Efi, 257 * MEBIBYTE, disk, &NAMELESS).unwrap();
+            let layout = place(T::Efi, 257 * MEBIBYTE, disk).unwrap();
             layout.root_length()
         };
         assert!(root_of(smallest) >= needed);

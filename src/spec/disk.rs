@@ -6,17 +6,7 @@ use super::attributes::{self, Attributes, quoted, shown, text};
 use super::problems::{Problems, Read};
 use super::size::{MIB, mebibytes_as_nixpkgs_rounds, parse_iec};
 use super::{DiskSize, FileSystemKind, RootFileSystem};
-use crate::scheme::PartitionTable;
-
-const TABLES: [PartitionTable; 7] = [
-    PartitionTable::None,
-    PartitionTable::Legacy,
-    PartitionTable::LegacyBoot,
-    PartitionTable::LegacyGpt,
-    PartitionTable::Efi,
-    PartitionTable::EfiXbootldr,
-    PartitionTable::Hybrid,
-];
+use crate::scheme::{self, PartitionTable};
 
 /// ext4's `s_volume_name` (Linux, Documentation/filesystems/ext4/super.rst).
 const MAX_LABEL: usize = 16;
@@ -30,10 +20,15 @@ pub(super) fn table(image: &Attributes<'_>, problems: &mut Problems) -> Read<Par
 
 fn named_table(at: &str, value: &Value, problems: &mut Problems) -> Read<PartitionTable> {
     let name = text(at, value, problems)?;
-    let table = TABLES.into_iter().find(|table| table.name() == name);
+    let mut tables = PartitionTable::ALL.into_iter();
+    let table = tables.find(|table| table.name() == name);
     let message = || {
-        let names = TABLES.map(|table| quoted(table.name())).join(", ");
-        format!("{} is unknown; write one of {names}", quoted(name))
+        let names = PartitionTable::ALL.map(|table| quoted(table.name()));
+        format!(
+            "{} is unknown; write one of {}",
+            quoted(name),
+            names.join(", ")
+        )
     };
     problems.check(at, table.ok_or_else(message))
 }
@@ -46,15 +41,11 @@ pub(super) fn boot_end(
     problems: &mut Problems,
 ) -> Read<u64> {
     let table = table?;
-    // Where the last boot partition begins, in MiB: it must have at least one of them.
-    let start = match table {
-        PartitionTable::Efi | PartitionTable::Hybrid => 8,
-        PartitionTable::EfiXbootldr => 100,
-        PartitionTable::LegacyBoot => 1,
-        PartitionTable::None | PartitionTable::Legacy | PartitionTable::LegacyGpt => {
-            return Ok(0);
-        }
+    let Some(begin) = table.scheme().boot_begin() else {
+        return Ok(0);
     };
+    // It has at least a MiB.
+    let start = begin / scheme::MIB;
     let bytes = image.required("bootSize", size, problems)?;
     let end = mebibytes_as_nixpkgs_rounds(bytes);
     if end <= start {

@@ -8,7 +8,7 @@ use uuid::{Uuid, uuid};
 use super::Identity;
 use super::attributes::{Attributes, boolean, quoted, text};
 use super::problems::{Problems, Read};
-use crate::scheme::PartitionTable;
+use crate::scheme::{PartitionGuid, PartitionTable};
 
 /// What sgdisk makes of the disk GUID in nixpkgs' make-disk-image.nix, which is one digit short.
 const DISK: Uuid = uuid!("97FD5997-F390-0B4A-A3F8-D106C1723AEA");
@@ -44,7 +44,6 @@ pub(super) fn identity(
         root_partition: root_partition?,
         other_partitions: OTHER_PARTITIONS,
         root_file_system: root_file_system?,
-        fat_volumes: volume_ids(OTHER_PARTITIONS),
         time: DETERMINISTIC_TIME,
     })
 }
@@ -74,7 +73,6 @@ fn uuid(at: &str, value: &Value, problems: &mut Problems) -> Read<Uuid> {
 
 /// As nixpkgs without `deterministic`: nobody's UUIDs, and the time of the build.
 fn random() -> Identity {
-    let other_partitions = [Uuid::new_v4(), Uuid::new_v4()];
     let elapsed = SystemTime::now().duration_since(UNIX_EPOCH);
     // A clock before 1970 is as good as none.
     let seconds = elapsed.map_or(0, |elapsed| elapsed.as_secs());
@@ -82,15 +80,27 @@ fn random() -> Identity {
         deterministic: false,
         disk: Uuid::new_v4(),
         root_partition: Uuid::new_v4(),
-        other_partitions,
+        other_partitions: [Uuid::new_v4(), Uuid::new_v4()],
         root_file_system: Uuid::new_v4(),
-        fat_volumes: volume_ids(other_partitions),
         time: i64::try_from(seconds).unwrap_or(i64::MAX),
     }
 }
 
-/// The volume ID of a FAT file system is the first four bytes of its partition's GUID: fixed where
-/// that is fixed, random where it is random, and never the same for two on one disk.
-fn volume_ids(partitions: [Uuid; 2]) -> [u32; 2] {
-    partitions.map(|uuid| uuid.as_fields().0)
+impl Identity {
+    /// The GUID of a partition.
+    pub fn partition(&self, guid: PartitionGuid) -> Uuid {
+        let [first, second] = self.other_partitions;
+        match guid {
+            PartitionGuid::First => first,
+            PartitionGuid::Second => second,
+            PartitionGuid::Root => self.root_partition,
+        }
+    }
+
+    /// The volume ID of the FAT file system in a partition: the first four bytes of the partition's
+    /// GUID. It is fixed where that is fixed, random where that is random, and no two partitions of a
+    /// disk have the same one.
+    pub fn fat_volume(&self, guid: PartitionGuid) -> u32 {
+        self.partition(guid).as_fields().0
+    }
 }

@@ -145,8 +145,6 @@ pub struct Identity {
     pub other_partitions: [Uuid; 2],
     /// UUID of the root file system.
     pub root_file_system: Uuid,
-    /// FAT volume IDs: of the ESP or BOOT, and of XBOOTLDR.
-    pub fat_volumes: [u32; 2],
     /// Seconds since 1970: the time of everything that has no time of its own.
     pub time: i64,
 }

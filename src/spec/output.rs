@@ -23,12 +23,10 @@ pub(super) fn output(
     let post_vm = top.required("postVM", text, problems);
     let efi_variables = match touch_efi_variables {
         Ok(true) => {
-            if table.is_ok_and(|table| !table.is_gpt()) {
-                problems.add(
-                    image.at("touchEFIVars"),
-                    "EFI variables can be used only with a partition table of type hybrid, efi, \
-                     efixbootldr, or legacy+gpt; set partitionTableType to one of them",
-                );
+            if table.is_ok_and(|table| !table.scheme().efi_variables) {
+                let names = PartitionTable::names(|scheme| scheme.efi_variables);
+                let message = format!("needs partitionTableType {names}; set one of them");
+                problems.add(image.at("touchEFIVars"), message);
             }
             image.required("efiVariables", path, problems).map(Some)
         }

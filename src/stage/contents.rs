@@ -7,7 +7,6 @@ use anyhow::{Result, bail};
 
 use super::graft::{self, Origins};
 use crate::escape;
-use crate::layout::{self, Role};
 use crate::scheme::PartitionTable;
 use crate::tree::place::find_directory;
 use crate::tree::{InodeId, Kind, Tree};
@@ -38,12 +37,8 @@ pub fn refuse_database(tree: &Tree, origins: &Origins<'_>) -> Result<()> {
 /// A sentence for every partition that will be mounted over files of `contents`.
 pub fn hidden(tree: &Tree, origins: &Origins<'_>, table: PartitionTable) -> Vec<String> {
     let mut sentences = Vec::new();
-    for (role, mount_point) in layout::mount_points(table) {
-        let partition = match (role, table) {
-            (Role::Esp, _) => "ESP",
-            (_, PartitionTable::EfiXbootldr) => "XBOOTLDR partition",
-            _ => "boot partition",
-        };
+    for (partition, fat) in table.scheme().fat_partitions() {
+        let (partition, mount_point) = (partition.role.partition_name(), fat.mount_point);
         let entries: BTreeSet<usize> = below(tree, Path::new(mount_point))
             .iter()
             .filter_map(|(_, id)| Some(origins.of(*id)?.0))

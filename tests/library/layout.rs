@@ -5,20 +5,10 @@ use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use make_disk_image::layout::{self, Entry, Error, Layout, MEBIBYTE};
-use make_disk_image::scheme::PartitionTable as T;
+use make_disk_image::layout::{self, Error, Layout, MEBIBYTE};
+use make_disk_image::scheme::{Entry, PartitionTable as T};
 use make_disk_image::spec::Identity;
 use uuid::{Uuid, uuid};
-
-const TABLES: [T; 7] = [
-    T::None,
-    T::Legacy,
-    T::LegacyBoot,
-    T::LegacyGpt,
-    T::Efi,
-    T::EfiXbootldr,
-    T::Hybrid,
-];
 
 /// What nixpkgs gives to `sgdisk --disk-guid`: one digit is missing.
 const NIXPKGS_DISK: &str = "97FD5997-D90B-4AA3-8D16-C1723AEA73C";
@@ -34,13 +24,16 @@ fn identity() -> Identity {
         root_partition: ROOT,
         other_partitions: [FIRST, SECOND],
         root_file_system: ROOT,
-        fat_volumes: [1, 2],
         time: 1,
     }
 }
 
-fn plan(table: T, boot: u64, disk: u64) -> Result<Layout, Error> {
-    layout::plan(table, boot * MEBIBYTE, disk * MEBIBYTE, &identity())
+fn place(table: T, boot: u64, disk: u64) -> Result<Layout, Error> {
+    layout::place(table, boot * MEBIBYTE, disk * MEBIBYTE)
+}
+
+fn bytes(layout: &Layout) -> Vec<(u64, Vec<u8>)> {
+    layout::table_bytes(layout, &identity()).unwrap()
 }
 
 /// Runs a tool and returns what it said on both streams, and whether it was content.
@@ -64,8 +57,8 @@ fn disk(directory: &Path, name: &str, mebibytes: u64) -> (PathBuf, File) {
 
 fn ours(directory: &Path, layout: &Layout) -> PathBuf {
     let (path, file) = disk(directory, "ours", layout.disk_length / MEBIBYTE);
-    for (offset, bytes) in &layout.table {
-        file.write_all_at(bytes, *offset).unwrap();
+    for (offset, bytes) in bytes(layout) {
+        file.write_all_at(&bytes, offset).unwrap();
     }
     path
 }
@@ -169,7 +162,7 @@ fn compare(table: T, boot: u64, mebibytes: u64) {
     let case = format!("{} {boot} {mebibytes}", table.name());
     let directory = tempfile::tempdir().unwrap();
     let (made, theirs) = theirs(directory.path(), table, boot, mebibytes);
-    let layout = plan(table, boot, mebibytes);
+    let layout = place(table, boot, mebibytes);
     assert_eq!(made, layout.is_ok(), "{case}: {layout:?}");
     let Ok(layout) = layout else { return };
     let ours = ours(directory.path(), &layout);
@@ -255,12 +248,12 @@ fn an_mbr_ends_where_parted_says_and_a_gpt_does_not() {
         (T::Hybrid, 257, 5_000_000),
     ]);
     assert_eq!(
-        plan(T::Legacy, 0, TWO_TEBIBYTES + 1)
+        place(T::Legacy, 0, TWO_TEBIBYTES + 1)
             .unwrap_err()
             .to_string(),
         "partitionTableType \"legacy\": a partition of 4294967296 sectors is more than the \
-         4294967295 that an MBR can hold (2 TiB): use a type with a GPT (\"efi\", \"legacy+gpt\" \
-         or \"hybrid\") or a smaller disk"
+         4294967295 that an MBR can hold (2 TiB): use a type with a GPT (\"legacy+gpt\", \"efi\", \
+         \"efixbootldr\" or \"hybrid\") or a smaller disk"
     );
 }
 
@@ -305,18 +298,18 @@ fn what_is_impossible_is_said_with_numbers() {
         ),
     ] {
         assert_eq!(
-            plan(table, boot, size).unwrap_err().to_string(),
+            place(table, boot, size).unwrap_err().to_string(),
             message,
             "{}",
             table.name()
         );
     }
-    let odd = layout::plan(T::Efi, 257 * MEBIBYTE, 2048 * MEBIBYTE + 512, &identity());
+    let odd = layout::place(T::Efi, 257 * MEBIBYTE, 2048 * MEBIBYTE + 512);
     assert_eq!(
         odd.unwrap_err().to_string(),
         "the disk is 2147484160 bytes, which is not a whole number of MiB"
     );
-    let huge = layout::plan(T::Efi, u64::MAX, u64::MAX - 1, &identity());
+    let huge = layout::place(T::Efi, u64::MAX, u64::MAX - 1);
     assert!(matches!(huge, Err(Error::TooLarge(_))));
 }
 
@@ -324,18 +317,21 @@ fn what_is_impossible_is_said_with_numbers() {
 /// sector, type, GUID, name.
 fn lines(boot: u64, size: u64) -> String {
     let mut lines = String::new();
-    for table in TABLES {
+    for table in T::ALL {
         lines += &format!("{}, boot end {boot} MiB, disk {size} MiB\n", table.name());
-        for p in plan(table, boot, size).unwrap().partitions {
-            let entry = match p.entry {
-                Entry::Whole => "-".to_owned(),
+        for p in place(table, boot, size).unwrap().partitions {
+            let entry = match p.scheme.entry {
+                Entry::None => "-".to_owned(),
                 Entry::Mbr { system, active } => format!("{system:#04x} active={active}"),
-                Entry::Gpt { kind, guid, name } => format!("{kind:X} {guid:X} {name}"),
+                Entry::Gpt { kind, name } => {
+                    let guid = identity().partition(p.scheme.guid);
+                    format!("{kind:X} {guid:X} {name}")
+                }
             };
             lines += &format!(
                 "  {} {} {} {} {entry}\n",
                 p.number,
-                p.role.name(),
+                p.role().name(),
                 p.first_sector,
                 p.last_sector
             );
@@ -367,7 +363,10 @@ fn layouts_are_those_written_down() {
 #[test]
 fn a_layout_is_shown_as_a_table() {
     assert_eq!(
-        plan(T::Hybrid, 257, 2048).unwrap().to_string(),
+        place(T::Hybrid, 257, 2048)
+            .unwrap()
+            .describe(&identity())
+            .to_string(),
         "\
 disk of 2048.00 MiB (2147483648 bytes)
  #  role      first sector  last sector          MiB  type
@@ -383,7 +382,8 @@ C12A7328-F81F-11D2-BA4B-00A0C93EC93B 1C06F03B-704E-4657-B9CD-681A087A2FDC ESP
 
 #[test]
 fn the_same_layout_has_the_same_bytes() {
-    for table in TABLES {
-        assert_eq!(plan(table, 257, 2048), plan(table, 257, 2048));
+    for table in T::ALL {
+        let layout = place(table, 257, 2048).unwrap();
+        assert_eq!(bytes(&layout), bytes(&layout));
     }
 }

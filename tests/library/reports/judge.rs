@@ -7,9 +7,9 @@ use make_disk_image::fs::{Ext4, Format, Options};
 use make_disk_image::guest;
 use make_disk_image::guest::job::{BootPartition, Job};
 use make_disk_image::guest::report::{Limits, read};
-use make_disk_image::layout::{self, Layout, Role};
+use make_disk_image::layout::{self, Layout};
 use make_disk_image::owner::Names;
-use make_disk_image::scheme::PartitionTable;
+use make_disk_image::scheme::{PartitionTable, Role};
 use make_disk_image::spec::Identity;
 use make_disk_image::tree::place::make_directories;
 use make_disk_image::tree::{Content, Inode, InodeId, Kind, Metadata, Timestamp, Tree};
@@ -25,6 +25,7 @@ const TIME: Timestamp = Timestamp::from_seconds(1000);
 pub struct Judge {
     job: Job,
     layout: Layout,
+    table: Vec<(u64, Vec<u8>)>,
     before: Tree,
 }
 
@@ -36,12 +37,12 @@ impl Judge {
             root_partition: uuid::Uuid::from_u128(2),
             other_partitions: [uuid::Uuid::from_u128(3), uuid::Uuid::from_u128(4)],
             root_file_system: uuid::Uuid::from_u128(5),
-            fat_volumes: [6, 7],
             time: 1,
         };
         let table = PartitionTable::Hybrid;
-        let layout = layout::plan(table, 64 * MIB, 512 * MIB, &identity).unwrap();
-        let boot = layout.partitions.iter().filter(|p| p.role == Role::Esp);
+        let layout = layout::place(table, 64 * MIB, 512 * MIB).unwrap();
+        let table = layout::table_bytes(&layout, &identity).unwrap();
+        let boot = layout.partitions.iter().filter(|p| p.role() == Role::Esp);
         let boot = boot.map(|esp| BootPartition {
             number: esp.number,
             device: String::new(),
@@ -65,6 +66,7 @@ impl Judge {
         Judge {
             job,
             layout,
+            table,
             before: before(),
         }
     }
@@ -116,7 +118,11 @@ impl Judge {
         for boot in &self.job.boot {
             self.is_sound(&guest::boot(&report, boot.number, TIME)?);
         }
-        self.is_apart(&layout::with_boot_code(&self.layout, &report.areas));
+        self.is_apart(&layout::with_boot_code(
+            self.table.clone(),
+            &self.layout,
+            &report.areas,
+        ));
         Ok(())
     }
 
@@ -154,7 +160,7 @@ impl Judge {
 
     /// Boot code is neither in the table nor in a file system.
     fn is_apart(&self, parts: &[(u64, Vec<u8>)]) {
-        let table = &self.layout.table;
+        let table = &self.table;
         let length = table[0].1.len();
         assert_eq!(parts[0].1.len(), length);
         assert_eq!(parts[0].1[440..], table[0].1[440..]);
@@ -166,7 +172,7 @@ impl Judge {
                 let (first, after) = (partition.start(), partition.start() + partition.length());
                 let apart = end <= first || *start >= after;
                 let inside = *start >= first && end <= after;
-                let boot_code = partition.role == Role::BiosBoot;
+                let boot_code = partition.role() == Role::BiosBoot;
                 assert!(apart || (boot_code && inside), "{start} to {end}");
             }
         }

@@ -59,7 +59,7 @@ const CASES: [Case; 9] = [
         "echo mkfs.fat: cannot >&2; exit 1",
         |_| {},
         &[
-            "making the file system of the ESP partition",
+            "making the file system of the ESP",
             "exit status: 1; it said last:\n  mkfs.fat: cannot",
         ],
     ),
