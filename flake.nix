@@ -1,5 +1,5 @@
 {
-  description = "NixOS disk images: nixpkgs' make-disk-image, fast and the same every time";
+  description = "NixOS disk images: a fast and reproducible replacement for nixpkgs' make-disk-image";
 
   inputs.nixpkgs.url = "github:NixOS/nixpkgs/nixos-unstable";
 
@@ -13,28 +13,30 @@
         "aarch64-linux"
       ];
 
-      # One attribute a system, from that system's packages.
+      # An attribute for each system, made from the packages of that system.
       eachSystem = make: lib.genAttrs systems (system: make nixpkgs.legacyPackages.${system});
 
       systemOf = pkgs: pkgs.stdenv.buildPlatform.system;
 
       packageFor = pkgs: self.packages.${systemOf pkgs}.make-disk-image;
 
-      # The program built from the nixpkgs that this flake is tested with, where it has one for the
-      # system that builds. Elsewhere the function builds it from the caller's.
-      ours = pkgs: lib.optionalAttrs (lib.elem (systemOf pkgs) systems) { package = packageFor pkgs; };
+      # The program, built from the nixpkgs that this flake is tested with, if the flake has it for the
+      # build system. Otherwise, the function builds it from the caller's nixpkgs.
+      packageArgument =
+        pkgs: lib.optionalAttrs (lib.elem (systemOf pkgs) systems) { package = packageFor pkgs; };
 
       # nix/checks/<name>.nix becomes the check <name>.
       checkNames = map (lib.removeSuffix ".nix") (builtins.attrNames (builtins.readDir ./nix/checks));
     in
     {
-      lib.makeDiskImage = args: import ./nix/make-disk-image.nix (ours args.pkgs // args);
+      lib.makeDiskImage =
+        args: import ./nix/make-disk-image.nix (packageArgument args.pkgs // args);
 
       nixosModules.default =
         { pkgs, ... }:
         {
           imports = [ ./nix/module.nix ];
-          image.extraArguments = lib.mapAttrs (_: lib.mkDefault) (ours pkgs);
+          image.extraArguments = lib.mapAttrs (_: lib.mkDefault) (packageArgument pkgs);
         };
 
       packages = eachSystem (pkgs: {
@@ -64,7 +66,7 @@
 
       hydraJobs = {
         inherit (self) packages;
-        # `nix flake check` evaluates these for every system, and nixpkgs' tests take 9 GB for each.
+        # `nix flake check` evaluates these for every system, and nixpkgs' tests need 9 GB of memory for each.
         checks = lib.mapAttrs (_: checks: removeAttrs checks [ "nixpkgs-tests" ]) self.checks;
       };
 

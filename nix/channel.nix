@@ -1,8 +1,8 @@
-# nixpkgs' sources in the shape of a channel: <store path>/nixos is the tree.
+# The nixpkgs sources, laid out like a channel: <store path>/nixos is the source tree.
 {
   pkgs,
   lib,
-  # The configuration whose version the channel has.
+  # The configuration that determines the version of the channel.
   nixos,
 }:
 

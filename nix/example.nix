@@ -1,5 +1,5 @@
-# A small NixOS that boots and says so on the serial console: `nix build .#image`. It goes with
-# module.nix.
+# A small NixOS that boots and prints a line on the serial console: `nix build .#image`. To be used
+# together with module.nix.
 { lib, modulesPath, ... }:
 
 {
@@ -17,11 +17,11 @@
   boot.kernelParams = [ "console=ttyS0" ];
   boot.loader.timeout = 1;
 
-  # Who has the console has the machine.
+  # Access to the console is access to the machine.
   services.getty.autologinUser = "root";
 
   systemd.services.hello = {
-    description = "Say on the console that the system is up";
+    description = "Print on the console that the system is up";
     wantedBy = [ "multi-user.target" ];
     serviceConfig = {
       Type = "oneshot";

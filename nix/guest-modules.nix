@@ -1,13 +1,13 @@
-# The kernel modules of the guest. Some are loaded when it starts (src/guest/initrd.rs says which), the
-# others when the kernel asks for them: activation may mount what it likes.
+# The kernel modules of the guest. Some are loaded when it starts (listed in src/guest/initrd.rs), the
+# others when the kernel requests them: activation may mount any file system.
 [
-  # Its hardware.
+  # Hardware of the guest.
   "virtio_pci"
   "virtio_blk"
   "virtio_rng"
   "efivarfs"
 
-  # File systems, with what they ask for by name.
+  # File systems, and the modules that they request by name.
   "btrfs"
   "crc32c"
   "crc32c-intel"
@@ -23,7 +23,7 @@
   "vfat"
   "xfs"
 
-  # How they read names.
+  # Character sets of file names.
   "nls_ascii"
   "nls_cp437"
   "nls_cp850"
@@ -31,14 +31,14 @@
   "nls_iso8859-15"
   "nls_utf8"
 
-  # Devices made of files and of other devices.
+  # Devices backed by files or by other devices.
   "dm_crypt"
   "dm_mod"
   "dm_snapshot"
   "dm_verity"
   "loop"
 
-  # What systemd's and cryptsetup's programs open.
+  # Used by the programs of systemd and cryptsetup.
   "af_packet"
   "algif_hash"
   "algif_skcipher"

@@ -1,13 +1,13 @@
 /**
   Makes a disk image of a NixOS configuration, or of a closure of store paths.
 
-  Takes the arguments of nixpkgs' `nixos/lib/make-disk-image.nix` and gives a derivation whose `$out`
-  holds the image under the same name. The program of `package` is its builder; it needs neither a
-  virtual machine nor the `kvm` feature to copy a closure. `docs/differences.md` lists what differs.
+  Takes the arguments of nixpkgs' `nixos/lib/make-disk-image.nix` and returns a derivation whose `$out`
+  contains the image under the same name. The builder is the program of `package`; it needs neither a
+  virtual machine nor the `kvm` feature to copy a closure. `docs/differences.md` lists the differences.
 
-  An argument is evaluated where it is read and nowhere else: `bootSize` may be anything with a table
-  that has no boot partition. Of the derivation, `overrideAttrs` can change `name`, `env`, `postVM`
-  and, where a guest runs, `memSize`. Other attributes that nixpkgs' derivation has are refused.
+  An argument is evaluated only if it is used: `bootSize` may have any value if the partition table has
+  no boot partition. `overrideAttrs` can change `name`, `env`, `postVM` and, if a guest runs, `memSize`.
+  It refuses the other attributes of nixpkgs' derivation.
 
   # Example
 
@@ -24,22 +24,23 @@
   lib,
 
   # The NixOS configuration to install: the `config` of an evaluated system. With onlyNixStore it may
-  # be `{ }`: then the image holds `additionalPaths` and what they need.
+  # be `{ }`; the image then contains the closure of `additionalPaths`.
   config,
 
-  # Size of the disk in MiB, or "auto": what is needed, room for a first boot, and `additionalSpace`.
+  # Size of the disk in MiB, or "auto": the space that the contents need, a margin for the first boot,
+  # and `additionalSpace`.
   diskSize ? "auto",
 
-  # Space that diskSize = "auto" leaves to ordinary users, in the notation of `numfmt --from=iec`. Read
-  # only with that.
+  # Space that diskSize = "auto" leaves free for ordinary users, in the notation of
+  # `numfmt --from=iec`. Used only with diskSize = "auto".
   additionalSpace ? "512M",
 
-  # Where the boot partition ends, in the same notation. Read only with a table that has one.
+  # Where the boot partition ends, in the same notation. Used only if the table has a boot partition.
   bootSize ? "256M",
 
-  # What to graft into the root file system: a list of { source, target, mode, user, group }.
-  # A `source` with a `*` in it is a shell pattern, and `target` the directory its matches go to.
-  # `mode` is what rsync's --chmod takes. `user` and `group` are set both or not at all.
+  # Files to copy into the root file system: a list of { source, target, mode, user, group }.
+  # A `source` that contains a `*` is a shell pattern, and `target` is the directory for its matches.
+  # `mode` is in the syntax of rsync's --chmod. Set both `user` and `group`, or neither.
   contents ? [ ],
 
   # "none", "legacy", "legacy+boot", "legacy+gpt", "efi", "efixbootldr" or "hybrid".
@@ -48,31 +49,31 @@
   # Whether to run `switch-to-configuration boot` in the image.
   installBootLoader ? true,
 
-  # Whether to keep EFI variables while installing, and to put them at $out/efi-vars.fd.
+  # Whether to provide EFI variables during the installation and save them as $out/efi-vars.fd.
   touchEFIVars ? false,
 
-  # The EFI firmware: a package with `firmware` and `variables`. Read only with touchEFIVars.
+  # The EFI firmware: a package with `firmware` and `variables`. Used only with touchEFIVars.
   OVMF ? pkgs.OVMF.fd,
   efiFirmware ? OVMF.firmware,
   efiVariables ? OVMF.variables,
 
-  # The root file system, and its label.
+  # Type and label of the root file system.
   fsType ? "ext4",
   label ? if onlyNixStore then "nix-store" else "nixos",
 
-  # What becomes /etc/nixos/configuration.nix.
+  # The file to install as /etc/nixos/configuration.nix.
   configFile ? null,
 
-  # Shell code to run when the image is at $diskImage.
+  # Shell code to run when the image is complete; $diskImage is its path.
   postVM ? "",
 
-  # Memory of the guest that installs the boot loader, in MiB. Read only where a guest runs.
+  # Memory of the guest that installs the boot loader, in MiB. Used only if a guest runs.
   memSize ? 1024,
 
-  # How many seconds that guest may run. Not an argument of nixpkgs' function.
+  # Time limit of that guest, in seconds. nixpkgs' function does not have this argument.
   guestTimeout ? 3600,
 
-  # Whether to put the paths of the closure at the root of the file system, and nothing else.
+  # Whether to make an image that contains only the paths of the closure, at the root of the file system.
   onlyNixStore ? false,
 
   # Name of the derivation.
@@ -84,24 +85,24 @@
   # Name of the image file, without its extension.
   baseName ? "nixos",
 
-  # Whether two builds give the same bytes. Without it identifiers are random and times are real.
+  # Whether builds are reproducible to the byte. If false, identifiers are random and times are real.
   deterministic ? true,
 
-  # GPT partition GUID of the root partition, and UUID of its file system. Read only with
-  # deterministic = true, and the first one only with a GPT.
+  # GPT partition GUID of the root partition, and UUID of its file system. Used only with
+  # deterministic = true, and rootGPUID only with a GPT.
   rootGPUID ? "F222513B-DED1-49FA-B591-20CE86A2FE7F",
   rootFSUID ? (if fsType == "ext4" then rootGPUID else null),
 
-  # Whether to install nixpkgs' sources as root's channel.
+  # Whether to install the nixpkgs sources as root's channel.
   copyChannel ? true,
 
   # More store paths to install.
   additionalPaths ? [ ],
 
-  # The program that makes the image. Not an argument of nixpkgs' function.
+  # The program that makes the image. nixpkgs' function does not have this argument.
   #
-  # The default is the one beside this file and never a package of the same name in `pkgs`: what this
-  # function hands over and what the program reads belong to one version.
+  # The default is always the program of this repository, not a package of the same name in `pkgs`:
+  # this function and the program that reads its attributes have to be of the same version.
   package ? (pkgs.buildPackages or pkgs).callPackage ./package.nix { },
 }:
 
@@ -123,19 +124,19 @@ assert lib.assertOneOf "partitionTableType" partitionTableType (builtins.attrNam
 
 assert lib.assertMsg (fsType == "ext4" && deterministic -> rootFSUID != null) ''
   make-disk-image: rootFSUID is null, but deterministic = true needs a fixed UUID for an ext4 root.
-  Leave rootFSUID out (it is rootGPUID then), give a UUID, or set deterministic = false.'';
+  Leave rootFSUID out (the default is rootGPUID), set it to a UUID, or set deterministic = false.'';
 
 assert lib.assertMsg (table.isGpt && deterministic -> rootGPUID != null) ''
   make-disk-image: rootGPUID is null, but deterministic = true needs a fixed GUID for the root partition of a GPT.
-  Leave rootGPUID out, give a UUID, or set deterministic = false.'';
+  Leave rootGPUID out, set it to a UUID, or set deterministic = false.'';
 
 assert lib.assertMsg (partitionTableType != "none" -> fsType == "ext4") ''
   make-disk-image: fsType = ${show fsType} with partitionTableType = ${show partitionTableType}.
-  Only an ext4 root can stand in a partition table: set fsType = "ext4" or partitionTableType = "none".'';
+  Only an ext4 root can be in a partition table: set fsType = "ext4" or partitionTableType = "none".'';
 
 assert lib.assertMsg (touchEFIVars -> table.isGpt) ''
   make-disk-image: touchEFIVars = true with partitionTableType = ${show partitionTableType}.
-  EFI variables go with "hybrid", "efi", "efixbootldr" or "legacy+gpt": set one of them or touchEFIVars = false.'';
+  EFI variables need "hybrid", "efi", "efixbootldr" or "legacy+gpt": set one of them, or touchEFIVars = false.'';
 
 assert lib.assertMsg (onlyNixStore -> contents == [ ] && configFile == null && !installBootLoader) ''
   make-disk-image: onlyNixStore = true makes an image of store paths only, but ${
@@ -151,39 +152,39 @@ assert lib.assertMsg (unevenOwner == null) ''
   make-disk-image: the entry of contents with target ${show (unevenOwner.target or null)} has ${
     if unevenOwner.user or null == null then "a group but no user" else "a user but no group"
   }.
-  Set both user and group, or neither (it belongs to root then).'';
+  Set both user and group, or neither (the owner is then root).'';
 
 let
-  # The programs run where the image is built, not where it boots.
+  # The programs run on the machine that builds the image, not on the one that boots it.
   buildPackages = pkgs.buildPackages or pkgs;
 
-  # What `lib.nixosSystem` and `eval-config.nix` return is taken as well as its `config`.
+  # The result of `lib.nixosSystem` or `eval-config.nix` is accepted as well as its `config`.
   nixos = if config ? config && !(config ? system) then config.config else config;
 
   ofNixos =
     attribute: value:
     value.system.build.${attribute} or (throw ''
       make-disk-image: config has no system.build.${attribute}.
-      Give the config of a NixOS system ((lib.nixosSystem { ... }).config), or set onlyNixStore = true.'');
+      Pass the config of a NixOS system ((lib.nixosSystem { ... }).config), or set onlyNixStore = true.'');
 
   installsBootLoader =
     installBootLoader
     && lib.assertMsg (nixos.system.switch.enable or true) ''
-      make-disk-image: installBootLoader = true (its default) runs switch-to-configuration, and config has none: system.switch.enable is false.
+      make-disk-image: installBootLoader = true (its default) runs switch-to-configuration, but config has none: system.switch.enable is false.
       Set system.switch.enable = true, or installBootLoader = false.'';
 
-  # A configuration without installer tools has none of its own.
+  # A configuration without installer tools has no nixos-install.
   nixosInstall =
     nixos.system.build.nixos-install or buildPackages.nixos-install or (throw ''
-      make-disk-image: config has no system.build.nixos-install, and pkgs has no nixos-install to take instead.
-      With a NixOS of this age, leave system.disableInstallerTools = false and nix.enable = true.
-      If config is no NixOS system, give the config of one, or set onlyNixStore = true.'');
+      make-disk-image: config has no system.build.nixos-install, and pkgs has no nixos-install to use instead.
+      With a nixpkgs this old, keep system.disableInstallerTools = false and nix.enable = true.
+      If config is not the config of a NixOS system, pass one, or set onlyNixStore = true.'');
 
-  # null only in an image of store paths that are no system.
+  # null only in an image of store paths without a system.
   toplevel =
     if onlyNixStore then nixos.system.build.toplevel or null else ofNixos "toplevel" nixos;
 
-  # An image of a bare closure has no version to name a channel after.
+  # An image of a bare closure has no version for the channel.
   channel =
     if copyChannel && (onlyNixStore -> nixos ? system.nixos.version) then
       import ./channel.nix { inherit pkgs lib nixos; }
@@ -206,13 +207,13 @@ let
 
   bin = program: "${lib.getBin program}/bin";
 
-  # As a string that carries its dependency, or null.
+  # The path as a string with its dependency context, or null.
   pathOrNull = path: if path == null then null else "${path}";
 
   textOrNull = value: if value == null then null else toString value;
 
-  # What has to run in the image, runs in a guest: the boot loader's installer, and what looks up
-  # users by their names.
+  # Programs that have to run in the image run in a guest: the boot loader's installer, and the
+  # activation that creates the users whose names are looked up.
   isNumber = id: id == "root" || builtins.match "[0-9]+" (toString id) != null;
   isNamed = entry: entry.user or null != null && !(isNumber entry.user && isNumber entry.group);
   needsGuest = !onlyNixStore && (installsBootLoader || lib.any isNamed contents);
@@ -231,7 +232,7 @@ let
         kernel = lib.getOutput "modules" pkgs.linux;
         firmware = pkgs.linux;
         rootModules = import ./guest-modules.nix;
-        # Some are built in, or have another name, or are not there, in some kernels.
+        # In some kernels, some modules are built in, have another name or do not exist.
         allowMissing = true;
       }}";
       qemu = "${bin buildPackages.qemu_kvm}/qemu-system-${architecture}";
@@ -255,18 +256,18 @@ let
     }
     .${partitionTableType} or null;
 
-  # Where the boot loaders of the configuration look for it.
+  # Where the boot loaders of the configuration expect the ESP, if that is another mount point.
   wrongMountPoint =
     let
       loader = nixos.boot.loader or { };
-      ofAll = loader.efi.efiSysMountPoint or espMountPoint;
-      ofGrub = map (boot: boot.efiSysMountPoint or null) (
-        loader.grub.mirroredBoots or [ { efiSysMountPoint = ofAll; } ]
+      common = loader.efi.efiSysMountPoint or espMountPoint;
+      grub = map (boot: boot.efiSysMountPoint or null) (
+        loader.grub.mirroredBoots or [ { efiSysMountPoint = common; } ]
       );
       mountPoints =
-        lib.optionals (loader.grub.enable or false && loader.grub.efiSupport or false) ofGrub
-        ++ lib.optional (loader.systemd-boot.enable or false) ofAll
-        ++ lib.optional (loader.limine.enable or false && loader.limine.efiSupport or false) ofAll;
+        lib.optionals (loader.grub.enable or false && loader.grub.efiSupport or false) grub
+        ++ lib.optional (loader.systemd-boot.enable or false) common
+        ++ lib.optional (loader.limine.enable or false && loader.limine.efiSupport or false) common;
     in
     lib.findFirst (path: path != null && lib.removeSuffix "/" path != espMountPoint) null mountPoints;
 
@@ -278,13 +279,13 @@ in
 assert lib.assertMsg
   (installBootLoader && espMountPoint != null && !onlyNixStore -> wrongMountPoint == null)
   ''
-    make-disk-image: the boot loader of config is to be installed to an ESP at ${show wrongMountPoint}, and with partitionTableType = ${show partitionTableType} it is mounted at ${show espMountPoint}.
+    make-disk-image: the boot loader of config expects the ESP at ${show wrongMountPoint}, but with partitionTableType = ${show partitionTableType} it is mounted at ${show espMountPoint}.
     Set boot.loader.efi.efiSysMountPoint = ${show espMountPoint} in the configuration, and mount it there with fileSystems.'';
 
 mkDerivation {
   inherit name;
 
-  # The program reads all it needs from .attrs.json.
+  # The program reads its input from .attrs.json.
   __structuredAttrs = true;
   realBuilder = "${bin package}/make-disk-image";
   args = [ "build" ];
@@ -293,16 +294,16 @@ mkDerivation {
     basePaths ++ lib.subtractLists basePaths additionalPaths
   );
 
-  # The image contains its closure; it does not need it to be kept.
+  # The image contains the closure and does not refer to it.
   unsafeDiscardReferences.out = true;
 
-  # Where nixpkgs' derivation has them, too, so that they can be overridden. null is left out.
+  # At the top level, as in nixpkgs' derivation, so that they can be overridden. null is left out.
   inherit postVM;
   memSize = if needsGuest then memSize else null;
 
   env = { };
 
-  # null is what the program does not read.
+  # Attributes that the program does not use are null.
   image = {
     inherit
       baseName
@@ -340,7 +341,7 @@ mkDerivation {
     nixStore = "${bin buildPackages.nix}/nix-store";
     nixosInstall = if onlyNixStore then null else "${bin nixosInstall}/nixos-install";
     qemuImg = "${bin buildPackages.qemu-utils}/qemu-img";
-    # What nixpkgs puts into PATH, without lkl.
+    # The PATH of nixpkgs' builder, without lkl.
     path = map bin (
       [
         buildPackages.rsync
@@ -350,7 +351,7 @@ mkDerivation {
       ]
       ++ lib.optionals (!onlyNixStore) [
         nixosInstall
-        # An older nixpkgs has it in the configuration only.
+        # An older nixpkgs has it only in the configuration.
         (buildPackages.nixos-enter or (ofNixos "nixos-enter" nixos))
       ]
       ++ [

@@ -1,6 +1,6 @@
-# A NixOS module: `system.build.image` made by make-disk-image.nix.
+# A NixOS module that sets `system.build.image` to an image made by make-disk-image.nix.
 #
-# For `image.modules`, so that `nixos-rebuild build-image --image-variant <name>` builds it:
+# With `image.modules`, `nixos-rebuild build-image --image-variant <name>` builds it:
 #
 #   image.modules.disk = {
 #     imports = [ ./nix/module.nix ];
@@ -39,7 +39,7 @@ let
 in
 
 {
-  # Paths, not expressions, so that the module system sees one file however often it is imported.
+  # Paths, not expressions, so that the module system recognizes modules that are imported more than once.
   imports = [
     (modulesPath + "/virtualisation/disk-size-option.nix")
     (modulesPath + "/image/file-options.nix")
@@ -50,20 +50,20 @@ in
       type = lib.types.str;
       default = "qcow2";
       example = "qcow2-compressed";
-      description = "Format of the image: raw, qcow2, qcow2-compressed, vdi, vpc, or another of `qemu-img`.";
+      description = "Format of the image: raw, qcow2, qcow2-compressed, vdi, vpc, or another format that `qemu-img` supports.";
     };
 
     partitionTableType = lib.mkOption {
       type = lib.types.enum (builtins.attrNames tables);
       default = "efi";
-      description = "How the disk is divided.";
+      description = "Type of the partition table, and the partitions in it.";
     };
 
     bootSize = lib.mkOption {
       type = lib.types.str;
       default = "256M";
       example = "1G";
-      description = "Where the boot partition ends, counted from the start of the disk.";
+      description = "Where the boot partition ends, measured from the start of the disk.";
     };
 
     extraArguments = lib.mkOption {
@@ -74,7 +74,7 @@ in
         copyChannel = false;
         memSize = 4096;
       };
-      description = "More arguments of make-disk-image.nix. They replace those that come from options.";
+      description = "Additional arguments of make-disk-image.nix. They take precedence over those set by options.";
     };
   };
 
@@ -83,7 +83,7 @@ in
 
     system.build.image = image;
 
-    # By label, as the image has them.
+    # The labels that the image uses.
     fileSystems = {
       "/" = {
         device = lib.mkDefault "/dev/disk/by-label/nixos";
@@ -98,7 +98,8 @@ in
 
     boot.growPartition = lib.mkDefault hasTable;
 
-    # The usual boot loader of such a disk. legacy+boot is made for Limine, which has to be enabled.
+    # The usual boot loader for each table. legacy+boot is meant for Limine, which has to be enabled
+    # explicitly.
     boot.loader = {
       systemd-boot = {
         enable = lib.mkDefault (lib.elem "ESP" (lib.attrValues bootPartitions));

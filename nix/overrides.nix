@@ -1,7 +1,8 @@
-# Gives a derivation of make-disk-image.nix an `overrideAttrs` that refuses what would have no
-# effect, and `old` the same names, so that whoever reads them is told what to do instead.
+# Gives a derivation of make-disk-image.nix an `overrideAttrs` that refuses attributes that would have
+# no effect. The derivation and `old` have these attributes, too: reading one throws an error that
+# says what to do instead.
 #
-# lib.overrideDerivation does not come by here; the program refuses these attributes, too.
+# lib.overrideDerivation bypasses this file; the program also refuses these attributes.
 { lib }:
 
 let
@@ -10,13 +11,13 @@ let
       (
         name: instead:
         throw ''
-          make-disk-image: ${name} can't be overridden: a program makes the image, without the shell code of nixpkgs' function.
+          make-disk-image: ${name} cannot be overridden: the image is made by a program, not by the shell code of nixpkgs' function.
           ${instead}''
       )
       {
-        QEMU_OPTS = "Set the arguments memSize and guestTimeout: nothing else of the guest's machine can be chosen.";
-        buildCommand = "Set arguments of the function, such as contents, or override postVM, which runs when the image is there.";
-        preVM = "Set arguments of the function, such as diskSize or contents, or override postVM, which runs when the image is there.";
+        QEMU_OPTS = "Set the arguments memSize and guestTimeout; other properties of the guest's machine cannot be changed.";
+        buildCommand = "Set arguments of the function, such as contents, or override postVM, which runs when the image is complete.";
+        preVM = "Set arguments of the function, such as diskSize or contents, or override postVM, which runs when the image is complete.";
       };
 
   withOverrides =
@@ -27,7 +28,7 @@ let
       overrideAttrs =
         change:
         let
-          # As everywhere: an attribute set, or a function of `old`, or of `final` and `old`.
+          # As usual, `change` is an attribute set, a function of `old`, or a function of `final` and `old`.
           checked =
             final: previous:
             let
@@ -39,7 +40,7 @@ let
                 if lib.isFunction first then change final old else first;
               changes = changesTo (refused // previous);
               named = builtins.intersectAttrs refused changes;
-              # Whoever returns `old // { ... }` names them without wanting to.
+              # A function that returns `old // { ... }` also returns refused attributes that it did not set.
               wanted = builtins.attrNames (builtins.intersectAttrs named (changesTo previous));
             in
             if named == { } then

@@ -14,8 +14,8 @@ rustPlatform.buildRustPackage {
   pname = manifest.package.name;
   inherit (manifest.package) version;
 
-  # Without .cargo: nixpkgs' hooks write a .cargo/config.toml of their own, and its
-  # "-crt-static" for the same target would be merged with ours in no order one can rely on.
+  # Without .cargo: nixpkgs' hooks write their own .cargo/config.toml, whose "-crt-static" for the same
+  # target would be merged with ours in an unspecified order.
   src = lib.fileset.toSource {
     inherit root;
     fileset = lib.fileset.unions [
@@ -28,15 +28,15 @@ rustPlatform.buildRustPackage {
 
   cargoLock.lockFile = ../Cargo.lock;
 
-  # The program is /init in a guest without shared libraries. A variable outranks every
-  # configuration file, and cargo's hooks give --target, so that procedural macros, which must be
-  # shared objects, are built without it.
+  # The program is /init in a guest without shared libraries. The environment variable takes precedence
+  # over every configuration file. nixpkgs' hooks pass --target, so the flag does not apply to
+  # procedural macros, which have to be shared objects.
   env.RUSTFLAGS = "-C target-feature=+crt-static";
   buildInputs = lib.optionals stdenv.hostPlatform.isGnu [ glibc.static ];
 
-  # Benchmarks and the tests of the whole program (in tests/) are not in the source: they make
-  # stores, images and virtual machines, and `make test` runs them. Unit tests stay out because the
-  # sandbox refuses what many of them are about: extended attributes and set-user-ID bits.
+  # The source does not contain the benchmarks and the tests of the whole program (in tests/): they need
+  # stores, images and virtual machines, and `make test` runs them. Unit tests do not run because the
+  # sandbox forbids what many of them need: extended attributes and set-user-ID bits.
   cargoBuildFlags = [ "--bin=make-disk-image" ];
   doCheck = false;
 
@@ -45,7 +45,7 @@ rustPlatform.buildRustPackage {
     runHook preInstallCheck
     $out/bin/make-disk-image --version
     if readelf --program-headers --wide $out/bin/make-disk-image | grep INTERP; then
-      echo "make-disk-image asks for a dynamic loader; it must be linked statically" >&2
+      echo "make-disk-image needs a dynamic loader; it must be linked statically" >&2
       exit 1
     fi
     runHook postInstallCheck

@@ -1,6 +1,6 @@
-# What `partitionTableType` may be, and what goes with each:
-#   isGpt           its partitions have GUIDs, and a disk of it can be booted by EFI firmware
-#   bootPartitions  where boot partitions are mounted, and their labels
+# The values of `partitionTableType` and their properties:
+#   isGpt           partitions have GUIDs, and EFI firmware can boot the disk
+#   bootPartitions  mount points of the boot partitions, with their labels
 {
   none = {
     isGpt = false;

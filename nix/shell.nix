@@ -1,4 +1,4 @@
-# What a person needs to work on the program and to run its tests.
+# The environment for developing the program and running its tests.
 {
   mkShell,
   make-disk-image,

@@ -1,10 +1,10 @@
-# The fixture for shell scripts (tests/common is that for tests): where it is, how Nix builds from it.
-# Sourced by bash in the repository's root.
+# The fixture for shell scripts (the counterpart of tests/common): its location, and how Nix builds from
+# it. Sourced by bash in the repository's root.
 
 target=$(realpath -m "${CARGO_TARGET_DIR:-target}")
-# What tests/setup downloaded.
+# The files that tests/setup downloads.
 cache=$target/fixture
-# What tests/setup built of it: the programs that judge images, in bin, and OVMF, in share.
+# The programs that tests/setup builds from them, in bin, and OVMF, in share.
 programs=$cache/programs
 
 export NIX_CONFIG="

@@ -1,5 +1,5 @@
-# What the setup scripts share: how packages are had from the archives of this machine's own apt
-# configuration. Sourced by bash; messages begin with the name of the script.
+# Functions shared by the setup scripts: they get packages from the archives in this machine's apt
+# configuration. Sourced by bash; messages start with the name of the script.
 
 fail() {
   printf '%s: %s\n' "${0##*/}" "$*" >&2
@@ -8,9 +8,9 @@ fail() {
 
 release=$(. /etc/os-release && printf %s "${VERSION_CODENAME:-}")
 [ "$release" = bookworm ] ||
-  fail "this is $(. /etc/os-release && printf %s "${PRETTY_NAME:-not Debian}"); the fixture is made of Debian 12 (bookworm)"
+  fail "expected Debian 12 (bookworm), found $(. /etc/os-release && printf %s "${PRETTY_NAME:-another system}")"
 
-# The packages of a list that are not installed.
+# Prints the given packages that are not installed.
 missing() {
   comm -23 <(printf '%s\n' "$@" | sort) \
     <(dpkg-query -W -f '${db:Status-Status} ${Package}\n' | sed -n 's/^installed //p' | sort)
@@ -18,11 +18,11 @@ missing() {
 
 update_lists() {
   apt-get update -q ||
-    printf '%s: apt could not get all package lists; it goes on with those it has\n' "${0##*/}" >&2
+    printf '%s: apt-get update failed; continuing with the package lists that exist\n' "${0##*/}" >&2
 }
 
-# Gets package lists when there are none, or when they are older than a day. (Every update, even one
-# that finds nothing new, empties the directory.)
+# Updates the package lists if there are none or if they are older than a day. (Every update empties the
+# directory `partial`, even if nothing is new.)
 refresh_lists() {
   local lists
   eval "$(apt-config shell lists Dir::State::Lists/d)"
@@ -31,28 +31,28 @@ refresh_lists() {
   fi
 }
 
-# Installs those of a list of packages that are missing. apt hears of the whole list, so that what
-# would put out one of them for another is seen; and it removes nothing.
+# Installs the given packages that are missing. apt gets the whole list, so that it reports a conflict
+# between two of them, and does not remove any package.
 install_packages() {
   local absent
   mapfile -t absent < <(missing "$@")
   [ "${#absent[@]}" -gt 0 ] || return 0
-  [ "$(id -u)" -eq 0 ] || fail "run as root: these packages are missing: ${absent[*]}"
+  [ "$(id -u)" -eq 0 ] || fail "packages are missing: ${absent[*]}; run as root"
   refresh_lists
   apt_install "$@" && return
-  printf '%s: once more, with package lists of now\n' "${0##*/}" >&2
+  printf '%s: retrying with updated package lists\n' "${0##*/}" >&2
   update_lists
   apt_install "$@" ||
-    fail "apt can't install ${absent[*]}, for the reason above: see to it that apt-get install ${absent[*]} works"
+    fail "apt-get cannot install ${absent[*]} (see above); make sure that apt-get install ${absent[*]} works"
 }
 
 apt_install() {
   apt-get install -q -y -o Dpkg::Use-Pty=0 --no-install-recommends --no-remove "$@"
 }
 
-# The archives of a release of Debian, as lines of a sources.list. Of this machine's own release they
-# are those it has packages of itself, updates and security among them; other releases are where its
-# main archive is.
+# Prints the archives of a Debian release as lines of a sources.list. For this machine's release, these
+# are the archives in its apt configuration, including updates and security. Other releases are expected
+# in the same place as its main archive.
 sources() { # sources RELEASE
   local format='$(REPO_URI) $(CODENAME) $(COMPONENT)' known
   known=$(apt-get indextargets --format "$format" 'Created-By: Packages' 'Origin: Debian' |
@@ -63,19 +63,20 @@ sources() { # sources RELEASE
   [ -z "$known" ] || sed 's,^,deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] ,' <<<"$known"
 }
 
-# Makes `apart` the options with which apt keeps lists and state in a new directory, believes that no
-# package is installed, and knows what these releases have for these architectures, the first of which
-# is the machine's. What this machine has, holds or prefers is nothing to it.
+# Sets `apart` to apt options for a separate instance of apt: it keeps lists and state in a new
+# directory, has no installed packages, and knows the packages of the given releases for the given
+# architectures, of which the first is the native one. This machine's installed packages, holds and
+# preferences do not affect it.
 apt_apart() { # apt_apart DIRECTORY ARCHITECTURE[,ARCHITECTURE...] RELEASE...
   local work=$1 architectures=$2 name
   shift 2
   rm -rf "$work"
   mkdir -p "$work"/{lists,archives}/partial
   : >"$work/status"
-  # Without package lists apt doesn't know what the archives have.
+  # Without package lists, apt does not know the components of the archives.
   [ -n "$(sources "$release")" ] || apt-get update -q
   for name in "$@"; do sources "$name"; done >"$work/sources.list"
-  [ -s "$work/sources.list" ] || fail "apt knows no archive with the component main of $release"
+  [ -s "$work/sources.list" ] || fail "apt has no archive with the component main of $release (sources.list(5))"
   apart=(
     -o Dir::Etc::SourceList="$work/sources.list" -o Dir::Etc::SourceParts=/dev/null
     -o Dir::Etc::Preferences=/dev/null -o Dir::Etc::PreferencesParts=/dev/null
@@ -85,5 +86,5 @@ apt_apart() { # apt_apart DIRECTORY ARCHITECTURE[,ARCHITECTURE...] RELEASE...
     -o APT::Default-Release= -o APT::Sandbox::User=root -o Acquire::Languages=none
   )
   apt-get "${apart[@]}" -qq update ||
-    fail "these archives have to have $architectures: $(cat "$work/sources.list")"
+    fail "cannot get package lists for $architectures from these archives: $(cat "$work/sources.list")"
 }

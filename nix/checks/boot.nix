@@ -1,4 +1,4 @@
-# The example image boots with its own boot loader and says so on the serial console.
+# The example image boots with its own boot loader and prints a line on the serial console.
 { pkgs, packages, ... }:
 
 let
@@ -19,7 +19,7 @@ pkgs.runCommand "check-boot"
     qemu-img create -q -f qcow2 -F qcow2 -b ${image}/${image.passthru.filePath} disk.qcow2
     install -m 600 $variables variables.fd
 
-    # Without KVM this takes minutes; the example never powers off by itself.
+    # Without KVM this takes minutes. The example does not power off by itself.
     timeout 1200 ${qemu} \
       -machine ${machine},accel=kvm:tcg -cpu max -m 1024 -nographic -no-reboot \
       -drive if=pflash,unit=0,format=raw,readonly=on,file=$firmware \
@@ -30,7 +30,7 @@ pkgs.runCommand "check-boot"
     until grep -q "make-disk-image: the example is up" console.log; do
       if ! kill -0 $machine; then
         cat console.log
-        echo "the machine stopped before it was up" >&2
+        echo "the machine stopped before the system was up" >&2
         exit 1
       fi
       sleep 1

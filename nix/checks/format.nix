@@ -1,4 +1,4 @@
-# Nix code is in the field's format.
+# The Nix code is formatted with nixfmt.
 { pkgs, lib, ... }:
 
 pkgs.runCommand "check-format"

@@ -1,4 +1,4 @@
-# Every partition table is one that other programs accept, with clean file systems in it.
+# Other programs accept every partition table, and the file systems in it are clean.
 {
   pkgs,
   lib,

@@ -1,8 +1,8 @@
-# nixpkgs' own tests of make-disk-image.nix, with ours in its place. They run virtual machines.
+# nixpkgs' own tests of make-disk-image.nix, with our function instead. They run virtual machines.
 #
 # `nix build .#checks.x86_64-linux.nixpkgs-tests` runs all of them, and
-# `nix build .#checks.x86_64-linux.nixpkgs-tests.grow-partition` one. To evaluate them all takes
-# about 9 GB of memory, as each of their 20 or so machines is a NixOS.
+# `nix build .#checks.x86_64-linux.nixpkgs-tests.grow-partition` runs one. Evaluating all of them needs
+# about 9 GB of memory, because each of their about 20 machines is a NixOS system.
 {
   pkgs,
   lib,
@@ -11,8 +11,8 @@
 }:
 
 let
-  # As `import`, but that what imports nixpkgs' make-disk-image.nix gets ours. A copy of nixpkgs with
-  # that one file replaced would have to be built before anything could be evaluated.
+  # `import`, except that nixpkgs' make-disk-image.nix is replaced with our function. A copy of nixpkgs
+  # with that file replaced would have to be built before the evaluation.
   importWithOurs =
     file:
     let
@@ -21,13 +21,13 @@ let
     if baseNameOf path == "make-disk-image.nix" then
       makeDiskImage
     else
-      remembered.${path} or remembered."${path}/default.nix" or (load file);
+      cache.${path} or cache."${path}/default.nix" or (load file);
 
   load = builtins.scopedImport { import = importWithOurs; };
 
-  # What each file comes to, by its path. `import` remembers that, and scopedImport does not: every
-  # machine of every test would parse the 2,000 modules of NixOS anew and keep them in memory.
-  remembered = lib.listToAttrs (
+  # The values of all files, by path. `import` caches them, but scopedImport does not: every machine of
+  # every test would parse the 2,000 modules of NixOS again and keep them in memory.
+  cache = lib.listToAttrs (
     map (file: lib.nameValuePair (toString file) (load file)) (
       lib.concatMap lib.filesystem.listFilesRecursive [
         (pkgs.path + "/lib")
@@ -40,14 +40,14 @@ let
 
   tests = importWithOurs (pkgs.path + "/nixos/tests/all-tests.nix") {
     inherit system;
-    # The module system imports modules, and the tests take it from here.
+    # The tests use the module system of this `lib`, which imports the modules.
     pkgs = pkgs // {
       lib = importWithOurs (pkgs.path + "/lib");
     };
     callTest = config: config.test;
   };
 
-  # Those that this nixpkgs has: an older one has not all of them.
+  # The tests that this nixpkgs has: an older one does not have all of them.
   named =
     names: group:
     let
@@ -81,7 +81,7 @@ let
       ]) (groups.systemd-boot or { })
     );
 
-  # The tests of a group, without what is none on this system.
+  # The tests of a group, without those that do not exist for this system.
   withPrefix =
     prefix: group:
     lib.mapAttrs' (name: lib.nameValuePair "${prefix}-${name}") (

@@ -1,4 +1,4 @@
-# An image of a closure is a clean file system that holds just that closure.
+# An image of a closure is a clean file system that contains exactly that closure.
 {
   pkgs,
   lib,

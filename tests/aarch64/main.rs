@@ -1,8 +1,8 @@
-//! The program on aarch64, emulated: the same bytes as on this machine's processor, and guests and
-//! boots of that architecture. What the program starts is of this machine.
+//! The program on aarch64, emulated: it makes the same bytes as on this machine's processor, and its guests
+//! and boots work. The programs that it starts are this machine's.
 //!
 //! `make aarch64` compiles the program and runs these tests.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot continue panics")]
 
 #[path = "../common/mod.rs"]
 mod common;
@@ -16,16 +16,16 @@ use common::{command, oracles, scratch, stdout};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-/// The program for aarch64; tests/aarch64/run sets it.
+/// Path of the program for aarch64; tests/aarch64/run sets it.
 const VARIABLE: &str = "MAKE_DISK_IMAGE_AARCH64";
 
-/// A boot from firmware takes 16 s on an idle machine.
+/// Time limit of a boot from firmware, which takes 16 s on an idle machine.
 const LIMIT: Duration = Duration::from_secs(240);
 
-/// The UUID of the root file system where none is asked for.
+/// The default UUID of the root file system.
 const ROOT: &str = "f222513b-ded1-49fa-b591-20ce86a2fe7f";
 
-/// Lets the program for aarch64 do the job.
+/// Runs the job with the program for aarch64.
 fn on_aarch64(mut job: Job) -> Ended {
     let program = std::env::var_os(VARIABLE).unwrap();
     job.program = PathBuf::from(program);
@@ -36,11 +36,11 @@ fn on_aarch64(mut job: Job) -> Ended {
     job.run()
 }
 
-/// How many files [`names`] makes.
+/// Number of files that [`names`] creates.
 const NAMES: usize = 2000;
 
-/// A directory that ext4 has to index, of names with bytes that are negative where characters are
-/// signed.
+/// A directory that is large enough for an ext4 index. Its names contain bytes that are negative on
+/// architectures with signed characters.
 fn names() -> TempDir {
     let directory = scratch();
     for number in 0..NAMES {
@@ -57,7 +57,7 @@ fn contents(names: &TempDir) -> Value {
 }
 
 #[test]
-fn every_byte_is_the_same_on_either_processor() {
+fn makes_the_same_bytes_on_both_architectures() {
     let names = names();
     for (arguments, file) in [
         (
@@ -94,22 +94,22 @@ struct Row {
     loader: &'static str,
     /// Further arguments of the function and options of the fixture's configuration.
     more: &'static str,
-    /// The image's file and its format for QEMU.
+    /// The name of the image and its format in QEMU.
     file: (&'static str, &'static str),
 }
 
-/// What the boot loader's installer does in the guest besides: the kernel finds every name.
+/// An addition to the boot loader's installer in the guest: checks that the kernel finds every name.
 const LOOK_UP: &str = r#"
     count=0
     for name in /srv/names/*; do
-      [ -e "$name" ] || { echo "there is no $name"; exit 9; }
+      [ -e "$name" ] || { echo "$name: not found"; exit 9; }
       count=$((count + 1))
     done
-    [ "$count" = 2000 ] || { echo "$count names"; exit 9; }
+    [ "$count" = 2000 ] || { echo "expected 2000 names, found $count"; exit 9; }
 "#;
 
 impl Row {
-    /// Builds it twice, and boots it from firmware.
+    /// Builds the image twice, and boots it from firmware.
     fn run(&self) {
         let Row {
             table,
@@ -139,7 +139,7 @@ impl Row {
 
         let variables = built.out.join("efi-vars.fd");
         let variables = more.contains("touchEFIVars").then_some(&*variables);
-        // Only the variables know what to boot.
+        // With variables, only these name the boot loader.
         assert_eq!(has_fallback(&raw), variables.is_none());
         let booted = qemu::boot(&image, container, &Boot::Aarch64(variables), LIMIT);
         assert_eq!(booted.fact("firmware"), "efi");
@@ -147,7 +147,7 @@ impl Row {
     }
 }
 
-/// User and group of a file in the root file system of a raw image.
+/// Returns the user and group of a file in the root file system of a raw image.
 fn owner(raw: &Path, path: &str) -> String {
     let table = oracles::read_table(raw);
     let root = table.partitions.last().unwrap();
@@ -164,14 +164,14 @@ fn owner(raw: &Path, path: &str) -> String {
     format!("{user} {group}")
 }
 
-/// Whether the EFI system partition has a loader on the path for removable media.
+/// Returns whether the EFI system partition has a boot loader at the path for removable media.
 fn has_fallback(raw: &Path) -> bool {
     let files = oracles::loaders(raw);
     files.contains("/EFI/BOOT/BOOTAA64.EFI")
 }
 
 #[test]
-fn systemd_boot_is_installed_and_boots() {
+fn installs_and_boots_systemd_boot() {
     Row {
         table: "efi",
         loader: "systemd-boot",
@@ -182,7 +182,7 @@ fn systemd_boot_is_installed_and_boots() {
 }
 
 #[test]
-fn grub_is_installed_and_boots() {
+fn installs_and_boots_grub() {
     Row {
         table: "efixbootldr",
         loader: "grub-efi",
@@ -193,7 +193,7 @@ fn grub_is_installed_and_boots() {
 }
 
 #[test]
-fn grub_boots_by_its_variable() {
+fn boots_grub_through_its_efi_variable() {
     Row {
         table: "efi",
         loader: "grub-efi",
@@ -214,7 +214,7 @@ fn error(script: &str, change: impl FnOnce(&mut Job)) -> String {
 }
 
 #[test]
-fn guests_that_fail_are_told_apart() {
+fn reports_why_a_guest_failed() {
     let panic = error("echo c >/proc/sysrq-trigger", |_| ());
     let expected = "the guest's kernel panicked (not syncing: sysrq triggered crash)\n\
                     its console ended:\n";

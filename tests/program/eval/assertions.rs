@@ -88,23 +88,23 @@ fn refused_calls_say_what_was_given_and_what_to_write() {
         (
             r#"partitionTableType = "efi"; config = withLoader "/boot/efi" { systemd-boot.enable = true; };"#,
             &[
-                "to an ESP at \"/boot/efi\"",
+                "expects the ESP at \"/boot/efi\"",
                 "with partitionTableType = \"efi\" it is mounted at \"/boot\"",
                 "Set boot.loader.efi.efiSysMountPoint = \"/boot\" in the configuration",
             ],
         ),
         (
             r#"partitionTableType = "efixbootldr"; config = withLoader "/boot" { systemd-boot.enable = true; };"#,
-            &["to an ESP at \"/boot\"", "it is mounted at \"/efi\""],
+            &["expects the ESP at \"/boot\"", "it is mounted at \"/efi\""],
         ),
         (
             r#"partitionTableType = "hybrid"; config = withLoader "/boot" {
               grub = { enable = true; efiSupport = true; mirroredBoots = [ { efiSysMountPoint = null; } { efiSysMountPoint = "/efi"; } ]; }; };"#,
-            &["to an ESP at \"/efi\"", "it is mounted at \"/boot\""],
+            &["expects the ESP at \"/efi\"", "it is mounted at \"/boot\""],
         ),
         (
             r#"partitionTableType = "efi"; config = withLoader "/esp" { limine = { enable = true; efiSupport = true; }; };"#,
-            &["to an ESP at \"/esp\""],
+            &["expects the ESP at \"/esp\""],
         ),
         (
             "config = { };",

@@ -80,7 +80,7 @@ fn what_can_have_no_effect_is_refused_with_what_to_do_instead() {
             let message = nix.error(&format!(
                 "(((make {{ }}){first}).overrideAttrs ({change})).drvPath"
             ));
-            let told = format!("make-disk-image: {name} can't be overridden");
+            let told = format!("make-disk-image: {name} cannot be overridden");
             assert!(message.contains(&told), "{change}: {message}");
             assert!(message.contains(instead), "{change}: {message}");
         }
@@ -100,7 +100,7 @@ fn a_derivation_has_what_the_one_of_nixpkgs_has() {
     for name in ["preVM", "buildCommand", "QEMU_OPTS"] {
         let message = nix.error(&format!("(make {{ }}).{name}"));
         assert!(
-            message.contains(&format!("{name} can't be overridden")),
+            message.contains(&format!("{name} cannot be overridden")),
             "{message}"
         );
     }
