@@ -30,7 +30,8 @@ pub fn check(spec: &Spec) -> Result<()> {
         return Ok(());
     };
     let mut problems = files(installation, &spec.store_dir);
-    if spec.guest.as_ref().is_some_and(|guest| guest.boot_loader) {
+    let tasks = spec.guest.as_ref().map(|guest| &guest.tasks);
+    if tasks.is_some_and(|tasks| tasks.boot_loader.is_some()) {
         problems.extend(boot_loader(installation));
     }
     if problems.is_empty() {

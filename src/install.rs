@@ -15,7 +15,7 @@ use crate::installed::Installed;
 use crate::layout::Layout;
 use crate::progress::Log;
 use crate::scheme::Role;
-use crate::spec::{DiskSize, Guest, Spec, System};
+use crate::spec::{Architecture, DiskSize, Guest, Spec, System};
 use crate::stage::graft;
 use crate::tree::{Timestamp, Tree};
 use crate::{assemble, escape, plan};
@@ -31,7 +31,7 @@ const ROOM: u64 = 4 << 30;
 /// If the disk can't be made, or the guest fails.
 pub fn run(
     spec: &Spec,
-    machine: &Guest,
+    guest: &Guest,
     tree: Arc<Tree>,
     work: &Path,
     log: &Log,
@@ -45,7 +45,7 @@ pub fn run(
         Ok((layout, LazyImage::new(image, &path)?))
     })?;
     let outcome = log.step("running the guest", || {
-        guest::run(spec, machine, &tree, &layout, &disk, work)
+        guest::run(spec, guest, &tree, &layout, &disk, work)
     })?;
     // It holds the tree, which would have to be copied to be changed.
     drop(disk);
@@ -53,18 +53,24 @@ pub fn run(
     let (tree, installed) = log.step("putting what the guest changed into the image", || {
         merge(spec, &layout, tree, outcome)
     })?;
-    if machine.boot_loader && spec.output.efi_variables.is_none() {
-        warn_of_missing_loader(spec, machine, &layout, &installed);
+    // With EFI variables, the machine that they are given to is told where its boot loader is.
+    if guest.tasks.boot_loader.is_some() && guest.machine.qemu.firmware.is_none() {
+        warn_of_missing_loader(spec, guest.machine.architecture, &layout, &installed);
     }
     Ok((tree, installed))
 }
 
-fn warn_of_missing_loader(spec: &Spec, machine: &Guest, layout: &Layout, installed: &Installed) {
+fn warn_of_missing_loader(
+    spec: &Spec,
+    architecture: Architecture,
+    layout: &Layout,
+    installed: &Installed,
+) {
     let bios = spec.table.scheme().bios;
     let missing = layout
         .partition(Role::Esp)
         .and_then(|esp| installed.boot.get(&esp.number))
-        .and_then(|esp| backup_loader::missing(bios, esp, machine.architecture));
+        .and_then(|esp| backup_loader::missing(bios, esp, architecture));
     if let Some(warning) = missing {
         log::warn!("{warning}");
     }

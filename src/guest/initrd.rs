@@ -35,22 +35,23 @@ pub struct Listed {
     pub first: Vec<usize>,
 }
 
-/// Writes the initrd for `job` to `target`: a cpio archive in the format `newc` (Linux,
+/// Writes the initrd for `job` to `target`, with `program` as its `/init` and the kernel modules of
+/// `closure`: a cpio archive in the format `newc` (Linux,
 /// Documentation/driver-api/early-userspace/buffer-format.rst), the same bytes for the same job.
 ///
 /// What is loaded at the start is decompressed here, where that is quicker; the other modules are
 /// as they are in the closure.
 ///
 /// # Errors
-/// If a module or this program itself can't be read, the modules are too large, or `target` can't be
+/// If a module or `program` can't be read, the modules are too large, or `target` can't be
 /// written.
-pub fn write(job: &Job, closure: &Path, target: &Path) -> Result<()> {
+pub fn write(job: &Job, program: &Path, closure: &Path, target: &Path) -> Result<()> {
     let name = || format!("writing the guest's initrd {}", escape::path(target));
     let mut file = BufWriter::new(File::create(target).with_context(name)?);
     let mut init = Vec::new();
-    File::open("/proc/self/exe")
+    File::open(program)
         .and_then(|mut program| program.read_to_end(&mut init))
-        .context("reading this program itself (/proc/self/exe)")?;
+        .with_context(|| format!("reading {}", escape::path(program)))?;
     let executable = 0o755;
     entry(&mut file, 1, "init", Regular, executable, &init).with_context(name)?;
     let modprobe = MODPROBE.trim_start_matches('/');

@@ -8,6 +8,12 @@ use crate::owner::Names;
 /// Where the initrd has the job.
 pub const PATH: &str = "/job.json";
 
+/// The device of the disk to install to.
+pub const DISK: &str = "/dev/vda";
+
+/// The device of the disk that the report goes to.
+pub const REPORT: &str = "/dev/vdb";
+
 /// The earliest time that the guest's clock can have, in seconds since 1970: Linux refuses one that
 /// is before the kernel started by its own count (Linux, kernel/time/timekeeping.c).
 pub const EARLIEST: i64 = 86_400;

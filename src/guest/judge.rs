@@ -2,16 +2,17 @@
 
 use anyhow::{Result, bail};
 
+use super::attempt::Ended;
 use super::console::End;
-use super::qemu::attempt::{Ended, Unwritable};
+use super::machine::Unwritable;
 use crate::escape;
-use crate::spec::Guest;
+use crate::spec::Machine;
 
 /// Memory with which a guest without further needs is known to work, in MiB.
 const USUAL_MEMORY: u64 = 1024;
 
 /// An error, unless the guest did all that it should.
-pub(super) fn judge(guest: &Guest, run: &Ended) -> Result<()> {
+pub fn judge(machine: &Machine, run: &Ended) -> Result<()> {
     let console = &run.console;
     if let Err(error) = &run.served {
         bail!(
@@ -40,13 +41,13 @@ pub(super) fn judge(guest: &Guest, run: &Ended) -> Result<()> {
             run.time.as_secs()
         ),
     };
-    let qemu = match run.said.as_str() {
+    let said = match run.said.as_str() {
         "" => String::new(),
-        said => format!("\nQEMU said: {said}"),
+        said => format!("\n{} said: {said}", run.machine),
     };
     bail!(
-        "{what}{}{qemu}\n{}",
-        advice(guest, run),
+        "{what}{}{said}\n{}",
+        advice(machine, run),
         console.said().tail()
     )
 }
@@ -67,15 +68,15 @@ fn unwritable(why: &Unwritable) -> String {
 }
 
 /// What to change, where that can be known.
-fn advice(guest: &Guest, run: &Ended) -> String {
+fn advice(machine: &Machine, run: &Ended) -> String {
     let console = &run.console;
     // With much too little, there is no word of it, or the initrd is not there.
-    let silent = !console.started() && guest.memory < USUAL_MEMORY / 4;
+    let silent = !console.started() && machine.memory < USUAL_MEMORY / 4;
     if console.said().memory || silent {
-        let more = guest.memory.saturating_mul(2).max(USUAL_MEMORY);
+        let more = machine.memory.saturating_mul(2).max(USUAL_MEMORY);
         return format!(
             ": {} MiB of memory were too little: set memSize to at least {more}",
-            guest.memory
+            machine.memory
         );
     }
     if console.said().full {
@@ -90,3 +91,6 @@ fn advice(guest: &Guest, run: &Ended) -> String {
         _ => String::new(),
     }
 }
+
+#[cfg(test)]
+mod tests;

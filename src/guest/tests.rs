@@ -2,20 +2,36 @@
 
 use std::time::Duration;
 
-use crate::spec::{Architecture, Guest};
+use crate::guest::job::Job;
+use crate::spec::{Architecture, Machine, Qemu};
 
-/// A guest with nothing special.
-pub fn guest() -> Guest {
-    Guest {
+/// A machine with nothing special.
+pub fn machine() -> Machine {
+    Machine {
         architecture: Architecture::X86_64,
-        kernel: "/kernel".into(),
-        modules: "/modules".into(),
-        qemu: "/qemu".into(),
-        firmware: None,
-        system_management_mode: false,
-        devices: Vec::new(),
         memory: 1024,
         timeout: Duration::from_secs(60),
-        boot_loader: true,
+        qemu: Qemu {
+            program: "/qemu".into(),
+            kernel: "/kernel".into(),
+            modules: "/modules".into(),
+            firmware: None,
+        },
+    }
+}
+
+/// A job with nothing to do.
+pub fn job(token: &str) -> Job {
+    Job {
+        token: token.to_owned(),
+        time: 1,
+        root: "/dev/vda".to_owned(),
+        boot: Vec::new(),
+        store: "/nix/store".to_owned(),
+        links: Vec::new(),
+        efi_variables: false,
+        boot_loader: false,
+        owners: Vec::new(),
+        areas: Vec::new(),
     }
 }

@@ -9,7 +9,9 @@ use super::attributes::{
     Attributes, MAX_PATH, boolean, bounded, each, number, path, quoted, shown, text,
 };
 use super::problems::{Problems, Read};
-use super::{Architecture, Guest};
+use super::{
+    Architecture, BootLoader, Firmware, Guest, Machine, Names, Output, Owner, Qemu, System, Tasks,
+};
 
 /// `needed` says what needs a guest, if anything does.
 pub(super) fn guest(
@@ -17,6 +19,8 @@ pub(super) fn guest(
     needed: Read<Option<&str>>,
     boot_loader: Read<bool>,
     touch_efi_variables: Read<bool>,
+    output: &Read<Output>,
+    system: &Read<System>,
     problems: &mut Problems,
 ) -> Read<Option<Guest>> {
     let Some(needed) = needed? else {
@@ -41,30 +45,72 @@ pub(super) fn guest(
     let kernel = guest.required("kernel", path, problems);
     let modules = guest.required("modules", path, problems);
     let qemu = guest.required("qemu", path, problems);
-    let firmware = match touch_efi_variables {
-        Ok(true) => guest.required("firmware", path, problems).map(Some),
+    let firmware = firmware(&guest, touch_efi_variables, output, problems);
+    let timeout = guest.required("timeout", timeout, problems);
+    let devices = match boot_loader {
+        Ok(true) => devices(&guest, problems).map(Some),
         Ok(false) => Ok(None),
         Err(noted) => Err(noted),
     };
-    let system_management_mode = guest.required("systemManagementMode", boolean, problems);
-    let timeout = guest.required("timeout", timeout, problems);
-    let devices = match boot_loader {
-        Ok(true) => devices(&guest, problems),
-        Ok(false) => Ok(Vec::new()),
-        Err(noted) => Err(noted),
-    };
     Ok(Some(Guest {
-        architecture: architecture?,
-        kernel: kernel?,
-        modules: modules?,
-        qemu: qemu?,
-        firmware: firmware?,
-        system_management_mode: system_management_mode?,
-        devices: devices?,
-        memory: memory?,
-        timeout: timeout?,
-        boot_loader: boot_loader?,
+        tasks: Tasks {
+            boot_loader: devices?.map(|devices| BootLoader { devices }),
+            owners: names(system)?,
+        },
+        machine: Machine {
+            architecture: architecture?,
+            memory: memory?,
+            timeout: timeout?,
+            qemu: Qemu {
+                program: qemu?,
+                kernel: kernel?,
+                modules: modules?,
+                firmware: firmware?,
+            },
+        },
     }))
+}
+
+/// The firmware, where EFI variables are kept; `output` has the variables.
+fn firmware(
+    guest: &Attributes<'_>,
+    touch_efi_variables: Read<bool>,
+    output: &Read<Output>,
+    problems: &mut Problems,
+) -> Read<Option<Firmware>> {
+    let system_management_mode = guest.required("systemManagementMode", boolean, problems);
+    if !touch_efi_variables? {
+        return system_management_mode.map(|_| None);
+    }
+    let code = guest.required("firmware", path, problems);
+    let variables = match output {
+        Ok(output) => output.efi_variables.clone(),
+        Err(noted) => return Err(*noted),
+    };
+    let (code, system_management_mode) = (code?, system_management_mode?);
+    Ok(variables.map(|variables| Firmware {
+        code,
+        variables,
+        system_management_mode,
+    }))
+}
+
+/// The owners of `contents` that are names, in their order.
+fn names(system: &Read<System>) -> Read<Vec<Names>> {
+    let installation = match system {
+        Ok(System::Installed(installation)) => installation,
+        Ok(System::StoreOnly) => return Ok(Vec::new()),
+        Err(noted) => return Err(*noted),
+    };
+    let owners = installation
+        .contents
+        .iter()
+        .filter_map(|graft| graft.owner.as_ref());
+    let names = owners.filter_map(|owner| match owner {
+        Owner::Names(names) => Some(names.clone()),
+        Owner::Ids(_) => None,
+    });
+    Ok(names.collect())
 }
 
 /// The `memSize` of the derivation itself, where it can be overridden.

@@ -64,7 +64,7 @@ pub struct Spec {
     pub closure: Vec<PathInfo>,
     /// The programs we run.
     pub tools: Tools,
-    /// The guest, where one has to run.
+    /// What the image's own system has to do, if anything.
     pub guest: Option<Guest>,
 }
 
@@ -194,30 +194,67 @@ pub enum Owner {
     Names(Names),
 }
 
-/// The virtual machine that runs the image's own system.
+/// What has to run in the image's own system, and what it runs on.
 #[derive(Debug, Clone)]
 pub struct Guest {
-    /// Its processor.
-    pub architecture: Architecture,
-    /// The kernel, as a boot loader takes it.
-    pub kernel: PathBuf,
-    /// nixpkgs' `makeModulesClosure`.
-    pub modules: PathBuf,
-    /// QEMU's program for this architecture.
-    pub qemu: PathBuf,
-    /// The EFI firmware, with `touchEFIVars`; [`Output::efi_variables`] has its variables.
-    pub firmware: Option<PathBuf>,
-    /// Whether the firmware needs System Management Mode.
-    pub system_management_mode: bool,
-    /// Devices that boot loaders will be told to install to: paths below `/dev`, or words that are
-    /// no device, like "nodev".
+    /// What has to be done there.
+    pub tasks: Tasks,
+    /// The machine that does it.
+    pub machine: Machine,
+}
+
+/// What only the image's own system can do, when it is activated.
+#[derive(Debug, Clone)]
+pub struct Tasks {
+    /// The boot loader to install.
+    pub boot_loader: Option<BootLoader>,
+    /// Owners to look up: those of `contents` that are names, in its order.
+    pub owners: Vec<Names>,
+}
+
+/// The installation of the boot loader that the system is configured with.
+#[derive(Debug, Clone)]
+pub struct BootLoader {
+    /// What it will be told to install to: paths below `/dev`, or words that are no device, like
+    /// "nodev".
     pub devices: Vec<String>,
+}
+
+/// A machine for the image's own system.
+#[derive(Debug, Clone)]
+pub struct Machine {
+    /// The processor that the system is for.
+    pub architecture: Architecture,
     /// Memory in MiB.
     pub memory: u64,
     /// How long it may run.
     pub timeout: Duration,
-    /// Whether to install the boot loader.
-    pub boot_loader: bool,
+    /// How QEMU runs it.
+    pub qemu: Qemu,
+}
+
+/// QEMU, and what it boots.
+#[derive(Debug, Clone)]
+pub struct Qemu {
+    /// The program for the machine's architecture.
+    pub program: PathBuf,
+    /// The kernel, as a boot loader takes it.
+    pub kernel: PathBuf,
+    /// The kernel's modules: nixpkgs' `makeModulesClosure`.
+    pub modules: PathBuf,
+    /// The firmware, where EFI variables are to be kept. Without one, there are no EFI variables.
+    pub firmware: Option<Firmware>,
+}
+
+/// EFI firmware.
+#[derive(Debug, Clone)]
+pub struct Firmware {
+    /// Its code.
+    pub code: PathBuf,
+    /// The variables that it starts with.
+    pub variables: PathBuf,
+    /// Whether it needs System Management Mode.
+    pub system_management_mode: bool,
 }
 
 /// Processors that a guest can have.

@@ -58,7 +58,15 @@ fn spec(top: &Attributes<'_>, problems: &mut Problems) -> Read<Spec> {
         problems,
     );
     let tools = tools::tools(top, only_nix_store, problems);
-    let guest = guest::guest(top, needs_guest, boot_loader, touch_efi_variables, problems);
+    let guest = guest::guest(
+        top,
+        needs_guest,
+        boot_loader,
+        touch_efi_variables,
+        &output,
+        &system,
+        problems,
+    );
     overrides::refuse(top, &image, problems);
     Ok(Spec {
         out: out?.as_str().into(),

@@ -9,8 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 
-/// The disk to install to.
-const DISK: &str = "/dev/vda";
+use crate::guest::job::DISK;
 
 /// How long a disk may take to appear.
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -15,15 +15,12 @@ use super::snapshot::{State, walk};
 use super::sparse;
 use super::target::{VIEW, boot_view};
 use crate::escape;
-use crate::guest::job::Job;
+use crate::guest::job::{DISK, Job, REPORT};
 use crate::guest::protected::Protected;
 use crate::guest::report::{Record, RecordKind, Writer};
 use crate::layout::{Area, SECTOR};
 use crate::owner::Ids;
 use crate::stage::scan::{flags, xattrs};
-
-/// Where the report goes.
-const DISK: &str = "/dev/vdb";
 
 /// To what memory is aligned for reads past the cache: enough for every device.
 const ALIGNMENT: usize = 4096;
@@ -37,9 +34,9 @@ pub fn report(
 ) -> Result<()> {
     let mut disk = OpenOptions::new()
         .write(true)
-        .open(DISK)
-        .with_context(|| format!("opening {DISK}"))?;
-    let wrote = || format!("writing the report to {DISK}");
+        .open(REPORT)
+        .with_context(|| format!("opening {REPORT}"))?;
+    let wrote = || format!("writing the report to {REPORT}");
     let capacity = disk.seek(SeekFrom::End(0)).with_context(wrote)?;
     disk.rewind().with_context(wrote)?;
     let mut writer = Writer::new(BufWriter::with_capacity(1 << 20, &disk), capacity);
@@ -180,7 +177,7 @@ fn read_area(area: &Area) -> Result<Vec<u8>> {
     let disk = OpenOptions::new()
         .read(true)
         .custom_flags(OFlag::O_DIRECT.bits())
-        .open("/dev/vda")
+        .open(DISK)
         .with_context(name)?;
     let before = area.start % SECTOR;
     let length = (before + area.length).next_multiple_of(SECTOR);

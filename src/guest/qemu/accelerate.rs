@@ -2,7 +2,6 @@
 
 use std::fs::{self, OpenOptions};
 use std::path::Path;
-use std::time::Duration;
 
 /// How QEMU runs the guest's instructions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,8 +12,15 @@ pub enum Accelerator {
     Tcg,
 }
 
-/// How long a guest under KVM may take to say its first word: many times of what it needs.
-pub const KVM_PATIENCE: Duration = Duration::from_secs(40);
+impl Accelerator {
+    /// Its name in messages.
+    pub fn name(self) -> &'static str {
+        match self {
+            Accelerator::Kvm => "KVM",
+            Accelerator::Tcg => "TCG",
+        }
+    }
+}
 
 /// What to try, in this order. That `/dev/kvm` opens does not say that a guest runs: where the
 /// processor has no extensions for it, guests can hang there. So TCG always comes after KVM.

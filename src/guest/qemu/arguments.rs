@@ -10,7 +10,7 @@ use time::OffsetDateTime;
 use super::accelerate::Accelerator;
 use super::nbd::EXPORT;
 use crate::cores;
-use crate::spec::{Architecture, Guest};
+use crate::spec::{Architecture, Machine};
 
 /// The most processors a guest gets, as in nixpkgs.
 const MAX_PROCESSORS: usize = 255;
@@ -32,10 +32,15 @@ pub struct Files<'a> {
     pub time: i64,
 }
 
-/// The arguments of `qemu` for a `guest` with nothing but its two disks and a serial console, which
+/// The arguments of `qemu` for a `machine` with nothing but its two disks and a serial console, which
 /// is on the standard output. Its standard input is to be a socket from which it gets its disk,
 /// `/dev/vda`, by NBD.
-pub fn arguments(qemu: &mut Command, guest: &Guest, files: &Files<'_>, accelerator: Accelerator) {
+pub fn arguments(
+    qemu: &mut Command,
+    machine: &Machine,
+    files: &Files<'_>,
+    accelerator: Accelerator,
+) {
     qemu.args(["-nodefaults", "-no-user-config", "-no-reboot"])
         .args(["-display", "none"])
         .args([
@@ -46,9 +51,9 @@ pub fn arguments(qemu: &mut Command, guest: &Guest, files: &Files<'_>, accelerat
         // The backend `stdio` would read from the standard input.
         .args(["-chardev", "file,id=console,path=/proc/self/fd/1"])
         .args(["-serial", "chardev:console"])
-        .args(["-machine", &machine(guest, accelerator)])
-        .args(["-cpu", processor(guest.architecture, accelerator)])
-        .args(["-m", &format!("{}M", guest.memory)])
+        .args(["-machine", &board(machine, accelerator)])
+        .args(["-cpu", processor(machine.architecture, accelerator)])
+        .args(["-m", &format!("{}M", machine.memory)])
         .args(["-smp", &cores::count().min(MAX_PROCESSORS).to_string()])
         // Not the host's time, which the guest's kernel would have until init sets it.
         .args(["-rtc", &format!("base={}", date(files.time))])
@@ -59,29 +64,31 @@ pub fn arguments(qemu: &mut Command, guest: &Guest, files: &Files<'_>, accelerat
     disk(qemu, "report", &raw(files.report));
     // Where `snapshot=on` puts its overlay; in Nix's sandbox there is no /var/tmp.
     qemu.env("TMPDIR", files.temporary);
-    if let (Some(firmware), Some(variables)) = (&guest.firmware, files.efi_variables) {
-        if guest.system_management_mode {
+    if let (Some(firmware), Some(variables)) = (&machine.qemu.firmware, files.efi_variables) {
+        if firmware.system_management_mode {
             qemu.args(["-global", "driver=cfi.pflash01,property=secure,value=on"]);
         }
         qemu.arg("-drive")
-            .arg(join("if=pflash,unit=0,readonly=on,", &raw(firmware)))
+            .arg(join("if=pflash,unit=0,readonly=on,", &raw(&firmware.code)))
             .arg("-drive")
             .arg(join("if=pflash,unit=1,", &raw(variables)));
     }
     qemu.arg("-kernel")
-        .arg(&guest.kernel)
+        .arg(&machine.qemu.kernel)
         .arg("-initrd")
         .arg(files.initrd)
-        .args(["-append", &parameters(guest.architecture)]);
+        .args(["-append", &parameters(machine.architecture)]);
 }
 
-fn machine(guest: &Guest, accelerator: Accelerator) -> String {
+/// QEMU's `-machine`.
+fn board(machine: &Machine, accelerator: Accelerator) -> String {
     let accelerator = match accelerator {
         Accelerator::Kvm => "kvm",
         Accelerator::Tcg => "tcg",
     };
-    match guest.architecture {
-        Architecture::X86_64 if guest.system_management_mode => {
+    let firmware = machine.qemu.firmware.as_ref();
+    match machine.architecture {
+        Architecture::X86_64 if firmware.is_some_and(|f| f.system_management_mode) => {
             format!("q35,smm=on,accel={accelerator}")
         }
         Architecture::X86_64 => format!("q35,accel={accelerator}"),
@@ -166,6 +173,7 @@ fn os(bytes: &[u8]) -> &OsStr {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::spec::Firmware;
 
     #[test]
     fn commas_in_names_are_doubled() {
@@ -191,22 +199,27 @@ mod tests {
 
     #[test]
     fn each_architecture_has_its_machine() {
-        let mut guest = crate::guest::tests::guest();
-        let line = |guest: &Guest, accelerator| {
+        let mut machine = crate::guest::tests::machine();
+        let firmware = |system_management_mode| Firmware {
+            code: "/f".into(),
+            variables: "/v".into(),
+            system_management_mode,
+        };
+        let line = |machine: &Machine, accelerator| {
             let files = Files {
                 initrd: Path::new("/i"),
                 report: Path::new("/r"),
                 temporary: Path::new("/t"),
                 monitor: 9,
                 time: 86_400,
-                efi_variables: Some(Path::new("/v")),
+                efi_variables: Some(Path::new("/copy")),
             };
-            let mut command = Command::new(&guest.qemu);
-            arguments(&mut command, guest, &files, accelerator);
+            let mut command = Command::new(&machine.qemu.program);
+            arguments(&mut command, machine, &files, accelerator);
             let words: Vec<_> = command.get_args().map(OsStr::to_string_lossy).collect();
             words.join(" ")
         };
-        let text = line(&guest, Accelerator::Tcg);
+        let text = line(&machine, Accelerator::Tcg);
         for part in [
             "-machine q35,accel=tcg -cpu max",
             "-m 1024M",
@@ -217,22 +230,22 @@ mod tests {
             assert!(text.contains(part), "{text}");
         }
         assert!(!text.contains("pflash"), "{text}");
-        guest.architecture = Architecture::Aarch64;
-        guest.firmware = Some("/f".into());
-        let text = line(&guest, Accelerator::Kvm);
+        machine.architecture = Architecture::Aarch64;
+        machine.qemu.firmware = Some(firmware(false));
+        let text = line(&machine, Accelerator::Kvm);
         for part in [
             "-machine virt,gic-version=max,accel=kvm -cpu max ",
             "if=pflash,unit=0,readonly=on,format=raw,file=/f",
-            "if=pflash,unit=1,format=raw,file=/v",
+            "if=pflash,unit=1,format=raw,file=/copy",
             "console=ttyAMA0 ",
         ] {
             assert!(text.contains(part), "{text}");
         }
-        let text = line(&guest, Accelerator::Tcg);
+        let text = line(&machine, Accelerator::Tcg);
         assert!(text.contains(" -cpu max,pauth-impdef=on "), "{text}");
-        guest.system_management_mode = true;
-        guest.architecture = Architecture::X86_64;
-        let text = line(&guest, Accelerator::Tcg);
+        machine.qemu.firmware = Some(firmware(true));
+        machine.architecture = Architecture::X86_64;
+        let text = line(&machine, Accelerator::Tcg);
         for part in ["q35,smm=on,", "cfi.pflash01,property=secure,value=on"] {
             assert!(text.contains(part), "{text}");
         }

@@ -1,10 +1,75 @@
-//! QEMU as the guest's machine: its command line, its disk over NBD, its monitor, and which way of
-//! running instructions is tried first.
+//! QEMU as the guest's machine: under KVM, or emulated.
 
-pub(super) mod accelerate;
+mod accelerate;
 mod arguments;
-pub(super) mod attempt;
 mod monitor;
 mod nbd;
-#[cfg(test)]
-mod tests;
+
+use std::fs;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result};
+
+pub use self::accelerate::{Accelerator, candidates};
+use super::initrd;
+use super::machine::{Ready, Run, Service};
+use crate::{escape, sys};
+
+/// QEMU for `run`, with `accelerator`. Each has connections of its own, as they end with it: one
+/// for the disk and one for the monitor.
+///
+/// # Errors
+/// If the initrd, the copy of the EFI variables or a socket can't be made.
+pub fn prepare<'a>(run: &Run<'a>, accelerator: Accelerator) -> Result<Ready<'a>> {
+    let qemu = &run.machine.qemu;
+    let initrd = run.directory.join("initrd");
+    initrd::write(run.job, run.init, &qemu.modules, &initrd)?;
+    let firmware = qemu.firmware.as_ref();
+    let efi_variables = firmware
+        .map(|firmware| variables(&firmware.variables, run.directory))
+        .transpose()?;
+    let pair = || UnixStream::pair().context("making a socket for QEMU");
+    let ((disk_socket, disk_end), (monitor_socket, monitor_end)) = (pair()?, pair()?);
+    let mut command = Command::new(&qemu.program);
+    let files = arguments::Files {
+        initrd: &initrd,
+        report: &run.report(),
+        efi_variables: efi_variables.as_deref(),
+        temporary: run.directory,
+        time: run.time(),
+        monitor: sys::inherit(&mut command, OwnedFd::from(monitor_end)),
+    };
+    arguments::arguments(&mut command, run.machine, &files, accelerator);
+    command.stdin(Stdio::from(OwnedFd::from(disk_end)));
+    let disk = run.disk;
+    let disk = Service {
+        socket: disk_socket,
+        serve: Box::new(|socket, halt| nbd::serve(disk, socket, || halt.stop())),
+    };
+    let monitor = Service {
+        socket: monitor_socket,
+        serve: Box::new(|socket, halt| {
+            monitor::watch(socket, |reason| halt.unwritable(reason));
+            Ok(())
+        }),
+    };
+    Ok(Ready {
+        name: "QEMU",
+        command,
+        services: vec![disk, monitor],
+        efi_variables,
+    })
+}
+
+/// Copies the EFI variables at `from` to a file in `directory` that the firmware may change.
+fn variables(from: &Path, directory: &Path) -> Result<PathBuf> {
+    let to = directory.join("efi-vars.fd");
+    fs::copy(from, &to)
+        .and_then(|_| fs::set_permissions(&to, fs::Permissions::from_mode(0o600)))
+        .with_context(|| format!("copying {} to {}", escape::path(from), escape::path(&to)))?;
+    Ok(to)
+}

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::super::{Architecture, DiskSize, Format, Ids, Names, Owner, Spec, System};
+use super::super::{Architecture, DiskSize, Format, Guest, Ids, Names, Owner, Spec, System};
 use crate::scheme::{PartitionGuid, PartitionTable};
 
 use super::{BASH, CHANNEL, TOPLEVEL, attributes, changed, parse_value};
@@ -263,24 +263,41 @@ fn a_boot_loader_or_the_name_of_an_owner_needs_a_guest() {
         ("/image/contents", named),
         ("/memSize", json!(2048)),
     ]);
-    let guest = spec.guest.unwrap();
-    assert_eq!(guest.architecture, Architecture::X86_64);
-    assert_eq!(guest.kernel, Path::new("/k/bzImage"));
+    let Guest { tasks, machine } = spec.guest.unwrap();
+    assert_eq!(machine.architecture, Architecture::X86_64);
+    assert_eq!(machine.qemu.kernel, Path::new("/k/bzImage"));
     // No EFI variables are wanted.
-    assert_eq!(guest.firmware, None);
-    assert_eq!(guest.devices, ["/dev/sda", "nodev", "/dev/sdb"]);
-    assert_eq!((guest.memory, guest.timeout.as_secs()), (2048, 60));
-    assert!(guest.boot_loader);
+    assert!(machine.qemu.firmware.is_none());
+    assert_eq!((machine.memory, machine.timeout.as_secs()), (2048, 60));
+    let devices = tasks.boot_loader.unwrap().devices;
+    assert_eq!(devices, ["/dev/sda", "nodev", "/dev/sdb"]);
+    let names = Names {
+        user: "alice".into(),
+        group: "7".into(),
+    };
+    assert_eq!(tasks.owners, std::slice::from_ref(&names));
     let System::Installed(installation) = spec.system else {
         panic!("not installed");
     };
-    assert_eq!(
-        installation.contents[0].owner,
-        Some(Owner::Names(Names {
-            user: "alice".into(),
-            group: "7".into()
-        }))
-    );
+    assert_eq!(installation.contents[0].owner, Some(Owner::Names(names)));
+}
+
+#[test]
+fn a_guest_that_keeps_efi_variables_has_firmware() {
+    let mut guest: Value = serde_json::from_str(GUEST).unwrap();
+    guest["systemManagementMode"] = json!(true);
+    let spec = spec(&[
+        ("/guest", guest),
+        ("/image/installBootLoader", json!(true)),
+        ("/image/partitionTableType", json!("efi")),
+        ("/image/touchEFIVars", json!(true)),
+        ("/image/efiVariables", json!("/f/OVMF_VARS.fd")),
+        ("/memSize", json!(2048)),
+    ]);
+    let firmware = spec.guest.unwrap().machine.qemu.firmware.unwrap();
+    assert_eq!(firmware.code, Path::new("/f/OVMF_CODE.fd"));
+    assert_eq!(firmware.variables, Path::new("/f/OVMF_VARS.fd"));
+    assert!(firmware.system_management_mode);
 }
 
 #[test]

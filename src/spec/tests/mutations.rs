@@ -191,7 +191,7 @@ fn promises(spec: &Spec) {
         }
     }
     if let Some(guest) = &spec.guest {
-        assert!(guest.memory > 0 && !guest.timeout.is_zero());
+        assert!(guest.machine.memory > 0 && !guest.machine.timeout.is_zero());
     }
 }
 
