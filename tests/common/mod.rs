@@ -22,16 +22,12 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-/// What `partitionTableType` may be.
-pub const TABLES: [&str; 7] = [
-    "none",
-    "legacy",
-    "legacy+boot",
-    "legacy+gpt",
-    "efi",
-    "efixbootldr",
-    "hybrid",
-];
+use make_disk_image::scheme::PartitionTable;
+
+/// The values of `partitionTableType`.
+pub fn tables() -> [&'static str; 7] {
+    PartitionTable::ALL.map(PartitionTable::name)
+}
 
 /// The repository.
 pub fn repository() -> &'static Path {

@@ -1,6 +1,7 @@
 //! Which argument is evaluated with which layout. What is not read may be anything, as in nixpkgs.
 
 use super::nix::{Nix, in_scope};
+use crate::common::tables;
 
 /// A call with arguments and one that throws when it is looked at.
 fn is_read(nix: &Nix, arguments: &str, argument: &str) -> bool {
@@ -21,15 +22,7 @@ fn arguments_are_read_with_their_layout_only() {
     let nix = Nix::new();
     let boot = ["legacy+boot", "efi", "efixbootldr", "hybrid"];
     let gpt = ["legacy+gpt", "efi", "efixbootldr", "hybrid"];
-    for table in [
-        "none",
-        "legacy",
-        "legacy+boot",
-        "legacy+gpt",
-        "efi",
-        "efixbootldr",
-        "hybrid",
-    ] {
+    for table in tables() {
         let fsuid = r#"rootFSUID = "F222513B-DED1-49FA-B591-20CE86A2FE7F";"#;
         for (arguments, argument, read) in [
             ("", "bootSize", boot.contains(&table)),

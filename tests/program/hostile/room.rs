@@ -3,9 +3,9 @@
 use std::fs;
 
 use super::{ATTRIBUTES, job};
-use crate::common::TABLES;
 use crate::common::oracles;
 use crate::common::program::{Ended, Job};
+use crate::common::tables;
 
 /// The number that follows `words` in a message.
 fn number_after(error: &str, words: &str) -> u64 {
@@ -32,7 +32,7 @@ fn sized(table: &str, mebibytes: u64) -> Ended {
 
 #[test]
 fn the_disk_size_that_the_message_names_has_room_to_boot_and_one_less_has_not() {
-    for table in TABLES {
+    for table in tables() {
         let first = sized(table, 140).error();
         let named = number_after(&first, "set diskSize to at least ");
         let needed = number_after(&first, "the root file system needs ");
