@@ -15,16 +15,23 @@ use super::{closure, disk, guest, identity, output, overrides, system, tools};
 /// # Errors
 /// Everything that is wrong, at once.
 pub fn parse(json: &[u8]) -> Result<Spec, Problems> {
-    let mut problems = Problems::default();
-    let value: Value = match serde_json::from_slice(json) {
-        Ok(value) => value,
+    match serde_json::from_slice(json) {
+        Ok(value) => parse_value(&value),
         Err(error) => {
-            let message = format!("is not JSON as Nix writes it: {error}");
-            problems.add(".attrs.json", message);
-            return Err(problems);
+            let mut problems = Problems::default();
+            problems.add(
+                ".attrs.json",
+                format!("is not JSON as Nix writes it: {error}"),
+            );
+            Err(problems)
         }
-    };
-    let top = Attributes::new(String::new(), &value, &mut problems);
+    }
+}
+
+/// As [`parse`], of what the JSON means.
+pub(super) fn parse_value(attributes: &Value) -> Result<Spec, Problems> {
+    let mut problems = Problems::default();
+    let top = Attributes::new(String::new(), attributes, &mut problems);
     match spec(&top, &mut problems) {
         Ok(spec) if problems.is_empty() => Ok(spec),
         _ => Err(problems),

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod good_input;
+mod independent;
 mod many;
 mod mutations;
 mod read;
@@ -10,7 +11,8 @@ mod runner;
 
 use serde_json::{Value, json};
 
-use super::{Problems, Spec, parse};
+use super::parse;
+use super::parse::parse_value;
 
 /// What `partitionTableType` may be.
 const TABLES: [&str; 7] = [
@@ -84,6 +86,52 @@ pub(crate) fn attributes() -> Value {
     })
 }
 
+/// Every place in `value`, as a JSON pointer.
+fn places(value: &Value) -> Vec<String> {
+    let mut found = Vec::new();
+    pointers(value, "", &mut found);
+    found
+}
+
+fn pointers(value: &Value, at: &str, found: &mut Vec<String>) {
+    found.push(at.to_owned());
+    match value {
+        Value::Object(map) => map
+            .iter()
+            .for_each(|(key, value)| pointers(value, &format!("{at}/{key}"), found)),
+        Value::Array(list) => list
+            .iter()
+            .enumerate()
+            .for_each(|(index, value)| pointers(value, &format!("{at}/{index}"), found)),
+        _ => {}
+    }
+}
+
+/// Attributes with everything that is optional.
+fn full() -> Value {
+    let mut full = attributes();
+    full["image"]["contents"] = json!([
+        { "source": "/a", "target": "/b", "mode": "755", "user": "1", "group": "2" },
+        { "source": "/a*", "target": "/c", "user": "alice", "group": "users" },
+    ]);
+    full["image"]["partitionTableType"] = json!("efi");
+    full["image"]["installBootLoader"] = json!(true);
+    full["image"]["touchEFIVars"] = json!(true);
+    full["image"]["efiVariables"] = json!("/v");
+    full["memSize"] = json!(1024);
+    full["guest"] = guest();
+    full
+}
+
+/// A guest with everything that is optional.
+fn guest() -> Value {
+    json!({
+        "architecture": "x86_64", "kernel": "/k", "modules": "/m", "qemu": "/q", "firmware": "/f",
+        "systemManagementMode": false, "grubDevices": ["/dev/sda"], "limineDevice": "nodev",
+        "timeout": 60,
+    })
+}
+
 /// [`attributes`] with `value` at each JSON pointer.
 fn changed(changes: &[(&str, Value)]) -> Value {
     with(attributes(), changes)
@@ -111,8 +159,4 @@ fn with(mut attributes: Value, changes: &[(&str, Value)]) -> Value {
         }
     }
     attributes
-}
-
-fn parse_value(value: &Value) -> Result<Spec, Problems> {
-    parse(&serde_json::to_vec(value).unwrap())
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{TABLES, attributes, parse_value, with};
+use super::{TABLES, attributes, guest, parse_value, with};
 use crate::scheme::PartitionTable;
 
 const GPT: [&str; 4] = ["legacy+gpt", "efi", "efixbootldr", "hybrid"];
@@ -59,16 +59,12 @@ fn arguments_of_a_layout_are_read_with_that_layout_only() {
 
 #[test]
 fn what_a_guest_needs_is_read_with_a_guest_only() {
-    let guest = json!({
-        "architecture": "x86_64", "kernel": "/k", "modules": "/m", "qemu": "/q", "firmware": "/f",
-        "systemManagementMode": false, "grubDevices": [], "timeout": 60,
-    });
     let named = json!([{ "source": "/a", "target": "/b", "user": "alice", "group": "users" }]);
     for table in TABLES {
         let loader = with_table(
             table,
             &[
-                ("/guest", guest.clone()),
+                ("/guest", guest()),
                 ("/memSize", json!(1024)),
                 ("/image/installBootLoader", json!(true)),
             ],
@@ -76,7 +72,7 @@ fn what_a_guest_needs_is_read_with_a_guest_only() {
         let names = with_table(
             table,
             &[
-                ("/guest", guest.clone()),
+                ("/guest", guest()),
                 ("/memSize", json!(1024)),
                 ("/image/contents", named.clone()),
             ],
