@@ -208,7 +208,7 @@ fn work() -> tempfile::TempDir {
 }
 
 #[test]
-fn table_of_modes_is_as_rsync_has_it() {
+fn valid_modes_match_rsync() {
     let work = work();
     for text in MODES {
         assert!(compare(work.path(), text), "rsync refuses {text:?}");
@@ -216,7 +216,7 @@ fn table_of_modes_is_as_rsync_has_it() {
 }
 
 #[test]
-fn table_of_refused_texts_is_as_rsync_has_it() {
+fn invalid_modes_match_rsync() {
     let work = work();
     for text in REFUSED {
         assert!(!compare(work.path(), text), "rsync takes {text:?}");
@@ -225,7 +225,7 @@ fn table_of_refused_texts_is_as_rsync_has_it() {
 
 /// Texts from a small grammar, the same ones in every run, with some faults among them.
 #[test]
-fn texts_nobody_thought_of_are_as_rsync_has_it() {
+fn random_modes_match_rsync() {
     let work = work();
     let mut runner = TestRunner::deterministic();
     let clause = proptest::string::string_regex(
@@ -246,7 +246,7 @@ fn texts_nobody_thought_of_are_as_rsync_has_it() {
 
 /// Not even rsync's help may be needed to see what is wrong: any text gives a mode or a message.
 #[test]
-fn no_text_is_fatal() {
+fn random_modes_never_panic() {
     let mut runner = TestRunner::deterministic();
     let strategy = (any::<String>(), any::<u16>(), any::<bool>());
     let outcome = runner.run(&strategy, |(text, mode, is_directory)| {

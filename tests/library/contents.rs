@@ -214,7 +214,7 @@ fn contents_are_what_rsync_makes() {
 }
 
 #[test]
-fn what_rsync_or_the_builder_refuses_is_refused() {
+fn entries_that_rsync_or_the_builder_rejects_are_rejected() {
     listing::require_root();
     let cases: &[(&[Entry], &str)] = &[
         (
@@ -271,7 +271,7 @@ fn what_rsync_or_the_builder_refuses_is_refused() {
 }
 
 #[test]
-fn symlinks_out_of_the_root_are_refused_where_rsync_writes_to_the_host() {
+fn symlinks_out_of_the_root_are_rejected_where_rsync_writes_to_the_host() {
     let sources = tempfile::tempdir().unwrap();
     let outside = tempfile::tempdir().unwrap();
     std::os::unix::fs::symlink(outside.path(), sources.path().join("absolute")).unwrap();

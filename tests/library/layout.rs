@@ -258,7 +258,7 @@ fn an_mbr_ends_where_parted_says_and_a_gpt_does_not() {
 }
 
 #[test]
-fn what_is_impossible_is_said_with_numbers() {
+fn impossible_layouts_are_reported_with_numbers() {
     for (table, boot, size, message) in [
         (
             T::Efi,
@@ -344,7 +344,7 @@ fn lines(boot: u64, size: u64) -> String {
 ///
 /// `UPDATE_GOLDENS=1` writes what there is now.
 #[test]
-fn layouts_are_those_written_down() {
+fn layouts_match_the_golden_files() {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goldens/layout");
     for (name, boot, size) in [
         ("default.txt", 257, 2048),

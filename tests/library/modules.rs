@@ -163,7 +163,7 @@ fn dependencies() -> impl Strategy<Value = String> {
 }
 
 #[test]
-fn random_lists_are_read_or_refused() {
+fn random_lists_are_read_or_rejected() {
     let dependencies = prop_oneof![dependencies(), list()];
     let texts = (dependencies, list(), list(), list());
     crate::common::runner::runner("MODULE_CASES", 5000)
@@ -181,7 +181,7 @@ fn random_lists_are_read_or_refused() {
 }
 
 #[test]
-fn random_modules_are_decompressed_or_refused() {
+fn random_modules_are_decompressed_or_rejected() {
     let directory = tempfile::tempdir().unwrap();
     let whole = compressed(directory.path());
     crate::common::runner::runner("MODULE_CASES", 5000)
@@ -195,7 +195,7 @@ fn random_modules_are_decompressed_or_refused() {
 }
 
 #[test]
-fn what_was_found_once_is_refused() {
+fn known_hostile_modules_are_rejected() {
     let directory = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/corpus/modules");
     let scratch = tempfile::tempdir().unwrap();
     let mut count = 0;

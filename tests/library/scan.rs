@@ -134,7 +134,7 @@ fn is_what_find_lists(steps: &[Step]) {
 }
 
 #[test]
-fn a_scan_is_what_find_lists() {
+fn a_scan_matches_find() {
     listing::require_root();
     crate::common::runner::runner("SCAN_TREES", 100)
         .run(&steps(), |steps| {
@@ -145,7 +145,7 @@ fn a_scan_is_what_find_lists() {
 }
 
 #[test]
-fn an_attribute_s_name_may_begin_with_another_s() {
+fn an_attribute_name_may_be_a_prefix_of_another() {
     listing::require_root();
     is_what_find_lists(&[
         Step::File(0, b"a".to_vec(), 0o644, Vec::new()),

@@ -46,7 +46,7 @@ l 777 /root/.nix-defexpr/channels -> /nix/var/nix/profiles/per-user/root/channel
 ";
 
 #[test]
-fn a_registration_is_what_nix_dumps() {
+fn the_registration_matches_what_nix_dumps() {
     let closure = Closure::make();
     let registration = store::registration(&closure.paths);
     assert_eq!(String::from_utf8(registration).unwrap(), closure.dump);
@@ -54,7 +54,7 @@ fn a_registration_is_what_nix_dumps() {
 }
 
 #[test]
-fn what_is_left_is_what_nixos_install_leaves_without_traces_of_the_build() {
+fn the_root_is_what_nixos_install_leaves_without_traces_of_the_build() {
     let closure = Closure::make();
     for (channel, expected) in [
         (false, WITHOUT_CHANNEL.to_owned()),
@@ -250,7 +250,7 @@ fn copies_of_the_closure_are_deleted() {
 }
 
 #[test]
-fn an_installation_that_went_wrong_is_no_root() {
+fn a_failed_installation_is_rejected() {
     let closure = Closure::make();
     for (more, message) in [
         (
@@ -290,7 +290,7 @@ fn an_installation_that_went_wrong_is_no_root() {
 }
 
 #[test]
-fn what_is_not_in_the_closure_is_not_installed() {
+fn paths_outside_the_closure_are_not_installed() {
     let closure = Closure::make();
     let without = |path: &make_disk_image::spec::StorePath| {
         let mut paths = closure.paths.clone();

@@ -51,7 +51,7 @@ fn hash_of(job: Job) -> String {
 static HASH: LazyLock<String> = LazyLock::new(|| hash_of(job()));
 
 #[test]
-fn environment_and_machine_do_not_show() {
+fn the_environment_does_not_affect_the_bytes() {
     /// What a case changes.
     type Change = fn(&mut Job);
     let cases: [(&str, Change); 11] = [
@@ -161,14 +161,14 @@ fn on_tmpfs(job: &mut Job, script: &str) {
 }
 
 #[test]
-fn another_file_system_under_the_store_does_not_show() {
+fn the_file_system_of_the_store_does_not_affect_the_bytes() {
     let mut job = job();
     on_tmpfs(&mut job, "");
     assert_eq!(hash_of(job), *HASH);
 }
 
 #[test]
-fn an_optimised_store_does_not_show() {
+fn an_optimised_store_does_not_affect_the_bytes() {
     let mut job = job();
     on_tmpfs(
         &mut job,
@@ -181,7 +181,7 @@ fn an_optimised_store_does_not_show() {
 }
 
 #[test]
-fn every_change_of_a_source_shows() {
+fn every_change_to_a_source_changes_the_bytes() {
     /// What a case changes, in the directory of sources.
     type Change = fn(&Path);
     let cases: [(&str, Change); 6] = [
@@ -235,7 +235,7 @@ fn every_change_of_a_source_shows() {
 }
 
 #[test]
-fn one_byte_of_a_store_path_shows() {
+fn one_byte_of_a_store_path_changes_the_bytes() {
     let mut job = job();
     let system = job.json["image"]["toplevel"].as_str().unwrap().to_owned();
     let name = system.trim_start_matches("/nix/store/");
@@ -250,7 +250,7 @@ fn one_byte_of_a_store_path_shows() {
 }
 
 #[test]
-fn without_deterministic_two_images_differ_and_are_sound() {
+fn without_deterministic_two_images_differ_and_are_valid() {
     let images = [(); 2].map(|()| {
         let mut job = ATTRIBUTES.job();
         job.image("deterministic", false).image("format", "raw");

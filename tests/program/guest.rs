@@ -31,7 +31,7 @@ fn error(script: &str, change: impl FnOnce(&mut Job)) -> String {
 }
 
 #[test]
-fn an_installer_that_fails_is_named_with_what_it_said() {
+fn a_failing_installer_is_reported_with_its_output() {
     let error = error("echo the disk is odd; exit 3", |_| ());
     assert!(
         error.starts_with(
@@ -45,7 +45,7 @@ fn an_installer_that_fails_is_named_with_what_it_said() {
 
 /// `system.switch.enable = false`: no guest has to run to find that out.
 #[test]
-fn a_system_without_switch_to_configuration_is_told_before_anything_runs() {
+fn a_system_without_switch_to_configuration_is_rejected_before_anything_runs() {
     let error = error("", |job| {
         let other = job.json["closure"].as_array().unwrap().iter();
         let mut other = other.map(|entry| entry["path"].clone());
@@ -65,7 +65,7 @@ fn a_system_without_switch_to_configuration_is_told_before_anything_runs() {
 }
 
 #[test]
-fn a_kernel_panic_is_told() {
+fn a_kernel_panic_is_reported() {
     let error = error("echo c >/proc/sysrq-trigger", |_| ());
     let expected = "the guest's kernel panicked (not syncing: sysrq triggered crash)\n\
                     its console ended:\n";
@@ -73,7 +73,7 @@ fn a_kernel_panic_is_told() {
 }
 
 #[test]
-fn a_machine_that_goes_off_too_early_is_told() {
+fn a_machine_that_powers_off_early_is_reported() {
     let error = error("@busybox@/bin/busybox poweroff -f", |_| ());
     assert!(
         error.contains("without having finished\nits console ended:\n"),
@@ -82,7 +82,7 @@ fn a_machine_that_goes_off_too_early_is_told() {
 }
 
 #[test]
-fn an_installer_that_never_ends_is_ended() {
+fn a_hanging_installer_is_killed() {
     let begin = Instant::now();
     let error = error("echo waiting; while :; do sleep 1; done", |job| {
         job.json["guest"]["timeout"] = json!(25);
@@ -98,7 +98,7 @@ fn an_installer_that_never_ends_is_ended() {
 }
 
 #[test]
-fn too_little_memory_is_told_with_what_is_enough() {
+fn too_little_guest_memory_is_reported_with_advice() {
     let error = error("", |job| {
         job.json["memSize"] = json!(64);
         job.json["guest"]["timeout"] = json!(60);
@@ -110,7 +110,7 @@ fn too_little_memory_is_told_with_what_is_enough() {
 }
 
 #[test]
-fn a_full_file_system_is_told() {
+fn a_full_file_system_is_reported() {
     let error = error("head -c 1G /dev/zero >/filler || exit 1", |job| {
         job.image("diskSize", 600);
     });
@@ -124,7 +124,7 @@ fn a_full_file_system_is_told() {
 }
 
 #[test]
-fn an_owner_that_nobody_is_named_after_is_told() {
+fn an_unknown_owner_is_reported() {
     // There is a user app, and a group app: chown(1) takes "app.app" for the two.
     let error = error("", |job| {
         job.image(
@@ -155,7 +155,7 @@ fn a_system_for_another_processor_needs_another_builder() {
 }
 
 #[test]
-fn qemu_that_is_missing_or_killed_is_told() {
+fn a_missing_or_killed_qemu_is_reported() {
     // A guest that does not end before it is killed, however fast the machine is.
     let attributes = attributes("while :; do sleep 1; done");
     let mut job = attributes.job();
@@ -176,7 +176,7 @@ fn qemu_that_is_missing_or_killed_is_told() {
 
 /// The guest reads the files of its disk where they are: what it can't have is not its error.
 #[test]
-fn a_file_that_the_guest_can_not_read_is_told() {
+fn a_file_that_the_guest_cannot_read_is_reported() {
     let attributes = attributes("cat /data >/dev/null || echo never mind");
     for (change, reason) in [
         (
@@ -204,7 +204,7 @@ fn a_file_that_the_guest_can_not_read_is_told() {
 }
 
 #[test]
-fn a_signal_ends_the_guest_too() {
+fn a_signal_also_stops_the_guest() {
     let attributes = attributes("echo waiting; while :; do sleep 1; done");
     for signal in ["TERM", "INT"] {
         let mut running = attributes.job().start();
@@ -222,7 +222,7 @@ fn a_signal_ends_the_guest_too() {
 
 /// GRUB's blocklists, with `--force`: they would name blocks of the guest's file system.
 #[test]
-fn boot_code_on_a_disk_without_a_table_is_refused() {
+fn boot_code_on_a_disk_without_a_table_is_rejected() {
     let error = error("printf code >/dev/vda", |job| {
         job.image("partitionTableType", "none");
     });
@@ -237,7 +237,7 @@ fn boot_code_on_a_disk_without_a_table_is_refused() {
 
 /// What activation and installer leave, and what not: no seeds, no deleted file.
 #[test]
-fn an_image_has_what_the_guest_left_and_no_seeds() {
+fn an_image_holds_the_changes_of_the_guest_and_no_seeds() {
     let script = "mkdir -p /var/lib/systemd /var/kept; echo seed >/var/lib/systemd/random-seed; \
                   echo id >/etc/machine-id; rm /etc/NIXOS-not-there /gone; \
                   echo x >/var/kept/file; ln /var/kept/file /var/kept/twin; chmod 2750 /var/kept; \

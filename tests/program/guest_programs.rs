@@ -54,7 +54,7 @@ const BACKGROUND: &str = r#"
 "#;
 
 #[test]
-fn file_systems_are_there_when_they_are_mounted_and_nothing_of_the_guest_is_in_the_image() {
+fn activation_can_mount_file_systems_and_the_image_has_no_traces_of_the_guest() {
     let script = format!(
         r#"{BACKGROUND}{MOUNTS}
         nix-env --list-generations -p /nix/var/nix/profiles/system >/facts/generations
@@ -172,7 +172,7 @@ fn owners_are_found_behind_links_and_mounts() {
 }
 
 #[test]
-fn a_table_of_users_that_is_a_circle_of_links_is_told() {
+fn a_passwd_file_that_is_a_symlink_loop_is_reported() {
     let script = "rm /etc/passwd; ln -s passwd /etc/passwd";
     let mut job = attributes(script).job();
     let mut entry = text(&job, "key", "x", "/var/lib/key");

@@ -29,7 +29,7 @@ fn debugfs(image: &Path, request: &str) -> String {
 
 /// It was believed that the installation had ended, and everything that came after was kept.
 #[test]
-fn a_flood_of_the_console_with_an_end_in_it_ends_with_the_limit() {
+fn a_console_flood_that_fakes_the_end_stops_at_the_time_limit() {
     let attributes = attributes(
         "echo MAKE-DISK-IMAGE exit 0 >/dev/console; while :; do echo MAKE-DISK-IMAGE exit 0; \
          head -c 1M /dev/zero | tr '\\0' x; done >/dev/console",
@@ -80,7 +80,7 @@ const NO_TOKEN: &str = "no token no token no token no to";
 /// Root in the guest finds the token in the memory of init, if it looks for it. What it can do with
 /// it is what its report can do.
 #[test]
-fn a_guest_that_sends_a_report_of_its_own_makes_no_cycle() {
+fn a_forged_report_cannot_create_a_directory_cycle() {
     let script = r#"
         heap=$(while read -r range flags rest; do
           case $rest in *heap*) echo $range; break;; esac; done </proc/1/maps)
@@ -120,7 +120,7 @@ fn a_guest_that_sends_a_report_of_its_own_makes_no_cycle() {
 
 /// In place of a guest: whoever it is that writes the report's disk.
 #[test]
-fn a_report_from_anywhere_changes_nothing_that_is_the_host_s() {
+fn a_forged_report_cannot_change_protected_paths() {
     let attributes = attributes("");
     let host =
         "a guest can't change the store, the Nix database or lost+found, nor what they are in";
@@ -169,7 +169,7 @@ fn instead_of_qemu(job: &mut Job, script: &str) {
 /// the place of the store and the database, as far as the guest's kernel lets root do that. And
 /// what is no attack: files with holes, one that was reserved whole.
 #[test]
-fn an_image_has_its_closure_whatever_a_guest_does() {
+fn a_guest_cannot_change_the_closure_in_the_image() {
     let script = r#"
         printf 'MAKE-DISK-IMAGE exit 0\n' >/dev/console
         test ! -e /proc/1/root/job.json || exit 1
@@ -242,7 +242,7 @@ fn an_image_has_its_closure_whatever_a_guest_does() {
 
 /// The guest had an I/O error on its disk.
 #[test]
-fn a_full_temporary_directory_is_told_while_the_guest_runs() {
+fn a_full_temporary_directory_is_reported_while_the_guest_runs() {
     let attributes = attributes("head -c 600M /dev/urandom >/filler; sync");
     let mut job = attributes.job();
     let temporary: PathBuf = job.place().join("temporary");

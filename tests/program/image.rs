@@ -31,7 +31,7 @@ fn roots() -> [String; 2] {
 }
 
 #[test]
-fn efi_qcow2_image_is_sound_and_boots_to_its_root() {
+fn efi_qcow2_image_is_valid_and_boots_to_its_root() {
     let built = Build::image(EFI).run();
     let image = built.out.join("nixos.qcow2");
 
@@ -155,7 +155,7 @@ fn guest_sees_every_file_as_its_source_is() {
 }
 
 #[test]
-fn every_layout_and_format_is_sound_and_boots() {
+fn every_layout_and_format_is_valid_and_boots() {
     // Each layout once and each format at least once; the name of the file goes with the format.
     let cases = [
         ("none", "raw", "nixos.img", ""),

@@ -49,7 +49,7 @@ fn names(built: &Built) -> Vec<String> {
 }
 
 #[test]
-fn every_table_is_sound_and_the_same_twice() {
+fn every_table_is_valid_and_reproducible() {
     let all = tables().map(table);
     let roots = list(&all).run();
     for (name, arguments) in tables().iter().zip(&all) {
@@ -76,7 +76,7 @@ fn every_table_is_sound_and_the_same_twice() {
 }
 
 #[test]
-fn every_format_holds_the_raw_disk_and_is_the_same_twice() {
+fn every_format_holds_the_raw_disk_and_is_reproducible() {
     let raw = Build::image(&format("raw")).run();
     let raw = raw.out.join("nixos.img");
     let arguments = FORMATS.map(|(name, ..)| format(name));
@@ -126,7 +126,7 @@ const MANUAL: &str = r#"
     copyChannel = false;"#;
 
 #[test]
-fn the_manual_s_store_image_builds_even_with_nothing_in_it() {
+fn the_store_image_of_the_manual_builds_even_when_empty() {
     let built = Build::image(&format!("{MANUAL} additionalPaths = [ ];")).run();
     let image = built.out.join("nixos.qcow2");
     oracles::check(&image, "qcow2", "none");
@@ -136,7 +136,7 @@ fn the_manual_s_store_image_builds_even_with_nothing_in_it() {
 }
 
 #[test]
-fn the_manual_s_store_image_holds_the_closure_of_the_paths_it_is_given() {
+fn the_store_image_of_the_manual_holds_the_closure_of_its_paths() {
     let built = Build::image(&format!(
         "{MANUAL} additionalPaths = [ fixture.pkgs.coreutils ];"
     ))

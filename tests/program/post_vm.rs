@@ -41,7 +41,7 @@ fn products(ended: &Ended) -> String {
 }
 
 #[test]
-fn variables_functions_and_tools_are_there() {
+fn variables_functions_and_tools_are_available() {
     let ended = finished(job(r#"
         # The working directory is one to work in, and not the output.
         touch here
@@ -94,7 +94,7 @@ fn amazon_appends_a_product_and_writes_a_description() {
 }
 
 #[test]
-fn google_makes_a_sparse_tar_of_it() {
+fn google_packs_the_image_into_a_sparse_tar() {
     let ended = finished(job(r#"
         PATH=$PATH:/nonexistent/bin
         pushd $out
@@ -116,7 +116,7 @@ fn google_makes_a_sparse_tar_of_it() {
 }
 
 #[test]
-fn azure_converts_and_removes_it() {
+fn azure_converts_and_removes_the_image() {
     let qemu_img = ATTRIBUTES.job().json["tools"]["qemuImg"]
         .as_str()
         .unwrap()
@@ -203,7 +203,7 @@ const FAILURES: [(&str, &[&str]); 5] = [
 ];
 
 #[test]
-fn a_failing_post_vm_fails_the_build_with_what_it_said() {
+fn a_failing_post_vm_fails_the_build_and_shows_its_output() {
     for (script, words) in FAILURES {
         let error = job(script).run().error();
         for word in words {

@@ -109,7 +109,7 @@ fn first_boot(root: &Path, additional: u64) -> u64 {
 }
 
 #[test]
-fn users_get_the_additional_space_after_a_first_boot_and_the_disk_is_no_larger_than_it_must_be() {
+fn automatic_disks_keep_the_additional_space_free_and_are_no_larger_than_needed() {
     let attributes = Attributes::of("copyChannel = false;");
     // The whole MiB after bootSize, and the GPT.
     let boot = 34 * 512 + 257 * MIB;
@@ -149,7 +149,7 @@ fn users_get_the_additional_space_after_a_first_boot_and_the_disk_is_no_larger_t
 
 /// Root could write nothing to an image of the size that an error had named.
 #[test]
-fn an_advised_size_has_room_for_a_first_boot_and_one_without_room_is_told() {
+fn the_advised_size_fits_a_first_boot_and_a_smaller_one_causes_a_warning() {
     let attributes = Attributes::of(r#"copyChannel = false; partitionTableType = "none";"#);
     let build = |mebibytes: u64| {
         let mut job = attributes.job();
@@ -189,7 +189,7 @@ fn an_advised_size_has_room_for_a_first_boot_and_one_without_room_is_told() {
 }
 
 #[test]
-fn efi_variables_are_copied_and_can_be_written_to() {
+fn efi_variables_are_copied_and_writable() {
     let attributes = Attributes::of(
         r#"touchEFIVars = true; partitionTableType = "efi"; additionalSpace = "0M"; copyChannel = false;"#,
     );

@@ -58,7 +58,7 @@ fn error_of(contents: Value) -> String {
 }
 
 #[test]
-fn a_path_of_the_closure_may_be_in_contents_as_it_is() {
+fn contents_may_hold_an_unmodified_path_of_the_closure() {
     let path = store_path();
     let path = path.to_str().unwrap();
     let file = first(Path::new(path), fs::FileType::is_file);
@@ -92,7 +92,7 @@ fn a_path_of_the_closure_may_be_in_contents_as_it_is() {
 }
 
 #[test]
-fn what_the_closure_would_replace_is_refused_with_the_entry() {
+fn contents_that_the_closure_would_replace_are_rejected() {
     let path = store_path();
     let file = first(&path, fs::FileType::is_file);
     let link = first(&path, fs::FileType::is_symlink);
@@ -175,7 +175,7 @@ fn other_names_in_the_store_stay() {
 }
 
 #[test]
-fn files_in_the_place_of_nix_s_database_are_refused() {
+fn contents_in_the_nix_database_are_rejected() {
     let directory = tempfile::tempdir().unwrap();
     fs::create_dir(directory.path().join("db")).unwrap();
     fs::write(directory.path().join("db/db.sqlite-wal"), "").unwrap();
@@ -195,7 +195,7 @@ fn files_in_the_place_of_nix_s_database_are_refused() {
 }
 
 #[test]
-fn files_that_a_boot_partition_hides_are_warned_of() {
+fn files_hidden_by_a_boot_partition_cause_a_warning() {
     let file = tempfile::NamedTempFile::new().unwrap();
     let source = file.path().to_str().unwrap();
     let contents = json!([

@@ -79,7 +79,7 @@ fn assert_equal(found: &Listing, expected: &Listing) {
 }
 
 #[test]
-fn a_guest_finds_what_the_sources_have_and_grows_and_changes_it() {
+fn a_guest_reads_the_sources_back_and_grows_and_changes_the_image() {
     let scratch = scratch();
     let root = scratch.path().join("source");
     fs::create_dir(&root).unwrap();

@@ -114,7 +114,7 @@ fn listing(root: &Path) -> Vec<String> {
 }
 
 #[test]
-fn the_kernel_finds_what_the_sources_have() {
+fn the_kernel_reads_the_sources_back() {
     let scratch = scratch();
     let source = scratch.path().join("source");
     fs::create_dir(&source).unwrap();

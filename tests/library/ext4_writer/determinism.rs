@@ -35,7 +35,7 @@ fn tree(backwards: bool) -> Tree {
 }
 
 #[test]
-fn the_order_in_which_a_tree_was_made_does_not_matter() {
+fn the_order_in_which_a_tree_was_made_does_not_affect_the_bytes() {
     let directory = scratch();
     let first = digest(directory.path(), tree(false), &options());
     assert_eq!(first, digest(directory.path(), tree(false), &options()));
@@ -43,7 +43,7 @@ fn the_order_in_which_a_tree_was_made_does_not_matter() {
 }
 
 #[test]
-fn what_is_asked_for_does_matter() {
+fn options_change_the_bytes() {
     let directory = scratch();
     let mut digests = vec![digest(directory.path(), tree(false), &options())];
     let mut changed = tree(false);

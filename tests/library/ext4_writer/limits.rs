@@ -35,7 +35,7 @@ fn content(size: u64, data: &[(u64, u64)]) -> Kind {
 }
 
 #[test]
-fn what_an_inode_cannot_hold_is_told_with_path_and_limit() {
+fn inode_limits_are_reported_with_the_path() {
     let device = |major, minor| Kind::CharacterDevice(Device { major, minor });
     let cases: Vec<(Kind, &str)> = vec![
         (
@@ -81,7 +81,7 @@ fn what_an_inode_cannot_hold_is_told_with_path_and_limit() {
 }
 
 #[test]
-fn what_metadata_cannot_hold_is_told_with_path_and_limit() {
+fn metadata_limits_are_reported_with_the_path() {
     let time = |seconds, nanoseconds| Timestamp {
         seconds,
         nanoseconds,
@@ -116,7 +116,7 @@ fn what_metadata_cannot_hold_is_told_with_path_and_limit() {
 }
 
 #[test]
-fn names_and_links_that_are_too_many_or_too_long_are_told() {
+fn too_many_or_too_long_names_are_reported() {
     let mut tree = empty_tree();
     let name = [b'n'; 256];
     tree.insert(InodeId::ROOT, &name, file(b"")).unwrap();
@@ -155,7 +155,7 @@ fn names_and_links_that_are_too_many_or_too_long_are_told() {
 }
 
 #[test]
-fn a_file_of_65_000_names_is_held() {
+fn a_file_with_65_000_names_fits() {
     let mut tree = empty_tree();
     let top = tree.insert(InodeId::ROOT, b"top", directory()).unwrap();
     let linked = tree.insert(top, b"linked", file(b"")).unwrap();
@@ -168,7 +168,7 @@ fn a_file_of_65_000_names_is_held() {
 }
 
 #[test]
-fn a_cycle_of_directories_is_told_and_not_followed() {
+fn a_directory_cycle_is_reported_and_not_followed() {
     let mut tree = empty_tree();
     let top = tree.insert(InodeId::ROOT, b"top", directory()).unwrap();
     tree.link(top, b"root", InodeId::ROOT).unwrap();
@@ -197,7 +197,7 @@ fn labels_and_times_of_the_file_system_have_limits() {
 }
 
 #[test]
-fn more_than_16_tib_is_refused() {
+fn more_than_16_tib_is_rejected() {
     let Err(error) = plan(&Arc::new(empty_tree()), (16 << 40) + 4096) else {
         panic!("planned more than 16 TiB");
     };

@@ -381,7 +381,7 @@ fn refused(entries: &[(&str, i64, Option<Content>)], mebibytes: u64) -> FatError
 }
 
 #[test]
-fn files_that_do_not_fit_are_refused_with_numbers() {
+fn files_that_do_not_fit_are_rejected_with_numbers() {
     let large = Content::bytes(vec![1; 2_000_000]);
     let error = refused(&[("a", 1, Some(large.clone())), ("b", 1, Some(large))], 2);
     assert_eq!(
@@ -392,7 +392,7 @@ fn files_that_do_not_fit_are_refused_with_numbers() {
 }
 
 #[test]
-fn a_full_root_directory_is_refused() {
+fn a_full_root_directory_is_rejected() {
     let names: Vec<String> = (0..300).map(|n| format!("{n:03} ") + "x").collect();
     let entries: Vec<_> = names
         .iter()
@@ -407,7 +407,7 @@ fn a_full_root_directory_is_refused() {
 }
 
 #[test]
-fn a_source_that_changed_is_refused() {
+fn a_source_that_changed_is_rejected() {
     let sources = tempfile::tempdir().unwrap();
     fs::write(sources.path().join("kernel"), "12345").unwrap();
     let kernel = Content {
@@ -424,7 +424,7 @@ fn a_source_that_changed_is_refused() {
 }
 
 #[test]
-fn labels_and_names_that_fat_does_not_have_are_refused() {
+fn labels_and_names_that_fat_cannot_hold_are_rejected() {
     let work = tempfile::tempdir().unwrap();
     let tree = tree(&[
         ("a", 1, Some(Content::bytes(Vec::new()))),

@@ -19,7 +19,7 @@ fn error(script: &str) -> String {
 }
 
 #[test]
-fn what_mkfs_leaves_is_looked_at_before_it_is_used() {
+fn files_left_by_mkfs_are_checked_before_use() {
     let bytes = |at: usize, bytes: &str| {
         format!("printf '{bytes}' | dd of=$image bs=1 seek={at} conv=notrunc status=none")
     };

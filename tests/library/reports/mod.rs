@@ -14,7 +14,7 @@ use forge::{Case, Piece};
 use judge::Judge;
 
 #[test]
-fn random_reports_are_refused_or_sound() {
+fn random_reports_are_rejected_or_valid() {
     let judge = Judge::new();
     // By what became of them; those that are sound have no message.
     let ends = RefCell::new(BTreeMap::<String, u32>::new());
@@ -42,7 +42,7 @@ fn kind(error: &str) -> String {
 }
 
 #[test]
-fn what_was_found_is_refused() {
+fn known_hostile_reports_are_rejected() {
     let judge = Judge::new();
     for (bytes, message) in corpus::found(judge.job()) {
         let error = judge.judge(&bytes).unwrap_err();
@@ -52,7 +52,7 @@ fn what_was_found_is_refused() {
 
 /// What a forged report differs from: else none of them would have to be refused for what it is.
 #[test]
-fn a_report_as_it_should_be_is_taken() {
+fn a_valid_report_is_accepted() {
     let judge = Judge::new();
     let case = Case {
         pieces: corpus::good(),

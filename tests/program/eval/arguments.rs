@@ -96,7 +96,7 @@ fn defaults_depend_on_other_arguments_as_in_nixpkgs() {
 }
 
 #[test]
-fn unknown_arguments_are_refused() {
+fn unknown_arguments_are_rejected() {
     let message = Nix::new().error("make { compressed = true; }");
     assert!(
         message.contains("unexpected argument 'compressed'"),

@@ -3,7 +3,7 @@
 use super::nix::Nix;
 
 #[test]
-fn refused_calls_say_what_was_given_and_what_to_write() {
+fn rejected_calls_name_the_value_and_the_remedy() {
     let nix = Nix::new();
     let table: &[(&str, &[&str])] = &[
         (
@@ -143,7 +143,7 @@ fn refused_calls_say_what_was_given_and_what_to_write() {
 
 /// The other side of the same conditions.
 #[test]
-fn calls_at_the_edge_of_the_assertions_are_taken() {
+fn calls_at_the_edge_of_the_assertions_are_accepted() {
     let nix = Nix::new();
     for arguments in [
         r#"fsType = "xfs"; partitionTableType = "none"; rootFSUID = null;"#,

@@ -87,7 +87,7 @@ fn attributes_of_a_guest() {
 }
 
 #[test]
-fn a_guest_is_there_only_if_something_has_to_run() {
+fn a_guest_is_used_only_if_something_has_to_run() {
     let nix = Nix::new();
     let entry = |owner: &str| {
         format!(

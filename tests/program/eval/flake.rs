@@ -114,7 +114,7 @@ fn the_image_and_the_function_evaluate_for_each_system() {
 
 /// Each file of nix/checks is a check, and Hydra builds all but nixpkgs' own tests.
 #[test]
-fn checks_are_the_files_of_the_folder() {
+fn checks_are_the_files_of_the_directory() {
     let nix = Nix::new();
     let flake = flake(&nix);
     let mut files: Vec<String> = std::fs::read_dir(repository().join("nix/checks"))
@@ -154,7 +154,7 @@ fn checks_are_the_files_of_the_folder() {
 /// nixpkgs' tests evaluate with any nixpkgs, and it is our function that makes their images: the
 /// fixture's own throws.
 #[test]
-fn nixpkgs_tests_have_our_function_in_place_of_their_own() {
+fn nixpkgs_tests_use_our_function() {
     let nix = Nix::new();
     let flake = flake(&nix);
     let everywhere = [
@@ -203,7 +203,7 @@ fn nixpkgs_tests_have_our_function_in_place_of_their_own() {
 
 /// An older nixpkgs has not all of the tests.
 #[test]
-fn nixpkgs_tests_that_a_nixpkgs_lacks_are_left_out_with_a_warning() {
+fn missing_nixpkgs_tests_are_skipped_with_a_warning() {
     let (names, told) = edited_nixpkgs_tests("nixos/tests/all-tests.nix", |text: &str| {
         text.replace("limine = ", "unheard-of = ")
     });

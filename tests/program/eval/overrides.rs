@@ -41,7 +41,7 @@ fn memory_is_an_attribute_only_where_a_guest_runs() {
 }
 
 #[test]
-fn what_can_have_no_effect_is_refused_with_what_to_do_instead() {
+fn overrides_without_effect_are_rejected_with_advice() {
     let nix = Nix::new();
     for (change, name, instead) in [
         (
@@ -89,7 +89,7 @@ fn what_can_have_no_effect_is_refused_with_what_to_do_instead() {
 
 /// `lib.overrideDerivation` gives a function the derivation, and takes over what it returns.
 #[test]
-fn a_derivation_has_what_the_one_of_nixpkgs_has() {
+fn a_derivation_has_the_attributes_of_nixpkgs_derivation() {
     let nix = Nix::new();
     let attributes = nix.attributes(
         r#"let drv = make { postVM = "first"; }; in

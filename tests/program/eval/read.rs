@@ -102,7 +102,7 @@ fn the_boot_loaders_options_are_read_only_to_install_it() {
 
 /// `system.disableInstallerTools` and `nix.enable = false` take it out of the configuration.
 #[test]
-fn nixos_install_comes_from_pkgs_where_the_configuration_has_none() {
+fn nixos_install_comes_from_pkgs_if_the_configuration_has_none() {
     let nix = Nix::new();
     let value = nix.eval(
         r#"(make {

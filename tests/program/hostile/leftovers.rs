@@ -9,7 +9,7 @@ use crate::common::program::Job;
 
 /// It holds the pipe to us. Whoever waited for its end waited for ever.
 #[test]
-fn what_goes_on_in_the_background_does_not_hold_the_build() {
+fn background_processes_do_not_delay_the_build() {
     let background = "sleep 1000 & setsid sleep 1000 & setsid -f sleep 1000; echo said";
     let cases: [fn(&mut Job, &str); 2] = [
         |job, script| _ = job.post_vm(script),
@@ -229,7 +229,7 @@ const CASES: [Case; 20] = [
 ];
 
 #[test]
-fn what_a_tool_leaves_is_looked_at_first() {
+fn files_left_by_tools_are_checked_before_use() {
     for (tool, script, change, words) in CASES {
         let mut job = job();
         job.tool(tool, &format!("for target; do :; done\n{script}"));
@@ -248,7 +248,7 @@ fn what_a_tool_leaves_is_looked_at_first() {
 
 /// The header of the file that a link named was changed.
 #[test]
-fn a_vhd_that_is_a_link_leads_nowhere() {
+fn a_vhd_that_is_a_symlink_is_rejected() {
     let mut job = job();
     let precious = job.place().join("precious.vhd");
     job.image("format", "vpc").tool(
@@ -268,7 +268,7 @@ fn a_vhd_that_is_a_link_leads_nowhere() {
 
 /// All of it was kept in memory.
 #[test]
-fn what_a_tool_says_takes_no_memory() {
+fn tool_output_takes_bounded_memory() {
     let mut job = job();
     // What qemu-img itself takes is not what is limited here.
     let flood = "ulimit -S -v unlimited; head -c 1000000000 /dev/zero; \

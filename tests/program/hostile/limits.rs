@@ -6,7 +6,7 @@ use super::{ALONE, job};
 
 /// What could not be allocated used to end the build at once, with its work directory left.
 #[test]
-fn too_little_memory_is_told_and_leaves_nothing() {
+fn too_little_memory_is_reported_and_nothing_is_left() {
     let mut aborted = 0;
     let mut enough = false;
     // Where it fails depends on the program, its compiler and the number of processors.
@@ -39,7 +39,7 @@ fn too_little_memory_is_told_and_leaves_nothing() {
 
 /// SIGXFSZ used to end the build with everything left.
 #[test]
-fn a_file_that_may_not_grow_is_an_error_of_the_write() {
+fn exceeding_the_file_size_limit_is_a_write_error() {
     // The boot partition, the image for qemu-img, the image itself.
     for (table, format, file) in [
         ("efi", "raw", "making /"),
@@ -61,7 +61,7 @@ fn a_file_that_may_not_grow_is_an_error_of_the_write() {
 
 /// That signal is ignored in this program alone: tools end by it as ever.
 #[test]
-fn a_tool_gets_the_signal_of_a_file_that_may_not_grow() {
+fn a_tool_that_exceeds_the_file_size_limit_gets_sigxfsz() {
     let mut job = job();
     job.image("format", "raw").post_vm("dd if=/dev/zero of=$TMPDIR/large bs=1 count=1 seek=8G || { s=$?; echo status $s; exit $s; }",
     );

@@ -10,7 +10,7 @@ const MUCH: &str = "for i in $(seq 30000); do echo $i; printf %0100d\\\\n; done"
 
 /// With `NIX_LOG_FD` a phase is told; that used to panic.
 #[test]
-fn a_log_that_takes_nothing_is_no_error() {
+fn a_failing_log_is_not_an_error() {
     let full = "exec \"$@\" 2>/dev/full";
     // The reader is gone when something is written.
     let gone = "exec \"$@\" 2> >(exec true)";
@@ -59,14 +59,14 @@ fn unread(mut running: Running, patience: Duration) -> Option<i32> {
 }
 
 #[test]
-fn a_log_that_nobody_reads_does_not_hold_a_build() {
+fn an_unread_log_does_not_block_a_build() {
     let mut job = job();
     job.post_vm(MUCH);
     assert_eq!(unread(job.start(), Duration::from_secs(60)), Some(0));
 }
 
 #[test]
-fn a_log_that_nobody_reads_does_not_hold_a_signal() {
+fn an_unread_log_does_not_block_a_signal() {
     let mut job: Job = ATTRIBUTES.job();
     let mark = job.place().join("reached");
     job.post_vm(format!("touch {}; {MUCH}; sleep 1000", mark.display()));
@@ -85,7 +85,7 @@ fn a_log_that_nobody_reads_does_not_hold_a_signal() {
 
 /// A guest talks into a log that nobody reads, and has no more time than in any other.
 #[test]
-fn a_log_that_nobody_reads_does_not_hold_the_guests_limit() {
+fn an_unread_log_does_not_extend_the_time_limit_of_the_guest() {
     let mut job = Attributes::with_guest(
         r#"additionalSpace = "0M"; partitionTableType = "none"; copyChannel = false;
            guestTimeout = 3;"#,

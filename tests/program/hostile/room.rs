@@ -31,7 +31,7 @@ fn sized(table: &str, mebibytes: u64) -> Ended {
 }
 
 #[test]
-fn the_disk_size_that_the_message_names_has_room_to_boot_and_one_less_has_not() {
+fn the_advised_disk_size_is_the_smallest_with_room_for_a_first_boot() {
     for table in tables() {
         let first = sized(table, 140).error();
         let named = number_after(&first, "set diskSize to at least ");
@@ -57,7 +57,7 @@ fn the_disk_size_that_the_message_names_has_room_to_boot_and_one_less_has_not() 
 }
 
 #[test]
-fn files_without_a_byte_need_room_too() {
+fn empty_files_need_room_too() {
     // In memory: a disk may take a minute to make that many.
     let crowd = tempfile::tempdir_in("/dev/shm").unwrap();
     for number in 0..20_000 {
@@ -78,7 +78,7 @@ fn files_without_a_byte_need_room_too() {
 }
 
 #[test]
-fn more_than_ext4_holds_is_refused() {
+fn trees_beyond_the_limits_of_ext4_are_rejected() {
     let mut job = job();
     job.image("additionalSpace", "17T");
     let error = job.run().error();
@@ -113,7 +113,7 @@ fn assert_says_what_is_missing(error: &str, file: &str, room: u64) {
 }
 
 #[test]
-fn a_full_temporary_directory_says_what_is_missing() {
+fn a_full_temporary_directory_is_reported_with_the_space_needed() {
     let mut job = ATTRIBUTES.job();
     let temporary = job.place().join("temporary");
     fs::create_dir(&temporary).unwrap();
@@ -140,7 +140,7 @@ fn small_store(job: &mut Job) {
 }
 
 #[test]
-fn a_full_store_says_what_is_missing() {
+fn a_full_store_is_reported_with_the_space_needed() {
     let mut job = ATTRIBUTES.job();
     job.image("format", "raw");
     small_store(&mut job);
@@ -149,7 +149,7 @@ fn a_full_store_says_what_is_missing() {
 }
 
 #[test]
-fn a_full_store_fails_the_conversion_with_what_qemu_img_says() {
+fn a_full_store_fails_the_conversion_with_the_message_of_qemu_img() {
     let mut job = ATTRIBUTES.job();
     small_store(&mut job);
     let error = job.run().error();

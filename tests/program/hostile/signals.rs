@@ -55,7 +55,7 @@ const PHASES: [Phase; 6] = [
 ];
 
 #[test]
-fn a_signal_ends_everything_and_leaves_nothing() {
+fn a_signal_stops_everything_and_nothing_is_left() {
     for (signal, number) in [("TERM", 15), ("INT", 2), ("HUP", 1)] {
         for (phase, change, reached) in PHASES {
             let mut job = job();
@@ -82,7 +82,7 @@ fn a_signal_ends_everything_and_leaves_nothing() {
 
 /// Each of these used to leave `$out`.
 #[test]
-fn every_signal_that_ends_a_process_cleans_up() {
+fn every_fatal_signal_cleans_up() {
     let signals = [
         ("QUIT", libc::SIGQUIT),
         ("ILL", libc::SIGILL),
@@ -137,7 +137,7 @@ type Sent = (
 /// The kernel kills who has most memory, and sends SIGXCPU to who uses the processor. Both used to
 /// leave everything.
 #[test]
-fn a_signal_to_the_worker_alone_cleans_up_and_is_told() {
+fn a_signal_to_the_worker_alone_cleans_up_and_is_reported() {
     let cases: [Sent; 5] = [
         (
             "KILL",
@@ -195,7 +195,7 @@ fn a_signal_to_the_worker_alone_cleans_up_and_is_told() {
 /// The kernel gives the first process of a PID namespace, as which Nix starts a builder, no default
 /// action: it used to clean up and then wait for its own end for ever.
 #[test]
-fn a_signal_ends_the_first_process_of_a_namespace() {
+fn a_signal_stops_the_program_as_pid_1() {
     let mut job = job();
     let mark = job.place().join("reached");
     job.post_vm(format!("touch {}; sleep 1000", mark.display()));
@@ -211,7 +211,7 @@ fn a_signal_ends_the_first_process_of_a_namespace() {
 
 /// What starts us may not want to know how its children end. Then there was no status of ours.
 #[test]
-fn an_ignored_end_of_children_does_not_matter() {
+fn an_ignored_sigchld_does_not_matter() {
     let mut job = job();
     job.wrapper = vec!["env".into(), "--ignore-signal=CHLD".into()];
     job.run().image("nixos.qcow2");
@@ -220,7 +220,7 @@ fn an_ignored_end_of_children_does_not_matter() {
 /// An ignored signal was waited for and cleaned up after, and then the program hung: its own end was
 /// ignored, too.
 #[test]
-fn what_nohup_ignores_does_not_end_the_build() {
+fn ignored_signals_do_not_stop_the_build() {
     for signal in ["HUP", "INT"] {
         let mut job = job();
         let mark = job.place().join("reached");
@@ -252,7 +252,7 @@ fn a_signal_at_any_moment_leaves_nothing() {
 
 /// Nothing can be cleaned up then, but the children that we started go with us.
 #[test]
-fn a_kill_ends_the_direct_children() {
+fn sigkill_of_the_supervisor_stops_its_direct_children() {
     for (phase, change, reached) in PHASES {
         let mut job = job();
         change(&mut job);

@@ -72,7 +72,7 @@ fn varying() -> [(Regex, &'static str); 4] {
 }
 
 #[test]
-fn every_bad_input_gets_its_message_and_leaves_nothing() {
+fn every_bad_input_gets_its_message_and_nothing_is_left() {
     let path = Path::new("tests/program/hostile/table.txt");
     let text = fs::read_to_string(repository().join(path)).unwrap();
     let cases = cases(&text);

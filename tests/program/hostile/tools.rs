@@ -93,7 +93,7 @@ const CASES: [Case; 9] = [
 ];
 
 #[test]
-fn a_failing_tool_is_quoted_and_leaves_nothing() {
+fn a_failing_tool_is_quoted_and_nothing_is_left() {
     for (tool, script, change, words) in CASES {
         let mut job = job();
         job.tool(tool, script);
@@ -114,7 +114,7 @@ fn a_failing_tool_is_quoted_and_leaves_nothing() {
 }
 
 #[test]
-fn what_is_said_to_a_closed_log_is_no_error() {
+fn a_closed_log_is_not_an_error() {
     let mut job = job();
     job.wrapped(&["sh", "-c", "exec \"$@\" 2>/dev/full", "sh"]);
     job.run().image("nixos.qcow2");
@@ -141,7 +141,7 @@ const FILES: [(&[u8], &str); 4] = [
 ];
 
 #[test]
-fn attributes_that_are_none_are_named() {
+fn invalid_attribute_files_are_reported() {
     for (bytes, expected) in FILES {
         let mut job = job();
         // Another file than the one that is written for the run, and it comes first.
@@ -163,7 +163,7 @@ fn attributes_that_are_none_are_named() {
 }
 
 #[test]
-fn an_output_that_exists_is_not_touched() {
+fn an_existing_output_is_not_touched() {
     let job = job();
     fs::create_dir(&job.out).unwrap();
     fs::write(job.out.join("precious"), "").unwrap();

@@ -77,7 +77,7 @@ fn a_damaged_table_is_read_from_its_backup() {
 }
 
 #[test]
-fn hostile_tables_are_refused_by_what_is_wrong() {
+fn hostile_tables_are_rejected_with_the_reason() {
     let overlapping = Gpt {
         partitions: vec![(20, 40), (30, 43)],
         ..Gpt::usual()
@@ -173,7 +173,7 @@ fn hostile_tables_are_refused_by_what_is_wrong() {
 }
 
 #[test]
-fn an_mbr_partition_without_sectors_is_none_and_an_extended_one_is_said_to_be() {
+fn an_empty_mbr_entry_is_skipped_and_an_extended_one_is_reported() {
     let mut disk = images::mbr();
     put(&mut disk, 462 + 12, &[0; 4]);
     put(&mut disk, 450, &[5]);
@@ -188,7 +188,7 @@ fn an_mbr_partition_without_sectors_is_none_and_an_extended_one_is_said_to_be() 
 }
 
 #[test]
-fn what_is_neither_a_file_nor_a_disk_is_refused_at_once() {
+fn paths_that_are_neither_files_nor_disks_are_rejected_immediately() {
     let directory = tempfile::tempdir().unwrap();
     let (fifo, socket) = (
         directory.path().join("fifo"),
@@ -288,7 +288,7 @@ fn apply(disk: &mut Vec<u8>, change: &Change) {
 }
 
 #[test]
-fn no_change_of_an_image_is_fatal() {
+fn random_changes_to_an_image_never_panic() {
     let changes = prop::collection::vec(change(), 0..6);
     runner("INSPECT_IMAGES", 5000)
         .run(

@@ -127,7 +127,7 @@ fn an_mbr_and_a_bare_file_system() {
 }
 
 #[test]
-fn what_can_t_be_inspected_is_said() {
+fn unreadable_images_are_reported() {
     let directory = tempfile::tempdir().unwrap();
     let image = directory.path().join("disk");
     for (script, message) in [
