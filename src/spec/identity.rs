@@ -19,6 +19,9 @@ const OTHER_PARTITIONS: [Uuid; 2] = [
     uuid!("970C694F-AFD0-4B99-B750-CDB7A329AB6F"),
 ];
 
+/// The root partition's in nixpkgs where the caller gives no other.
+const ROOT_PARTITION: Uuid = uuid!("F222513B-DED1-49FA-B591-20CE86A2FE7F");
+
 /// The time of everything in a deterministic image: that of files in the Nix store.
 const DETERMINISTIC_TIME: i64 = 1;
 
@@ -33,7 +36,7 @@ pub(super) fn identity(
     }
     let root_partition = match table {
         Ok(table) if table.is_gpt() => given(image, "rootGPUID", "rootGPUID", problems),
-        Ok(_) => Ok(Uuid::nil()),
+        Ok(_) => Ok(ROOT_PARTITION),
         Err(noted) => Err(noted),
     };
     let normally = "rootFSUID (normally it is equal to rootGPUID)";

@@ -139,7 +139,7 @@ pub struct Identity {
     pub deterministic: bool,
     /// GPT disk GUID; the MBR disk signature is its first four bytes.
     pub disk: Uuid,
-    /// GPT partition GUID of the root partition; nil where the table is no GPT.
+    /// GPT partition GUID of the root partition: the caller's, with a GPT.
     pub root_partition: Uuid,
     /// GPT partition GUIDs of the partitions before it: first, second.
     pub other_partitions: [Uuid; 2],

@@ -14,17 +14,6 @@ use serde_json::{Value, json};
 use super::parse;
 use super::parse::parse_value;
 
-/// What `partitionTableType` may be.
-const TABLES: [&str; 7] = [
-    "none",
-    "legacy",
-    "legacy+boot",
-    "legacy+gpt",
-    "efi",
-    "efixbootldr",
-    "hybrid",
-];
-
 const TOPLEVEL: &str = "/nix/store/00000000000000000000000000000000-nixos-system";
 const BASH: &str = "/nix/store/11111111111111111111111111111111-bash-5.2";
 const CHANNEL: &str = "/nix/store/22222222222222222222222222222222-nixos-version";

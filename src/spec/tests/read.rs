@@ -2,10 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::{TABLES, attributes, guest, parse_value, with};
+use super::{attributes, guest, parse_value, with};
 use crate::scheme::PartitionTable;
-
-const GPT: [&str; 4] = ["legacy+gpt", "efi", "efixbootldr", "hybrid"];
 
 /// Something that no attribute may be: what `lib.mkIf false "256M"` is in JSON.
 fn garbage() -> Value {
@@ -28,21 +26,28 @@ fn is_read(attributes: &Value, pointer: &str) -> bool {
     }
 }
 
-fn with_table(table: &str, changes: &[(&str, Value)]) -> Value {
-    let changes = [&[("/image/partitionTableType", json!(table))], changes].concat();
+fn with_table(table: PartitionTable, changes: &[(&str, Value)]) -> Value {
+    let changes = [
+        &[("/image/partitionTableType", json!(table.name()))],
+        changes,
+    ]
+    .concat();
     with(attributes(), &changes)
 }
 
 #[test]
 fn arguments_of_a_layout_are_read_with_that_layout_only() {
-    let has_boot = ["legacy+boot", "efi", "efixbootldr", "hybrid"];
-    for table in TABLES {
+    for table in PartitionTable::ALL {
         let plain = with_table(table, &[]);
         let random = with_table(table, &[("/image/deterministic", json!(false))]);
         let fixed = with_table(table, &[("/image/diskSize", json!(2048))]);
         for (attributes, pointer, read) in [
-            (&plain, "/image/bootSize", has_boot.contains(&table)),
-            (&plain, "/image/rootGPUID", GPT.contains(&table)),
+            (
+                &plain,
+                "/image/bootSize",
+                table.scheme().boot_begin().is_some(),
+            ),
+            (&plain, "/image/rootGPUID", table.is_gpt()),
             (&plain, "/image/rootFSUID", true),
             (&random, "/image/rootGPUID", false),
             (&random, "/image/rootFSUID", false),
@@ -52,7 +57,11 @@ fn arguments_of_a_layout_are_read_with_that_layout_only() {
             (&plain, "/guest", false),
             (&plain, "/image/label", true),
         ] {
-            assert_eq!(is_read(attributes, pointer), read, "{pointer} with {table}");
+            assert_eq!(
+                is_read(attributes, pointer),
+                read,
+                "{pointer} with {table:?}"
+            );
         }
     }
 }
@@ -60,7 +69,7 @@ fn arguments_of_a_layout_are_read_with_that_layout_only() {
 #[test]
 fn what_a_guest_needs_is_read_with_a_guest_only() {
     let named = json!([{ "source": "/a", "target": "/b", "user": "alice", "group": "users" }]);
-    for table in TABLES {
+    for table in PartitionTable::ALL {
         let loader = with_table(
             table,
             &[
@@ -86,9 +95,13 @@ fn what_a_guest_needs_is_read_with_a_guest_only() {
             (&names, "/guest/limineDevice", false),
             (&loader, "/guest/firmware", false),
         ] {
-            assert_eq!(is_read(attributes, pointer), read, "{pointer} with {table}");
+            assert_eq!(
+                is_read(attributes, pointer),
+                read,
+                "{pointer} with {table:?}"
+            );
         }
-        if GPT.contains(&table) {
+        if table.scheme().efi_variables {
             let efi = with(
                 loader,
                 &[
@@ -102,26 +115,12 @@ fn what_a_guest_needs_is_read_with_a_guest_only() {
     }
 }
 
-/// What the layouts look at is what these functions say.
-#[test]
-fn tables_with_guids_are_gpt() {
-    for (name, table) in TABLES.into_iter().zip([
-        PartitionTable::None,
-        PartitionTable::Legacy,
-        PartitionTable::LegacyBoot,
-        PartitionTable::LegacyGpt,
-        PartitionTable::Efi,
-        PartitionTable::EfiXbootldr,
-        PartitionTable::Hybrid,
-    ]) {
-        assert_eq!(table.name(), name);
-        assert_eq!(table.is_gpt(), GPT.contains(&name));
-    }
-}
-
 #[test]
 fn a_store_image_does_not_look_at_a_system() {
-    let store = with_table("none", &[("/image/onlyNixStore", json!(true))]);
+    let store = with_table(
+        PartitionTable::None,
+        &[("/image/onlyNixStore", json!(true))],
+    );
     for pointer in ["/image/toplevel", "/image/channel", "/tools/nixosInstall"] {
         assert!(!is_read(&store, pointer), "{pointer}");
         assert!(is_read(&attributes(), pointer), "{pointer}");
