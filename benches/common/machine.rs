@@ -1,4 +1,4 @@
-//! What of the machine the figures depend on.
+//! The properties of the machine that affect the figures.
 
 use std::fmt;
 use std::fs;
@@ -7,7 +7,7 @@ use std::thread;
 
 use serde::{Deserialize, Serialize};
 
-/// The machine; figures of two machines don't go on one page.
+/// A machine. Figures of different machines are not shown on one page.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Machine {
     processor: String,
@@ -17,7 +17,7 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// This one.
+    /// Returns the current machine.
     pub fn this() -> Machine {
         let processors = fs::read_to_string("/proc/cpuinfo").unwrap();
         Machine {
@@ -50,7 +50,7 @@ impl fmt::Display for Machine {
     }
 }
 
-/// A field of /proc/meminfo, in bytes.
+/// Returns a field of /proc/meminfo, in bytes.
 pub fn memory(name: &str) -> u64 {
     let text = fs::read_to_string("/proc/meminfo").unwrap();
     let value = field(&text, name).unwrap();
@@ -58,7 +58,7 @@ pub fn memory(name: &str) -> u64 {
     kib << 10
 }
 
-/// Bytes that a file system has free for us.
+/// Returns the free space that a file system has for this process, in bytes.
 pub fn free(path: &Path) -> u64 {
     let found = nix::sys::statvfs::statvfs(path).unwrap();
     found.blocks_available() * found.fragment_size()

@@ -1,4 +1,4 @@
-//! What the benchmarks share: the machine they run on, and the page their figures go to.
+//! Code shared by the benchmarks: the machine that they run on, and the page with their figures.
 
 pub mod machine;
 pub mod page;
@@ -6,27 +6,30 @@ pub mod page;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The repository, where `docs` is.
+/// Returns the root of the repository.
 pub fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The repository's `target`, also where cargo makes one for each platform below it.
+/// Returns `target` of the repository, even if cargo builds in a subdirectory for the platform.
 pub fn target_directory() -> PathBuf {
     let target = repository().join("target");
     fs::create_dir_all(&target).unwrap();
     target
 }
 
-/// How many rounds are measured: MAKE_DISK_IMAGE_BENCH_RUNS, or 5.
+/// Returns the number of rounds: MAKE_DISK_IMAGE_BENCH_RUNS, or 5.
 pub fn rounds() -> usize {
-    let rounds = std::env::var("MAKE_DISK_IMAGE_BENCH_RUNS")
-        .map_or(5, |rounds| rounds.parse().expect("a number of runs"));
-    assert!(rounds > 0, "MAKE_DISK_IMAGE_BENCH_RUNS is 0");
+    let rounds = std::env::var("MAKE_DISK_IMAGE_BENCH_RUNS").map_or(5, |rounds| {
+        rounds
+            .parse()
+            .expect("MAKE_DISK_IMAGE_BENCH_RUNS must be a number")
+    });
+    assert!(rounds > 0, "MAKE_DISK_IMAGE_BENCH_RUNS must not be 0");
     rounds
 }
 
-/// The middle one of `figures`.
+/// Returns the median of `figures`.
 pub fn median(figures: impl IntoIterator<Item = f64>) -> f64 {
     let mut figures: Vec<f64> = figures.into_iter().collect();
     figures.sort_by(f64::total_cmp);

@@ -1,5 +1,5 @@
-//! Where figures go: each benchmark saves sections, and from all that were saved come
-//! `target/bench.json`, for programs, and `docs/performance.md`, for people.
+//! The output of the benchmarks. Each benchmark saves sections; `target/bench.json` (for programs) and
+//! `docs/performance.md` (for people) are generated from all saved sections.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -10,54 +10,54 @@ use serde_json::{Value, json};
 use super::machine::Machine;
 use super::{repository, target_directory};
 
-/// Where sections of other benchmarks and earlier runs are, below the target directory.
+/// The directory with the sections of other benchmarks and earlier runs, below the target directory.
 const SAVED: &str = "bench";
 
-/// Some measurements that belong together.
+/// A group of related measurements.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Section {
-    /// Tells its rows in `bench.json` apart, as `table`; also the name it is saved under.
+    /// The value of `table` in its rows of `bench.json`; also the name of the file that it is saved in.
     pub table: String,
-    /// Where on the page: lower numbers come first.
+    /// The position on the page: lower numbers come first.
     pub order: u32,
-    /// Its heading.
+    /// The heading.
     pub title: String,
-    /// What is measured and how, in Markdown.
+    /// A description of the measurement, in Markdown.
     pub text: String,
-    /// The heads of the columns; the first column is text, the others are figures.
+    /// The column headers. The first column is text, the others are figures.
     pub columns: Vec<String>,
-    /// The cells, row by row.
+    /// The cells of each row.
     pub cells: Vec<Vec<String>>,
-    /// What the project expects of itself here.
+    /// The bounds that the project sets itself.
     pub expectations: Vec<Expectation>,
-    /// What `bench.json` holds of it: an object for each row.
+    /// The rows for `bench.json`, each an object.
     pub rows: Vec<Value>,
 }
 
 /// A figure and its bound.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Expectation {
-    /// What the figure is: "time of ours / of the floor".
-    pub what: String,
-    /// What was measured.
+    /// The name of the figure, such as "mke2fs -d / ours".
+    pub name: String,
+    /// The measured value.
     pub figure: f64,
-    /// The worst it may be.
+    /// The worst acceptable value.
     pub bound: Bound,
-    /// What both count in, with a space before it; empty for ratios.
+    /// The unit of both, with a leading space; empty for ratios.
     pub unit: String,
 }
 
-/// How bad a figure may be.
+/// The bound of a figure.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub enum Bound {
-    /// At most this.
+    /// An upper bound.
     AtMost(f64),
-    /// At least this.
+    /// A lower bound.
     AtLeast(f64),
 }
 
 impl Expectation {
-    /// Whether the figure is within its bound.
+    /// Returns whether the figure is within its bound.
     pub fn met(&self) -> bool {
         match self.bound {
             Bound::AtMost(most) => self.figure <= most,
@@ -84,15 +84,15 @@ impl Expectation {
     }
 }
 
-/// A section as it is saved.
+/// A saved section.
 #[derive(Serialize, Deserialize)]
 struct Saved {
     machine: Machine,
     section: Section,
 }
 
-/// Prints and saves `section`, and writes the page and `bench.json` from all that were saved on
-/// this machine.
+/// Prints and saves `section`, and generates the page and `bench.json` from all sections that were saved
+/// on this machine.
 pub fn publish(section: Section) {
     print(&section);
     let directory = target_directory().join(SAVED);
@@ -111,7 +111,7 @@ pub fn publish(section: Section) {
         let text = fs::read_to_string(&path).unwrap();
         match serde_json::from_str::<Saved>(&text) {
             Ok(saved) if saved.machine == machine => sections.push(saved.section),
-            _ => println!("not of this machine, left out: {}", path.display()),
+            _ => println!("{}: not from this machine; left out", path.display()),
         }
     }
     sections.sort_by_key(|section| section.order);
@@ -139,7 +139,7 @@ fn print(section: &Section) {
     for expectation in &section.expectations {
         println!(
             "{}: {}, expected {}: {}",
-            expectation.what,
+            expectation.name,
             expectation.measured(),
             expectation.expected(),
             expectation.verdict()
@@ -170,7 +170,7 @@ fn rows(sections: &[Section]) -> Vec<Value> {
         for expectation in &section.expectations {
             rows.push(json!({
                 "table": "expectations",
-                "name": expectation.what,
+                "name": expectation.name,
                 "of": section.table,
                 "figure": expectation.figure,
                 "expected": expectation.expected(),
@@ -184,12 +184,12 @@ fn rows(sections: &[Section]) -> Vec<Value> {
 fn page(machine: &Machine, sections: &[Section]) -> String {
     let mut page = format!(
         "# Performance\n\n\
-         `make bench` measures and writes this page, all of it: the text is in `benches`. The same \
-         figures, and more of them, are in `target/bench.json`.\n\n\
-         The machine: {machine}. Ratios carry over to another one better than seconds do; neither \
-         does exactly.\n\n\
-         ## What is expected\n\n\
-         | | what | expected | measured | |\n|---|---|---|---|---|\n"
+         `make bench` generates this page; its text is in `benches`. `target/bench.json` has the same \
+         figures and more.\n\n\
+         The machine: {machine}. Ratios carry over to other machines better than seconds, but not \
+         exactly.\n\n\
+         ## Expectations\n\n\
+         | section | figure | expected | measured | result |\n|---|---|---|---|---|\n"
     );
     for section in sections {
         for expectation in &section.expectations {
@@ -197,7 +197,7 @@ fn page(machine: &Machine, sections: &[Section]) -> String {
                 page,
                 "| {} | {} | {} | {} | {} |",
                 section.title,
-                expectation.what,
+                expectation.name,
                 expectation.expected(),
                 expectation.measured(),
                 expectation.verdict()

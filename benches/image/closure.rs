@@ -1,4 +1,4 @@
-//! The tree of a small NixOS, by every way.
+//! The tree of a small NixOS, with each method.
 
 use std::fs;
 use std::path::Path;
@@ -8,18 +8,18 @@ use serde_json::json;
 use crate::common::page::{Bound, Expectation, Section, publish};
 use crate::common::{machine, rounds, target_directory};
 use crate::measure::{self, Measured, medians, paired_ratio};
+use crate::methods::{METHODS, Method};
 use crate::place::Place;
 use crate::shape::Shape;
-use crate::tree::{self, Made};
-use crate::ways::{WAYS, Way};
+use crate::tree::{self, Counts};
 
-/// What is on disk when it is most: an image and two copies of its files.
+/// The maximum disk usage: an image and two copies of its files.
 const ROOM: u64 = 14 << 30;
 
-/// Tree and image in memory.
+/// Measures with the tree and the image in memory.
 pub fn to_memory(scratch: &Path) {
     let store = scratch.join("store");
-    let made = tree::make(&store, &Shape::small_nixos());
+    let counts = tree::make(&store, &Shape::small_nixos());
     let place = Place::memory(&store, scratch);
     let table = Table {
         name: "memory",
@@ -27,25 +27,30 @@ pub fn to_memory(scratch: &Path) {
         title: "A small NixOS, to memory",
         output: "Tree and output are in memory (tmpfs).",
     };
-    table.measure(&place, &made);
+    table.measure(&place, &counts);
 }
 
-/// The tree in memory, the image on disk.
+/// Measures with the tree in memory and the image on disk.
 pub fn to_disk(scratch: &Path) {
     let store = scratch.join("store");
-    let made = tree::make(&store, &Shape::small_nixos());
+    let counts = tree::make(&store, &Shape::small_nixos());
     let disk = tempfile::tempdir_in(target_directory()).unwrap();
     let room = machine::free(disk.path());
-    assert!(room >= ROOM, "{} GiB are needed in target", ROOM >> 30);
+    assert!(
+        room >= ROOM,
+        "not enough space in target: {} GiB needed, {} GiB available",
+        ROOM >> 30,
+        room >> 30
+    );
     let place = Place::disk(&store, disk.path());
     let table = Table {
         name: "disk",
         order: 20,
         title: "A small NixOS, to disk",
-        output: "The tree is in memory, everything that is written is on disk, and the time ends \
-                 when all of the image is there (`fdatasync`).",
+        output: "The tree is in memory, all output is on disk, and the time includes writing the whole \
+                 image to the disk (`fdatasync`).",
     };
-    table.measure(&place, &made);
+    table.measure(&place, &counts);
 }
 
 struct Table {
@@ -56,39 +61,40 @@ struct Table {
 }
 
 impl Table {
-    fn measure(&self, place: &Place, made: &Made) {
+    fn measure(&self, place: &Place, counts: &Counts) {
         let rounds = rounds();
-        println!("\n{}: {made}", self.title);
-        // A first run of ours says how long the image is, and warms the caches for all.
-        let _ = measure::run(Way::Ours, place, 0);
-        let length = fs::metadata(Way::Ours.image(place)).unwrap().len();
-        println!("image of {} MiB; {rounds} rounds", length >> 20);
-        let mut all: Vec<(Way, Vec<Measured>)> = WAYS.map(|way| (way, Vec::new())).to_vec();
+        println!("\n{}: {counts}", self.title);
+        // A first run of our method determines the length of the image and warms the caches for all methods.
+        let _ = measure::run(Method::Ours, place, 0);
+        let length = fs::metadata(Method::Ours.image(place)).unwrap().len();
+        println!("image: {} MiB; {rounds} rounds", length >> 20);
+        let mut all: Vec<(Method, Vec<Measured>)> =
+            METHODS.map(|method| (method, Vec::new())).to_vec();
         for _ in 0..rounds {
-            for (way, runs) in &mut all {
-                let measured = measure::run(*way, place, length);
-                println!("{:7.2} s  {}", measured.seconds, way.name());
+            for (method, runs) in &mut all {
+                let measured = measure::run(*method, place, length);
+                println!("{:7.2} s  {}", measured.seconds, method.name());
                 runs.push(measured);
             }
         }
-        publish(self.section(&all, made));
+        publish(self.section(&all, counts));
     }
 
-    fn section(&self, all: &[(Way, Vec<Measured>)], made: &Made) -> Section {
+    fn section(&self, all: &[(Method, Vec<Measured>)], counts: &Counts) -> Section {
         let ours = &all[0].1;
         let mut cells = Vec::new();
         let mut rows = Vec::new();
-        for (way, runs) in all {
-            cells.push(cells_of(*way, ours, runs));
-            if *way != Way::Ours {
-                rows.push(row(*way, ours, runs));
+        for (method, runs) in all {
+            cells.push(cells_of(*method, ours, runs));
+            if *method != Method::Ours {
+                rows.push(row(*method, ours, runs));
             }
         }
         let columns = [
-            "way",
+            "method",
             "seconds",
-            "of that sync",
-            "ours / it",
+            "of which sync",
+            "ratio",
             "CPU seconds",
             "peak MiB",
             "read MiB",
@@ -99,32 +105,32 @@ impl Table {
             order: self.order,
             title: self.title.to_owned(),
             text: format!(
-                "{made}: the sizes and the shape of 207 packages and of a directory of links to \
-                 all of them. {} Every way is gone once in each of {} rounds, one after the other; \
-                 figures are medians. \"ours / it\" is the median of the ratios in each round. \
-                 All memory was used before, and is kept from going back to the host of a virtual \
-                 machine, so that no way pays for getting it from there. \
-                 The two ways that only read and write make no file system: less can't be done. \
-                 The first of them is {:.2} times as fast as mke2fs -d here and {:.2} times as fast \
-                 as mkext4: where that is the disk's doing, so is what is missing in the ratios to \
-                 these. Peak is the memory of the largest process.",
+                "{counts}. This is the size and shape of 207 packages and of a directory of links to all \
+                 of them. {} Each method runs once in each of {} rounds, one after the other; figures are \
+                 medians. The ratio is our time divided by the time of the method: the median of the \
+                 ratios of all rounds. All memory is used once in advance and not returned to the host of \
+                 a virtual machine, so no method spends time on getting it from the host. The two methods \
+                 that only read and write make no file system and are a lower bound. The first of them is \
+                 {:.2} times as fast as mke2fs -d and {:.2} times as fast as mkext4; a slow disk lowers \
+                 these factors, and limits our advantage over both in the same way. \"Peak\" is the memory \
+                 of the largest process.",
                 self.output,
                 ours.len(),
-                paired_ratio(runs_of(all, Way::Mke2fs), runs_of(all, Way::Floor)),
-                paired_ratio(runs_of(all, Way::Mkext4), runs_of(all, Way::Floor)),
+                paired_ratio(runs_of(all, Method::Mke2fs), runs_of(all, Method::Floor)),
+                paired_ratio(runs_of(all, Method::Mkext4), runs_of(all, Method::Floor)),
             ),
             columns: columns.map(str::to_owned).to_vec(),
             cells,
-            expectations: expectations(all, made),
+            expectations: expectations(all, counts),
             rows,
         }
     }
 }
 
-fn cells_of(way: Way, ours: &[Measured], runs: &[Measured]) -> Vec<String> {
+fn cells_of(method: Method, ours: &[Measured], runs: &[Measured]) -> Vec<String> {
     let median = medians(runs);
     vec![
-        way.name().to_owned(),
+        method.name().to_owned(),
         format!("{:.2}", median.seconds),
         format!("{:.2}", median.sync),
         format!("{:.2}", paired_ratio(ours, runs)),
@@ -135,11 +141,11 @@ fn cells_of(way: Way, ours: &[Measured], runs: &[Measured]) -> Vec<String> {
     ]
 }
 
-fn row(way: Way, ours: &[Measured], runs: &[Measured]) -> serde_json::Value {
+fn row(method: Method, ours: &[Measured], runs: &[Measured]) -> serde_json::Value {
     let paired = paired_ratio(ours, runs);
     let (ours, peer) = (medians(ours), medians(runs));
     json!({
-        "name": way.name(),
+        "name": method.name(),
         "ours": ours.seconds,
         "peer": peer.seconds,
         "ratio": ours.seconds / peer.seconds,
@@ -159,38 +165,38 @@ fn row(way: Way, ours: &[Measured], runs: &[Measured]) -> serde_json::Value {
     })
 }
 
-fn runs_of(all: &[(Way, Vec<Measured>)], wanted: Way) -> &[Measured] {
-    let found = all.iter().find(|(way, _)| *way == wanted);
+fn runs_of(all: &[(Method, Vec<Measured>)], wanted: Method) -> &[Measured] {
+    let found = all.iter().find(|(method, _)| *method == wanted);
     &found.unwrap().1
 }
 
-fn expectations(all: &[(Way, Vec<Measured>)], made: &Made) -> Vec<Expectation> {
-    let ours = runs_of(all, Way::Ours);
-    let ratio = |way: Way| paired_ratio(ours, runs_of(all, way));
-    let faster = |what: &str, way: Way, bound: f64| Expectation {
-        what: format!("{what} / ours"),
-        figure: 1.0 / ratio(way),
+fn expectations(all: &[(Method, Vec<Measured>)], counts: &Counts) -> Vec<Expectation> {
+    let ours = runs_of(all, Method::Ours);
+    let ratio = |method: Method| paired_ratio(ours, runs_of(all, method));
+    let faster = |name: &str, method: Method, bound: f64| Expectation {
+        name: format!("{name} / ours"),
+        figure: 1.0 / ratio(method),
         bound: Bound::AtLeast(bound),
         unit: String::new(),
     };
     vec![
         Expectation {
-            what: "ours / reading and writing on one core".to_owned(),
-            figure: ratio(Way::Floor),
+            name: "ours / reading and writing on one core".to_owned(),
+            figure: ratio(Method::Floor),
             bound: Bound::AtMost(1.25),
             unit: String::new(),
         },
-        faster("mke2fs -d", Way::Mke2fs, 4.0),
-        faster("mkext4", Way::Mkext4, 1.4),
-        memory(&medians(ours), made.files),
+        faster("mke2fs -d", Method::Mke2fs, 4.0),
+        faster("mkext4", Method::Mkext4, 1.4),
+        memory(&medians(ours), counts.files),
     ]
 }
 
-/// 64 MiB, and 300 bytes for each regular file.
+/// Expects a peak of at most 64 MiB, plus 300 bytes for each regular file.
 pub fn memory(measured: &Measured, files: u64) -> Expectation {
     let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
     Expectation {
-        what: format!("peak memory with {files} files"),
+        name: format!("peak memory with {files} files"),
         figure: mib(measured.peak),
         bound: Bound::AtMost(mib((64 << 20) + 300 * files)),
         unit: " MiB".to_owned(),

@@ -1,4 +1,4 @@
-//! Time for each entry of a directory, however many it has.
+//! Time per directory entry, for directories of different sizes.
 
 use std::path::Path;
 
@@ -7,32 +7,33 @@ use crate::common::rounds;
 use crate::growth::{self, Size};
 use crate::tree;
 
-/// Directories and entries of each: all trees have about as many entries.
+/// Number of directories, and of entries in each. All trees have about the same number of entries.
 const SIZES: [(usize, usize); 4] = [(240, 1_000), (24, 10_000), (4, 50_000), (2, 120_000)];
 
-/// Directories of empty files, in memory.
+/// Measures directories of empty files, in memory.
 pub fn measure(scratch: &Path) {
-    println!("\nTime for each entry of a directory");
+    println!("\nTime per directory entry");
     let sizes = SIZES.map(|(directories, entries)| Size {
         label: entries,
         count: directories * entries,
         make: Box::new(move |store| tree::make_large_directories(store, directories, entries)),
     });
-    let grown = growth::measure(scratch, &sizes);
+    let series = growth::measure(scratch, &sizes);
     publish(Section {
         table: "entries".to_owned(),
         order: 40,
-        title: "Time for each entry of a directory".to_owned(),
+        title: "Time per directory entry".to_owned(),
         text: format!(
-            "Directories of empty files, in memory and to memory, whole images: 240 of 1,000 \
-             entries, 24 of 10,000, 4 of 50,000, 2 of 120,000. The time is that of a run less \
-             that of an image of one file, divided by the number of all entries; medians of {} \
-             rounds. Growth is against the first line, the median of the ratios in each round.",
+            "Directories of empty files: 240 with 1,000 entries, 24 with 10,000, 4 with 50,000, 2 with \
+             120,000. Trees and images are in memory, and each run makes a whole image. The time is that \
+             of a run minus that of an image with one file, divided by the total number of entries; \
+             medians of {} rounds. Growth is relative to the first row: the median of the ratios of all \
+             rounds.",
             rounds()
         ),
         columns: growth::columns("entries"),
-        cells: growth::cells(&grown),
-        expectations: vec![growth::expectation("entry", &grown)],
-        rows: growth::rows("entries", &grown),
+        cells: growth::cells(&series),
+        expectations: vec![growth::expectation("entry", &series)],
+        rows: growth::rows("entries", &series),
     });
 }

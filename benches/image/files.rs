@@ -1,4 +1,4 @@
-//! Time and memory for each file, from ten thousand to a million.
+//! Time and memory per file, for ten thousand to a million files.
 
 use std::path::Path;
 
@@ -12,9 +12,9 @@ use crate::tree;
 
 pub const FILES: [usize; 3] = [10_000, 100_000, 1_000_000];
 
-/// Trees of small files, in memory.
+/// Measures trees of small files, in memory.
 pub fn measure(scratch: &Path) {
-    println!("\nTime for each file");
+    println!("\nTime per file");
     let sizes = FILES.map(|files| Size {
         label: files,
         count: files,
@@ -22,29 +22,28 @@ pub fn measure(scratch: &Path) {
             println!("{}", tree::make(store, &Shape::small_files(files)));
         }),
     });
-    let grown = growth::measure(scratch, &sizes);
-    let mut expectations = vec![growth::expectation("file", &grown)];
-    for (files, grown) in FILES.into_iter().zip(&grown) {
-        expectations.push(memory(&medians(&grown.runs[0]), files as u64));
+    let series = growth::measure(scratch, &sizes);
+    let mut expectations = vec![growth::expectation("file", &series)];
+    for (files, series) in FILES.into_iter().zip(&series) {
+        expectations.push(memory(&medians(&series.runs[0]), files as u64));
     }
     publish(Section {
         table: "files".to_owned(),
         order: 30,
-        title: "Time for each file".to_owned(),
+        title: "Time per file".to_owned(),
         text: format!(
-            "Trees of 10,000 to 1,000,000 regular files of at most 4 KiB, with links and \
-             directories in proportion (42 and 14 for each 100 files), in memory and to memory, \
-             whole images. The time is that of a run less that of an image of one file, divided \
-             by the number of regular files; medians of {} rounds, in each of which small trees \
-             are measured several times. The floor reads all files and writes one of that size \
-             on one core: what it grows by is the kernel's, which finds each file again among \
-             more and more. Growth is against the first line, the median of the ratios in each \
-             round.",
+            "Trees of 10,000 to 1,000,000 regular files of at most 4 KiB, with links and directories in \
+             proportion (42 and 14 for each 100 files). Trees and images are in memory, and each run \
+             makes a whole image. The time is that of a run minus that of an image with one file, divided \
+             by the number of regular files; medians of {} rounds, in each of which small trees are \
+             measured several times. The floor reads all files and writes one file of the same size on \
+             one core; it grows because the kernel has to look up each file among more files. Growth is \
+             relative to the first row: the median of the ratios of all rounds.",
             rounds()
         ),
         columns: growth::columns("files"),
-        cells: growth::cells(&grown),
+        cells: growth::cells(&series),
         expectations,
-        rows: growth::rows("files", &grown),
+        rows: growth::rows("files", &series),
     });
 }

@@ -1,4 +1,4 @@
-//! How time grows with a tree: rounds over trees of different sizes, ours and the floor.
+//! How the time grows with the size of a tree, for our program and for the floor.
 
 use std::path::Path;
 
@@ -7,32 +7,32 @@ use serde_json::json;
 use crate::common::page::{Bound, Expectation};
 use crate::common::{median, rounds};
 use crate::measure::{self, Measured};
+use crate::methods::Method;
 use crate::place::Place;
-use crate::ways::Way;
 
-/// The ways that are measured.
-const WAYS: [Way; 2] = [Way::Ours, Way::Floor];
+/// The measured methods.
+const METHODS: [Method; 2] = [Method::Ours, Method::Floor];
 
-/// One size.
+/// A size of tree.
 pub struct Size {
-    /// How large it is, in what the time is divided by to tell sizes apart.
+    /// The number that identifies the size in the output.
     pub label: usize,
-    /// What the time is divided by.
+    /// The number by which the time is divided.
     pub count: usize,
-    /// Makes the tree.
+    /// Creates the tree.
     pub make: Box<dyn Fn(&Path)>,
 }
 
-/// What was measured of one size: microseconds for each of `count`, round by round, ours first.
-pub struct Grown {
+/// The measurements of one size: microseconds per item in each round, our program first.
+pub struct Series {
     pub label: usize,
     pub micros: [Vec<f64>; 2],
     pub runs: [Vec<Measured>; 2],
 }
 
-/// Measures all of `sizes`. Start-up is measured with an almost empty tree between the runs and
+/// Measures all `sizes`. The start-up time is measured with an almost empty tree between the runs and
 /// subtracted.
-pub fn measure(scratch: &Path, sizes: &[Size]) -> Vec<Grown> {
+pub fn measure(scratch: &Path, sizes: &[Size]) -> Vec<Series> {
     let store = |size: &Size| scratch.join(format!("store-{}", size.label));
     for size in sizes {
         (size.make)(&store(size));
@@ -48,46 +48,46 @@ pub fn measure(scratch: &Path, sizes: &[Size]) -> Vec<Grown> {
         })
         .collect();
     let empty = Place::memory(&empty, scratch);
-    let mut grown: Vec<Grown> = sizes
+    let mut series: Vec<Series> = sizes
         .iter()
-        .map(|size| Grown {
+        .map(|size| Series {
             label: size.label,
             micros: Default::default(),
             runs: Default::default(),
         })
         .collect();
     for _ in 0..rounds() {
-        for (at, way) in WAYS.into_iter().enumerate() {
-            let round = round(way, sizes, &places, &empty);
-            for ((size, grown), (micros, measured)) in sizes.iter().zip(&mut grown).zip(round) {
-                println!("{:8} {micros:8.2} us  {}", size.label, way.name());
-                grown.micros[at].push(micros);
-                grown.runs[at].push(measured);
+        for (at, method) in METHODS.into_iter().enumerate() {
+            let round = round(method, sizes, &places, &empty);
+            for ((size, series), (micros, measured)) in sizes.iter().zip(&mut series).zip(round) {
+                println!("{:8} {micros:8.2} us  {}", size.label, method.name());
+                series.micros[at].push(micros);
+                series.runs[at].push(measured);
             }
         }
     }
-    grown
+    series
 }
 
-/// What is smaller than this takes less than seconds, and one run of that says little.
+/// A run of a smaller tree takes less than a second, which is too short for one measurement.
 const LARGE: usize = 1_000_000;
 
-/// How many times it is gone instead: an odd number, so that the median is one of them.
+/// The number of runs for smaller trees. It is odd, so that the median is one of them.
 const TURNS: usize = 5;
 
-/// For each size, the median of as many runs as it needs. Sizes take turns, so that what else the
-/// machine does meets all of them.
-fn round(way: Way, sizes: &[Size], places: &[Place], empty: &Place) -> Vec<(f64, Measured)> {
+/// Returns the medians of the runs for each size. Runs of different sizes alternate, so that other load
+/// on the machine affects all of them.
+fn round(method: Method, sizes: &[Size], places: &[Place], empty: &Place) -> Vec<(f64, Measured)> {
     let mut all: Vec<Vec<Measured>> = sizes.iter().map(|_| Vec::new()).collect();
     let mut starts = Vec::new();
     for turn in 0..TURNS {
         for ((size, place), runs) in sizes.iter().zip(places).zip(&mut all) {
             if turn == 0 || size.count < LARGE {
-                runs.push(measure::run(way, place, 0));
+                runs.push(measure::run(method, place, 0));
                 place.clear();
             }
         }
-        starts.push(measure::run(way, empty, 0).seconds);
+        starts.push(measure::run(method, empty, 0).seconds);
     }
     let start = median(starts);
     let each = |(size, runs): (&Size, &Vec<Measured>)| {
@@ -98,29 +98,29 @@ fn round(way: Way, sizes: &[Size], places: &[Place], empty: &Place) -> Vec<(f64,
     sizes.iter().zip(&all).map(each).collect()
 }
 
-/// How much more the last size takes than the first, each time: at most 1.2 times.
-pub fn expectation(what: &str, grown: &[Grown]) -> Expectation {
+/// Expects the time per item of the last size to be at most 1.2 times that of the first.
+pub fn expectation(item: &str, series: &[Series]) -> Expectation {
     Expectation {
-        what: format!(
-            "time of ours for each {what}, {} / {}",
-            grown[grown.len() - 1].label,
-            grown[0].label
+        name: format!(
+            "our time per {item}, {} / {}",
+            series[series.len() - 1].label,
+            series[0].label
         ),
-        figure: growth(grown, grown.len() - 1, 0),
+        figure: growth(series, series.len() - 1, 0),
         bound: Bound::AtMost(1.2),
         unit: String::new(),
     }
 }
 
-/// The median of the ratios in each round of the size `at` to the first.
-fn growth(grown: &[Grown], at: usize, way: usize) -> f64 {
-    let (first, this) = (&grown[0].micros[way], &grown[at].micros[way]);
+/// Returns the median of the ratios of the size `at` to the first size in each round.
+fn growth(series: &[Series], at: usize, method: usize) -> f64 {
+    let (first, this) = (&series[0].micros[method], &series[at].micros[method]);
     median(this.iter().zip(first).map(|(this, first)| this / first))
 }
 
-pub fn columns(what: &str) -> Vec<String> {
+pub fn columns(items: &str) -> Vec<String> {
     [
-        what,
+        items,
         "ours, us",
         "growth",
         "floor, us",
@@ -132,33 +132,33 @@ pub fn columns(what: &str) -> Vec<String> {
     .to_vec()
 }
 
-pub fn cells(grown: &[Grown]) -> Vec<Vec<String>> {
-    let micros = |grown: &Grown, way: usize| median(grown.micros[way].iter().copied());
-    let cells = |(at, this): (usize, &Grown)| {
+pub fn cells(series: &[Series]) -> Vec<Vec<String>> {
+    let micros = |series: &Series, method: usize| median(series.micros[method].iter().copied());
+    let cells = |(at, this): (usize, &Series)| {
         let ours = measure::medians(&this.runs[0]);
         vec![
             this.label.to_string(),
             format!("{:.2}", micros(this, 0)),
-            format!("{:.2}", growth(grown, at, 0)),
+            format!("{:.2}", growth(series, at, 0)),
             format!("{:.2}", micros(this, 1)),
-            format!("{:.2}", growth(grown, at, 1)),
+            format!("{:.2}", growth(series, at, 1)),
             format!("{:.2}", measure::paired_ratio(&this.runs[0], &this.runs[1])),
             (ours.peak >> 20).to_string(),
         ]
     };
-    grown.iter().enumerate().map(cells).collect()
+    series.iter().enumerate().map(cells).collect()
 }
 
-pub fn rows(what: &str, grown: &[Grown]) -> Vec<serde_json::Value> {
-    let row = |this: &Grown| {
+pub fn rows(items: &str, series: &[Series]) -> Vec<serde_json::Value> {
+    let row = |this: &Series| {
         let [ours, floor] = this.runs.each_ref().map(|runs| measure::medians(runs));
         let [ours_micros, floor_micros] = this
             .micros
             .each_ref()
             .map(|all| median(all.iter().copied()));
         json!({
-            "name": format!("{} {what}", this.label),
-            "peer_name": WAYS[1].name(),
+            "name": format!("{} {items}", this.label),
+            "peer_name": METHODS[1].name(),
             "ours": ours.seconds,
             "peer": floor.seconds,
             "ratio": ours.seconds / floor.seconds,
@@ -170,5 +170,5 @@ pub fn rows(what: &str, grown: &[Grown]) -> Vec<serde_json::Value> {
             "runs": this.runs[0].len(),
         })
     };
-    grown.iter().map(row).collect()
+    series.iter().map(row).collect()
 }

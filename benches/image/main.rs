@@ -1,14 +1,14 @@
-//! An onlyNixStore image beside other ways to the same files: time, memory, bytes.
+//! Compares an onlyNixStore image with other methods of writing the same files: time, memory, bytes.
 //!
-//! `cargo bench` makes a tree the size of a small NixOS, runs every way on it in turn, several
-//! times, to memory and to disk; then trees of more and more files, and of more and more entries
+//! `cargo bench` creates a tree of the size of a small NixOS and runs each method on it in turn, several
+//! times, to memory and to disk. It then measures trees with increasing numbers of files, and of entries
 //! in one directory. It prints medians and writes them to `target/bench.json` and
-//! `docs/performance.md`. MAKE_DISK_IMAGE_BENCH_RUNS sets how many rounds there are (5).
-//! MAKE_DISK_IMAGE_BENCH_TABLES names the tables that are measured, with commas between them;
-//! the others stay as they are. `cargo bench --bench image -- prepare DIRECTORY [FILES]` makes a
-//! tree for a profiler, and `-- warm` keeps memory ready meanwhile, until it is ended.
+//! `docs/performance.md`. MAKE_DISK_IMAGE_BENCH_RUNS sets the number of rounds (5).
+//! MAKE_DISK_IMAGE_BENCH_TABLES is a comma-separated list of the tables to measure; the others keep
+//! their figures. `cargo bench --bench image -- prepare DIRECTORY [FILES]` creates a tree for a
+//! profiler, and `-- warm` keeps memory ready until it is killed.
 
-// A benchmark that can't go on panics, as a test does.
+// A benchmark that cannot continue panics, like a test.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod closure;
@@ -18,23 +18,23 @@ mod entries;
 mod files;
 mod growth;
 mod measure;
+mod methods;
 mod place;
 mod shape;
 mod tree;
 mod warm;
-mod ways;
 mod writer;
 
 use std::ffi::OsString;
 use std::path::Path;
 
-/// What is in memory when it is most: the tree, an image, and two copies of its files.
+/// The maximum memory usage: the tree, an image, and two copies of its files.
 const ROOM: u64 = 14 << 30;
 
-/// Measures a table; what it needs in memory goes to the directory.
+/// Measures a table. Files that have to be in memory go to the directory.
 type Measure = fn(&Path);
 
-/// What there is to measure.
+/// All tables.
 const TABLES: [(&str, Measure); 5] = [
     ("files", files::measure),
     ("writer", writer::measure),
@@ -53,23 +53,23 @@ fn main() {
             println!("ready");
             std::thread::sleep(std::time::Duration::MAX);
         }
-        Some("way") => ways::child(&arguments[1..]),
-        // What cargo bench says, in that order; cargo test says nothing.
+        Some("method") => methods::child(&arguments[1..]),
+        // cargo bench passes --bench after all other arguments; cargo test does not.
         Some(_) if arguments.iter().any(|argument| argument == "--bench") => bench(),
-        _ => println!("this measures: run it with cargo bench"),
+        _ => println!("this is a benchmark; run it with cargo bench"),
     }
 }
 
-/// For profilers: makes a tree in a directory, of a number of small files or of a small NixOS, and
+/// Creates a tree for a profiler in a directory, with a number of small files or like a small NixOS, and
 /// prints the command that makes an image of it.
 fn prepare(arguments: &[OsString]) {
     let [directory, files @ ..] = arguments else {
-        panic!("a directory is needed")
+        panic!("prepare: expected a directory")
     };
     let directory = Path::new(directory);
     std::fs::create_dir(directory).unwrap();
     let shape = match files {
-        // cargo bench adds a word of its own.
+        // cargo bench appends --bench.
         [files, ..] if files != "--bench" => {
             shape::Shape::small_files(files.to_str().unwrap().parse().unwrap())
         }
@@ -78,18 +78,18 @@ fn prepare(arguments: &[OsString]) {
     let store = directory.join("store");
     println!("{}", tree::make(&store, &shape));
     let place = place::Place::memory(&store, directory);
-    println!("{:?}", ways::Way::Ours.command(&place, 0));
+    println!("{:?}", methods::Method::Ours.command(&place, 0));
     std::mem::forget(place);
 }
 
 fn bench() {
     let wanted = std::env::var("MAKE_DISK_IMAGE_BENCH_TABLES").ok();
     let memory = Path::new("/dev/shm");
-    // A memory file system has room that the machine may not have.
+    // A memory file system may have more free space than the machine has memory.
     let room = common::machine::free(memory).min(common::machine::memory("MemAvailable"));
     assert!(
         room >= ROOM,
-        "{} GiB are needed in /dev/shm and there are {}",
+        "not enough memory in /dev/shm: {} GiB needed, {} GiB available",
         ROOM >> 30,
         room >> 30
     );

@@ -1,4 +1,4 @@
-//! What one way took, measured by a small process around it.
+//! The resource usage of a method, measured by a small process that runs it.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -11,58 +11,58 @@ use nix::sys::time::TimeVal;
 use serde::{Deserialize, Serialize};
 
 use crate::common::median;
+use crate::methods::Method;
 use crate::place::Place;
-use crate::ways::Way;
 
-/// What a process and its children took.
+/// The resource usage of a process and its children.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct Measured {
-    /// From start to end, in seconds, until what was written is on disk where that is asked for.
+    /// Seconds from start to end; if the output has to be synced, until it is on disk.
     pub seconds: f64,
-    /// How much of that was waiting for the disk after the end.
+    /// The part of `seconds` that was spent waiting for the disk after the process ended.
     pub sync: f64,
-    /// Seconds of all processors together, the kernel's work for it included; what else the
-    /// machine does changes them little.
+    /// Seconds of CPU time on all processors, in user and kernel mode. Other load on the machine has
+    /// little influence on it.
     pub cpu: f64,
-    /// The largest resident memory of one process, in bytes.
+    /// The maximum resident memory of one process, in bytes.
     pub peak: u64,
-    /// Bytes of all reads, cached ones too.
+    /// Bytes of all reads, including cached ones.
     pub read: u64,
     /// Bytes of all writes.
     pub written: u64,
 }
 
-/// Goes `way` once, from the store of `place` to an image of `length` bytes, which some ways have to
-/// be told. What an earlier run left is removed first, which takes no part in the time.
-pub fn run(way: Way, place: &Place, length: u64) -> Measured {
+/// Runs `method` once, from the store of `place` to an image of `length` bytes, which only some methods
+/// use. The output of an earlier run is removed first, which does not count as time of the run.
+pub fn run(method: Method, place: &Place, length: u64) -> Measured {
     place.clear();
     let sync = match place.syncs() {
-        true => way.image(place),
+        true => method.image(place),
         false => PathBuf::new(),
     };
-    // In a process of its own: the memory of who starts a program counts as the program's.
+    // In a separate process, because the memory of the parent counts as memory of the program.
     let output = Command::new(std::env::current_exe().unwrap())
         .arg("measure")
         .arg(sync)
-        .args(way.command(place, length))
+        .args(method.command(place, length))
         .stderr(File::create(place.log()).unwrap())
         .output()
         .unwrap();
     assert!(
         output.status.success(),
         "{}: {}\n{}",
-        way.name(),
+        method.name(),
         output.status,
         String::from_utf8_lossy(&fs::read(place.log()).unwrap())
     );
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-/// A file to sync or nothing, and a command: runs the command, whose output goes to
-/// standard error, and prints what it took.
+/// Runs a command with its output on standard error, syncs a file unless its path is empty, and prints
+/// the resource usage. The arguments are the file and the command.
 pub fn child(arguments: &[OsString]) {
     let [sync, command @ ..] = arguments else {
-        panic!("a file and a command are needed")
+        panic!("measure: expected a file and a command")
     };
     let begin = Instant::now();
     let status = Command::new(&command[0])
@@ -77,7 +77,7 @@ pub fn child(arguments: &[OsString]) {
         File::open(Path::new(sync)).unwrap().sync_data().unwrap();
     }
     let seconds = begin.elapsed().as_secs_f64();
-    // The kernel adds to ours what children had that we waited for (proc(5), getrusage(2)).
+    // These include the children that this process has waited for (proc(5), getrusage(2)).
     let usage = getrusage(UsageWho::RUSAGE_CHILDREN).unwrap();
     let cpu = [usage.user_time(), usage.system_time()].map(seconds_of);
     let io = fs::read_to_string("/proc/self/io").unwrap();
@@ -105,7 +105,7 @@ fn seconds_of(time: TimeVal) -> f64 {
     .as_secs_f64()
 }
 
-/// The median of each figure by itself.
+/// Returns the median of each figure separately.
 pub fn medians(runs: &[Measured]) -> Measured {
     let middle = |figure: &dyn Fn(&Measured) -> u64| {
         let mut figures: Vec<u64> = runs.iter().map(figure).collect();
@@ -122,8 +122,8 @@ pub fn medians(runs: &[Measured]) -> Measured {
     }
 }
 
-/// The median of our time divided by theirs in each round. The two ran one soon after the other, so
-/// a machine that others slow down for a while slows down both.
+/// Returns the median of our time divided by their time in each round. Both run shortly after each other,
+/// so a temporary load on the machine slows down both.
 pub fn paired_ratio(ours: &[Measured], theirs: &[Measured]) -> f64 {
     let rounds = ours.iter().zip(theirs);
     median(rounds.map(|(ours, theirs)| ours.seconds / theirs.seconds))

@@ -1,4 +1,4 @@
-//! Where a way reads and writes.
+//! The directories that a method reads from and writes to.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -6,23 +6,23 @@ use std::path::{Path, PathBuf};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, unshare};
 
-/// The name of the program's output: a path of the store, as Nix has it.
+/// The name of the program's output, in the form of a store path.
 const OUT: &str = "00000000000000000000000000000000-nixos-disk-image";
 
-/// A directory of store paths, and a directory for what is made of it.
+/// A directory of store paths, and a directory for output.
 pub struct Place {
-    /// The store paths.
+    /// The directory of store paths.
     pub store: PathBuf,
-    /// Everything that is made but our image: images, copies, temporary files.
+    /// The directory for all output except our image: images, copies, temporary files.
     pub work: PathBuf,
-    /// The same store paths beside which our program may make its output, as Nix has it.
+    /// The directory with the same store paths in which our program creates its output, as under Nix.
     pub store_with_out: PathBuf,
-    /// The store paths that are mounted there.
+    /// The store paths that are mounted in `store_with_out`.
     mounted: Vec<PathBuf>,
 }
 
 impl Place {
-    /// In memory, where the store is.
+    /// Creates a place in memory, where the store is.
     pub fn memory(store: &Path, scratch: &Path) -> Place {
         let work = scratch.join("work");
         fs::create_dir(&work).unwrap();
@@ -34,11 +34,11 @@ impl Place {
         }
     }
 
-    /// On disk, in `scratch`; the store stays where it is, and its paths are mounted there, too,
-    /// for this process and its children only. Takes root.
+    /// Creates a place on disk, in `scratch`. The store stays where it is; its paths are also mounted in
+    /// `scratch`, only for this process and its children. Needs root.
     pub fn disk(store: &Path, scratch: &Path) -> Place {
         let none = None::<&str>;
-        unshare(CloneFlags::CLONE_NEWNS).expect("mounting takes root");
+        unshare(CloneFlags::CLONE_NEWNS).expect("mounting needs root");
         mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).unwrap();
         let store_with_out = scratch.join("store");
         let mut place = Place {
@@ -58,22 +58,22 @@ impl Place {
         place
     }
 
-    /// The directory that our program makes.
+    /// Returns the directory that our program creates.
     pub fn out(&self) -> PathBuf {
         self.store_with_out.join(OUT)
     }
 
-    /// Whether what is written there has to reach a disk.
+    /// Returns whether the output has to be synced to a disk.
     pub fn syncs(&self) -> bool {
         !self.mounted.is_empty()
     }
 
-    /// What programs said.
+    /// Returns the file for the output of programs.
     pub fn log(&self) -> PathBuf {
         self.work.join("log")
     }
 
-    /// Removes what was made, also from what the disk has still to do.
+    /// Removes all output and waits for pending writes to the disk.
     pub fn clear(&self) {
         for directory in [&self.work, &self.out()] {
             if directory.exists() {
@@ -96,7 +96,7 @@ impl Drop for Place {
     }
 }
 
-/// The entries of `directory`, whole paths, by name.
+/// Returns the full paths of the entries of `directory`, sorted by name.
 pub fn sorted(directory: &Path) -> Vec<PathBuf> {
     let mut paths: Vec<PathBuf> = fs::read_dir(directory)
         .unwrap()

@@ -1,26 +1,26 @@
-//! How large trees are, and what is in them.
+//! The size and shape of trees.
 
-/// What is in a tree.
+/// The contents of a tree.
 #[derive(Debug, Clone)]
 pub struct Shape {
-    /// Sizes of regular files: how many there are, and bytes of all of them together; the empty
-    /// ones first.
+    /// Size classes of regular files: the number of files and their total size in bytes, starting with
+    /// the empty files.
     pub sizes: Vec<(usize, usize)>,
-    /// How many of the empty files are in one large directory.
+    /// Number of empty files in one large directory.
     pub largest: usize,
-    /// Store paths.
+    /// Number of store paths.
     pub packages: usize,
-    /// Directories in all.
+    /// Total number of directories.
     pub directories: usize,
-    /// Links of the directory of links, each with a target that needs a block in ext4.
+    /// Number of links in the directory of links. The target of each needs a block in ext4.
     pub long_links: usize,
-    /// Links within packages.
+    /// Number of links within packages.
     pub short_links: usize,
 }
 
 impl Shape {
-    /// A small NixOS: the numbers are those of 207 Debian packages, laid out as store paths, and
-    /// of a directory of links to all of them as `buildEnv` makes it.
+    /// Returns the shape of a small NixOS: that of 207 Debian packages laid out as store paths, and of a
+    /// directory of links to all of them as made by `buildEnv`.
     pub fn small_nixos() -> Shape {
         let mib = [
             (6_555, 0),
@@ -43,8 +43,8 @@ impl Shape {
         }
     }
 
-    /// `files` regular files of at most 4 KiB and everything else in proportion: those sizes of a
-    /// small NixOS, and as many links and directories for each file.
+    /// Returns a shape with `files` regular files of at most 4 KiB, with the size distribution of a small
+    /// NixOS and the same number of links and directories per file.
     pub fn small_files(files: usize) -> Shape {
         let whole = Shape::small_nixos();
         let small = &whole.sizes[..3];

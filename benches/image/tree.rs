@@ -1,4 +1,4 @@
-//! Directories of store paths, the same every time.
+//! Reproducible directories of store paths.
 
 use std::fs;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, symlink};
@@ -10,23 +10,23 @@ use nix::sys::time::TimeSpec;
 
 use crate::shape::Shape;
 
-/// A tree that was made.
-pub struct Made {
-    /// Regular files.
+/// The size of a tree.
+pub struct Counts {
+    /// Number of regular files.
     pub files: u64,
-    /// Bytes of all of them.
+    /// Total size of the regular files, in bytes.
     pub bytes: u64,
-    /// Symbolic links.
+    /// Number of symbolic links.
     pub links: u64,
-    /// Directories.
+    /// Number of directories.
     pub directories: u64,
 }
 
-impl std::fmt::Display for Made {
+impl std::fmt::Display for Counts {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(
             f,
-            "{} files of {} MiB, {} links, {} directories",
+            "{} files with {} MiB, {} links, {} directories",
             self.files,
             self.bytes >> 20,
             self.links,
@@ -35,8 +35,8 @@ impl std::fmt::Display for Made {
     }
 }
 
-/// Makes a tree of `shape` at `store`.
-pub fn make(store: &Path, shape: &Shape) -> Made {
+/// Creates a tree of the given shape at `store`.
+pub fn make(store: &Path, shape: &Shape) -> Counts {
     let Shape {
         sizes,
         largest,
@@ -68,7 +68,7 @@ pub fn make(store: &Path, shape: &Shape) -> Made {
     let mut bytes = 0;
     for (class, (count, total)) in sizes.into_iter().enumerate() {
         for index in 0..count {
-            // Spread from a half to one and a half of the mean.
+            // Distributed from 0.5 to 1.5 times the mean.
             let mean = total / count;
             let size = mean / 2 + (mean * index) / count;
             let at = match (class, index < largest) {
@@ -84,7 +84,7 @@ pub fn make(store: &Path, shape: &Shape) -> Made {
         }
     }
     for index in 0..long_links {
-        // In about 1,500 directories, as those of a directory of links are.
+        // Distributed over about 1,500 directories, as in a directory of links.
         let at = (index % 1500) * packages % all;
         let mut target = PathBuf::from("/nix/store");
         target.push(paths[index * 3].strip_prefix(store).unwrap());
@@ -101,7 +101,7 @@ pub fn make(store: &Path, shape: &Shape) -> Made {
     for directory in directories.iter().rev() {
         seal(directory);
     }
-    Made {
+    Counts {
         files: paths.len() as u64,
         bytes: bytes as u64,
         links: (long_links + short_links) as u64,
@@ -109,7 +109,7 @@ pub fn make(store: &Path, shape: &Shape) -> Made {
     }
 }
 
-/// Makes one store path at `store` with `count` directories of `entries` empty files each.
+/// Creates a store path at `store` with `count` directories of `entries` empty files each.
 pub fn make_large_directories(store: &Path, count: usize, entries: usize) {
     fs::create_dir(store).unwrap();
     let package = package_directory(store, 0);
@@ -165,7 +165,7 @@ fn seal(directory: &Path) {
     set_time(directory);
 }
 
-/// One second after 1970, as Nix has it.
+/// Sets the modification time to one second after 1970, as Nix does.
 fn set_time(path: &Path) {
     let time = TimeSpec::new(1, 0);
     utimensat(
@@ -178,7 +178,7 @@ fn set_time(path: &Path) {
     .unwrap();
 }
 
-/// 32 characters of Nix's base 32.
+/// Returns 32 characters in Nix's base 32.
 fn hash(seed: usize) -> String {
     const DIGITS: &[u8; 32] = b"0123456789abcdfghijklmnpqrsvwxyz";
     let mut state = seed;
@@ -191,7 +191,7 @@ fn hash(seed: usize) -> String {
     (0..32).map(digit).collect()
 }
 
-/// Numbers that look like chance (Knuth's linear congruential generator).
+/// Returns a generator of pseudorandom numbers (Knuth's linear congruential generator).
 fn numbers() -> impl FnMut() -> usize {
     let mut state: usize = 1;
     move || {

@@ -1,10 +1,10 @@
-//! Memory that a virtual machine has from its host and does not give back.
+//! Makes a virtual machine allocate memory from its host and keep it.
 //!
-//! A virtual machine gets memory from its host when it first uses it, which takes many times as
-//! long as using it. One with free page reporting gives it back soon after it is free (Linux,
-//! Documentation/mm/free_page_reporting.rst), and a run that writes gigabytes for seconds would
-//! measure the host. Only large blocks that are free as a whole are given back: a page in use here
-//! and there keeps the rest of the memory.
+//! A virtual machine gets memory from its host on first use, which takes many times as long as using it.
+//! With free page reporting, it returns memory to the host soon after it is freed (Linux,
+//! Documentation/mm/free_page_reporting.rst). A benchmark that writes gigabytes in seconds would then
+//! measure the host. Only large free blocks are returned, so a used page in each block keeps the rest
+//! of its memory.
 
 use std::fs::File;
 use std::io::Write;
@@ -16,31 +16,31 @@ use nix::unistd::pipe;
 
 use crate::common::machine;
 
-/// One page is kept of this many bytes; blocks that are given back have 2 MiB at least.
+/// One page is kept in use per this many bytes. Returned blocks have at least 2 MiB.
 const STRIDE: i32 = 3 << 19;
 
-/// Bytes of one page.
+/// The size of a page, in bytes.
 const PAGE: i32 = 4096;
 
-/// How many pages a pipe holds: what everyone may have (pipe(7), `pipe-max-size`).
+/// The number of pages in a pipe: the limit for unprivileged users (pipe(7), `pipe-max-size`).
 const PAGES: i32 = 256;
 
-/// The most that is used, in bytes: nothing here needs as much, and all pipes of a user together are
-/// limited, too (`pipe-user-pages-soft`).
+/// The maximum amount of memory to warm, in bytes. The benchmarks need less, and the total size of a
+/// user's pipes is limited, too (`pipe-user-pages-soft`).
 const MOST: i64 = 23 << 30;
 
-/// What is left alone while memory is used, in bytes.
+/// The amount of memory that stays free while memory is warmed, in bytes.
 const RESERVE: u64 = 512 << 20;
 
-/// What keeps the memory.
+/// Keeps the memory warm.
 pub struct Warm {
-    /// The pages that are kept are in pipes: the kernel moves those of a file together, and then
-    /// large blocks are free again.
+    /// The pages in use are in pipes: the kernel would compact the pages of a file, which would free
+    /// large blocks again.
     _pipes: Vec<[OwnedFd; 2]>,
 }
 
-/// Uses all free memory and keeps hardly any of it. What was free stays the machine's as long as
-/// what is returned lives.
+/// Uses all free memory once and frees nearly all of it. The machine keeps this memory until the returned
+/// value is dropped.
 pub fn up() -> Warm {
     let mut file = File::from(memfd_create("warm", MFdFlags::MFD_CLOEXEC).unwrap());
     let used = vec![1; usize::try_from(STRIDE).unwrap()];

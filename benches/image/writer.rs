@@ -1,4 +1,4 @@
-//! The ext4 writer by itself: a tree that was read already is laid out, and its metadata made.
+//! The ext4 writer alone: lays out a tree that is already in memory and generates its metadata.
 
 use std::hint::black_box;
 use std::path::Path;
@@ -16,11 +16,11 @@ use crate::files::FILES;
 use crate::shape::Shape;
 use crate::tree;
 
-/// Short measurements are repeated until they have as many files as the longest, so that what else
-/// the machine does meets all alike.
+/// Short measurements are repeated until they have processed as many files as the longest, so that other
+/// load on the machine affects all of them equally.
 const WEIGHT: usize = FILES[2];
 
-/// Microseconds for each file.
+/// Microseconds per file.
 #[derive(Clone, Copy)]
 struct Micros {
     plan: f64,
@@ -33,7 +33,7 @@ impl Micros {
     }
 }
 
-/// Trees of small files, of which only names and metadata are read, before.
+/// Measures trees of small files, of which only names and metadata have been read, in advance.
 pub fn measure(scratch: &Path) {
     println!("\n{TITLE}");
     let trees = FILES.map(|files| {
@@ -54,7 +54,7 @@ pub fn measure(scratch: &Path) {
     publish(section(&all));
 }
 
-/// An automatic size is looked for, as for most images, and a file system of it planned.
+/// Finds the automatic size, as for most images, plans a file system of that size, and generates it.
 fn once(files: usize, tree: &Arc<Tree>) -> Micros {
     let options = Options {
         uuid: uuid::Uuid::from_bytes([7; 16]),
@@ -83,7 +83,7 @@ fn once(files: usize, tree: &Arc<Tree>) -> Micros {
     }
 }
 
-const TITLE: &str = "The ext4 writer by itself";
+const TITLE: &str = "The ext4 writer alone";
 
 fn section(all: &[Vec<Micros>; FILES.len()]) -> Section {
     let figure = |runs: &[Micros], of: fn(&Micros) -> f64| median(runs.iter().map(of));
@@ -101,7 +101,7 @@ fn section(all: &[Vec<Micros>; FILES.len()]) -> Section {
         row.extend([plan, metadata, both, growth(runs)].map(|figure| format!("{figure:.2}")));
         cells.push(row);
         rows.push(json!({
-            "name": format!("{files} files, the writer by itself"),
+            "name": format!("{files} files, the writer alone"),
             "plan_micros": plan,
             "metadata_micros": metadata,
             "ours_micros": both,
@@ -114,11 +114,11 @@ fn section(all: &[Vec<Micros>; FILES.len()]) -> Section {
         order: 35,
         title: TITLE.to_owned(),
         text: format!(
-            "The same trees, read before: what planning takes (the smallest size, and the plan of \
-             it) and what making all metadata takes, on one core, for each regular file. No file \
-             is looked at, so that what grows here is the writer's alone. A tree of 10,000 files fits \
-             into the caches of a processor and larger ones don't, which is the first step; from \
-             there on nothing should grow. Medians of {} rounds.",
+            "The same trees, read in advance. \"Plan\" is the time for finding the smallest size and \
+             planning a file system of that size, \"metadata\" the time for generating all metadata, both \
+             on one core and per regular file. No files are read, so only the writer can cause growth. A \
+             tree of 10,000 files fits into the processor's caches and larger trees do not, which \
+             explains the first step; beyond that, the time should not grow. Medians of {} rounds.",
             rounds()
         ),
         columns: ["files", "plan, us", "metadata, us", "both, us", "growth"]
@@ -126,10 +126,7 @@ fn section(all: &[Vec<Micros>; FILES.len()]) -> Section {
             .to_vec(),
         cells,
         expectations: vec![Expectation {
-            what: format!(
-                "time of the writer for each file, {} / {}",
-                FILES[2], FILES[1]
-            ),
+            name: format!("time of the writer per file, {} / {}", FILES[2], FILES[1]),
             figure: ratio(&all[2], &all[1]),
             bound: Bound::AtMost(1.2),
             unit: String::new(),

@@ -1,4 +1,4 @@
-//! An image with a large closure.
+//! Builds an image with a large closure.
 
 use std::fs;
 use std::path::Path;
@@ -9,19 +9,19 @@ use crate::fixture::oracles;
 use crate::fixture::program::{Attributes, Job};
 use crate::times::Times;
 
-/// Of every path of the tree: computing it is no part of making an image.
+/// The hash of every path of the tree. The program does not check it, so it need not be computed.
 const HASH: &str = "sha256:0mdqa9w1p6cmli6976v4wi0sw9r4p5prkj7lzfd1877wk11c9c73";
 
-/// Builds the image of `attributes` with the paths of `store` in its closure, and says what took
-/// how long. With `judged` others look at the image.
-pub fn build(attributes: &Attributes, store: &Path, scratch: &Path, judged: bool) -> Times {
+/// Builds the image of `attributes` with the paths of `store` in its closure, and returns the times of its
+/// steps. With `check`, other programs check the image.
+pub fn build(attributes: &Attributes, store: &Path, scratch: &Path, check: bool) -> Times {
     let mut job = attributes.job();
     add(&mut job, store);
     let layers = ["upper", "work"].map(|name| scratch.join(name));
     for layer in &layers {
         fs::create_dir(layer).unwrap();
     }
-    // The program sees both stores as one, and nothing of it is left.
+    // The program sees both stores as one, and leaves nothing in them.
     let script = format!(
         "mount -t overlay overlay /nix/store -o lowerdir={}:/nix/store,upperdir={},workdir={}\n\
          exec \"$@\"",
@@ -34,7 +34,7 @@ pub fn build(attributes: &Attributes, store: &Path, scratch: &Path, judged: bool
     let ended = job.run();
     let said = ended.said();
     assert!(ended.output.status.success(), "{said}");
-    if judged {
+    if check {
         oracles::check(&out.join("nixos.img"), "raw", "legacy").unwrap();
     }
     for layer in &layers {

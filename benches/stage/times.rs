@@ -1,16 +1,16 @@
-//! What the program's log says of times.
+//! The times of the steps, from the program's log.
 
 /// Seconds of the guest stage.
 pub struct Times {
-    /// Planning the guest's disk and making its metadata.
+    /// Planning the guest's disk and generating its metadata.
     pub plan: f64,
-    /// From QEMU's start to the first word of the guest's init.
+    /// From the start of QEMU until the guest's init starts.
     pub boot: f64,
-    /// What the image's own programs took in the guest.
+    /// The image's own programs in the guest.
     pub programs: f64,
-    /// Putting what the guest changed into the tree.
+    /// Merging the guest's changes into the tree.
     pub merge: f64,
-    /// Planning the disk once more.
+    /// Planning the disk again.
     pub again: f64,
     /// Everything from the guest's initrd to its report.
     run: f64,
@@ -19,7 +19,7 @@ pub struct Times {
 }
 
 impl Times {
-    /// Reads them in the log.
+    /// Parses the log.
     pub fn read(log: &str) -> Times {
         Times {
             plan: step(log, "planning the disk that the guest boots"),
@@ -32,31 +32,31 @@ impl Times {
         }
     }
 
-    /// What is ours of the time of the guest.
+    /// Returns the time that this program takes while the guest runs.
     pub fn guest(&self) -> f64 {
         self.run - self.boot - self.programs
     }
 
-    /// All that is ours.
+    /// Returns the total time of this program.
     pub fn ours(&self) -> f64 {
         self.plan + self.guest() + self.merge + self.again
     }
 
-    /// The whole stage.
+    /// Returns the time of the whole stage.
     pub fn whole(&self) -> f64 {
         self.ours() + self.boot + self.programs
     }
 }
 
-/// The time of a step: the first line behind `what` that has only that.
-fn step(log: &str, what: &str) -> f64 {
-    let mut lines = log.lines().skip_while(|line| *line != what);
+/// Returns the time of a step: the first line after `title` that contains only a time.
+fn step(log: &str, title: &str) -> f64 {
+    let mut lines = log.lines().skip_while(|line| *line != title);
     lines
         .find_map(|line| line.strip_prefix("  ")?.strip_suffix(" s")?.parse().ok())
-        .unwrap_or_else(|| panic!("no time of \"{what}\" in: {log}"))
+        .unwrap_or_else(|| panic!("no time for \"{title}\" in: {log}"))
 }
 
-/// The seconds behind `prefix`.
+/// Returns the seconds after `prefix`.
 fn after(log: &str, prefix: &str) -> f64 {
     log.lines()
         .find_map(|line| line.strip_prefix(prefix)?.strip_suffix(" s")?.parse().ok())

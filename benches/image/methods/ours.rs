@@ -1,4 +1,4 @@
-//! This project's program, as Nix would run it.
+//! This project's program, run as by Nix.
 
 use std::ffi::OsString;
 use std::fs;
@@ -17,10 +17,10 @@ pub fn command(place: &Place) -> Vec<OsString> {
     vec!["env".into(), variable, program.into(), "build".into()]
 }
 
-/// Writes the attributes of a derivation for the program: an onlyNixStore image of the paths of
-/// the store, without partitions.
+/// Writes the attributes of a derivation for the program: an onlyNixStore image of the store paths,
+/// without partitions.
 fn write_attributes(place: &Place, attributes: &Path) {
-    // Not checked when an image is made, and computing it is no part of making one.
+    // The program does not check it, so its computation would only distort the measurement.
     let hash = "sha256:0mdqa9w1p6cmli6976v4wi0sw9r4p5prkj7lzfd1877wk11c9c73";
     let closure: Vec<_> = sorted(&place.store_with_out)
         .iter()

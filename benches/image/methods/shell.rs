@@ -1,4 +1,4 @@
-//! Ways of programs that a shell runs.
+//! Methods that run programs through a shell.
 
 use std::ffi::OsString;
 use std::fs;
@@ -7,7 +7,7 @@ use std::path::Path;
 use crate::common::target_directory;
 use crate::place::Place;
 
-/// The image is `$1` and has `$2` KiB, the files are in `$0`.
+/// `$0` is the directory of files, `$1` the image, and `$2` its size in KiB.
 const MKE2FS: &str = r#"truncate -s "$2K" "$1"
 PATH=$PATH:/usr/sbin:/sbin mke2fs -q -F -t ext4 -b 4096 -L nixos -d "$0" "$1" "$2k""#;
 
@@ -23,13 +23,13 @@ pub fn stage_and_mke2fs(place: &Place, image: &Path, length: u64) -> Vec<OsStrin
     shell(&script, place, image, length)
 }
 
-/// With the loader and the libraries of its Debian, and a PATH that has that one's `mkfs.ext4`.
+/// Uses the dynamic loader, the libraries and the `mkfs.ext4` of its Debian release.
 pub fn repart(place: &Place, image: &Path, length: u64) -> Vec<OsString> {
     let root = target_directory().join("fixture/trixie");
     let program = root.join("usr/bin/systemd-repart");
     assert!(
         program.exists(),
-        "there is no {}: make setup",
+        "{}: not found; run make setup",
         program.display()
     );
     let (bin, definitions) = (place.work.join("bin"), place.work.join("repart.d"));
@@ -54,7 +54,7 @@ exec "$libraries/ld-linux-x86-64.so.2" --argv0 mkfs.ext4 --library-path "$librar
     )
     .unwrap();
     executable(&mkfs);
-    // The table before the file system takes 1 MiB, and the copy of it at the end less.
+    // The partition table takes 1 MiB before the file system, and its backup takes less at the end.
     let script = r#"
 export TRIXIE=$4 TMPDIR=$3/tmp PATH=$3/bin:$PATH SOURCE_DATE_EPOCH=1
 libraries=$TRIXIE/usr/lib/x86_64-linux-gnu
@@ -74,7 +74,7 @@ fn executable(path: &Path) {
     fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
 }
 
-/// `$0` is the store, `$1` the image, `$2` its KiB, `$3` the work directory.
+/// `$0` is the store, `$1` the image, `$2` its size in KiB, `$3` the work directory.
 fn shell(script: &str, place: &Place, image: &Path, length: u64) -> Vec<OsString> {
     let mut command: Vec<OsString> = ["sh", "-ec", script].map(OsString::from).to_vec();
     command.extend([place.store.clone().into(), image.into()]);

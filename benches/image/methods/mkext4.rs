@@ -1,4 +1,4 @@
-//! The crate mkext4 on one thread, one file after the other, each at the place the crate says.
+//! The crate mkext4 on one thread, one file after the other, in the order of the tree.
 
 use std::fs::{self, File};
 use std::os::unix::fs::MetadataExt;

@@ -1,5 +1,4 @@
-//! What nobody can do with less: every file is read, and all of it is written to one. No links, no
-//! modes, no times, no order.
+//! The lower bound: reads every file and writes all data to one file, without links, modes, times or order.
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
@@ -11,7 +10,7 @@ use std::thread;
 
 const BUFFER: usize = 1 << 20;
 
-/// One thread, one file after the other.
+/// Uses one thread, one file after the other.
 pub fn one_core(store: &Path, image: &Path) {
     let mut output = File::create(image).unwrap();
     let mut gather = Gather::new(|bytes: &[u8]| output.write_all(bytes).unwrap());
@@ -22,7 +21,7 @@ pub fn one_core(store: &Path, image: &Path) {
     gather.flush();
 }
 
-/// Directories on a stack that all threads take from; each full buffer goes behind those before.
+/// All threads take directories from a stack. Each full buffer is written after the previous ones.
 pub fn all_cores(store: &Path, image: &Path) {
     let output = File::create(image).unwrap();
     let end = AtomicU64::new(0);
@@ -51,7 +50,7 @@ pub fn all_cores(store: &Path, image: &Path) {
     });
 }
 
-/// Directories still to read, and how many are being read.
+/// The directories that are still to be read, and the number of those being read.
 type Queue = (Mutex<(Vec<PathBuf>, usize)>, Condvar);
 
 fn take(queue: &Queue) -> Option<PathBuf> {
@@ -75,7 +74,7 @@ fn visit(directory: &Path, gather: &mut Gather<impl FnMut(&[u8])>, mut found: im
     }
 }
 
-/// Reads files into one buffer, which is written when it is full.
+/// Reads files into a buffer that is written when it is full.
 struct Gather<F> {
     buffer: Vec<u8>,
     filled: usize,

@@ -1,0 +1,103 @@
+//! The methods of making one file from a directory of store paths.
+
+mod floor;
+mod mkext4;
+mod ours;
+mod shell;
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use crate::place::Place;
+
+/// A method of making an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Method {
+    /// This project.
+    Ours,
+    /// The lower bound on one core: reads every file and writes all data to one file.
+    Floor,
+    /// The same on all cores.
+    ParallelFloor,
+    /// e2fsprogs.
+    Mke2fs,
+    /// The crate mkext4, used as in its own example.
+    Mkext4,
+    /// systemd-repart, with the `mkfs.ext4` of its Debian release.
+    Repart,
+    /// The steps of nixpkgs' function without its virtual machine.
+    StageAndMke2fs,
+}
+
+/// All methods, ours first.
+pub const METHODS: [Method; 7] = [
+    Method::Ours,
+    Method::Floor,
+    Method::ParallelFloor,
+    Method::Mkext4,
+    Method::Mke2fs,
+    Method::Repart,
+    Method::StageAndMke2fs,
+];
+
+impl Method {
+    /// Returns the name for the page.
+    pub fn name(self) -> &'static str {
+        match self {
+            Method::Ours => "make-disk-image, raw, onlyNixStore",
+            Method::Floor => "read all files, write one file of the same size",
+            Method::ParallelFloor => "the same on all cores",
+            Method::Mke2fs => "mke2fs -d",
+            Method::Mkext4 => "mkext4, as its mkfs example",
+            Method::Repart => "systemd-repart of Debian 13",
+            Method::StageAndMke2fs => "rsync -a to a staging directory, mke2fs -d",
+        }
+    }
+
+    /// Returns the command that makes an image of `length` bytes with this method. Our program and the
+    /// floor determine the length themselves.
+    pub fn command(self, place: &Place, length: u64) -> Vec<OsString> {
+        match self {
+            Method::Ours => ours::command(place),
+            Method::Floor | Method::ParallelFloor | Method::Mkext4 => {
+                let program = std::env::current_exe().unwrap();
+                let key = format!("{self:?}");
+                let length = length.to_string();
+                vec![
+                    program.into(),
+                    "method".into(),
+                    key.into(),
+                    place.store.clone().into(),
+                    self.image(place).into(),
+                    length.into(),
+                ]
+            }
+            Method::Mke2fs => shell::mke2fs(place, &self.image(place), length),
+            Method::StageAndMke2fs => shell::stage_and_mke2fs(place, &self.image(place), length),
+            Method::Repart => shell::repart(place, &self.image(place), length),
+        }
+    }
+
+    /// Returns the path of the image.
+    pub fn image(self, place: &Place) -> PathBuf {
+        match self {
+            Method::Ours => place.out().join("nixos.img"),
+            _ => place.work.join("image"),
+        }
+    }
+}
+
+/// Runs a method that is part of this benchmark.
+pub fn child(arguments: &[OsString]) {
+    let [key, store, image, length] = arguments else {
+        panic!("method: expected a method, a store, an image and a length")
+    };
+    let (store, image) = (Path::new(store), Path::new(image));
+    let length = length.to_str().unwrap().parse().unwrap();
+    match key.to_str() {
+        Some("Floor") => floor::one_core(store, image),
+        Some("ParallelFloor") => floor::all_cores(store, image),
+        Some("Mkext4") => mkext4::write(store, image, length),
+        _ => panic!("unknown method {key:?}"),
+    }
+}
