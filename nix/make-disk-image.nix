@@ -113,7 +113,9 @@ let
 
   table = tables.${partitionTableType};
 
-  hasBootPartition = table.bootPartitions != { };
+  tablesWithEfiVariables = builtins.attrNames (
+    lib.filterAttrs (_: table: table.efiVariables) tables
+  );
 
   unevenOwner = lib.findFirst (
     entry: (entry.user or null == null) != (entry.group or null == null)
@@ -126,17 +128,17 @@ assert lib.assertMsg (fsType == "ext4" && deterministic -> rootFSUID != null) ''
   make-disk-image: rootFSUID is null, but deterministic = true needs a fixed UUID for an ext4 root.
   Leave rootFSUID out (the default is rootGPUID), set it to a UUID, or set deterministic = false.'';
 
-assert lib.assertMsg (table.isGpt && deterministic -> rootGPUID != null) ''
+assert lib.assertMsg (table.kind == "gpt" && deterministic -> rootGPUID != null) ''
   make-disk-image: rootGPUID is null, but deterministic = true needs a fixed GUID for the root partition of a GPT.
   Leave rootGPUID out, set it to a UUID, or set deterministic = false.'';
 
-assert lib.assertMsg (partitionTableType != "none" -> fsType == "ext4") ''
+assert lib.assertMsg (table.kind != "none" -> fsType == "ext4") ''
   make-disk-image: fsType = ${show fsType} with partitionTableType = ${show partitionTableType}.
   Only an ext4 root can be in a partition table: set fsType = "ext4" or partitionTableType = "none".'';
 
-assert lib.assertMsg (touchEFIVars -> table.isGpt) ''
+assert lib.assertMsg (touchEFIVars -> table.efiVariables) ''
   make-disk-image: touchEFIVars = true with partitionTableType = ${show partitionTableType}.
-  EFI variables need "hybrid", "efi", "efixbootldr" or "legacy+gpt": set one of them, or touchEFIVars = false.'';
+  EFI variables need one of ${lib.concatStringsSep ", " (map show tablesWithEfiVariables)}: set one of them, or touchEFIVars = false.'';
 
 assert lib.assertMsg (onlyNixStore -> contents == [ ] && configFile == null && !installBootLoader) ''
   make-disk-image: onlyNixStore = true makes an image of store paths only, but ${
@@ -248,13 +250,7 @@ let
     };
 
   # Where the ESP is mounted while the boot loader is installed.
-  espMountPoint =
-    {
-      efi = "/boot";
-      efixbootldr = "/efi";
-      hybrid = "/boot";
-    }
-    .${partitionTableType} or null;
+  espMountPoint = table.bootPartitions.esp.mountPoint or null;
 
   # Where the boot loaders of the configuration expect the ESP, if that is another mount point.
   wrongMountPoint =
@@ -318,9 +314,9 @@ mkDerivation {
       touchEFIVars
       ;
     additionalSpace = if diskSize == "auto" then additionalSpace else null;
-    bootSize = if hasBootPartition then bootSize else null;
+    bootSize = if table.hasBootSize then bootSize else null;
     rootFSUID = if fsType == "ext4" && deterministic then rootFSUID else null;
-    rootGPUID = if table.isGpt && deterministic then rootGPUID else null;
+    rootGPUID = if table.kind == "gpt" && deterministic then rootGPUID else null;
     channel = if onlyNixStore then null else pathOrNull channel;
     configFile = pathOrNull configFile;
     contents = map (entry: {

@@ -19,9 +19,9 @@ let
 
   tables = import ./partition-tables.nix;
 
-  inherit (tables.${cfg.partitionTableType}) bootPartitions;
+  table = tables.${cfg.partitionTableType};
 
-  hasTable = cfg.partitionTableType != "none";
+  inherit (table) bootPartitions;
 
   image = import ./make-disk-image.nix (
     {
@@ -91,25 +91,30 @@ in
         autoResize = lib.mkDefault true;
       };
     }
-    // lib.mapAttrs (mountPoint: label: {
-      device = lib.mkDefault "/dev/disk/by-label/${label}";
-      fsType = lib.mkDefault "vfat";
-    }) bootPartitions;
+    // lib.mapAttrs' (
+      _:
+      { label, mountPoint }:
+      lib.nameValuePair mountPoint {
+        device = lib.mkDefault "/dev/disk/by-label/${label}";
+        fsType = lib.mkDefault "vfat";
+      }
+    ) bootPartitions;
 
-    boot.growPartition = lib.mkDefault hasTable;
+    boot.growPartition = lib.mkDefault (table.kind != "none");
 
     # The usual boot loader for each table. legacy+boot is meant for Limine, which has to be enabled
     # explicitly.
     boot.loader = {
       systemd-boot = {
-        enable = lib.mkDefault (lib.elem "ESP" (lib.attrValues bootPartitions));
-        xbootldrMountPoint = lib.mkIf (bootPartitions ? "/efi") (lib.mkDefault "/boot");
+        enable = lib.mkDefault (bootPartitions ? esp);
+        xbootldrMountPoint = lib.mkIf (bootPartitions ? xbootldr) (
+          lib.mkDefault bootPartitions.xbootldr.mountPoint
+        );
       };
-      efi.efiSysMountPoint = lib.mkIf (bootPartitions ? "/efi") (lib.mkDefault "/efi");
-      grub.devices = lib.mkIf (lib.elem cfg.partitionTableType [
-        "legacy"
-        "legacy+gpt"
-      ]) (lib.mkDefault [ "/dev/vda" ]);
+      efi.efiSysMountPoint = lib.mkIf (bootPartitions ? esp) (
+        lib.mkDefault bootPartitions.esp.mountPoint
+      );
+      grub.devices = lib.mkIf (table.bios && bootPartitions == { }) (lib.mkDefault [ "/dev/vda" ]);
     };
   };
 }

@@ -1,36 +1,78 @@
-# The values of `partitionTableType` and their properties:
-#   isGpt           partitions have GUIDs, and EFI firmware can boot the disk
-#   bootPartitions  mount points of the boot partitions, with their labels
+# The values of `partitionTableType` and their properties. src/scheme/table.rs has these and more; a
+# test compares the two files.
+#
+#   kind            "none", "mbr" or "gpt"; partitions of a GPT have GUIDs
+#   bios            whether a BIOS can boot the disk
+#   efiVariables    whether touchEFIVars may be set
+#   hasBootSize     whether bootSize has an effect
+#   bootPartitions  the label and the mount point of each boot partition, by its role: esp, xbootldr,
+#                   or boot for any other
 {
   none = {
-    isGpt = false;
+    kind = "none";
+    bios = false;
+    efiVariables = false;
+    hasBootSize = false;
     bootPartitions = { };
   };
   legacy = {
-    isGpt = false;
+    kind = "mbr";
+    bios = true;
+    efiVariables = false;
+    hasBootSize = false;
     bootPartitions = { };
   };
   "legacy+boot" = {
-    isGpt = false;
-    bootPartitions."/boot" = "BOOT";
+    kind = "mbr";
+    bios = true;
+    efiVariables = false;
+    hasBootSize = true;
+    bootPartitions.boot = {
+      label = "BOOT";
+      mountPoint = "/boot";
+    };
   };
   "legacy+gpt" = {
-    isGpt = true;
+    kind = "gpt";
+    bios = true;
+    efiVariables = true;
+    hasBootSize = false;
     bootPartitions = { };
   };
   efi = {
-    isGpt = true;
-    bootPartitions."/boot" = "ESP";
+    kind = "gpt";
+    bios = false;
+    efiVariables = true;
+    hasBootSize = true;
+    bootPartitions.esp = {
+      label = "ESP";
+      mountPoint = "/boot";
+    };
   };
   efixbootldr = {
-    isGpt = true;
+    kind = "gpt";
+    bios = false;
+    efiVariables = true;
+    hasBootSize = true;
     bootPartitions = {
-      "/efi" = "ESP";
-      "/boot" = "BOOT";
+      esp = {
+        label = "ESP";
+        mountPoint = "/efi";
+      };
+      xbootldr = {
+        label = "BOOT";
+        mountPoint = "/boot";
+      };
     };
   };
   hybrid = {
-    isGpt = true;
-    bootPartitions."/boot" = "ESP";
+    kind = "gpt";
+    bios = true;
+    efiVariables = true;
+    hasBootSize = true;
+    bootPartitions.esp = {
+      label = "ESP";
+      mountPoint = "/boot";
+    };
   };
 }

@@ -225,12 +225,14 @@ impl Scheme {
         })
     }
 
-    /// The partitions with a FAT file system.
-    pub fn fat_partitions(&self) -> impl Iterator<Item = (&'static Partition, Fat)> {
-        self.partitions.iter().filter_map(|partition| {
-            let fat = partition.fat()?;
-            Some((partition, fat))
-        })
+    /// The partitions with a FAT file system, in an order in which they can be mounted.
+    pub fn fat_partitions(&self) -> Vec<(&'static Partition, Fat)> {
+        let partitions = self.partitions.iter();
+        let mut found: Vec<_> = partitions
+            .filter_map(|partition| Some((partition, partition.fat()?)))
+            .collect();
+        found.sort_by_key(|(_, fat)| fat.mount_point);
+        found
     }
 }
 

@@ -9,8 +9,8 @@
 
 let
   # "none" has no partitions to verify.
-  tables = builtins.filter (table: table != "none") (
-    builtins.attrNames (import ../partition-tables.nix)
+  tables = builtins.attrNames (
+    lib.filterAttrs (_: table: table.kind != "none") (import ../partition-tables.nix)
   );
 
   system = nixpkgs.lib.nixosSystem {

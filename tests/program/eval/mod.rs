@@ -9,3 +9,4 @@ mod module;
 mod nix;
 mod overrides;
 mod read;
+mod tables;
