@@ -11,9 +11,12 @@ mod entry;
 mod geometry;
 mod mkfs;
 mod names;
+mod ondisk;
 mod place;
 mod table;
 mod write;
+
+pub(crate) use ondisk::BootSector;
 
 use std::path::{Path, PathBuf};
 

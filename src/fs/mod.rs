@@ -18,12 +18,14 @@ mod data;
 mod ext4;
 pub mod fat;
 mod finished;
+mod number;
 pub(crate) mod source;
 #[cfg(test)]
 pub(crate) mod tests;
 
 pub use data::{DataExtent, DataSource};
 pub use ext4::Ext4;
+pub(crate) use ext4::SuperBlock as Ext4SuperBlock;
 pub use finished::FinishedFile;
 
 use std::path::Path;

@@ -1,20 +1,20 @@
 //! Reading a GUID partition table (UEFI Specification 2.10, section 5.3). The crate that writes ours
 //! reads entries of 128 bytes only, and as many as a header says.
 
+mod ondisk;
+
 use anyhow::{Context, Result, bail, ensure};
 use crc::{CRC_32_ISO_HDLC, Crc};
 use uuid::Uuid;
+use zerocopy::{FromBytes, FromZeros, IntoBytes};
 
+use self::ondisk::{Entry, HeaderSector};
 use super::disk::Disk;
 use super::table::{Found, Table};
 use crate::escape;
 use crate::layout::SECTOR;
 
 const CRC: Crc<u32> = Crc::<u32>::new(&CRC_32_ISO_HDLC);
-
-/// Bytes of a header that have a meaning, and of the smallest entry.
-const HEADER: usize = 92;
-const ENTRY: usize = 128;
 
 /// The largest entry; each is twice as long as another or of 128 bytes. The specification has no
 /// limit, and nobody makes any but the smallest.
@@ -73,9 +73,9 @@ pub fn read(disk: &Disk) -> Result<Table> {
 
 /// The header at `at`, and its entries.
 fn read_at(disk: &Disk, at: u64) -> Result<(Header, Vec<u8>)> {
-    let mut sector = [0; 512];
-    disk.read(at, &mut sector, "a header of the table")?;
-    let header = header(&sector, at)?;
+    let mut sector = HeaderSector::new_zeroed();
+    disk.read(at, sector.as_mut_bytes(), "a header of the table")?;
+    let header = header(sector, at)?;
     let size = header.size as u64;
     let length = header.count.saturating_mul(size);
     ensure!(
@@ -93,63 +93,63 @@ fn read_at(disk: &Disk, at: u64) -> Result<(Header, Vec<u8>)> {
     Ok((header, entries))
 }
 
-fn header(sector: &[u8; 512], at: u64) -> Result<Header> {
-    ensure!(sector.starts_with(b"EFI PART"), "no header at byte {at}");
-    let short = |at: usize| u32::from_le_bytes([0, 1, 2, 3].map(|n: usize| sector[at + n]));
-    let long = |at: usize| u64::from(short(at)) | u64::from(short(at + 4)) << 32;
-    let length = usize::try_from(short(12))?;
+/// What `sector`, which was read from the byte `at`, says.
+fn header(mut sector: HeaderSector, at: u64) -> Result<Header> {
+    let found = &mut sector.header;
     ensure!(
-        (HEADER..=sector.len()).contains(&length),
+        found.signature == ondisk::Header::SIGNATURE,
+        "no header at byte {at}"
+    );
+    let length = usize::try_from(found.header_size.get())?;
+    ensure!(
+        (size_of::<ondisk::Header>()..=size_of::<HeaderSector>()).contains(&length),
         "the header at byte {at} says that it has {length} bytes"
     );
-    let mut summed = *sector;
-    summed[16..20].fill(0);
+    let sum = found.header_crc32.get();
+    found.header_crc32 = 0.into();
     ensure!(
-        CRC.checksum(&summed[..length]) == short(16),
+        CRC.checksum(&sector.as_bytes()[..length]) == sum,
         "the header at byte {at} has another checksum than it says"
     );
+    let found = &sector.header;
+    let this = found.my_lba.get();
     ensure!(
-        long(24).checked_mul(SECTOR) == Some(at),
-        "the header at byte {at} says that it is in sector {}",
-        long(24)
+        this.checked_mul(SECTOR) == Some(at),
+        "the header at byte {at} says that it is in sector {this}"
     );
-    let size = usize::try_from(short(84))?;
+    let size = usize::try_from(found.size_of_partition_entry.get())?;
     ensure!(
-        (ENTRY..=LARGEST_ENTRY).contains(&size) && size.is_power_of_two(),
+        (size_of::<Entry>()..=LARGEST_ENTRY).contains(&size) && size.is_power_of_two(),
         "the header at byte {at} says that entries have {size} bytes"
     );
-    let start = long(72).checked_mul(SECTOR);
+    let first = found.partition_entry_lba.get();
+    let start = first.checked_mul(SECTOR);
     Ok(Header {
-        disk: guid(&sector[56..]),
-        other: long(24).max(long(32)),
-        start: start.with_context(|| format!("the table begins in sector {}", long(72)))?,
-        count: u64::from(short(80)),
+        disk: Uuid::from_bytes_le(found.disk_guid),
+        other: this.max(found.alternate_lba.get()),
+        start: start.with_context(|| format!("the table begins in sector {first}"))?,
+        count: u64::from(found.number_of_partition_entries),
         size,
-        sum: short(88),
+        sum: found.partition_entry_array_crc32.get(),
     })
 }
 
 /// The partition of an entry, if it is used.
 fn partition(number: u32, entry: &[u8]) -> Result<Option<Found>> {
-    let long =
-        |at: usize| u64::from_le_bytes([0, 1, 2, 3, 4, 5, 6, 7].map(|n: usize| entry[at + n]));
-    let kind = guid(entry);
+    let (entry, _) = Entry::ref_from_prefix(entry)
+        .ok()
+        .with_context(|| format!("the entry of partition {number} is too short"))?;
+    let kind = Uuid::from_bytes_le(entry.partition_type_guid);
     if kind.is_nil() {
         return Ok(None);
     }
-    let start = long(32).checked_mul(SECTOR);
-    let end = long(40)
-        .checked_add(1)
-        .and_then(|end| end.checked_mul(SECTOR));
+    let (first, last) = (entry.starting_lba.get(), entry.ending_lba.get());
+    let start = first.checked_mul(SECTOR);
+    let end = last.checked_add(1).and_then(|end| end.checked_mul(SECTOR));
     let Some((start, end)) = start.zip(end).filter(|(start, end)| start < end) else {
-        bail!(
-            "partition {number} has impossible sectors: {} to {}",
-            long(32),
-            long(40)
-        );
+        bail!("partition {number} has impossible sectors: {first} to {last}");
     };
-    let name = entry[56..ENTRY].chunks_exact(2);
-    let name = name.map(|unit| u16::from_le_bytes([unit[0], unit[1]]));
+    let name = entry.partition_name.iter().map(|unit| unit.get());
     let name: Vec<u16> = name.take_while(|&unit| unit != 0).collect();
     Ok(Some(Found {
         number,
@@ -157,17 +157,8 @@ fn partition(number: u32, entry: &[u8]) -> Result<Option<Found>> {
         end,
         description: format!(
             "type {kind:X}, {:X}, \"{}\"",
-            guid(&entry[16..]),
+            Uuid::from_bytes_le(entry.unique_partition_guid),
             escape::bytes(String::from_utf16_lossy(&name).as_bytes())
         ),
     }))
-}
-
-/// The GUID that `bytes` begin with.
-fn guid(bytes: &[u8]) -> Uuid {
-    let mut guid = [0; 16];
-    for (to, from) in guid.iter_mut().zip(bytes) {
-        *to = *from;
-    }
-    Uuid::from_bytes_le(guid)
 }

@@ -7,12 +7,12 @@
 use super::census::{Census, data_blocks};
 use super::extent::{Extent, tree_blocks};
 use super::geometry::Geometry;
-use super::number::index;
 use super::ondisk::BLOCK_SIZE;
 use super::tables::{self, GroupTables};
 use super::used::Used;
 use super::{JOURNAL_INODE, journal};
 use crate::fs::DataExtent;
+use crate::fs::number::index;
 use crate::tree::{Kind, Tree};
 
 /// Where everything is.

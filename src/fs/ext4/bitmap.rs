@@ -5,8 +5,8 @@ use std::ops::Range;
 
 use zerocopy::FromZeros;
 
-use super::number::index;
 use super::ondisk::Block;
+use crate::fs::number::index;
 
 /// A bitmap in which nothing is set.
 pub fn empty() -> Block {

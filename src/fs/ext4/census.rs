@@ -5,12 +5,12 @@ use super::directory::{self, LOST_FOUND_BLOCKS};
 use super::extent;
 use super::inode::{MOST_LINKS, SECONDS};
 use super::names::Names;
-use super::number::index;
 use super::ondisk::{BLOCK_SIZE, IBlock};
 use super::xattr::Attributes;
 use super::{FIRST_FREE_INODE, LOST_FOUND, LOST_FOUND_INODE, ROOT_INODE};
 use super::{dirhash, hash_seed};
 use crate::escape;
+use crate::fs::number::index;
 use crate::fs::{Options, PlanError};
 use crate::tree::{Content, Directory, Inode, InodeId, Kind, Tree};
 

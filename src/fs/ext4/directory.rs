@@ -9,8 +9,8 @@ use super::checksum::Seed;
 use super::dirhash;
 use super::htree::{Index, TooMany};
 use super::names::{ENTRY_SPACE, Names, entry_length};
-use super::number::{TooWide, le8, le16};
 use super::ondisk::{Block, DirEntry, DirEntryTail, put};
+use crate::fs::number::{TooWide, le8, le16};
 use crate::tree::Kind;
 
 /// Blocks of `lost+found`, so that `fsck` need not allocate any.

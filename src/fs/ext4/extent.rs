@@ -4,11 +4,11 @@ use zerocopy::little_endian::{U16, U32};
 use zerocopy::{FromZeros, Immutable, IntoBytes};
 
 use super::checksum::Seed;
-use super::number::{TooWide, index, le16, le32, split48};
 use super::ondisk::{
     self, Block, EXTENTS_IN_BLOCK, EXTENTS_IN_INODE, ExtentHeader, ExtentIdx, ExtentTail, IBlock,
     put,
 };
+use crate::fs::number::{TooWide, index, le16, le32, split48};
 
 /// Most blocks in one extent on disk.
 const MAX_LEN: u64 = ondisk::Extent::MAX_LEN as u64; // u16 to u64: lossless

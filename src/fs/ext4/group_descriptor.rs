@@ -4,9 +4,9 @@ use zerocopy::little_endian::U16;
 use zerocopy::{FromZeros, IntoBytes};
 
 use super::checksum::Seed;
-use super::number::{TooWide, le32, split32, split64};
 use super::ondisk::{GroupDesc, bg_flags};
 use super::tables::GroupTables;
+use crate::fs::number::{TooWide, le32, split32, split64};
 
 /// What is known of one group.
 #[derive(Debug, Clone, Copy)]

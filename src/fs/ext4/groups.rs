@@ -6,8 +6,8 @@ use super::bitmap;
 use super::census::Census;
 use super::checksum::Seed;
 use super::group_descriptor::Group;
-use super::number::{TooWide, index};
 use super::ondisk::{BLOCK_SIZE, Block, put};
+use crate::fs::number::{TooWide, index};
 use crate::tree::Tree;
 
 /// Whether `group` needs its block bitmap: the last group always, others not where only copies of

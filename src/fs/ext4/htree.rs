@@ -9,8 +9,8 @@ use zerocopy::{FromZeros, IntoBytes};
 use super::checksum;
 use super::dirhash::{self, Hash, Seed};
 use super::names::{ENTRY_SPACE, Names, entry_length};
-use super::number::{TooWide, index, le16, le32};
 use super::ondisk::{Block, DirEntry, DxCountLimit, DxEntry, DxNode, DxRoot, DxTail};
+use crate::fs::number::{TooWide, index, le16, le32};
 
 /// Index entries in the first block: one stays free, as `tune2fs` makes no new checksum for a full
 /// block, and the kernel then refuses the directory.

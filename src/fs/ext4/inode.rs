@@ -4,9 +4,9 @@ use zerocopy::little_endian::{U16, U32};
 use zerocopy::{FromZeros, IntoBytes};
 
 use super::checksum::Seed;
-use super::number::{TooWide, le16, le32, split32, split48, split64};
 use super::ondisk::{BLOCK_SIZE, IBlock, Inode, InodeRecord};
 use super::xattr::Attributes;
+use crate::fs::number::{TooWide, le16, le32, split32, split48, split64};
 use crate::tree::{Device, Timestamp};
 
 /// Most names of a file; a directory with more subdirectories says 1.

@@ -7,11 +7,11 @@ use super::census::{Census, FAST_SYMLINK, Holder};
 use super::checksum::Seed;
 use super::extent::{Extent, ExtentTree};
 use super::inode::{self, Fields, MOST_LINKS};
-use super::number::{TooWide, le32};
 use super::ondisk::{BLOCK_SIZE, IBlock, InodeRecord, i_flags, i_mode, put};
 use super::resize_inode;
 use super::xattr::Attributes;
 use super::{BAD_BLOCKS_INODE, JOURNAL_INODE, LOST_FOUND_INODE, RESIZE_INODE};
+use crate::fs::number::{TooWide, le32};
 use crate::fs::{DataExtent, Options};
 use crate::tree::{InodeId, Kind, Metadata, Tree};
 

@@ -5,9 +5,9 @@ use zerocopy::big_endian::U32;
 
 use super::FLEX_SIZE;
 use super::geometry::Geometry;
-use super::number::{TooWide, le32};
 use super::ondisk::{BLOCK_SIZE, JournalSuperblock};
 use super::used::Used;
+use crate::fs::number::{TooWide, le32};
 
 /// Where `mkfs.ext4` would like the journal to begin: near the middle, in a group with room.
 pub fn goal(geometry: &Geometry, used: &Used) -> u64 {

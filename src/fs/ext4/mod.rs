@@ -21,7 +21,7 @@ mod inode;
 mod inode_table;
 mod journal;
 mod names;
-mod number;
+
 mod ondisk;
 mod plan;
 mod resize_inode;
@@ -31,6 +31,8 @@ mod superblock;
 mod tables;
 mod used;
 mod xattr;
+
+pub(crate) use ondisk::SuperBlock;
 
 use std::sync::Arc;
 

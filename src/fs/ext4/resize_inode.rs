@@ -4,8 +4,8 @@
 use zerocopy::little_endian::U32;
 
 use super::geometry::{ADDRESSES_PER_BLOCK, Geometry};
-use super::number::{TooWide, index, le32};
 use super::ondisk::{BLOCK_SIZE, Block};
+use crate::fs::number::{TooWide, index, le32};
 
 /// A block of block numbers.
 pub type Addresses = [U32; 1024];

@@ -7,12 +7,12 @@ use zerocopy::little_endian::{U16, U32, U64};
 use zerocopy::{FromZeros, IntoBytes};
 
 use super::geometry::Geometry;
-use super::number::{TooWide, le8, le16, le32, split64};
 use super::ondisk::{
     BLOCK_SIZE, IBlock, Inode, SuperBlock, feature_compat, feature_incompat, feature_ro_compat, put,
 };
 use super::{DESCRIPTOR_SIZE, FIRST_FREE_INODE, FLEX_SIZE, INODE_SIZE, JOURNAL_INODE};
 use super::{checksum, dirhash};
+use crate::fs::number::{TooWide, le8, le16, le32, split64};
 use crate::tree::Timestamp;
 
 const INCOMPAT: u32 = feature_incompat::FILETYPE

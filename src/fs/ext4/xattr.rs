@@ -8,9 +8,9 @@ use zerocopy::little_endian::U32;
 
 use super::acl;
 use super::checksum::Seed;
-use super::number::{TooWide, le8, le16, le32};
 use super::ondisk::{Block, InodeRecord, XattrEntry, XattrHeader, XattrIbodyHeader, put};
 use crate::escape;
+use crate::fs::number::{TooWide, le8, le16, le32};
 use crate::tree::Xattr;
 
 /// The zeros after the last entry.

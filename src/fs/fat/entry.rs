@@ -1,25 +1,23 @@
-//! Directory entries as they are on the disk (Microsoft FAT specification, "FAT Directory
-//! Structure" and "FAT Long Directory Entries").
+//! Directory entries: what is said of a file, and its names.
+
+use std::array::from_fn;
 
 use time::OffsetDateTime;
+use zerocopy::little_endian::{U16, U32};
+use zerocopy::transmute;
 
 use super::alias::Alias;
+use super::ondisk::{DirEntry, LongDirEntry, attr};
+use crate::fs::number::split32;
 
 /// Bytes of a directory entry.
-pub(super) const SLOT: u64 = 32;
-
-/// UTF-16 units of a long name in one entry.
-const UNITS: usize = 13;
+pub(super) const SLOT: u64 = size_of::<DirEntry>() as u64;
 
 /// The times FAT can say, in seconds since 1970: 1980-01-01 00:00:00 to 2107-12-31 23:59:58 UTC
 /// (Microsoft FAT specification, "Date and Time Formats").
 const TIMES: (i64, i64) = (315_532_800, 4_354_819_198);
 
-const DIRECTORY: u8 = 0x10;
-const ARCHIVE: u8 = 0x20;
-const LONG_NAME: u8 = 0x0f;
-
-/// A directory entry.
+/// A directory entry of either kind: [`DirEntry`] or [`LongDirEntry`].
 pub(super) type Slot = [u8; 32];
 
 /// What an entry says besides names.
@@ -42,48 +40,60 @@ impl Entry {
         if alias.long {
             let sum = checksum(&alias.name);
             // At most 20 pieces: names are checked to have 255 units.
-            let pieces = (1..).zip(name.chunks(UNITS)).collect::<Vec<(u8, _)>>();
+            let pieces = (1..)
+                .zip(name.chunks(LongDirEntry::UNITS))
+                .collect::<Vec<(u8, _)>>();
             for (number, piece) in pieces.iter().rev() {
-                let last = slots.is_empty();
-                slots.push(long(number | if last { 0x40 } else { 0 }, piece, sum));
+                let last = if slots.is_empty() {
+                    LongDirEntry::LAST
+                } else {
+                    0
+                };
+                slots.push(transmute!(long(number | last, piece, sum)));
             }
         }
-        slots.push(self.short(&alias.name, alias.case));
+        slots.push(transmute!(self.short(&alias.name, alias.case)));
         slots
     }
 
     /// The entry alone, by its short name.
-    pub fn short(&self, name: &[u8; 11], case: u8) -> Slot {
-        let mut slot = [0; 32];
+    pub fn short(&self, name: &[u8; 11], case: u8) -> DirEntry {
         let (date, time) = date_and_time(self.time);
-        slot[..11].copy_from_slice(name);
-        slot[11] = if self.directory { DIRECTORY } else { ARCHIVE };
-        slot[12] = case;
-        // Made, read and changed.
-        for (at, value) in [(14, time), (16, date), (18, date), (22, time), (24, date)] {
-            slot[at..at + 2].copy_from_slice(&value.to_le_bytes());
+        let (dir_fst_clus_lo, dir_fst_clus_hi) = split32(self.cluster);
+        DirEntry {
+            dir_name: *name,
+            dir_attr: match self.directory {
+                true => attr::DIRECTORY,
+                false => attr::ARCHIVE,
+            },
+            dir_nt_res: case,
+            dir_crt_time_tenth: 0,
+            dir_crt_time: time,
+            dir_crt_date: date,
+            dir_lst_acc_date: date,
+            dir_fst_clus_hi,
+            dir_wrt_time: time,
+            dir_wrt_date: date,
+            dir_fst_clus_lo,
+            dir_file_size: U32::new(self.size),
         }
-        let [a, b, c, d] = self.cluster.to_le_bytes();
-        slot[20..22].copy_from_slice(&[c, d]);
-        slot[26..28].copy_from_slice(&[a, b]);
-        slot[28..].copy_from_slice(&self.size.to_le_bytes());
-        slot
     }
 }
 
 /// A piece of a long name. What is too short ends with 0 and is filled up with ones.
-fn long(number: u8, piece: &[u16], sum: u8) -> Slot {
-    const PLACES: [usize; UNITS] = [1, 3, 5, 7, 9, 14, 16, 18, 20, 22, 24, 28, 30];
-    let mut slot = [0; 32];
-    slot[0] = number;
-    slot[11] = LONG_NAME;
-    slot[13] = sum;
-    let units = piece.iter().copied().chain([0]);
-    let units = units.chain(std::iter::repeat(0xffff));
-    for (at, unit) in PLACES.into_iter().zip(units) {
-        slot[at..at + 2].copy_from_slice(&unit.to_le_bytes());
+fn long(number: u8, piece: &[u16], sum: u8) -> LongDirEntry {
+    let mut units = piece.iter().copied().chain([0]);
+    let mut next = |_| U16::new(units.next().unwrap_or(0xffff));
+    LongDirEntry {
+        ldir_ord: number,
+        ldir_name1: from_fn(&mut next),
+        ldir_attr: attr::LONG_NAME,
+        ldir_type: 0,
+        ldir_chksum: sum,
+        ldir_name2: from_fn(&mut next),
+        ldir_fst_clus_lo: U16::ZERO,
+        ldir_name3: from_fn(&mut next),
     }
-    slot
 }
 
 fn checksum(name: &[u8; 11]) -> u8 {
@@ -92,7 +102,7 @@ fn checksum(name: &[u8; 11]) -> u8 {
 }
 
 /// The nearest date and time that FAT can say.
-fn date_and_time(seconds: i64) -> (u16, u16) {
+fn date_and_time(seconds: i64) -> (U16, U16) {
     let at = OffsetDateTime::from_unix_timestamp(seconds.clamp(TIMES.0, TIMES.1))
         .unwrap_or(OffsetDateTime::UNIX_EPOCH);
     let (year, month, day) = at.to_calendar_date();
@@ -100,7 +110,7 @@ fn date_and_time(seconds: i64) -> (u16, u16) {
     let year = u16::try_from(year.saturating_sub(1980)).unwrap_or(0);
     let date = year << 9 | u16::from(u8::from(month)) << 5 | u16::from(day);
     let time = u16::from(hour) << 11 | u16::from(minute) << 5 | u16::from(second / 2);
-    (date, time)
+    (U16::new(date), U16::new(time))
 }
 
 #[cfg(test)]
@@ -122,18 +132,21 @@ mod tests {
         ] {
             let date = (year - 1980) << 9 | month << 5 | day;
             let time = hour << 11 | minute << 5 | (second / 2);
-            assert_eq!(date_and_time(seconds), (date, time), "{seconds}");
+            let (found_date, found_time) = date_and_time(seconds);
+            assert_eq!(
+                (found_date, found_time),
+                (date.into(), time.into()),
+                "{seconds}"
+            );
         }
     }
 
     #[test]
     fn a_name_of_thirteen_units_fills_its_entry() {
         let name: Vec<u16> = "exactly13char".encode_utf16().collect();
-        let slot = long(0x41, &name, 7);
-        assert_eq!(slot[28..], *b"a\0r\0");
-        let slot = long(0x41, &name[..12], 7);
-        assert_eq!(slot[28..], *b"a\0\0\0");
-        let slot = long(0x41, &name[..11], 7);
-        assert_eq!(slot[28..], [0, 0, 0xff, 0xff]);
+        let name3 = |piece| long(0x41, piece, 7).ldir_name3.map(U16::get);
+        assert_eq!(name3(&name), [0x61, 0x72]);
+        assert_eq!(name3(&name[..12]), [0x61, 0]);
+        assert_eq!(name3(&name[..11]), [0, 0xffff]);
     }
 }

@@ -1,8 +1,10 @@
 //! What the boot sector of a FAT says of its size, and where everything is.
 
 use anyhow::{Context as _, bail};
+use zerocopy::little_endian::{U16, U32};
 
 use super::entry::SLOT;
+use super::ondisk::BootSector;
 use super::place::FIRST;
 use crate::layout::SECTOR;
 
@@ -55,7 +57,7 @@ impl Geometry {
     /// Reads a boot sector (Microsoft FAT specification, "Boot Sector and BPB"). `wide` says
     /// whether FAT is to be 32 bits wide: `mkfs.fat -F 32` makes file systems with too few
     /// clusters, which others then read as 16 bits wide.
-    pub fn read(sector: &[u8; 512], wide: bool) -> anyhow::Result<Geometry> {
+    pub fn read(sector: &BootSector, wide: bool) -> anyhow::Result<Geometry> {
         let geometry = Geometry::parse(sector)
             .context("mkfs.fat wrote a boot sector with impossible sizes")?;
         let (width, clusters) = (geometry.width, geometry.clusters);
@@ -73,37 +75,37 @@ impl Geometry {
         Ok(geometry)
     }
 
-    fn parse(sector: &[u8; 512]) -> Option<Geometry> {
-        if u64::from(short(sector, 11)) != SECTOR || sector[16] == 0 {
+    fn parse(sector: &BootSector) -> Option<Geometry> {
+        if u64::from(sector.bpb_byts_per_sec) != SECTOR || sector.bpb_num_fats == 0 {
             return None;
         }
-        let long = |at: usize| u32::from_le_bytes([0, 1, 2, 3].map(|n| sector[at + n]));
-        let either = |short: u16, long: u32| match short {
+        let fat32 = sector.fat32();
+        let either = |short: U16, long: U32| match short.get() {
             0 => u64::from(long),
             short => u64::from(short),
         };
-        let (reserved, tables) = (u64::from(short(sector, 14)), u64::from(sector[16]));
-        let table = either(short(sector, 22), long(36));
-        let root = u64::from(short(sector, 17));
+        let reserved = u64::from(sector.bpb_rsvd_sec_cnt);
+        let tables = u64::from(sector.bpb_num_fats);
+        let table = either(sector.bpb_fatsz16, fat32.bpb_fatsz32);
+        let root = u64::from(sector.bpb_root_ent_cnt);
         let before = reserved + tables * table + (root * SLOT).div_ceil(SECTOR);
-        let data = either(short(sector, 19), long(32)).checked_sub(before)?;
-        let clusters = data.checked_div(u64::from(sector[13]))?;
-        let narrow = short(sector, 22) != 0;
+        let data = either(sector.bpb_tot_sec16, sector.bpb_tot_sec32).checked_sub(before)?;
+        let clusters = data.checked_div(u64::from(sector.bpb_sec_per_clus))?;
+        let narrow = sector.bpb_fatsz16 != 0;
         let width = match clusters {
             FAT32_CLUSTERS.. => Width::Fat32,
             FAT16_CLUSTERS.. => Width::Fat16,
             _ => Width::Fat12,
         };
-        // The first cluster of the root directory, and the version.
-        let usual = narrow || (long(44) == 2 && short(sector, 42) == 0 && root == 0);
-        let information = (!narrow).then_some(u64::from(short(sector, 48)) * SECTOR);
+        let usual = narrow || (fat32.bpb_root_clus == 2 && fat32.bpb_fs_ver == 0 && root == 0);
+        let information = (!narrow).then_some(u64::from(fat32.bpb_fs_info) * SECTOR);
         let geometry = Geometry {
             width,
-            media: sector[21],
+            media: sector.bpb_media,
             reserved: reserved * SECTOR,
             table: table * SECTOR,
             tables,
-            cluster: SECTOR * u64::from(sector[13]),
+            cluster: SECTOR * u64::from(sector.bpb_sec_per_clus),
             clusters,
             root_entries: narrow.then_some(root),
             information,
@@ -115,13 +117,13 @@ impl Geometry {
 
     /// Whether the name of the width, by which some go, is that of the number of clusters, and the
     /// boot sector of the kind that the width has.
-    fn name_is_right(&self, sector: &[u8; 512]) -> bool {
-        let (at, name, fixed) = match self.width {
-            Width::Fat12 => (54, b"FAT12   ", true),
-            Width::Fat16 => (54, b"FAT16   ", true),
-            Width::Fat32 => (82, b"FAT32   ", false),
+    fn name_is_right(&self, sector: &BootSector) -> bool {
+        let (volume, name, fixed) = match self.width {
+            Width::Fat12 => (sector.fat16().volume, b"FAT12   ", true),
+            Width::Fat16 => (sector.fat16().volume, b"FAT16   ", true),
+            Width::Fat32 => (sector.fat32().volume, b"FAT32   ", false),
         };
-        sector[at..].starts_with(name) && self.root_entries.is_some() == fixed
+        volume.bs_fil_sys_type == *name && self.root_entries.is_some() == fixed
     }
 
     /// Where the root directory begins, in bytes.
@@ -136,10 +138,6 @@ impl Geometry {
         let first = self.root() + root.next_multiple_of(SECTOR);
         first + number.saturating_sub(FIRST) * self.cluster
     }
-}
-
-fn short(sector: &[u8; 512], at: usize) -> u16 {
-    u16::from_le_bytes([sector[at], sector[at + 1]])
 }
 
 impl Width {

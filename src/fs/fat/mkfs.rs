@@ -6,17 +6,15 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
+use zerocopy::{FromZeros as _, IntoBytes as _};
 
 use super::FatVolume;
 use super::entry::Slot;
 use super::geometry::{self, Geometry};
+use super::ondisk::{BootSector, DirEntry, attr};
 use crate::layout::SECTOR;
 use crate::spec::Tools;
 use crate::{escape, leftover, process};
-
-/// An entry of this kind is the label of the file system (Microsoft FAT specification, "FAT
-/// Directory Structure").
-const LABEL: u8 = 0x08;
 
 /// An empty file system.
 pub(super) struct Empty {
@@ -60,50 +58,51 @@ pub(super) fn run(tools: &Tools, volume: &FatVolume<'_>, path: &Path) -> Result<
 
 impl Empty {
     fn read(file: &File, volume: &FatVolume<'_>, wide: bool) -> Result<Empty> {
-        let mut sector = [0; 512];
-        file.read_exact_at(&mut sector, 0)?;
+        let mut sector = BootSector::new_zeroed();
+        file.read_exact_at(sector.as_mut_bytes(), 0)?;
         let geometry = Geometry::read(&sector, wide)?;
         check(&sector, volume, wide)?;
         // It is a number of 16 bits of sectors.
         let mut reserved = vec![0; usize::try_from(geometry.reserved)?];
         file.read_exact_at(&mut reserved, 0)?;
-        let mut label = [0; 32];
-        file.read_exact_at(&mut label, geometry.root())?;
+        let mut label = DirEntry::new_zeroed();
+        file.read_exact_at(label.as_mut_bytes(), geometry.root())?;
         ensure!(
-            label[..11] == padded(volume.label) && label[11] == LABEL,
+            label.dir_name == padded(volume.label) && label.dir_attr == attr::VOLUME_ID,
             "mkfs.fat did not write the label {}",
             volume.label
         );
         Ok(Empty {
             geometry,
             reserved,
-            label,
+            label: zerocopy::transmute!(label),
         })
     }
 }
 
 /// Checks that the boot sector says what `mkfs.fat` was told to write (Microsoft FAT specification,
 /// "Boot Sector and BPB"); [`Geometry::read`] has looked at the rest.
-fn check(sector: &[u8; 512], volume: &FatVolume<'_>, wide: bool) -> Result<()> {
+fn check(sector: &BootSector, volume: &FatVolume<'_>, wide: bool) -> Result<()> {
     let whole = volume.length / SECTOR / geometry::TRACK * geometry::TRACK;
     let sectors = u32::try_from(whole).context("a FAT has less than 2 TiB")?;
     let first = u32::try_from(volume.first_sector).context("a FAT begins before 2 TiB")?;
-    let short = u16::from_le_bytes([sector[19], sector[20]]);
-    let at = if wide { 67 } else { 39 };
-    let has = |at: usize, bytes: &[u8]| sector[at..].starts_with(bytes);
+    let part = match wide {
+        true => sector.fat32().volume,
+        false => sector.fat16().volume,
+    };
     for (right, what) in [
-        (has(510, &[0x55, 0xaa]), "the mark of a boot sector"),
         (
-            has(32, &sectors.to_le_bytes()) || u32::from(short) == sectors,
+            sector.signature_word == BootSector::SIGNATURE,
+            "the mark of a boot sector",
+        ),
+        (
+            sector.bpb_tot_sec32 == sectors || u32::from(sector.bpb_tot_sec16) == sectors,
             "the file system's length",
         ),
-        (has(16, &[2]), "two allocation tables"),
-        (
-            has(28, &first.to_le_bytes()),
-            "the partition's first sector",
-        ),
-        (has(at, &volume.id.to_le_bytes()), "the volume ID"),
-        (has(at + 4, &padded(volume.label)), "the label"),
+        (sector.bpb_num_fats == 2, "two allocation tables"),
+        (sector.bpb_hidd_sec == first, "the partition's first sector"),
+        (part.bs_vol_id == volume.id, "the volume ID"),
+        (part.bs_vol_lab == padded(volume.label), "the label"),
     ] {
         ensure!(
             right,

@@ -157,7 +157,10 @@ impl Placer {
                     .map_or(0, |&n| number(n)),
             };
             let dots = [(b".          ", entry.cluster), (b"..         ", up)];
-            let dots = dots.map(|(name, cluster)| Entry { cluster, ..entry }.short(name, 0));
+            let dots = dots.map(|(name, cluster)| {
+                let dot = Entry { cluster, ..entry };
+                zerocopy::transmute!(dot.short(name, 0))
+            });
             made = Some(self.directory(dots.to_vec()));
         }
         let slots = entry.slots(&name, &alias);

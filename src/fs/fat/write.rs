@@ -2,6 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom};
+use std::mem::offset_of;
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
@@ -9,15 +10,15 @@ use anyhow::{Context as _, Result, ensure};
 use nix::libc;
 
 use super::mkfs::Empty;
+use super::ondisk::FsInfo;
 use super::place::{FIRST, Placed};
 use super::table;
 use crate::escape;
 use crate::tree::{Content, Kind, Source, Tree};
 
-/// Where the last cluster that was taken and the number of free ones are in their sector (Microsoft
-/// FAT specification, "FAT32 FSInfo Sector Structure").
-const FREE: u64 = 488;
-const LAST: u64 = 492;
+/// Where the number of free clusters and the last one that was taken are in their sector.
+const FREE: u64 = offset_of!(FsInfo, fsi_free_count) as u64;
+const LAST: u64 = offset_of!(FsInfo, fsi_nxt_free) as u64;
 
 /// Makes the sparse file `path` of `length` bytes, with the file system in it.
 ///

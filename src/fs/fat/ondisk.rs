@@ -1,0 +1,179 @@
+//! What is on the disk, byte for byte, with the names of fields of the Microsoft FAT specification.
+//! Fields that nothing here reads or sets have no comment.
+
+use zerocopy::little_endian::{U16, U32};
+use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout, Unaligned, transmute};
+
+/// The boot sector ("Boot Sector and BPB").
+#[derive(Clone, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub struct BootSector {
+    pub bs_jmp_boot: [u8; 3],
+    pub bs_oem_name: [u8; 8],
+    /// Bytes in a sector.
+    pub bpb_byts_per_sec: U16,
+    /// Sectors in a cluster.
+    pub bpb_sec_per_clus: u8,
+    /// Sectors before the allocation tables.
+    pub bpb_rsvd_sec_cnt: U16,
+    /// Allocation tables.
+    pub bpb_num_fats: u8,
+    /// Entries of the root directory; 0 on FAT32.
+    pub bpb_root_ent_cnt: U16,
+    /// Sectors in all; 0: see `bpb_tot_sec32`.
+    pub bpb_tot_sec16: U16,
+    /// The byte that is also the first of the allocation table.
+    pub bpb_media: u8,
+    /// Sectors of an allocation table; 0 on FAT32.
+    pub bpb_fatsz16: U16,
+    pub bpb_sec_per_trk: U16,
+    pub bpb_num_heads: U16,
+    /// The partition's first sector.
+    pub bpb_hidd_sec: U32,
+    /// Sectors in all; see `bpb_tot_sec16`.
+    pub bpb_tot_sec32: U32,
+    /// [`Fat16Part`] or [`Fat32Part`].
+    part: [u8; 474],
+    /// [`BootSector::SIGNATURE`].
+    pub signature_word: [u8; 2],
+}
+
+/// What follows on FAT12 and FAT16.
+#[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub struct Fat16Part {
+    pub volume: VolumePart,
+    pub bs_boot_code: [u8; 448],
+}
+
+/// What follows on FAT32.
+#[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub struct Fat32Part {
+    /// Sectors of an allocation table.
+    pub bpb_fatsz32: U32,
+    pub bpb_ext_flags: U16,
+    /// The version: 0.
+    pub bpb_fs_ver: U16,
+    /// First cluster of the root directory.
+    pub bpb_root_clus: U32,
+    /// The sector of [`FsInfo`].
+    pub bpb_fs_info: U16,
+    pub bpb_bk_boot_sec: U16,
+    pub bpb_reserved: [u8; 12],
+    pub volume: VolumePart,
+    pub bs_boot_code32: [u8; 420],
+}
+
+/// The fields that both have, at different places.
+#[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub struct VolumePart {
+    pub bs_drv_num: u8,
+    pub bs_reserved1: u8,
+    pub bs_boot_sig: u8,
+    /// The volume ID.
+    pub bs_vol_id: U32,
+    /// The label, with blanks behind it.
+    pub bs_vol_lab: [u8; 11],
+    /// A name of the width of the allocation table, with blanks behind it.
+    pub bs_fil_sys_type: [u8; 8],
+}
+
+impl BootSector {
+    /// What every boot sector ends with.
+    pub const SIGNATURE: [u8; 2] = [0x55, 0xaa];
+
+    /// What follows if this is FAT12 or FAT16.
+    pub fn fat16(&self) -> Fat16Part {
+        transmute!(self.part)
+    }
+
+    /// What follows if this is FAT32.
+    pub fn fat32(&self) -> Fat32Part {
+        transmute!(self.part)
+    }
+}
+
+/// "FAT32 FSInfo Sector Structure".
+#[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub struct FsInfo {
+    pub fsi_lead_sig: U32,
+    pub fsi_reserved1: [u8; 480],
+    pub fsi_struc_sig: U32,
+    /// Free clusters.
+    pub fsi_free_count: U32,
+    /// The last cluster that was taken.
+    pub fsi_nxt_free: U32,
+    pub fsi_reserved2: [u8; 12],
+    pub fsi_trail_sig: U32,
+}
+
+/// A directory entry ("FAT Directory Structure").
+#[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub struct DirEntry {
+    /// The short name: eight bytes and three of extension, with blanks behind each.
+    pub dir_name: [u8; 11],
+    /// See [`attr`].
+    pub dir_attr: u8,
+    /// Which part of the name is to be read in lower case.
+    pub dir_nt_res: u8,
+    pub dir_crt_time_tenth: u8,
+    /// When it was made.
+    pub dir_crt_time: U16,
+    pub dir_crt_date: U16,
+    /// When it was read last.
+    pub dir_lst_acc_date: U16,
+    /// The high half of the first cluster.
+    pub dir_fst_clus_hi: U16,
+    /// When it was changed last.
+    pub dir_wrt_time: U16,
+    pub dir_wrt_date: U16,
+    /// The low half of the first cluster.
+    pub dir_fst_clus_lo: U16,
+    /// Bytes of a file; 0 of a directory.
+    pub dir_file_size: U32,
+}
+
+/// A piece of a long name ("FAT Long Directory Entries").
+#[derive(FromZeros, IntoBytes, Immutable, Unaligned)]
+#[repr(C)]
+pub struct LongDirEntry {
+    /// The number of the piece from 1 on, and [`LongDirEntry::LAST`].
+    pub ldir_ord: u8,
+    /// Its UTF-16 units, as the other two names.
+    pub ldir_name1: [U16; 5],
+    /// [`attr::LONG_NAME`].
+    pub ldir_attr: u8,
+    pub ldir_type: u8,
+    /// The checksum of the short name.
+    pub ldir_chksum: u8,
+    pub ldir_name2: [U16; 6],
+    pub ldir_fst_clus_lo: U16,
+    pub ldir_name3: [U16; 2],
+}
+
+impl LongDirEntry {
+    /// `LAST_LONG_ENTRY`: there is no later piece.
+    pub const LAST: u8 = 0x40;
+
+    /// UTF-16 units in one piece.
+    pub const UNITS: usize = 13;
+}
+
+/// Bits of `dir_attr`: `ATTR_*`.
+pub mod attr {
+    /// The entry is the label of the file system.
+    pub const VOLUME_ID: u8 = 0x08;
+    pub const LONG_NAME: u8 = 0x0f;
+    pub const DIRECTORY: u8 = 0x10;
+    pub const ARCHIVE: u8 = 0x20;
+}
+
+const _: () = assert!(size_of::<BootSector>() == 512);
+const _: () = assert!(size_of::<VolumePart>() == 26);
+const _: () = assert!(size_of::<FsInfo>() == 512);
+const _: () = assert!(size_of::<DirEntry>() == 32);
+const _: () = assert!(size_of::<LongDirEntry>() == 32);
