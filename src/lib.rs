@@ -14,6 +14,7 @@ pub mod supervisor;
 
 mod absent;
 mod cores;
+mod holes;
 mod leftover;
 mod remove;
 mod sys;

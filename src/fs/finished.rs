@@ -1,16 +1,15 @@
 //! A file system, or a part of one, that is ready in a file.
 
 use std::fs::File;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use nix::errno::Errno;
-use nix::unistd::{Whence, lseek};
 
 use super::BLOCK;
 use super::data::DataExtent;
 use super::source::open;
-use crate::escape;
+use crate::{escape, holes};
 
 /// A sparse file whose bytes go where they are in it: what `mkfs` has made. It stays open, so its
 /// name may be removed.
@@ -29,8 +28,15 @@ impl FinishedFile {
     /// If it can't be opened, is no regular file, or its holes can't be found.
     pub fn open(path: &Path) -> Result<FinishedFile> {
         let (file, length) = open(path)?;
-        let data = data_extents(&file, length)
+        let ranges = holes::data_ranges(&file, length, BLOCK)
             .with_context(|| format!("looking for the holes of {}", escape::path(path)))?;
+        let extent = |range: Range<u64>| DataExtent {
+            file: 0,
+            file_offset: range.start,
+            offset: range.start,
+            length: range.end - range.start,
+        };
+        let data = ranges.into_iter().map(extent).collect();
         Ok(FinishedFile {
             file,
             path: path.to_owned(),
@@ -57,47 +63,6 @@ impl FinishedFile {
     /// What it is called, or was, for messages.
     pub fn path(&self) -> &Path {
         &self.path
-    }
-}
-
-/// The parts of a file of `length` bytes that are not holes, widened to whole blocks. A file system
-/// that doesn't know its holes says that all is data.
-fn data_extents(file: &File, length: u64) -> Result<Vec<DataExtent>> {
-    let mut extents: Vec<DataExtent> = Vec::new();
-    let mut at = 0;
-    while at < length {
-        let Some(data) = seek(file, at, Whence::SeekData)? else {
-            break;
-        };
-        let hole = seek(file, data, Whence::SeekHole)?.unwrap_or(length);
-        let start = (data / BLOCK * BLOCK).max(at);
-        let end = hole
-            .checked_next_multiple_of(BLOCK)
-            .map_or(length, |end| end.min(length));
-        if start >= end {
-            break;
-        }
-        match extents.last_mut() {
-            Some(last) if start == at && at > 0 => last.length += end - start,
-            _ => extents.push(DataExtent {
-                file: 0,
-                file_offset: start,
-                offset: start,
-                length: end - start,
-            }),
-        }
-        at = end;
-    }
-    Ok(extents)
-}
-
-/// `None` where there is nothing more to find (`ENXIO`, lseek(2)).
-fn seek(file: &File, from: u64, whence: Whence) -> Result<Option<u64>> {
-    let from = i64::try_from(from).context("a file offset beyond 2^63")?;
-    match lseek(file, from, whence) {
-        Ok(found) => Ok(Some(u64::try_from(found).context("a negative offset")?)),
-        Err(Errno::ENXIO) => Ok(None),
-        Err(errno) => Err(errno.into()),
     }
 }
 

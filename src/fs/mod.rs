@@ -33,11 +33,10 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
+pub(crate) use crate::layout::BLOCK;
+
 use crate::spec::{FileSystemKind, Tools};
 use crate::tree::{Timestamp, Tree};
-
-/// File systems place data at multiples of this many bytes.
-pub(crate) const BLOCK: u64 = 4096;
 
 /// What a file system may use while it is planned.
 #[derive(Debug, Clone, Copy)]

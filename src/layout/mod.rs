@@ -28,7 +28,8 @@ pub const SECTOR: u64 = 512;
 /// One MiB.
 pub const MEBIBYTE: u64 = 1 << 20;
 
-/// Bytes of a block of the root file system.
+/// Bytes of a block of the root file system: its length, and the place of all data in it, are
+/// multiples of this.
 pub const BLOCK: u64 = 4096;
 
 /// A disk divided.

@@ -2,8 +2,7 @@
 
 use std::fmt;
 
-use crate::fs::Plan;
-use crate::layout::BLOCK;
+use crate::fs::{BLOCK, Plan};
 
 /// The figures behind an automatic disk size, all in bytes. Printed, they are nixpkgs' lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

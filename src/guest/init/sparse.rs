@@ -3,12 +3,14 @@
 use std::collections::VecDeque;
 use std::fs::{File, Metadata};
 use std::io::{self, Read, Write};
+use std::ops::Range;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
+use std::slice;
 
+use crate::fs::BLOCK;
 use crate::guest::report::{MOST_RANGES, Record, Sparse, Writer};
-use crate::stage::scan::holes;
-use crate::tree::DataRange;
+use crate::holes;
 
 /// Sends the file `here`, of which `stat` and `record` tell, the record in it without its holes.
 ///
@@ -24,11 +26,12 @@ pub fn send<W: Write>(
     let size = stat.len();
     // One that takes as much room as it is long has none, and what was reserved for it stays so: a
     // swap file must have all its blocks.
-    let data = match holes::possible(size, i64::try_from(stat.blocks()).unwrap_or(i64::MAX)) {
-        true => holes::data_ranges(&file, size)?,
+    let data = match holes::possible(size, stat.blocks()) {
+        true => Some(holes::data_ranges(&file, size, BLOCK)?),
         false => None,
     };
-    let Some(data) = data else {
+    let whole = 0..size;
+    let Some(data) = data.filter(|data| data != slice::from_ref(&whole)) else {
         return writer.file(&record, size, file);
     };
     let sparse = Sparse {
@@ -45,11 +48,10 @@ pub fn send<W: Write>(
 }
 
 /// No more than `most`: where there are more, the smallest holes are data, too.
-fn fewer(data: &[DataRange], most: usize) -> Vec<(u64, u64)> {
-    let end = |range: &DataRange| range.offset.saturating_add(range.length);
+fn fewer(data: &[Range<u64>], most: usize) -> Vec<(u64, u64)> {
     let holes = data.windows(2).enumerate();
     let mut holes: Vec<(u64, usize)> = holes
-        .map(|(at, pair)| (pair[1].offset.saturating_sub(end(&pair[0])), at + 1))
+        .map(|(at, pair)| (pair[1].start.saturating_sub(pair[0].end), at + 1))
         .collect();
     holes.sort_unstable_by(|a, b| b.cmp(a));
     holes.truncate(most.saturating_sub(1));
@@ -62,7 +64,7 @@ fn fewer(data: &[DataRange], most: usize) -> Vec<(u64, u64)> {
         .zip(ends)
         .filter_map(|(from, to)| {
             let (first, last) = (data.get(from)?, data.get(to.checked_sub(1)?)?);
-            Some((first.offset, end(last).saturating_sub(first.offset)))
+            Some((first.start, last.end.saturating_sub(first.start)))
         })
         .collect()
 }
@@ -111,8 +113,7 @@ mod tests {
 
     #[test]
     fn a_record_holds_what_a_file_of_many_holes_has() {
-        let range = |offset, length| DataRange { offset, length };
-        let data: Vec<_> = [0, 10, 20, 40, 50].map(|n| range(n, 3)).into();
+        let data = [0, 10, 20, 40, 50].map(|n| n..n + 3);
         assert_eq!(
             fewer(&data, 5),
             [(0, 3), (10, 3), (20, 3), (40, 3), (50, 3)]

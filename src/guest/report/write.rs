@@ -7,8 +7,8 @@ use tar::{Builder, EntryType, Header};
 use super::{LONGEST_RECORD, RECORD, Record};
 use crate::owner::Ids;
 
-/// What tar puts things in, in bytes.
-const BLOCK: u64 = 512;
+/// Bytes of a block of tar: a header is one, and what follows it takes whole ones.
+const TAR_BLOCK: u64 = 512;
 
 /// A report being written. When it has become longer than it may be, nothing more is written, and at
 /// its end the error says how long it would have been.
@@ -25,7 +25,7 @@ impl<W: Write> Writer<W> {
             to: Builder::new(to),
             capacity,
             // The two blocks of zeros at the end.
-            needed: 2 * BLOCK,
+            needed: 2 * TAR_BLOCK,
         }
     }
 
@@ -124,8 +124,8 @@ impl<W: Write> Writer<W> {
 
     /// Counts an entry of `length` bytes; whether there is room for it and all before.
     fn take(&mut self, length: u64) -> bool {
-        let blocks = length.div_ceil(BLOCK).saturating_add(1);
-        self.needed = self.needed.saturating_add(blocks.saturating_mul(BLOCK));
+        let blocks = length.div_ceil(TAR_BLOCK).saturating_add(1);
+        self.needed = self.needed.saturating_add(blocks.saturating_mul(TAR_BLOCK));
         self.needed <= self.capacity
     }
 }

@@ -7,7 +7,6 @@
 
 pub(crate) mod flags;
 mod hard_links;
-pub(crate) mod holes;
 mod listed;
 mod policy;
 mod read;

@@ -3,10 +3,12 @@
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::slice;
 
 use nix::dir::{Dir, OwningIter, Type};
 use nix::fcntl::{AtFlags, OFlag, readlink, readlinkat};
@@ -14,7 +16,9 @@ use nix::sys::stat::{FileStat, Mode, SFlag, fstatat, lstat, major, minor, stat};
 use nix::unistd::{AccessFlags, access};
 
 use super::policy::{HardLinks, Mtime, Policy};
-use super::{flags, holes, xattrs};
+use super::{flags, xattrs};
+use crate::fs::BLOCK;
+use crate::holes;
 use crate::tree::{DataRange, Device, Flags, Kind, Metadata, Timestamp, Xattrs};
 
 /// Whether the last name of a path is followed where it is a symlink.
@@ -259,7 +263,8 @@ impl Reader {
         if stat.st_mode & 0o444 != 0o444 {
             access(&path(), AccessFlags::R_OK).map_err(|cause| ("opening", cause.into()))?;
         }
-        if !self.policy.holes || !holes::possible(size, stat.st_blocks) {
+        if !self.policy.holes || !holes::possible(size, u64::try_from(stat.st_blocks).unwrap_or(0))
+        {
             return Ok(None);
         }
         let file = File::options()
@@ -268,7 +273,15 @@ impl Reader {
             .custom_flags((OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits())
             .open(path())
             .map_err(|cause| ("opening", cause))?;
-        holes::data_ranges(&file, size).map_err(|cause| ("looking for holes in", cause))
+        let ranges = holes::data_ranges(&file, size, BLOCK)
+            .map_err(|cause| ("looking for holes in", cause))?;
+        // Those that are there may lie within blocks of the image.
+        let has_holes = ranges != slice::from_ref(&(0..size));
+        let range = |range: Range<u64>| DataRange {
+            offset: range.start,
+            length: range.end - range.start,
+        };
+        Ok(has_holes.then(|| ranges.into_iter().map(range).collect()))
     }
 }
 
