@@ -1,7 +1,7 @@
 //! From a [`Spec`] to the [`Tree`] of its root file system.
 
 mod closure;
-mod contents;
+mod conflicts;
 pub mod graft;
 mod merge;
 pub mod scan;
@@ -67,8 +67,8 @@ fn installed<'a>(
         origins = log.step(&what, || {
             graft::contents(tree, &installation.contents, &spec.store_dir, time)
         })?;
-        contents::refuse_database(tree, &origins)?;
-        for sentence in contents::hidden(tree, &origins, spec.table) {
+        conflicts::refuse_database(tree, &origins)?;
+        for sentence in conflicts::hidden_by_mounts(tree, &origins, spec.table) {
             log::warn!("{sentence}");
         }
     }

@@ -3,8 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-/// The Nix database: the host has made it, and a program that only looks into it leaves traces.
-const DATABASE: &str = "nix/var/nix/db";
+use crate::store::DATABASE;
 
 /// What ext4 has of its own.
 const LOST_FOUND: &str = "lost+found";
@@ -20,8 +19,9 @@ pub enum Relation {
     Apart,
 }
 
-/// The protected paths, relative to the root: the store, the database, and what ext4 has of its own.
-/// What is below them is protected, too.
+/// The protected paths, relative to the root: the store, the Nix database, and what ext4 has of its
+/// own. What is below them is protected, too. The host has made the database, and a program that
+/// only looks into it leaves traces.
 #[derive(Debug, Clone)]
 pub struct Protected([PathBuf; 3]);
 

@@ -12,7 +12,7 @@ use crate::spec::{Installation, PathInfo, StorePath, Tools};
 use crate::{escape, leftover, process};
 
 use super::workplace::Workplace;
-use super::{clean, closure, database, leaks};
+use super::{DATABASE, clean, closure, database, leaks};
 
 /// Runs the caller's `nixos-install` and returns the root it made: everything of the system that
 /// is not in its store, and the empty directory of the store. `work` is a directory of our own, with nothing
@@ -68,8 +68,8 @@ pub fn install(
     leftover::directory(root, below, clean::INSTALL)?;
     leftover::directory(store, Path::new(LINKS), clean::INSTALL)?;
     empty(store, closure)?;
-    leftover::directory(root, Path::new("nix/var/nix/db"), clean::INSTALL)?;
-    database::rewrite(&root.join("nix/var/nix/db/db.sqlite"), closure, time)?;
+    leftover::directory(root, Path::new(DATABASE), clean::INSTALL)?;
+    database::rewrite(&root.join(DATABASE).join("db.sqlite"), closure, time)?;
     clean::clean(root)?;
     leaks::check(root, place.directory())?;
     Ok(place.root)

@@ -15,3 +15,6 @@ mod workplace;
 
 pub use closure::{check, registration};
 pub use install::install;
+
+/// The directory of Nix's database, relative to the root of a system.
+pub(crate) const DATABASE: &str = "nix/var/nix/db";

@@ -1,4 +1,4 @@
-//! What `contents` must not have, and what nobody will see of them.
+//! Files of `contents` in places that something else takes.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -8,6 +8,7 @@ use anyhow::{Result, bail};
 use super::graft::{self, Origins};
 use crate::escape;
 use crate::scheme::PartitionTable;
+use crate::store::DATABASE;
 use crate::tree::place::find_directory;
 use crate::tree::{InodeId, Kind, Tree};
 
@@ -17,7 +18,6 @@ use crate::tree::{InodeId, Kind, Tree};
 /// # Errors
 /// Naming the entry.
 pub fn refuse_database(tree: &Tree, origins: &Origins<'_>) -> Result<()> {
-    const DATABASE: &str = "/nix/var/nix/db";
     let found = below(tree, Path::new(DATABASE));
     let file = found
         .iter()
@@ -27,7 +27,7 @@ pub fn refuse_database(tree: &Tree, origins: &Origins<'_>) -> Result<()> {
     };
     let entry = origins.of(*id).map(|(_, entry)| graft::what(entry));
     bail!(
-        "{}: {DATABASE}/{} is a part of Nix's database, which is made from the closure; take it \
+        "{}: /{DATABASE}/{} is a part of Nix's database, which is made from the closure; take it \
          out, and to have more store paths in the image, name them in additionalPaths",
         entry.as_deref().unwrap_or("contents"),
         escape::bytes(path)
@@ -35,7 +35,7 @@ pub fn refuse_database(tree: &Tree, origins: &Origins<'_>) -> Result<()> {
 }
 
 /// A sentence for every partition that will be mounted over files of `contents`.
-pub fn hidden(tree: &Tree, origins: &Origins<'_>, table: PartitionTable) -> Vec<String> {
+pub fn hidden_by_mounts(tree: &Tree, origins: &Origins<'_>, table: PartitionTable) -> Vec<String> {
     let mut sentences = Vec::new();
     for (partition, fat) in table.scheme().fat_partitions() {
         let (partition, mount_point) = (partition.role.partition_name(), fat.mount_point);
