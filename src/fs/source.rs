@@ -1,6 +1,6 @@
 //! Opening and reading the files that have a file system's data.
 
-mod way;
+mod directory;
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -15,7 +15,7 @@ use nix::sys::stat::Mode;
 
 use super::{DataSource, FinishedFile};
 use crate::escape;
-use crate::tree::{Source, SourceDirectory, SourceFile, Watch};
+use crate::tree::{ChangeCheck, Source, SourceDirectory, SourceFile};
 
 /// A pipe in the place of a file must not make us wait, nor a symbolic link lead us away.
 const FLAGS: OFlag = OFlag::O_NOFOLLOW.union(OFlag::O_NONBLOCK);
@@ -85,7 +85,7 @@ impl Opener {
             Some(last) if Arc::ptr_eq(&last.0, source.directory()) => last,
             _ => (
                 source.directory().clone(),
-                way::open(source.directory().way())?,
+                directory::open(source.directory().path())?,
             ),
         };
         let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC | FLAGS;
@@ -108,14 +108,14 @@ fn check_length(file: &File, source: &SourceFile, size: u64) -> Result<()> {
 
 /// Checks that nobody has changed the file since it was listed, as far as its time tells.
 pub fn check_time(file: &File, source: &SourceFile) -> Result<()> {
-    let watch = source.directory().watch();
-    if watch == Watch::Length {
+    let check = source.directory().change_check();
+    if check == ChangeCheck::Length {
         return Ok(());
     }
     let metadata = file
         .metadata()
         .with_context(|| format!("reading the time of {}", escape::path(&source.path())))?;
-    let time = watch.time(
+    let time = check.time(
         (metadata.mtime(), metadata.mtime_nsec()),
         (metadata.ctime(), metadata.ctime_nsec()),
     );

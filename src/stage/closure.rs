@@ -11,10 +11,10 @@ use std::io::{self, Read};
 use anyhow::{Context, Result, bail};
 
 use super::graft::{self, Origins};
-use super::scan::{self, Policy, Source};
+use super::scan::{self, Policy, Subtree};
 use crate::escape;
 use crate::spec::PathInfo;
-use crate::tree::{self, Content, InodeId, Kind, Tree};
+use crate::tree::{Content, InodeId, Kind, Source, Tree};
 
 /// Lists the paths of `closure` into the directory `store` of the tree.
 ///
@@ -33,7 +33,7 @@ pub fn list(
         if let Some(id) = tree.unlink(store, name) {
             replaced.push((info, id));
         }
-        sources.push(Source {
+        sources.push(Subtree {
             path: info.path.as_str().into(),
             parent: store,
             name: name.to_vec(),
@@ -114,11 +114,11 @@ struct Opened<'a> {
 
 fn open(content: &Content) -> Result<Opened<'_>> {
     match &content.source {
-        tree::Source::Bytes(bytes) => Ok(Opened {
+        Source::Bytes(bytes) => Ok(Opened {
             bytes: Box::new(io::Cursor::new(bytes)),
             path: "memory".to_owned(),
         }),
-        tree::Source::File(file) => {
+        Source::File(file) => {
             let path = escape::path(&file.path());
             let opened =
                 File::open(file.path()).with_context(|| format!("opening {path} to compare it"))?;

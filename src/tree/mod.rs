@@ -15,7 +15,7 @@ pub use directory::Directory;
 pub use flags::Flags;
 pub use inode::{Content, DataRange, Device, Inode, Kind, Metadata, Timestamp, Xattr, Xattrs};
 pub(crate) use names::{Name, Names};
-pub use source::{Source, SourceDirectory, SourceFile, Watch, Way};
+pub use source::{ChangeCheck, ListedPath, Source, SourceDirectory, SourceFile};
 
 use std::ops::Range;
 

@@ -27,42 +27,42 @@ pub struct SourceFile {
 /// A directory on this machine and names in it.
 #[derive(Debug)]
 pub struct SourceDirectory {
-    way: Way,
-    watch: Watch,
+    path: ListedPath,
+    change_check: ChangeCheck,
     names: Names,
 }
 
 /// The path of a directory that was listed. Its front part was given to us and may lead through
 /// symbolic links; all behind that were directories when they were listed.
 #[derive(Debug, Clone)]
-pub struct Way {
+pub struct ListedPath {
     path: Arc<Path>,
     /// Length of the front part in bytes.
     given: usize,
 }
 
-/// By what, besides its length, it is known that a file has changed since it was listed.
+/// By what it is known, besides its length, that a file has changed since it was listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Watch {
+pub enum ChangeCheck {
     /// By nothing: nobody else knows of the file.
     Length,
     /// By the time of the last change of its bytes. For store paths: to Nix, linking equal files
     /// with each other is no change, and the other time tells of that as well.
-    Modified,
+    Mtime,
     /// By the time of the last change of anything about it, which no program can set back.
-    Changed,
+    Ctime,
 }
 
 /// Seconds since 1970 and nanoseconds, as stat(2) has them.
 pub type Time = (i64, i64);
 
-impl Watch {
+impl ChangeCheck {
     /// The time that has to stay as it is, as a number that is of use only to be compared.
-    pub fn time(self, modified: Time, changed: Time) -> i64 {
+    pub fn time(self, mtime: Time, ctime: Time) -> i64 {
         let (seconds, nanoseconds) = match self {
-            Watch::Length => (0, 0),
-            Watch::Modified => modified,
-            Watch::Changed => changed,
+            ChangeCheck::Length => (0, 0),
+            ChangeCheck::Mtime => mtime,
+            ChangeCheck::Ctime => ctime,
         };
         // Different within some 500 years, which is near enough.
         seconds
@@ -71,32 +71,32 @@ impl Watch {
     }
 }
 
-impl Way {
+impl ListedPath {
     /// The directory `path`, which is no symbolic link, unless a slash ends it.
-    pub fn new(path: &Path) -> Way {
-        Way {
+    pub fn new(path: &Path) -> ListedPath {
+        ListedPath {
             given: path.as_os_str().len(),
             path: path.into(),
         }
     }
 
     /// The directory `path`, which may be a symbolic link to it.
-    pub fn followed(path: &Path) -> Way {
+    pub fn followed(path: &Path) -> ListedPath {
         // No name at all is where we are.
         let here = path.as_os_str().is_empty();
-        Way::new(&if here { Path::new(".") } else { path }.join(""))
+        ListedPath::new(&if here { Path::new(".") } else { path }.join(""))
     }
 
     /// A directory in it.
-    pub fn join(&self, name: &OsStr) -> Way {
-        Way {
+    pub fn join(&self, name: &OsStr) -> ListedPath {
+        ListedPath {
             path: self.path.join(name).into(),
             given: self.given,
         }
     }
 
     /// The whole path.
-    pub fn path(&self) -> &Path {
+    pub fn as_path(&self) -> &Path {
         &self.path
     }
 
@@ -111,21 +111,29 @@ impl Way {
 
 impl SourceDirectory {
     /// Its path.
-    pub fn way(&self) -> &Way {
-        &self.way
+    pub fn path(&self) -> &ListedPath {
+        &self.path
     }
 
     /// By what changes of its files are noticed.
-    pub fn watch(&self) -> Watch {
-        self.watch
+    pub fn change_check(&self) -> ChangeCheck {
+        self.change_check
     }
 
-    /// The directory at the end of `way`, in which `names` are.
-    pub(crate) fn new(way: Way, names: Names, watch: Watch) -> Arc<SourceDirectory> {
-        Arc::new(SourceDirectory { way, watch, names })
+    /// The directory `path`, in which `names` are.
+    pub(crate) fn new(
+        path: ListedPath,
+        names: Names,
+        change_check: ChangeCheck,
+    ) -> Arc<SourceDirectory> {
+        Arc::new(SourceDirectory {
+            path,
+            change_check,
+            names,
+        })
     }
 
-    /// A file in it, with what [`Watch::time`] says of it now.
+    /// A file in it, with what [`ChangeCheck::time`] says of it now.
     pub(crate) fn file(self: &Arc<Self>, name: Name, time: i64) -> SourceFile {
         SourceFile {
             directory: self.clone(),
@@ -138,15 +146,20 @@ impl SourceDirectory {
 impl SourceFile {
     /// The file `name` in `directory`, which nobody changes.
     pub fn new(directory: Arc<Path>, name: &OsStr) -> SourceFile {
-        SourceFile::watched(&directory, name, Watch::Length, 0)
+        SourceFile::checked(&directory, name, ChangeCheck::Length, 0)
     }
 
-    /// The file `name` in `directory`, with what [`Watch::time`] says of it now.
-    pub(crate) fn watched(directory: &Path, name: &OsStr, watch: Watch, time: i64) -> SourceFile {
+    /// The file `name` in `directory`, with what [`ChangeCheck::time`] says of it now.
+    pub(crate) fn checked(
+        directory: &Path,
+        name: &OsStr,
+        change_check: ChangeCheck,
+        time: i64,
+    ) -> SourceFile {
         let mut names = Names::default();
         // No file system has a name of 4 GiB; without one, the file is found to be a directory.
         let name = names.add(name.as_bytes()).unwrap_or_default();
-        SourceDirectory::new(Way::followed(directory), names, watch).file(name, time)
+        SourceDirectory::new(ListedPath::followed(directory), names, change_check).file(name, time)
     }
 
     /// The directory it is in; files found together share one.
@@ -161,10 +174,10 @@ impl SourceFile {
 
     /// The whole path.
     pub fn path(&self) -> PathBuf {
-        self.directory.way.path().join(self.name())
+        self.directory.path.as_path().join(self.name())
     }
 
-    /// What [`Watch::time`] said of it when it was listed.
+    /// What [`ChangeCheck::time`] said of it when it was listed.
     pub fn time(&self) -> i64 {
         self.time
     }

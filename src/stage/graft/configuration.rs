@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
-use super::super::scan::{self, Mtime, Policy, Source};
+use super::super::scan::{self, Mtime, Policy, Subtree};
 use crate::escape;
 use crate::tree::place::make_directories;
 use crate::tree::{Inode, InodeId, Kind, Metadata, Timestamp, Tree};
@@ -35,7 +35,7 @@ pub fn configuration(tree: &mut Tree, config_file: Option<&Path>, time: Timestam
         ..Policy::CLOSURE
     };
     let mut copy = Tree::new(Metadata::new(0o755));
-    let source = Source {
+    let source = Subtree {
         path: real,
         parent: InodeId::ROOT,
         name: NAME.to_vec(),

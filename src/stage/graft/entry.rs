@@ -8,13 +8,13 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, bail};
 
 use super::super::merge::{Rule, merge};
-use super::super::scan::{self, HardLinks, Policy, Source};
+use super::super::scan::{self, HardLinks, Policy, Subtree};
 use super::pattern::{self, Matches};
 use super::{acl, bytes};
 use crate::escape;
 use crate::spec::{Chmod, Graft};
 use crate::tree::place::make_directories;
-use crate::tree::{Directory, Inode, InodeId, Kind, Metadata, Tree, Watch};
+use crate::tree::{ChangeCheck, Directory, Inode, InodeId, Kind, Metadata, Tree};
 
 /// Puts the files of `graft` into `tree`, with directories like `made` on the way.
 pub fn put(tree: &mut Tree, graft: &Graft, store_dir: &Path, made: &Metadata) -> Result<()> {
@@ -51,7 +51,7 @@ fn single(tree: &mut Tree, graft: &Graft, store_dir: &Path, made: &Metadata) -> 
         name = own_name.as_deref().unwrap_or(name);
     }
     let policy = policy([&*path], store_dir);
-    let source = Source {
+    let source = Subtree {
         path,
         parent,
         name: bytes(name).to_vec(),
@@ -114,7 +114,7 @@ fn matches(tree: &mut Tree, graft: &Graft, store_dir: &Path, made: &Metadata) ->
 
 /// The sources `paths`, each in a nameless directory of its own, as different ones may have one
 /// name.
-fn in_holders(tree: &mut Tree, paths: Vec<PathBuf>) -> Result<Vec<Source>> {
+fn in_holders(tree: &mut Tree, paths: Vec<PathBuf>) -> Result<Vec<Subtree>> {
     let mut sources = Vec::with_capacity(paths.len());
     for path in paths {
         let Some(name) = path.file_name() else {
@@ -124,7 +124,7 @@ fn in_holders(tree: &mut Tree, paths: Vec<PathBuf>) -> Result<Vec<Source>> {
             metadata: Metadata::new(0o755),
             kind: Kind::Directory(Directory::default()),
         };
-        sources.push(Source {
+        sources.push(Subtree {
             name: bytes(name).to_vec(),
             parent: tree.push(holder)?,
             path,
@@ -146,7 +146,7 @@ fn policy<'a>(paths: impl IntoIterator<Item = &'a Path>, store_dir: &Path) -> Po
             hard_links: HardLinks::Complete,
             // They would be what somebody did to this machine's store.
             flags: false,
-            watch: Watch::Modified,
+            change_check: ChangeCheck::Mtime,
             ..Policy::FAITHFUL
         },
         false => Policy::FAITHFUL,

@@ -18,17 +18,17 @@ pub enum Matches {
     /// All entries of these directories whose names are wanted. A name for each of a million files
     /// would be much, so they are not listed here. The order of the paths of entries is that of
     /// their directories here and then that of their names.
-    Entries(Vec<PathBuf>, Wanted),
+    Entries(Vec<PathBuf>, NamePattern),
 }
 
 /// The names that one component of a pattern matches.
-pub struct Wanted {
+pub struct NamePattern {
     expression: Regex,
     /// Whether names with a dot in front are among them.
     hidden: bool,
 }
 
-impl Wanted {
+impl NamePattern {
     /// Whether `name` is one of them.
     pub fn matches(&self, name: &[u8]) -> bool {
         (self.hidden || !name.starts_with(b".")) && self.expression.is_match(name)
@@ -55,7 +55,7 @@ pub fn expand(pattern: &OsStr) -> Result<Matches> {
         .filter(|component| !component.is_empty())
         .peekable();
     while let Some(component) = components.next() {
-        let Some(wanted) = wanted(component)? else {
+        let Some(wanted) = name_pattern(component)? else {
             let name = literal(component);
             for path in &mut found {
                 join(path, &name);
@@ -87,7 +87,7 @@ pub fn expand(pattern: &OsStr) -> Result<Matches> {
 }
 
 /// Entries of those of `directories` that are directories.
-fn entries(mut directories: Vec<Vec<u8>>, wanted: Wanted) -> Matches {
+fn entries(mut directories: Vec<Vec<u8>>, wanted: NamePattern) -> Matches {
     // The order of entries is that of the directories with the slash that comes next.
     for path in &mut directories {
         if path.is_empty() {
@@ -139,7 +139,7 @@ fn literal(component: &[u8]) -> Vec<u8> {
 }
 
 /// The names that `component` matches; `None` if it is no pattern.
-fn wanted(component: &[u8]) -> Result<Option<Wanted>> {
+fn name_pattern(component: &[u8]) -> Result<Option<NamePattern>> {
     let mut expression = String::from(r"\A");
     let mut is_pattern = false;
     let mut rest = component;
@@ -180,7 +180,7 @@ fn wanted(component: &[u8]) -> Result<Option<Wanted>> {
         .dot_matches_new_line(true)
         .build()
         .with_context(|| format!("the pattern {}", escape::bytes(component)))?;
-    Ok(Some(Wanted {
+    Ok(Some(NamePattern {
         expression,
         hidden: component.starts_with(b"."),
     }))

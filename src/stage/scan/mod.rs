@@ -5,9 +5,9 @@
 //! neither on the number of threads nor on the order in which the kernel lists a directory. The
 //! numbers of the inodes ([`InodeId`]) do; no byte of an image comes from them.
 
+mod entries;
 pub(crate) mod flags;
 mod hard_links;
-mod listed;
 mod policy;
 mod read;
 mod workers;
@@ -17,15 +17,15 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-use self::workers::Wanted;
+use self::workers::Scope;
 use crate::tree::{InodeId, Metadata, Tree};
 use crate::{cores, escape};
 
 pub use policy::{HardLinks, Mtime, Policy};
 
-/// A path of this machine and its place in a tree.
+/// A file or directory of this machine, and its place in a tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Source {
+pub struct Subtree {
     /// What to read, with everything below it. A symlink is read as a symlink.
     pub path: PathBuf,
     /// The directory of the tree it goes into.
@@ -40,7 +40,7 @@ pub struct Source {
 /// Where something can't be read, with what was done, on which path, and the cause: every such
 /// path in the order of paths, the first ten of them by name. Where a name is taken or its parent
 /// is no directory.
-pub fn entries(tree: &mut Tree, sources: &[Source], policy: Policy) -> Result<()> {
+pub fn entries(tree: &mut Tree, sources: &[Subtree], policy: Policy) -> Result<()> {
     entries_on(cores::count(), tree, sources, policy)
 }
 
@@ -56,13 +56,7 @@ pub fn selected(
     policy: Policy,
 ) -> Result<Vec<InodeId>> {
     let paths: Vec<&Path> = directories.iter().map(|path| &**path).collect();
-    let mut scan = workers::read(
-        cores::count(),
-        tree,
-        &paths,
-        policy,
-        Wanted::Entries(wanted),
-    )?;
+    let mut scan = workers::read(cores::count(), tree, &paths, policy, Scope::Entries(wanted))?;
     hard_links::join(tree, &mut scan, policy);
     Ok(scan.tops)
 }
@@ -76,9 +70,9 @@ pub fn root(path: &Path, policy: Policy) -> Result<Tree> {
     root_on(cores::count(), path, policy)
 }
 
-fn entries_on(threads: usize, tree: &mut Tree, sources: &[Source], policy: Policy) -> Result<()> {
+fn entries_on(threads: usize, tree: &mut Tree, sources: &[Subtree], policy: Policy) -> Result<()> {
     let paths: Vec<&Path> = sources.iter().map(|source| &*source.path).collect();
-    let mut scan = workers::read(threads, tree, &paths, policy, Wanted::Paths)?;
+    let mut scan = workers::read(threads, tree, &paths, policy, Scope::Paths)?;
     hard_links::join(tree, &mut scan, policy);
     for (source, top) in sources.iter().zip(scan.tops) {
         tree.link(source.parent, &source.name, top)
@@ -96,7 +90,7 @@ fn entries_on(threads: usize, tree: &mut Tree, sources: &[Source], policy: Polic
 fn root_on(threads: usize, path: &Path, policy: Policy) -> Result<Tree> {
     // What was found takes the place of this root.
     let mut tree = Tree::new(Metadata::new(0));
-    let mut scan = workers::read(threads, &mut tree, &[path], policy, Wanted::Followed)?;
+    let mut scan = workers::read(threads, &mut tree, &[path], policy, Scope::Followed)?;
     hard_links::join(&mut tree, &mut scan, policy);
     match scan.tops.first() {
         Some(&top) if tree.directory(top).is_some() => tree.set_root(top),

@@ -1,6 +1,6 @@
 //! What a scan keeps of what it finds.
 
-use crate::tree::{Timestamp, Watch};
+use crate::tree::{ChangeCheck, Timestamp};
 
 /// What a scan keeps of what it finds. Names, kinds, modes, sizes and targets of symlinks are
 /// always kept; the owner is always root.
@@ -19,7 +19,7 @@ pub struct Policy {
     /// Whether holes stay holes.
     pub holes: bool,
     /// By what it is noticed that a file has changed when its bytes are read.
-    pub watch: Watch,
+    pub change_check: ChangeCheck,
 }
 
 /// What becomes of times.
@@ -54,7 +54,7 @@ impl Policy {
         xattrs: false,
         flags: false,
         holes: false,
-        watch: Watch::Modified,
+        change_check: ChangeCheck::Mtime,
     };
 
     /// For a directory in which a program was at work just now: its times say when that was, so
@@ -66,7 +66,7 @@ impl Policy {
             xattrs: false,
             flags: false,
             holes: false,
-            watch: Watch::Changed,
+            change_check: ChangeCheck::Ctime,
         }
     }
 
@@ -77,6 +77,6 @@ impl Policy {
         xattrs: true,
         flags: true,
         holes: true,
-        watch: Watch::Changed,
+        change_check: ChangeCheck::Ctime,
     };
 }

@@ -41,18 +41,18 @@ pub struct HostInode {
 
 /// What one name stands for.
 #[derive(Debug)]
-pub struct Found {
+pub struct Entry {
     /// Mode, owner, time, flags, attributes.
     pub metadata: Metadata,
     /// What it is.
-    pub what: What,
+    pub kind: EntryKind,
     /// Where it has other names, too, and that matters.
     pub shared: Option<HostInode>,
 }
 
 /// A [`Kind`] that knows neither its entries nor its place yet.
 #[derive(Debug)]
-pub enum What {
+pub enum EntryKind {
     /// A directory.
     Directory,
     /// A regular file of `size` bytes, with the parts of it that are not holes.
@@ -61,7 +61,7 @@ pub enum What {
         size: u64,
         /// As in [`crate::tree::Content`].
         data: Option<Vec<DataRange>>,
-        /// What [`crate::tree::Watch::time`] says of it.
+        /// What [`crate::tree::ChangeCheck::time`] says of it.
         time: i64,
     },
     /// Anything else.
@@ -93,7 +93,7 @@ impl Reader {
         self,
         path: &Path,
         wanted: impl Fn(&[u8]) -> bool,
-        mut found: impl FnMut(&OsStr, Found),
+        mut found: impl FnMut(&OsStr, Entry),
         mut problem: impl FnMut(Problem),
     ) {
         let listing = |cause: io::Error| failed(("listing", cause), path.to_owned());
@@ -127,7 +127,7 @@ impl Reader {
         path: &Path,
         name: &OsStr,
         kind: Option<Type>,
-    ) -> Result<Found, Failure> {
+    ) -> Result<Entry, Failure> {
         let link = || readlinkat(directory, name);
         if let Policy {
             mtime: Mtime::Fixed(mtime),
@@ -143,9 +143,9 @@ impl Reader {
                 mtime,
                 ..Metadata::new(0o777)
             };
-            return Ok(Found {
+            return Ok(Entry {
                 metadata,
-                what: What::Other(symlink(link())?),
+                kind: EntryKind::Other(symlink(link())?),
                 shared: None,
             });
         }
@@ -158,7 +158,7 @@ impl Reader {
     ///
     /// # Errors
     /// If it can't be read.
-    pub fn path(self, path: &Path, follow: Follow) -> Result<Found, Problem> {
+    pub fn path(self, path: &Path, follow: Follow) -> Result<Entry, Problem> {
         match follow {
             Follow::Yes => stat(path),
             Follow::No => lstat(path),
@@ -174,25 +174,25 @@ impl Reader {
         stat: &FileStat,
         path: impl Fn() -> PathBuf,
         link: impl Fn() -> nix::Result<OsString>,
-    ) -> Result<Found, Failure> {
+    ) -> Result<Entry, Failure> {
         let metadata = self.metadata(stat, &path)?;
         let file_type = SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT;
-        let what = match file_type {
-            SFlag::S_IFDIR => What::Directory,
+        let kind = match file_type {
+            SFlag::S_IFDIR => EntryKind::Directory,
             SFlag::S_IFREG => {
                 let size = u64::try_from(stat.st_size).map_err(|_| invalid("its size"))?;
                 let data = self.data(stat, size, path)?;
-                let time = self.policy.watch.time(
+                let time = self.policy.change_check.time(
                     (stat.st_mtime, stat.st_mtime_nsec),
                     (stat.st_ctime, stat.st_ctime_nsec),
                 );
-                What::File { size, data, time }
+                EntryKind::File { size, data, time }
             }
-            SFlag::S_IFLNK => What::Other(symlink(link())?),
-            SFlag::S_IFIFO => What::Other(Kind::Fifo),
-            SFlag::S_IFSOCK => What::Other(Kind::Socket),
-            SFlag::S_IFCHR => What::Other(Kind::CharacterDevice(device(stat)?)),
-            SFlag::S_IFBLK => What::Other(Kind::BlockDevice(device(stat)?)),
+            SFlag::S_IFLNK => EntryKind::Other(symlink(link())?),
+            SFlag::S_IFIFO => EntryKind::Other(Kind::Fifo),
+            SFlag::S_IFSOCK => EntryKind::Other(Kind::Socket),
+            SFlag::S_IFCHR => EntryKind::Other(Kind::CharacterDevice(device(stat)?)),
+            SFlag::S_IFBLK => EntryKind::Other(Kind::BlockDevice(device(stat)?)),
             _ => return Err(invalid("its kind")),
         };
         #[allow(
@@ -208,9 +208,9 @@ impl Reader {
                 inode: stat.st_ino,
                 links,
             });
-        Ok(Found {
+        Ok(Entry {
             metadata,
-            what,
+            kind,
             shared,
         })
     }

@@ -76,7 +76,7 @@ fn a_closure_has_what_a_nar_has() {
         .and_then(|file| file.set_len(1 << 20))
         .unwrap();
     let mut tree = Tree::new(Metadata::new(0o755));
-    let source = Source {
+    let source = Subtree {
         path: top.path().join("d"),
         parent: InodeId::ROOT,
         name: b"0-d".to_vec(),
@@ -105,12 +105,12 @@ fn a_closure_has_what_a_nar_has() {
 #[test]
 fn what_is_missing_is_named_in_order() {
     let mut tree = Tree::new(Metadata::new(0o755));
-    let source = |n: u32| Source {
+    let source = |n: u32| Subtree {
         path: format!("/nonexistent/{n:02}\n").into(),
         parent: InodeId::ROOT,
         name: b"x".to_vec(),
     };
-    let sources: Vec<Source> = (1..=12).rev().map(source).collect();
+    let sources: Vec<Subtree> = (1..=12).rev().map(source).collect();
     let error = entries(&mut tree, &sources, Policy::CLOSURE)
         .unwrap_err()
         .to_string();
@@ -159,7 +159,7 @@ fn measure_a_large_scan() {
                 symlink(target, path.join(format!("link-{link}"))).unwrap();
             }
         }
-        sources.push(Source {
+        sources.push(Subtree {
             path: top.path().join(&name),
             parent: InodeId::ROOT,
             name: name.into(),

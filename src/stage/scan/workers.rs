@@ -11,10 +11,10 @@ use std::thread;
 
 use anyhow::{Result, bail};
 
-use super::listed::{self, Listed};
+use super::entries::{self, Entries};
 use super::policy::Policy;
 use super::read::{self, Follow, HostInode, Problem, Reader};
-use crate::tree::{Directory, InodeId, InsertError, Kind, SourceFile, Tree, Way};
+use crate::tree::{Directory, InodeId, InsertError, Kind, ListedPath, SourceFile, Tree};
 use crate::{escape, excerpt};
 
 /// How many directories are read without further threads.
@@ -32,7 +32,7 @@ pub struct Scan {
 
 /// A directory to be read.
 struct Task {
-    way: Way,
+    path: ListedPath,
     id: InodeId,
     /// Whether it is one of those that the scan is for.
     is_top: bool,
@@ -40,7 +40,7 @@ struct Task {
 
 /// What a scan is for.
 #[derive(Clone, Copy)]
-pub enum Wanted<'a> {
+pub enum Scope<'a> {
     /// The paths themselves; the last name of each is a symlink if that's what it is.
     Paths,
     /// What the paths lead to.
@@ -49,11 +49,11 @@ pub enum Wanted<'a> {
     Entries(&'a (dyn Fn(&[u8]) -> bool + Sync)),
 }
 
-impl Wanted<'_> {
+impl Scope<'_> {
     fn follow(self) -> Follow {
         match self {
-            Wanted::Paths => Follow::No,
-            Wanted::Followed | Wanted::Entries(_) => Follow::Yes,
+            Scope::Paths => Follow::No,
+            Scope::Followed | Scope::Entries(_) => Follow::Yes,
         }
     }
 }
@@ -82,35 +82,35 @@ pub fn read(
     tree: &mut Tree,
     paths: &[&Path],
     policy: Policy,
-    wanted: Wanted<'_>,
+    scope: Scope<'_>,
 ) -> Result<Scan> {
     let reader = Reader { policy };
     let queue = Queue::new(tree);
     let mut problems = Vec::new();
     let mut tops = Vec::with_capacity(paths.len());
     for path in paths {
-        match top(reader, &queue, path, wanted.follow()) {
+        match top(reader, &queue, path, scope.follow()) {
             Ok(id) => tops.push(id),
             Err(problem) => problems.push(problem),
         }
     }
     // A few directories are read sooner than threads are started.
-    problems.extend(work(reader, &queue, wanted, FEW));
+    problems.extend(work(reader, &queue, scope, FEW));
     let threads = if queue.lock().tasks.is_empty() {
         0
     } else {
         threads
     };
-    let died = thread::scope(|scope| {
+    let died = thread::scope(|spawner| {
         let workers: Vec<_> = (0..threads)
             // With fewer it takes longer.
             .map_while(|_| {
-                let work = || work(reader, &queue, wanted, usize::MAX);
-                thread::Builder::new().spawn_scoped(scope, work).ok()
+                let work = || work(reader, &queue, scope, usize::MAX);
+                thread::Builder::new().spawn_scoped(spawner, work).ok()
             })
             .collect();
         if workers.is_empty() {
-            problems.extend(work(reader, &queue, wanted, usize::MAX));
+            problems.extend(work(reader, &queue, scope, usize::MAX));
         }
         let mut died = false;
         for worker in workers {
@@ -133,10 +133,10 @@ pub fn read(
 fn top(reader: Reader, queue: &Queue<'_>, path: &Path, follow: Follow) -> Result<InodeId, Problem> {
     let found = reader.path(path, follow)?;
     let shared = found.shared;
-    let inode = listed::inode(found.metadata, found.what, |time| {
+    let inode = entries::inode(found.metadata, found.kind, |time| {
         let directory = path.parent().unwrap_or(Path::new(""));
         let name = path.file_name().unwrap_or_default();
-        SourceFile::watched(directory, name, reader.policy.watch, time)
+        SourceFile::checked(directory, name, reader.policy.change_check, time)
     });
     let is_directory = matches!(inode.kind, Kind::Directory(_));
     let mut state = queue.lock();
@@ -146,12 +146,12 @@ fn top(reader: Reader, queue: &Queue<'_>, path: &Path, follow: Follow) -> Result
         state.shared.insert(id, shared);
     }
     if is_directory {
-        let way = match follow {
-            Follow::Yes => Way::followed(path),
-            Follow::No => Way::new(path),
+        let path = match follow {
+            Follow::Yes => ListedPath::followed(path),
+            Follow::No => ListedPath::new(path),
         };
         state.tasks.push(Task {
-            way,
+            path,
             id,
             is_top: true,
         });
@@ -161,26 +161,26 @@ fn top(reader: Reader, queue: &Queue<'_>, path: &Path, follow: Follow) -> Result
 
 /// One thread: reads directories until none is left and none can come any more, or it has read
 /// `most` of them.
-fn work(reader: Reader, queue: &Queue<'_>, wanted: Wanted<'_>, most: usize) -> Vec<Problem> {
+fn work(reader: Reader, queue: &Queue<'_>, scope: Scope<'_>, most: usize) -> Vec<Problem> {
     let mut problems = Vec::new();
-    let mut listed = Listed::default();
+    let mut entries = Entries::default();
     for _ in 0..most {
         let Some(task) = queue.next() else { break };
         let mut too_long = Ok(());
         reader.directory(
-            task.way.path(),
-            |name| match wanted {
-                Wanted::Entries(wanted) if task.is_top => wanted(name),
+            task.path.as_path(),
+            |name| match scope {
+                Scope::Entries(is_wanted) if task.is_top => is_wanted(name),
                 _ => true,
             },
-            |name, found| match listed.add(name, found) {
+            |name, found| match entries.add(name, found) {
                 Ok(()) => {}
                 Err(error) => too_long = Err(error),
             },
             |problem| problems.push(problem),
         );
-        if let Err(error) = too_long.and(queue.done(&task, reader.policy, &mut listed)) {
-            problems.push(refused(task.way.path(), error));
+        if let Err(error) = too_long.and(queue.done(&task, reader.policy, &mut entries)) {
+            problems.push(refused(task.path.as_path(), error));
         }
     }
     problems
@@ -233,20 +233,20 @@ impl<'a> Queue<'a> {
         }
     }
 
-    /// Takes what was found in the directory of `task`, which is read now, out of `listed`.
-    fn done(&self, task: &Task, policy: Policy, listed: &mut Listed) -> Result<(), InsertError> {
+    /// Takes what was found in the directory of `task`, which is read now, out of `entries`.
+    fn done(&self, task: &Task, policy: Policy, entries: &mut Entries) -> Result<(), InsertError> {
         // Everything that takes time comes before the lock.
-        let ready = listed.ready(&task.way, policy.watch);
-        let ways: Vec<(usize, Way)> = ready
+        let sorted = entries.sorted(&task.path, policy.change_check);
+        let paths: Vec<(usize, ListedPath)> = sorted
             .directories()
-            .map(|(at, name)| (at, task.way.join(OsStr::from_bytes(name))))
+            .map(|(at, name)| (at, task.path.join(OsStr::from_bytes(name))))
             .collect();
         let mut state = self.lock();
-        let added = state.add(task.id, ready, ways);
+        let added = state.add(task.id, sorted, paths);
         state.busy -= 1;
-        let wanted = state.waiting > 0;
+        let is_awaited = state.waiting > 0;
         drop(state);
-        if wanted {
+        if is_awaited {
             self.changed.notify_all();
         }
         added
@@ -257,21 +257,21 @@ impl State<'_> {
     fn add(
         &mut self,
         directory: InodeId,
-        ready: listed::Ready<'_>,
-        ways: Vec<(usize, Way)>,
+        sorted: entries::Sorted<'_>,
+        paths: Vec<(usize, ListedPath)>,
     ) -> Result<(), InsertError> {
-        let ids = self.tree.append(ready.inodes)?;
-        let entries: Vec<_> = ready.places.into_iter().zip(ids).collect();
-        self.tasks.extend(ways.into_iter().map(|(at, way)| Task {
-            way,
+        let ids = self.tree.append(sorted.inodes)?;
+        let entries: Vec<_> = sorted.places.into_iter().zip(ids).collect();
+        self.tasks.extend(paths.into_iter().map(|(at, path)| Task {
+            path,
             id: entries[at].1,
             is_top: false,
         }));
-        let shared = ready.shared.into_iter();
+        let shared = sorted.shared.into_iter();
         self.shared
             .extend(shared.map(|(at, inode)| (entries[at].1, inode)));
         self.tree.inode_mut(directory).kind =
-            Kind::Directory(Directory::from_sorted(ready.names, entries));
+            Kind::Directory(Directory::from_sorted(sorted.names, entries));
         Ok(())
     }
 }

@@ -250,7 +250,7 @@ fn large_files_come_back() {
     for place in places {
         file.write_all_at(b"here", place).unwrap();
     }
-    let entry = scan::Source {
+    let entry = scan::Subtree {
         path: sparse,
         parent: InodeId::ROOT,
         name: b"sparse".to_vec(),

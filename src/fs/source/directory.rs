@@ -10,27 +10,27 @@ use nix::fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag, openat, openat2};
 use nix::sys::stat::Mode;
 
 use crate::escape;
-use crate::tree::Way;
+use crate::tree::ListedPath;
 
 const DIRECTORY: OFlag = OFlag::O_PATH
     .union(OFlag::O_DIRECTORY)
     .union(OFlag::O_NOFOLLOW)
     .union(OFlag::O_CLOEXEC);
 
-/// Opens the directory at the end of `way`, for opening what is in it.
+/// Opens the directory `listed`, for opening what is in it.
 ///
 /// # Errors
-/// If that can't be done, or it is no way of directories any more: one that was replaced by a
-/// symbolic link would lead to files that nobody has listed.
-pub fn open(way: &Way) -> Result<OwnedFd> {
-    let (given, rest) = way.parts();
+/// If that can't be done, or something on its path is no directory any more: one that was replaced
+/// by a symbolic link would lead to files that nobody has listed.
+pub fn open(listed: &ListedPath) -> Result<OwnedFd> {
+    let (given, rest) = listed.parts();
     let opened = openat(AT_FDCWD, given, DIRECTORY, Mode::empty()).and_then(|given| {
         match rest.as_os_str().is_empty() {
             true => Ok(given),
             false => below(&given, rest),
         }
     });
-    let path = || escape::path(way.path());
+    let path = || escape::path(listed.as_path());
     opened.map_err(|errno| match errno {
         Errno::ELOOP | Errno::ENOTDIR => anyhow!(
             "the way to {} was one of directories when it was listed, and has a symbolic link or a \
@@ -87,12 +87,12 @@ mod tests {
             ("real", "a/link/c", false),
             ("real", "a/none", false),
         ] {
-            let mut way = Way::new(&top.path().join(given));
+            let mut listed = ListedPath::new(&top.path().join(given));
             for name in Path::new(rest) {
-                way = way.join(name);
+                listed = listed.join(name);
             }
-            assert_eq!(way.parts(), (&*top.path().join(given), Path::new(rest)));
-            let opened = open(&way);
+            assert_eq!(listed.parts(), (&*top.path().join(given), Path::new(rest)));
+            let opened = open(&listed);
             assert_eq!(opened.is_ok(), is_open, "{given} {rest}: {opened:?}");
             if rest.is_empty() || given == "given" {
                 continue;
