@@ -1,8 +1,9 @@
-//! Every partition table with every boot loader that is for it: built twice, raw and compressed, with
-//! the installer's own run in a guest each time, compared, and booted from firmware to the line that
-//! init writes from the root file system. Prints one line for each row, and the count last.
+//! Every partition table with every boot loader it supports. Each row is built twice, raw and
+//! compressed, running the installer in a guest each time; the two are compared, and the image is
+//! booted from firmware to the line that init writes from the root file system. Prints one line for
+//! each row, and the count last.
 //!
-//! `cargo test --test boot_matrix -- hybrid` takes the rows in whose name the word is.
+//! `cargo test --test boot_matrix -- hybrid` runs the rows whose name contains the word.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 mod common;
@@ -22,7 +23,7 @@ use common::{command, oracles, stdout};
 /// A boot from firmware takes 6 s on an idle machine.
 const LIMIT: Duration = Duration::from_secs(180);
 
-/// The UUID of the root file system where none is asked for.
+/// The default UUID of the root file system.
 const ROOT: &str = "f222513b-ded1-49fa-b591-20ce86a2fe7f";
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -35,7 +36,7 @@ use Firmware::{Ovmf, SeaBios};
 struct Row {
     table: &'static str,
     loader: &'static str,
-    /// Further arguments of the function and options of the fixture's configuration.
+    /// More arguments of the function, and options of the fixture's configuration.
     more: &'static str,
     firmware: &'static [Firmware],
 }
@@ -54,7 +55,7 @@ const fn row(
     }
 }
 
-/// Only the variables know what to boot: nothing is where firmware looks by itself.
+/// Only the variables name the boot loader: firmware finds none by itself.
 const VARIABLES: &str = "touchEFIVars = true; canTouchEfiVariables = true;";
 
 const ROWS: [Row; 11] = [
@@ -87,7 +88,7 @@ const ROWS: [Row; 11] = [
     ),
 ];
 
-/// `format`, and the file's name and format for QEMU.
+/// `format`, the file's name, and its format for QEMU.
 const FORMATS: [(&str, &str, &str); 2] = [
     ("raw", "nixos.img", "raw"),
     ("qcow2-compressed", "nixos.qcow2", "qcow2"),
@@ -126,7 +127,7 @@ impl Row {
         )
     }
 
-    /// Goes through the row, and tells what took how long.
+    /// Runs the row and returns how long each step took.
     fn run(&self) -> String {
         let mut times = Vec::new();
         let system = nix::evaluate(&format!(
@@ -159,7 +160,7 @@ impl Row {
         times.join(", ")
     }
 
-    /// What the two builds have on their disks and in their variables is the same.
+    /// Asserts that the two builds have the same disks and EFI variables.
     fn same_disk(&self, builds: &[Built; 2]) {
         let [raw, compressed] = builds;
         stdout(
@@ -201,13 +202,13 @@ impl Row {
     }
 }
 
-/// The EFI system partition has a loader, but not on the path for removable media.
+/// Asserts that the ESP has a boot loader, but not on the path for removable media.
 fn no_fallback(image: &Path) {
     let files = oracles::loaders(image);
     assert!(!files.contains("/BOOTX64.EFI"), "{files}");
 }
 
-/// Takes rows until none is left, prints their lines, and returns how many passed.
+/// Runs rows until none is left, prints their lines, and returns how many passed.
 fn work(rows: &[&Row], next: &AtomicUsize, output: &Mutex<()>) -> usize {
     let mut passed = 0;
     while let Some(row) = rows.get(next.fetch_add(1, Ordering::Relaxed)) {
@@ -233,7 +234,7 @@ fn work(rows: &[&Row], next: &AtomicUsize, output: &Mutex<()>) -> usize {
 }
 
 fn main() -> ExitCode {
-    // Rows print their failures themselves, whole.
+    // Rows print their own failures in full.
     panic::set_hook(Box::new(|_| {}));
     let words: Vec<_> = std::env::args()
         .skip(1)

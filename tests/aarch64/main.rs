@@ -92,7 +92,7 @@ fn makes_the_same_bytes_on_both_architectures() {
 struct Row {
     table: &'static str,
     loader: &'static str,
-    /// Further arguments of the function and options of the fixture's configuration.
+    /// More arguments of the function, and options of the fixture's configuration.
     more: &'static str,
     /// The name of the image and its format in QEMU.
     file: (&'static str, &'static str),

@@ -9,20 +9,20 @@ use crate::common::program::{Attributes, Job, hash};
 use crate::common::{command, stdout};
 use serde_json::json;
 
-/// Everything that is made on the machine: root, FAT, channel. The VHD has identifiers and a time
-/// of its own, and all of the disk in it.
+/// Covers everything that is made on the build machine: root, FAT, channel. A VHD has identifiers
+/// and a time of its own and stores the whole disk.
 static ATTRIBUTES: LazyLock<Attributes> = LazyLock::new(|| {
     Attributes::of(
         r#"additionalSpace = "0M"; partitionTableType = "efixbootldr"; bootSize = "128M"; format = "vpc";"#,
     )
 });
 
-/// Files for `contents` in a directory that every test makes anew, and the job that takes them.
+/// Creates files for `contents` in a new directory, and the job that uses them.
 fn job() -> Job {
     let mut job = ATTRIBUTES.job();
     let source = job.place().join("source");
     fs::create_dir(&source).unwrap();
-    // In an order that no two kinds of file systems list them in.
+    // Each kind of file system lists these in another order.
     for name in ["z", "b", "Z", "10", "9", "a"] {
         fs::write(source.join(name), name.repeat(5000)).unwrap();
     }
@@ -47,12 +47,12 @@ fn hash_of(job: Job) -> String {
     hash(ended.image("nixos.vhd"))
 }
 
-/// What they all have to be.
+/// The hash that every build must have.
 static HASH: LazyLock<String> = LazyLock::new(|| hash_of(job()));
 
 #[test]
 fn the_environment_does_not_affect_the_bytes() {
-    /// What a case changes.
+    /// What the case changes.
     type Change = fn(&mut Job);
     let cases: [(&str, Change); 11] = [
         ("nothing, at another time", |_| {}),
@@ -134,8 +134,8 @@ fn the_environment_does_not_affect_the_bytes() {
     }
 }
 
-/// Puts copies of the closure of the attributes in place of their originals, on a tmpfs, in a mount
-/// namespace of the program; `$copy` is where they are while `script` changes them.
+/// Mounts copies of the closure over the originals, on a tmpfs, in the program's own mount
+/// namespace. `script` may change them first; they are in `$copy`.
 fn on_tmpfs(job: &mut Job, script: &str) {
     let list = job.place().join("closure");
     let paths: Vec<_> = ATTRIBUTES
@@ -182,7 +182,7 @@ fn an_optimised_store_does_not_affect_the_bytes() {
 
 #[test]
 fn every_change_to_a_source_changes_the_bytes() {
-    /// What a case changes, in the directory of sources.
+    /// What the case changes in the directory of sources.
     type Change = fn(&Path);
     let cases: [(&str, Change); 6] = [
         ("one byte", |source| {

@@ -1,5 +1,5 @@
-//! The fixture itself: that its system is a graph of store paths, installs, and boots, without any
-//! part of this project.
+//! The fixture itself: its system is a graph of store paths, can be installed, and boots, without
+//! any part of this project.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -10,8 +10,8 @@ use crate::common::nix::{self, Build};
 use crate::common::qemu::{self, Boot};
 use crate::common::{command, listing, oracles, scratch, stdout};
 
-/// Copies a closure to `root` as store paths, and installs a system there as the fixture's own
-/// `nixos-install` does it.
+/// Copies a closure to `root` as store paths and installs a system there with the fixture's own
+/// `nixos-install`.
 fn install(root: &Path, toplevel: &Path) {
     let installer = Build::expression("fixture.config.system.build.nixos-install").run();
     let info = Build::expression(
@@ -50,7 +50,7 @@ fn install(root: &Path, toplevel: &Path) {
 #[test]
 fn fixture_system_boots_from_an_image_of_mkfs() {
     let toplevel = Build::expression("fixture.config.system.build.toplevel").run();
-    // The root and everything above it must be open to others, as nixos-install demands.
+    // nixos-install requires the root and every directory above it to be accessible to others.
     let scratch = tempfile::Builder::new()
         .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o755))
         .tempdir_in(scratch().path().parent().unwrap())
@@ -101,7 +101,7 @@ fn lister_sees_all_metadata_of_an_image_of_mkfs() {
             .args(["-n", "user.test", "-v", "value"])
             .arg(root.join(odd)),
     );
-    // The mode comes last: a change of the owner clears the set-ID bits.
+    // The mode is set last: changing the owner clears the set-ID bits.
     stdout(command("chown").arg("12:34").arg(root.join("a")));
     stdout(command("chmod").arg("6751").arg(root.join("a")));
     // mkfs.ext4 -d copies whole seconds only.

@@ -1,5 +1,5 @@
-//! An image that is made larger, as a machine does it with `boot.growPartition` and
-//! `fileSystems."/".autoResize`, and as a person does it with the tools of e2fsprogs.
+//! Images that are enlarged: by the machine, with `boot.growPartition` and
+//! `fileSystems."/".autoResize`, and by hand, with e2fsprogs.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -16,18 +16,18 @@ const LIMIT: Duration = Duration::from_secs(300);
 
 const MIB: u64 = 1 << 20;
 
-/// What the disk grows by.
+/// How much the disk grows, in bytes.
 const MORE: u64 = 1024 * MIB;
 
-/// The grower is in the image, so that the system can grow its own root.
+/// The image includes the grower, so that the system can grow its own root.
 const ARGUMENTS: &str = r#"partitionTableType = "efi"; installBootLoader = false; copyChannel = false;
     additionalSpace = "16M"; additionalPaths = [ fixture.grower ];"#;
 
-/// An image with more disk behind it, in a directory of the test's own.
+/// An image on an enlarged disk, in its own directory.
 struct Image {
     path: PathBuf,
     system: PathBuf,
-    /// The root partition as it was.
+    /// The root partition before.
     root: Partition,
     scratch: tempfile::TempDir,
 }
@@ -65,8 +65,8 @@ impl Image {
         .run()
     }
 
-    /// The partition reaches the end of the disk, the file system the end of the partition, every
-    /// judge is content, and Nix in the system, too.
+    /// Checks that the partition fills the disk and the file system fills the partition, that every
+    /// oracle passes, and that Nix in the system accepts its store.
     fn is_larger_and_sound(&self) {
         oracles::check(&self.path, "raw", "efi");
         let root = root(&self.path);
@@ -84,7 +84,7 @@ fn root(disk: &Path) -> Partition {
     oracles::read_table(disk).partitions.pop().unwrap()
 }
 
-/// How many blocks the file system has that begins at a byte of a disk, as dumpe2fs tells.
+/// The number of blocks of the file system at the byte `start` of a disk, according to dumpe2fs.
 fn blocks(disk: &Path, start: u64) -> u64 {
     let mut file = OsString::from(disk);
     file.push(format!("?offset={start}"));

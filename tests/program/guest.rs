@@ -1,4 +1,4 @@
-//! Guests that fail, and what is left of them: the program run directly, with real guests.
+//! Failing guests and what they leave behind: the program run directly, with real guests.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -8,14 +8,14 @@ use crate::common::oracles;
 use crate::common::program::{Attributes, Job};
 use serde_json::json;
 
-/// A system whose boot loader's installer is `script`.
+/// Attributes of a system whose boot loader installer is `script`.
 fn attributes(script: &str) -> Attributes {
     Attributes::with_guest(&format!(
         r#"loader = "none"; copyChannel = false; extraInstallCommands = ''{script}'';"#
     ))
 }
 
-/// Has `script` run for QEMU, which is `$qemu`.
+/// Runs `script` instead of QEMU; the real QEMU is `$qemu`.
 fn instead_of_qemu(job: &mut Job, script: &str) {
     let qemu = job.json["guest"]["qemu"].as_str().unwrap().to_owned();
     let path = job.place().join("qemu");
@@ -43,7 +43,7 @@ fn a_failing_installer_is_reported_with_its_output() {
     );
 }
 
-/// `system.switch.enable = false`: no guest has to run to find that out.
+/// `system.switch.enable = false` is noticed without a guest.
 #[test]
 fn a_system_without_switch_to_configuration_is_rejected_before_anything_runs() {
     let error = error("", |job| {
@@ -125,7 +125,7 @@ fn a_full_file_system_is_reported() {
 
 #[test]
 fn an_unknown_owner_is_reported() {
-    // There is a user app, and a group app: chown(1) takes "app.app" for the two.
+    // There are a user and a group "app": chown(1) reads "app.app" as both.
     let error = error("", |job| {
         job.image(
             "contents",
@@ -156,7 +156,7 @@ fn a_system_for_another_processor_needs_another_builder() {
 
 #[test]
 fn a_missing_or_killed_qemu_is_reported() {
-    // A guest that does not end before it is killed, however fast the machine is.
+    // This guest never ends by itself before it is killed, however fast the machine is.
     let attributes = attributes("while :; do sleep 1; done");
     let mut job = attributes.job();
     job.json["guest"]["qemu"] = json!("/nonexistent/qemu");
@@ -174,7 +174,8 @@ fn a_missing_or_killed_qemu_is_reported() {
     assert!(error.contains("without having finished"), "{error}");
 }
 
-/// The guest reads the files of its disk where they are: what it can't have is not its error.
+/// The guest reads source files in place. A file it cannot read is a build error, not a guest
+/// error.
 #[test]
 fn a_file_that_the_guest_cannot_read_is_reported() {
     let attributes = attributes("cat /data >/dev/null || echo never mind");
@@ -220,7 +221,7 @@ fn a_signal_also_stops_the_guest() {
     }
 }
 
-/// GRUB's blocklists, with `--force`: they would name blocks of the guest's file system.
+/// With `--force`, GRUB uses blocklists, which would refer to blocks of the guest's file system.
 #[test]
 fn boot_code_on_a_disk_without_a_table_is_rejected() {
     let error = error("printf code >/dev/vda", |job| {
@@ -235,7 +236,7 @@ fn boot_code_on_a_disk_without_a_table_is_rejected() {
     );
 }
 
-/// What activation and installer leave, and what not: no seeds, no deleted file.
+/// Changes by activation and the installer are kept, except seeds and deleted files.
 #[test]
 fn an_image_holds_the_changes_of_the_guest_and_no_seeds() {
     let script = "mkdir -p /var/lib/systemd /var/kept; echo seed >/var/lib/systemd/random-seed; \

@@ -1,4 +1,4 @@
-//! An image with everything in `contents` that a file system can hold, listed by a Linux guest and
+//! An image whose `contents` has everything a file system can hold, listed by a Linux guest and
 //! compared with what rsync and chown make of the same sources.
 
 use std::collections::BTreeSet;
@@ -9,7 +9,7 @@ use crate::common::listing::{self, Listing};
 use crate::common::nix::Build;
 use crate::common::{command, oracles, stdout};
 
-/// The sources. All is readable for the build user, who is not root.
+/// The sources. The build user, who is not root, can read all of them.
 const SOURCES: &str = r#"
 umask 022
 mkdir -p tree/links tree/deep tree/modes tree/attributes tree/sizes tree/wide owned/sub conf
@@ -61,8 +61,8 @@ touch -h -d @4294967297.000000001 tree/sizes/1 tree/links/symbolic
 touch -d 2400-01-01T00:00:00.999999999Z tree/modes/sticky
 "#;
 
-/// What nixpkgs' builder does with the entries of [`CONTENTS`], as root and keeping what we keep.
-/// Its umask, and cp's mode of a new file, are those of the build.
+/// What nixpkgs' builder does with the entries of [`CONTENTS`], as root, keeping what we keep. The
+/// umask and cp's mode for new files are those of the build.
 const STAGE: &str = r#"
 umask 022
 sources=$1 root=$2
@@ -100,8 +100,8 @@ fn shell(script: &str, directory: &Path, arguments: &[&Path]) {
     );
 }
 
-/// What is not of the store or of nixos-install: what the entries of `contents` made, and what is
-/// above them.
+/// Everything that neither the store nor nixos-install made: the entries of `contents` and the
+/// directories above them.
 fn of_contents(listing: &Listing) -> Listing {
     let rest = ["nix", "root", "boot", "efi", "lost+found", "etc/NIXOS"].map(Path::new);
     listing
@@ -111,11 +111,11 @@ fn of_contents(listing: &Listing) -> Listing {
         .collect()
 }
 
-/// What staging made just now has the fixed time of the image.
+/// What staging has just made has the fixed time of the image.
 fn with_fixed_times(listing: &mut Listing, start: i64) {
     for entry in listing.values_mut() {
         let seconds: i64 = entry.mtime.split('.').next().unwrap().parse().unwrap();
-        // The sources have times far from now.
+        // The times of the sources are far in the past.
         if (start..start + 3600).contains(&seconds) {
             entry.mtime = "1.0000000000".to_owned();
         }
@@ -135,7 +135,7 @@ fn guest_sees_contents_as_rsync_and_chown_leave_them() {
     let start = stdout(command("date").arg("+%s")).trim().parse().unwrap();
     shell(STAGE, scratch.path(), &[&sources, &staging]);
 
-    // The sources are outside the store, where Nix would take their attributes; so no sandbox.
+    // No sandbox: the sources are outside the store, since Nix would strip their attributes.
     let built = Build::image(&format!(
         r#"partitionTableType = "efixbootldr"; installBootLoader = false; {}"#,
         contents(&sources)
@@ -169,7 +169,7 @@ fn guest_sees_contents_as_rsync_and_chown_leave_them() {
     assert_eq!(at("links/a").links, 23);
     assert_eq!(at("links/disk").device, "103:11170");
 
-    // A file system made at once, of files without a past: every time is that of the data.
+    // A new file system: every time of a file is its mtime.
     for (path, entry) in &found {
         let [access, data, change, birth] = &entry.times;
         assert_eq!(

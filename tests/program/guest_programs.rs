@@ -1,4 +1,5 @@
-//! What the image's own programs find and do in a guest: the program run directly, with real guests.
+//! What the image's own programs see and can do in a guest: the program run directly, with real
+//! guests.
 
 use std::path::Path;
 
@@ -6,14 +7,14 @@ use crate::common::oracles;
 use crate::common::program::{Attributes, Job};
 use serde_json::{Value, json};
 
-/// A system whose boot loader's installer is `script`.
+/// Attributes of a system whose boot loader installer is `script`.
 fn attributes(script: &str) -> Attributes {
     Attributes::with_guest(&format!(
         r#"loader = "none"; copyChannel = false; extraInstallCommands = ''{script}'';"#
     ))
 }
 
-/// What debugfs has to say to `request`; its own name and version come last.
+/// debugfs's output for `request`, followed by its version.
 fn debugfs(image: &Path, request: &str) -> String {
     let file = format!("{}?offset=1048576", image.display());
     crate::common::said(&crate::common::run(
@@ -21,15 +22,15 @@ fn debugfs(image: &Path, request: &str) -> String {
     ))
 }
 
-/// An entry of `contents` with a text of its own.
+/// An entry of `contents` whose source holds `text`.
 fn text(job: &Job, name: &str, text: &str, target: &str) -> Value {
     let source = job.place().join(name);
     std::fs::write(&source, text).unwrap();
     json!({ "source": source, "target": target })
 }
 
-/// What activation mounts with `system.etc.overlay`: nixpkgs' guest loads any module that its kernel
-/// asks for, and activation names the image's own modprobe before that.
+/// Mounts of activation with `system.etc.overlay`. nixpkgs' guest loads any module its kernel asks
+/// for, before and after activation sets the image's own modprobe.
 const MOUNTS: &str = r#"
     echo /nix/store/none/bin/modprobe >/proc/sys/kernel/modprobe
     mkdir /facts /up /work /low /mnt
@@ -48,7 +49,7 @@ const MOUNTS: &str = r#"
     ! mount -t imaginary /dev/vdb /up 2>/facts/unknown
 "#;
 
-/// A process that goes on and writes, whatever becomes of those who started it.
+/// A background process that keeps writing after its parents have exited.
 const BACKGROUND: &str = r#"
     (trap "" TERM HUP; exec setsid bash -c "while :; do echo x >>/background; sleep 0.1; done") &
 "#;
@@ -68,7 +69,7 @@ fn activation_can_mount_file_systems_and_the_image_has_no_traces_of_the_guest() 
         test -w /dev/shm && test -e /dev/pts/ptmx"#
     );
     let mut job = attributes(&script).job();
-    // systemd-tmpfiles can't tell %m without /etc/machine-id, and goes on.
+    // Without /etc/machine-id, systemd-tmpfiles cannot expand %m and continues.
     let noise = text(
         &job,
         "noise",
@@ -94,8 +95,8 @@ fn activation_can_mount_file_systems_and_the_image_has_no_traces_of_the_guest() 
             content(path)
         );
     }
-    // At boot the image mounts the same upper layer again: without these a file is nothing but zeros, and a
-    // directory empty.
+    // At boot the image mounts the same upper layer again. Without these attributes a file would
+    // read as zeros and a directory would be empty.
     let marks = |path: &str| debugfs(&image, &format!("ea_list {path}"));
     let (metacopy, redirect) = (marks("/up/file"), marks("/up/new"));
     assert!(
@@ -142,8 +143,8 @@ fn activation_can_mount_file_systems_and_the_image_has_no_traces_of_the_guest() 
     }
 }
 
-/// As with impermanence, userborn or an `/etc` that is an overlay: what the owners are called is
-/// behind a mount, an absolute link, and one that climbs above the root.
+/// As with impermanence, userborn or an overlay `/etc`: the user database is behind a mount, an
+/// absolute symlink, and a symlink that climbs above the root.
 #[test]
 fn owners_are_found_behind_links_and_mounts() {
     let script = "mkdir -p /persist/etc /persist/tables; cp -a /etc/. /persist/etc/; \
@@ -178,7 +179,7 @@ fn a_passwd_file_that_is_a_symlink_loop_is_reported() {
     let mut entry = text(&job, "key", "x", "/var/lib/key");
     entry["user"] = json!("app");
     entry["group"] = json!("app");
-    // An invalid line: systemd-tmpfiles fails, and then what it says is shown.
+    // An invalid line makes systemd-tmpfiles fail; then its output is shown.
     let line = text(&job, "bad", "~~~ /var/bad\n", "/etc/tmpfiles.d/bad.conf");
     job.image("contents", json!([entry, line]));
     let ended = job.run();
@@ -193,10 +194,10 @@ fn a_passwd_file_that_is_a_symlink_loop_is_reported() {
     assert!(said.contains("bad.conf:1: Unknown modifiers"), "{said}");
 }
 
-/// Where there is no chown(1), the tables themselves are read.
+/// Without chown(1), passwd and group are read directly.
 #[test]
 fn owners_are_found_without_chown() {
-    // The profile is of the store, which is read-only.
+    // The profile is in the store, which is read-only.
     let script = "mkdir /sw /sw/bin; cp -a /nix/var/nix/profiles/system/sw/bin/. /sw/bin/; \
                   rm /sw/bin/chown; mount --bind /sw/bin \"$(readlink -f /nix/var/nix/profiles/system/sw/bin)\"; \
                   test ! -e /nix/var/nix/profiles/system/sw/bin/chown";

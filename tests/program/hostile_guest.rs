@@ -1,6 +1,6 @@
-//! Guests that do what they can: the program run directly, with real guests.
+//! Hostile guests: the program run directly, with real guests.
 //!
-//! The host's time and memory stay bounded, and what comes into an image is right.
+//! The host's time and memory stay bounded, and the image is correct.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{FileExt, PermissionsExt};
@@ -13,21 +13,21 @@ use crate::common::record::record;
 use make_disk_image::guest::report::{RecordKind, Writer};
 use serde_json::json;
 
-/// A system without a boot loader whose installer is `script`.
+/// Attributes of a system without a boot loader whose installer is `script`.
 fn attributes(script: &str) -> Attributes {
     Attributes::with_guest(&format!(
         r#"loader = "none"; copyChannel = false; extraInstallCommands = ''{script}'';"#
     ))
 }
 
-/// What debugfs answers about the root file system of a legacy image.
+/// debugfs's output for `request` on the root file system of a legacy image.
 fn debugfs(image: &Path, request: &str) -> String {
     let file = format!("{}?offset=1048576", image.display());
     let output = crate::common::run(crate::common::command("debugfs").args(["-R", request, &file]));
     crate::common::said(&output)
 }
 
-/// It was believed that the installation had ended, and everything that came after was kept.
+/// The program believed that the installation had ended and kept all later output in memory.
 #[test]
 fn a_console_flood_that_fakes_the_end_stops_at_the_time_limit() {
     let attributes = attributes(
@@ -36,7 +36,7 @@ fn a_console_flood_that_fakes_the_end_stops_at_the_time_limit() {
     );
     let mut job = attributes.job();
     job.json["guest"]["timeout"] = json!(60);
-    // Of address space; QEMU has its own limit.
+    // A limit of the address space; QEMU has its own limit.
     let qemu = job.json["guest"]["qemu"].as_str().unwrap().to_owned();
     let wrapper = job.place().join("qemu");
     let script = format!("#!/bin/sh\nulimit -S -v unlimited; exec {qemu} \"$@\"\n");
@@ -64,8 +64,8 @@ fn a_console_flood_that_fakes_the_end_stops_at_the_time_limit() {
     assert!(error.len() < 20_000, "{}", error.len());
 }
 
-/// A report that says what no init says: a link that makes a cycle, and a file in the store. The
-/// token in it is none yet.
+/// A report that no init would send: a link that makes a cycle, or a file in the store. Its token
+/// is a placeholder.
 fn forged(path: &str, kind: RecordKind) -> Vec<u8> {
     let mut writer = Writer::new(Vec::new(), u64::MAX);
     writer.owners(&[]).unwrap();
@@ -77,8 +77,8 @@ fn forged(path: &str, kind: RecordKind) -> Vec<u8> {
 
 const NO_TOKEN: &str = "no token no token no token no to";
 
-/// Root in the guest finds the token in the memory of init, if it looks for it. What it can do with
-/// it is what its report can do.
+/// Root in the guest can find the token in the memory of init. With it, it can do no more than a
+/// report can.
 #[test]
 fn a_forged_report_cannot_create_a_directory_cycle() {
     let script = r#"
@@ -118,7 +118,7 @@ fn a_forged_report_cannot_create_a_directory_cycle() {
     );
 }
 
-/// In place of a guest: whoever it is that writes the report's disk.
+/// Writes the report's disk instead of a guest.
 #[test]
 fn a_forged_report_cannot_change_protected_paths() {
     let attributes = attributes("");
@@ -165,9 +165,9 @@ fn instead_of_qemu(job: &mut Job, script: &str) {
     job.json["guest"]["qemu"] = json!(path);
 }
 
-/// A report of its own on the report's disk, an end of its own on the console; files and links in
-/// the place of the store and the database, as far as the guest's kernel lets root do that. And
-/// what is no attack: files with holes, one that was reserved whole.
+/// Writes a forged report to the report's disk and a forged end to the console, and replaces the
+/// store and the database by files and symlinks as far as the guest's kernel lets root do that.
+/// Also makes harmless files: some with holes, one fully preallocated.
 #[test]
 fn a_guest_cannot_change_the_closure_in_the_image() {
     let script = r#"
@@ -240,7 +240,7 @@ fn a_guest_cannot_change_the_closure_in_the_image() {
     assert_eq!(hash, crate::common::program::hash(&expected));
 }
 
-/// The guest had an I/O error on its disk.
+/// The guest got an I/O error from its disk.
 #[test]
 fn a_full_temporary_directory_is_reported_while_the_guest_runs() {
     let attributes = attributes("head -c 600M /dev/urandom >/filler; sync");

@@ -1,4 +1,4 @@
-//! Whole images: our function in a real, sandboxed `nix-build`, every judge, and a boot.
+//! Whole images: our function in a real, sandboxed `nix-build`, every oracle, and a boot.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -13,7 +13,7 @@ const LIMIT: Duration = Duration::from_secs(180);
 
 const EFI: &str = r#"partitionTableType = "efi"; format = "qcow2"; installBootLoader = false;"#;
 
-/// The UUID of the root file system where none is asked for.
+/// The default UUID of the root file system.
 const ROOT: &str = "f222513b-ded1-49fa-b591-20ce86a2fe7f";
 
 fn toplevel() -> Built {
@@ -66,7 +66,7 @@ fn efi_qcow2_image_is_valid_and_boots_to_its_root() {
 
 #[test]
 fn second_build_without_the_sandbox_gives_the_same_bytes() {
-    // Another user, another build directory, another view of the machine. Nix itself compares.
+    // Another user, build directory and view of the machine. Nix itself compares the outputs.
     let first = Build::image(EFI).run();
     let log = &Build::image(EFI).sandbox(false).again().run().log;
     assert!(
@@ -76,7 +76,7 @@ fn second_build_without_the_sandbox_gives_the_same_bytes() {
     );
 }
 
-/// What is in the image beside the store's paths: kind, mode, path, and what a link points at.
+/// Everything in the image outside the store: kind, mode, path, and symlink target.
 const INSTALLED: &str = "\
 d  755 /
 d  755 /boot
@@ -156,7 +156,7 @@ fn guest_sees_every_file_as_its_source_is() {
 
 #[test]
 fn every_layout_and_format_is_valid_and_boots() {
-    // Each layout once and each format at least once; the name of the file goes with the format.
+    // Each layout once and each format at least once. The file name depends on the format.
     let cases = [
         ("none", "raw", "nixos.img", ""),
         ("legacy", "vdi", "nixos.vdi", ""),

@@ -1,5 +1,5 @@
-//! The fixture's boot loaders, without any guest of this project: the real installers run in a
-//! machine of their own on an image that has none, and what they leave boots from firmware.
+//! The fixture's boot loaders, without our guest: the real installers run in a separate machine on
+//! an image without a boot loader, and the result boots from firmware.
 
 use std::time::Duration;
 
@@ -9,19 +9,19 @@ use crate::common::{oracles, scratch};
 
 const LIMIT: Duration = Duration::from_secs(180);
 
-/// The UUID of the root file system where none is asked for.
+/// The default UUID of the root file system.
 const ROOT: &str = "f222513b-ded1-49fa-b591-20ce86a2fe7f";
 
-/// One table, one loader, and where it is put.
+/// A table, a boot loader, and where it is installed.
 struct Row<'a> {
     table: &'static str,
     options: &'static str,
-    /// Words for the installer (tests/fixtures/system/installer.sh).
+    /// Kernel parameters for the installer (tests/fixtures/system/installer.sh).
     mounts: &'a str,
     efi: bool,
 }
 
-/// Installs a loader on an image, and boots it from firmware.
+/// Installs a boot loader on an image and boots it from firmware.
 fn installs_and_boots(row: &Row<'_>) {
     let Row { table, options, .. } = row;
     let arguments = format!(

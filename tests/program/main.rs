@@ -1,5 +1,5 @@
-//! The whole program: real `nix-build`s, guests and boots, and what happens with bad input, tools
-//! and machines. Images go before judges that this project did not write.
+//! The whole program: real `nix-build`s, guests and boots, and its behavior with bad input, tools
+//! and machines. Oracles that this project did not write check every image.
 //!
 //! `cargo test --test program -- hostile` runs the tests of one module.
 #![allow(

@@ -1,11 +1,11 @@
-//! Every partition table and every format in real, sandboxed `nix-build`s, before every judge.
+//! Every partition table and every format in real, sandboxed `nix-build`s, checked by every oracle.
 
 use std::fs;
 
 use crate::common::nix::{Build, Built, evaluate, nix, store};
 use crate::common::{command, oracles, scratch, stdout, tables};
 
-/// format, file name, qemu-img's name of it
+/// format, file name, qemu-img's format name
 const FORMATS: [(&str, &str, &str); 6] = [
     ("qcow2", "nixos.qcow2", "qcow2"),
     ("qcow2-compressed", "nixos.qcow2", "qcow2"),
@@ -103,7 +103,7 @@ fn every_format_holds_the_raw_disk_and_is_reproducible() {
     }
     let (known, others) = arguments.split_at(4);
     list(known).again().run();
-    // Of these nobody knows what qemu-img leaves random in them, and the log says so.
+    // What qemu-img leaves random in these is unknown, and the log says so.
     for (name, arguments) in ["vmdk", "vhdx"].iter().zip(others) {
         let derivation = format!("(fixture.makeDiskImage {{ {arguments} }}).drvPath");
         let log = stdout(nix("nix-store", true).args(["--read-log", &evaluate(&derivation)]));
@@ -113,7 +113,7 @@ fn every_format_holds_the_raw_disk_and_is_reproducible() {
     drop(roots);
 }
 
-/// The NixOS manual's first example, word for word but for the names of its files.
+/// The NixOS manual's first example, verbatim except for file names.
 const MANUAL: &str = r#"
     config = { };
     format = "qcow2";

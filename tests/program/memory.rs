@@ -1,5 +1,5 @@
-//! What memory the whole program takes for many files: at most 64 MiB, and for each 300 bytes and
-//! its name.
+//! Memory use of the whole program with many files: at most 64 MiB, plus 300 bytes and the name for
+//! each file.
 //!
 //! `MEMORY_FILES` is the number of files of a test (100,000).
 
@@ -25,18 +25,18 @@ static ATTRIBUTES: LazyLock<Attributes> =
 static INSTALLED: LazyLock<Attributes> =
     LazyLock::new(|| Attributes::of(r#"copyChannel = false; partitionTableType = "none";"#));
 
-/// The most bytes for an image of `files` files, whose names have `name` bytes.
+/// The memory limit in bytes for an image of `files` files whose names have `name` bytes.
 fn bound(files: u64, name: u64) -> u64 {
     64 * MIB + (300 + name) * files
 }
 
-/// Runs `$MEASURED` and prints the largest resident memory it had, in KiB. A process of its own, as
-/// the kernel only tells of all children together (getrusage(2)), and a small one, as a child has
-/// for a moment what its parent has.
+/// Runs `$MEASURED` and prints its peak resident memory in KiB. This is a separate process, because
+/// the kernel reports all children together (getrusage(2)), and a small one, because a child
+/// briefly has its parent's memory.
 #[test]
 #[ignore = "run by the other tests as another process"]
 fn measures_a_program() {
-    // Threads have memory of their own, and there is one for each processor.
+    // Each thread needs memory, and there is one for each processor.
     let mut two = CpuSet::new();
     let all = sched_getaffinity(Pid::from_raw(0)).unwrap();
     let allowed = (0..CpuSet::count()).filter(|cpu| all.is_set(*cpu).unwrap());
@@ -51,7 +51,7 @@ fn measures_a_program() {
     println!("peak={} KiB", usage.max_rss());
 }
 
-/// A directory in memory, where so many files take the least time, if there is room.
+/// A directory in memory if there is room: many files take the least time there.
 fn place() -> tempfile::TempDir {
     let memory = Path::new("/dev/shm");
     let room = nix::sys::statvfs::statvfs(memory)
@@ -62,8 +62,8 @@ fn place() -> tempfile::TempDir {
     }
 }
 
-/// A store whose one path has as many inodes as `fill` says it made in it; the peak of the program
-/// that makes an image of it, in bytes.
+/// Makes an image of a store with one path, which `fill` fills; `fill` returns the number of
+/// inodes. Returns the peak memory in bytes and the number of inodes.
 fn peak_of(fill: impl FnOnce(&Path) -> u64) -> (u64, u64) {
     let directory = place();
     let store = directory.path().join("store");
@@ -83,8 +83,7 @@ fn peak_of(fill: impl FnOnce(&Path) -> u64) -> (u64, u64) {
     (peak_with(directory.path(), &json, &out), files)
 }
 
-/// The peak of the program that makes an image of `contents`, with as many inodes as `fill` says it
-/// made in the directory that `pattern` is below.
+/// The same for an image with `contents`: `fill` fills the directory that `pattern` is below.
 fn peak_of_contents(pattern: &str, fill: impl FnOnce(&Path) -> u64) -> (u64, u64) {
     let directory = place();
     let source = directory.path().join("source");
@@ -99,7 +98,7 @@ fn peak_of_contents(pattern: &str, fill: impl FnOnce(&Path) -> u64) -> (u64, u64
     (peak, files)
 }
 
-/// The peak of the program with the attributes `json`, in bytes. The image, in `out`, is sound.
+/// The peak memory in bytes of a run with the attributes `json`. Checks the image in `out`, too.
 fn peak_with(directory: &Path, json: &serde_json::Value, out: &Path) -> u64 {
     let attributes = directory.join("attrs.json");
     fs::write(&attributes, json.to_string()).unwrap();
@@ -126,14 +125,14 @@ fn peak_with(directory: &Path, json: &serde_json::Value, out: &Path) -> u64 {
     peak.parse::<u64>().unwrap() << 10
 }
 
-/// Asserts the bound for a peak with `files` files whose names have `name` bytes; returns the peak.
+/// Asserts the limit for `files` files whose names have `name` bytes, and returns the peak.
 fn stays_below_the_bound((peak, files): (u64, u64), name: u64) -> u64 {
     let bound = bound(files, name);
     assert!(
         peak <= bound,
         "a peak of {peak} bytes for {files} files; the bound is {bound}"
     );
-    // What is measured is the program: a megabyte would be nobody.
+    // Less than a megabyte would mean that another process was measured.
     assert!(peak > 10 * MIB, "{peak}");
     println!("a peak of {peak} bytes for {files} files; the bound is {bound}");
     peak
@@ -174,8 +173,8 @@ fn small_files_in_directories() {
     let peak =
         peak_of(|path| in_directories(path, count(), |path| fs::write(path, b"small").unwrap()));
     let peak = stays_below_the_bound(peak, 15);
-    // Most of the 64 MiB are for machines with many processors and targets that are long: what every
-    // file takes shows without them.
+    // Most of the 64 MiB is for machines with many processors and for long targets. Without it, the
+    // cost of each file shows.
     let usual = 16 * MIB + 300 * (count() + count().div_ceil(1000));
     assert!(peak <= usual, "{peak} bytes, more than {usual}");
 }

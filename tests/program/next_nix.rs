@@ -1,18 +1,18 @@
-//! Our function and program under the Nix of the next Debian.
+//! Our function and program with the Nix of Debian 13.
 
 use std::path::Path;
 
 use crate::common::nix::{self, Build};
 use crate::common::{cache, next, scratch, stdout};
 
-/// Which Nix builds is none of the image's business: it has another sandbox, and it writes
-/// `.attrs.json` to another place and with other keys.
+/// The image must not depend on the version of Nix. This one has another sandbox and writes
+/// `.attrs.json` to another place with other keys.
 #[test]
 fn the_nix_of_the_next_debian_builds_the_same_bytes() {
     let arguments = r#"partitionTableType = "efi"; format = "qcow2"; installBootLoader = false;"#;
     let first = Build::image(arguments).run();
 
-    // In a store of its own: this machine's belongs to this machine's Nix.
+    // It gets its own store: the store of this machine belongs to this machine's Nix.
     let store = scratch();
     let configuration = format!(
         "substituters =\n\

@@ -1,5 +1,5 @@
-//! The Nix store of an image, by the word of the Nix of this Debian and of the next: whole, its
-//! closure known, its system alive, its profiles in use.
+//! The Nix store of an image, according to the Nix of Debian 12 and 13: it is complete, its closure
+//! is registered, its system is alive, and its profiles are used.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use std::process::Command;
 use crate::common::nix::{self, Build};
 use crate::common::{command, next, oracles, run, said, scratch, stdout};
 
-/// A program of Nix, as one of the Nixes has it, working on a store below a directory.
+/// A Nix program of one version, for the store below a directory.
 type Nix = fn(&str, &Path) -> Command;
 
 fn this_debian(program: &str, root: &Path) -> Command {
@@ -41,7 +41,7 @@ fn copy_out(raw: &Path, start: u64, root: &Path) {
         .args(["-R", &format!("rdump / {}", root.display())])
         .arg(image);
     let output = run(&mut debugfs);
-    // Its status is 0 whatever happens; without trouble it says its version and nothing else.
+    // Its status is always 0. On success it prints only its version.
     let complaints = String::from_utf8_lossy(&output.stderr);
     assert_eq!(complaints.lines().count(), 1, "{debugfs:?}\n{complaints}");
 }
@@ -81,7 +81,7 @@ fn judge(nix: Nix, version: &str, root: &Path, expected: &Expected) {
     let all = paths(nix("nix", root).args(["path-info", "--all"]));
     assert_eq!(all, expected.registered);
 
-    // Beside these, Nix takes what programs of this machine use for alive.
+    // Nix also treats paths as alive that running programs of this machine use.
     let profiles = root.join("nix/var/nix/profiles");
     let mut roots = BTreeSet::from([format!(
         "{}/system-1-link -> {}",
@@ -180,7 +180,7 @@ fn both_nixes_accept_the_store_with_additional_paths_and_no_channel() {
 
 #[test]
 fn verify_finds_one_wrong_byte() {
-    // The judge itself: a copy with damage must not pass.
+    // The oracle itself: a damaged copy must not pass.
     let built = Build::image(r#"partitionTableType = "none"; installBootLoader = false;"#).run();
     let system = nix::evaluate("toString fixture.config.system.build.toplevel");
     for (_, nix) in NIXES {

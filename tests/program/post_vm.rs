@@ -1,4 +1,4 @@
-//! What callers' `postVM` relies on, by imitation of the callers in nixpkgs.
+//! What a caller's `postVM` relies on, modeled on the callers in nixpkgs.
 
 use std::fs;
 use std::sync::LazyLock;
@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use crate::common::program::{Attributes, Ended, Job};
 use crate::common::{command, stdout};
 
-/// A small image with a table; most callers ask for raw.
+/// A small image with a table. Most callers use the raw format.
 static ATTRIBUTES: LazyLock<Attributes> = LazyLock::new(|| {
     Attributes::of(
         r#"onlyNixStore = true; config = { }; copyChannel = false; additionalSpace = "0M";
@@ -181,7 +181,7 @@ fn the_caller_s_env_is_exported() {
     );
 }
 
-/// script, words of the message
+/// script, parts of the message
 const FAILURES: [(&str, &[&str]); 5] = [
     (
         "echo on its way; echo not so >&2; exit 7",

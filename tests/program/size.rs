@@ -1,4 +1,4 @@
-//! How large a disk of automatic size is: for what users may fill, and against nixpkgs' formula.
+//! The size of automatic disks: the space users can fill, and a comparison with nixpkgs' formula.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, chown};
@@ -10,10 +10,10 @@ use crate::common::{command, oracles, scratch, stdout};
 
 const MIB: u64 = 1 << 20;
 
-/// What is left for a first boot to write, beyond what was asked for.
+/// The margin for a first boot, in bytes.
 const FIRST_BOOT: u64 = 24 * MIB;
 
-/// A number of `dumpe2fs -h`.
+/// A number from `dumpe2fs -h`.
 fn figure(dump: &str, name: &str) -> u64 {
     let line = dump
         .lines()
@@ -24,8 +24,8 @@ fn figure(dump: &str, name: &str) -> u64 {
         .unwrap()
 }
 
-/// Of a file system, in bytes, what nixpkgs' formula has no place for: the blocks that only root and
-/// those that only Linux can fill, and the inode tables.
+/// The bytes of a file system that nixpkgs' formula does not count: blocks reserved for root and
+/// for Linux itself, and the inode tables.
 fn overhead(file_system: &Path) -> u64 {
     let dump = stdout(command("dumpe2fs").arg("-h").arg(file_system));
     let block = figure(&dump, "Block size");
@@ -35,8 +35,8 @@ fn overhead(file_system: &Path) -> u64 {
     withheld * block + tables
 }
 
-/// Blocks of files and number of inodes of a directory, as nixpkgs counts them: every name is one,
-/// and the size of a file is what it says it is.
+/// Blocks of files and number of inodes of a directory, as nixpkgs counts them: each name counts,
+/// and each file counts with its apparent size.
 fn count(path: &Path) -> (u64, u64) {
     let metadata = path.symlink_metadata().unwrap();
     if !metadata.is_dir() {
@@ -50,9 +50,10 @@ fn count(path: &Path) -> (u64, u64) {
     total
 }
 
-/// The disk that nixpkgs makes for this closure. What it counts is the whole build directory.
+/// The length of the disk that nixpkgs makes for this closure. nixpkgs counts the whole build
+/// directory.
 fn nixpkgs_disk(attributes: &Attributes, additional: u64, reserved: u64) -> u64 {
-    // Besides the closure, as Nix 2.8.0 leaves them: two databases, in the root and in Nix's state
+    // Besides the closure, as Nix 2.8.0 leaves it: two databases, in the root and in Nix's state
     // directory, each with 8 MiB of `reserved`; profiles and links.
     let (mut blocks, mut inodes) = (4142, 43);
     for path in attributes.closure() {
@@ -81,8 +82,8 @@ fn root(image: &Path, table: &str, directory: &Path) -> PathBuf {
     copy
 }
 
-/// Does what a first boot does: root writes as much as one does, at most, and an ordinary user fills
-/// `additional` bytes. Returns what was free for users before.
+/// Imitates a first boot: root writes as much as a first boot writes at most, and an ordinary user
+/// fills `additional` bytes. Returns the bytes that were free for users before.
 fn first_boot(root: &Path, additional: u64) -> u64 {
     let mounted = Mount::new(root, "rw");
     let free = mounted.available();
@@ -141,13 +142,13 @@ fn automatic_disks_keep_the_additional_space_free_and_are_no_larger_than_needed(
             println!("{what}");
             let least = additional + FIRST_BOOT;
             assert!((least..least + 4 * MIB).contains(&free), "{what}");
-            // There, they come out of the additional space (docs/differences.md, "Size").
+            // In nixpkgs they reduce the additional space (docs/differences.md, "Size").
             assert!(length <= nixpkgs + room + FIRST_BOOT, "{what}");
         }
     }
 }
 
-/// Root could write nothing to an image of the size that an error had named.
+/// Root could not write to an image of the size that an error had advised.
 #[test]
 fn the_advised_size_fits_a_first_boot_and_a_smaller_one_causes_a_warning() {
     let attributes = Attributes::of(r#"copyChannel = false; partitionTableType = "none";"#);

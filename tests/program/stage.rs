@@ -1,4 +1,4 @@
-//! What `contents` and the rest of the image have in common, by the whole program.
+//! How `contents` and the rest of the image interact, with the whole program.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -13,7 +13,7 @@ static ATTRIBUTES: LazyLock<Attributes> = LazyLock::new(|| {
     Attributes::of(r#"copyChannel = false; partitionTableType = "none"; additionalSpace = "1M";"#)
 });
 
-/// A directory of the closure that has a file and a symbolic link at its top.
+/// A directory of the closure with a file and a symbolic link at its top.
 fn store_path() -> PathBuf {
     let has = |path: &Path, found: fn(&fs::FileType) -> bool| {
         let entries = fs::read_dir(path).into_iter().flatten();
@@ -38,10 +38,10 @@ fn first(path: &Path, wanted: fn(&fs::FileType) -> bool) -> String {
     names.swap_remove(0)
 }
 
-/// Makes the copy of a store path into something else.
+/// Changes the copy of a store path.
 type Change<'a> = &'a dyn Fn(&Path);
 
-/// The image of `contents`, by its hash.
+/// The hash of an image with `contents`.
 fn image_of(contents: Value) -> String {
     let mut job = ATTRIBUTES.job();
     job.image("contents", contents);
@@ -63,7 +63,7 @@ fn contents_may_hold_an_unmodified_path_of_the_closure() {
     let path = path.to_str().unwrap();
     let file = first(Path::new(path), fs::FileType::is_file);
     let without = image_of(json!([]));
-    // A NAR knows no other modes than executable or not, and no times.
+    // A NAR stores only whether a file is executable, and no times.
     let copy = tempfile::tempdir().unwrap();
     let copied = copy.path().join("copy");
     stdout(
@@ -157,7 +157,7 @@ fn contents_that_the_closure_would_replace_are_rejected() {
     }
 }
 
-/// As in nixpkgs: Nix knows nothing of it, and deletes it when it collects garbage.
+/// As in nixpkgs: Nix does not know the path and deletes it at the next garbage collection.
 #[test]
 fn other_names_in_the_store_stay() {
     let file = tempfile::NamedTempFile::new().unwrap();
