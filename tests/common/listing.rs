@@ -20,7 +20,7 @@ pub type Listing = BTreeMap<PathBuf, Entry>;
 /// One name in a file system.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Entry {
-    /// `f`, `d`, `l`, `p`, `c`, `b` or `s`, as find's `%y`.
+    /// `f`, `d`, `l`, `p`, `c`, `b` or `s`, like find's `%y`.
     pub kind: char,
     /// Permission bits, with set-user-ID, set-group-ID and sticky.
     pub mode: u32,
@@ -30,19 +30,19 @@ pub struct Entry {
     pub gid: u32,
     /// Link count.
     pub links: u32,
-    /// Inode number: names with the same one are hard links of each other.
+    /// Inode number: names with the same number are hard links to one file.
     pub inode: u64,
     /// Bytes.
     pub size: u64,
     /// Seconds since 1970, as find prints them, with a fraction.
     pub mtime: String,
-    /// Times of access, change of data, change of metadata and birth, as stat prints them.
+    /// atime, mtime, ctime and birth time, as stat prints them.
     pub times: [String; 4],
-    /// Blocks of 512 bytes that the file system gave it.
+    /// Allocated blocks of 512 bytes.
     pub blocks: u64,
-    /// Numbers of a device, in hexadecimal: `major:minor`.
+    /// Device numbers in hexadecimal: `major:minor`.
     pub device: String,
-    /// Where a symbolic link points.
+    /// The target of a symbolic link.
     pub target: PathBuf,
     /// Hash of a regular file, in hexadecimal.
     pub sha256: Option<String>,
@@ -71,10 +71,10 @@ pub fn list(image: &Path, format: &str, device: &str, kind: &str) -> Listing {
     in_tar(&answer, ".")
 }
 
-/// The list that a guest left in a directory of a tar.
+/// Reads the listing that a guest left in a directory of a tar archive.
 ///
 /// # Panics
-/// If it is not there.
+/// If it is missing.
 pub fn in_tar(tar: &Path, directory: &str) -> Listing {
     let directory = match directory {
         "." => ".".to_owned(),
@@ -105,7 +105,7 @@ pub fn here(root: &Path) -> Listing {
     read(|name| std::fs::read(result.path().join(name)).expect("list.sh writes four files"))
 }
 
-/// Puts together what list.sh found; `bytes` reads its files by name.
+/// Builds a listing from the output of list.sh; `bytes` reads its files by name.
 fn read(bytes: impl Fn(&str) -> Vec<u8>) -> Listing {
     let mut listing = files(&bytes("files"));
     add_times(&mut listing, &bytes("times"));
@@ -118,7 +118,7 @@ fn read(bytes: impl Fn(&str) -> Vec<u8>) -> Listing {
     listing
 }
 
-/// The entry of a name below `.`.
+/// The entry for a path that starts with `.`.
 fn entry<'a>(listing: &'a mut Listing, name: &[u8]) -> &'a mut Entry {
     let path = Path::new(OsStr::from_bytes(name));
     listing
@@ -171,7 +171,7 @@ fn files(bytes: &[u8]) -> Listing {
         .collect()
 }
 
-/// Reads getfattr's dump: a `# file: NAME` line, with other than printable bytes as `\ooo`, then
+/// Reads getfattr's dump: a `# file: NAME` line, with unprintable bytes as `\ooo`, then
 /// `name=0xVALUE` lines.
 fn add_xattrs(listing: &mut Listing, dump: &[u8]) {
     let mut path = PathBuf::new();
@@ -211,8 +211,8 @@ fn unescape(name: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// The listing that a directory of this machine would have with every file owned by root and no
-/// two names for one inode: what a store path has to look like in an image.
+/// The listing of a directory of this machine, as if root owned every file and there were no hard
+/// links: how a store path must look in an image.
 ///
 /// # Panics
 /// If it cannot be read.
@@ -224,7 +224,7 @@ pub fn of_directory(root: &Path) -> Listing {
 }
 
 fn walk(root: &Path, path: &Path, listing: &mut Listing) -> io::Result<()> {
-    // Joining the empty path would add a slash, which is wrong for a root that is a file.
+    // Joining an empty path would add a slash, which is wrong if the root is a file.
     let source = match path.as_os_str().is_empty() {
         true => root.to_owned(),
         false => root.join(path),
@@ -260,7 +260,7 @@ fn walk(root: &Path, path: &Path, listing: &mut Listing) -> io::Result<()> {
     Ok(())
 }
 
-/// The names of each file that has more than one.
+/// The names of each file with more than one.
 pub fn hard_links(listing: &Listing) -> BTreeSet<BTreeSet<&Path>> {
     let mut names: BTreeMap<u64, BTreeSet<&Path>> = BTreeMap::new();
     for (path, entry) in listing {
@@ -272,8 +272,8 @@ pub fn hard_links(listing: &Listing) -> BTreeSet<BTreeSet<&Path>> {
 }
 
 impl Entry {
-    /// The entry without what a file system chooses for itself: inode numbers, blocks, times other
-    /// than that of the data, and of directories size and link count.
+    /// The entry without what a file system chooses itself: inode numbers, blocks, times other than
+    /// mtime, and the size and link count of directories.
     pub fn chosen_by_us(&self) -> Self {
         let directory = self.kind == 'd';
         Self {
@@ -287,7 +287,7 @@ impl Entry {
     }
 }
 
-/// Compares two listings name by name, without what a file system chooses for itself.
+/// Compares two listings name by name, without what a file system chooses itself.
 ///
 /// # Panics
 /// If they differ: with the first 20 differences.

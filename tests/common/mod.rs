@@ -1,5 +1,5 @@
-//! Helpers of the whole-program tests: building with Nix, booting with QEMU, and the judges of images.
-//! A failing helper panics with what the tool said.
+//! Test helpers: building with Nix, booting with QEMU, and the oracles that check images. A failing
+//! helper panics with the tool's output.
 #![allow(
     dead_code,
     clippy::unwrap_used,
@@ -34,7 +34,7 @@ pub fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// What `tests/setup` downloaded.
+/// The directory that `tests/setup` fills.
 pub fn cache() -> PathBuf {
     let target = std::env::var_os("CARGO_TARGET_DIR")
         .map_or_else(|| repository().join("target"), PathBuf::from);
@@ -47,8 +47,8 @@ pub fn cache() -> PathBuf {
     cache
 }
 
-/// The fixture's programs, in `bin`, and its OVMF. `tests/with-fixture` has `bin` in PATH before all
-/// others when cargo runs a test.
+/// The fixture's programs, in `bin`, and its OVMF. `tests/with-fixture` puts `bin` first in PATH
+/// when cargo runs a test.
 pub fn programs() -> PathBuf {
     cache().join("programs")
 }
@@ -59,8 +59,8 @@ pub fn scratch() -> tempfile::TempDir {
     tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("making a scratch directory")
 }
 
-/// A command that finds the tools of a Debian machine's administrator and speaks English. The fixture's
-/// come first: see [`programs`].
+/// A command in the C locale that also finds programs in `/sbin`. The fixture's programs come
+/// first: see [`programs`].
 pub fn command(program: impl AsRef<OsStr>) -> Command {
     let path = std::env::var("PATH").unwrap_or_default();
     let mut command = Command::new(program);
@@ -78,7 +78,7 @@ pub fn run(command: &mut Command) -> Output {
         .unwrap_or_else(|error| panic!("starting {command:?}: {error}"))
 }
 
-/// Both streams of a finished command, for a message.
+/// Both output streams of a finished command, for a message.
 pub fn said(output: &Output) -> String {
     format!(
         "{}{}",

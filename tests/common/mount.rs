@@ -19,7 +19,7 @@ impl Mount {
         Self::with(&["-t", "ext4", "-o", &format!("loop,{options}")], image)
     }
 
-    /// Mounts `what` as mount(8) does with these arguments.
+    /// Mounts `what` with these arguments of mount(8).
     pub fn with(arguments: &[&str], what: &Path) -> Self {
         let scratch = scratch();
         let directory = scratch.path().to_owned();
@@ -36,7 +36,8 @@ impl Mount {
         &self.directory
     }
 
-    /// A number of `stat -f`: `%a` is blocks that ordinary users can fill, `%S` bytes in a block.
+    /// A number from `stat -f`: `%a` is the blocks that ordinary users can fill, `%S` the block
+    /// size.
     pub fn figure(&self, format: &str) -> u64 {
         let text = stdout(command("stat").args(["-f", "-c", format]).arg(self.path()));
         text.trim().parse().expect("stat prints numbers")
@@ -47,15 +48,15 @@ impl Mount {
         self.figure("%a") * self.figure("%S")
     }
 
-    /// Unmounts; a failure is a failure of the test.
+    /// Unmounts; panics on failure.
     pub fn unmount(mut self) {
         self.mounted = false;
         patiently(command("umount").arg(&self.directory));
     }
 }
 
-/// Runs a command that has to succeed within some tries: other tests take loop devices at the same
-/// time, and whoever looks at new devices keeps them busy for a moment.
+/// Retries a command until it succeeds: other tests take loop devices at the same time, and
+/// programs that probe new devices keep them busy for a moment.
 fn patiently(command: &mut Command) {
     for _ in 0..20 {
         if run(command).status.success() {
@@ -69,7 +70,7 @@ fn patiently(command: &mut Command) {
 impl Drop for Mount {
     fn drop(&mut self) {
         if self.mounted {
-            // The test has failed already, or does not care.
+            // The test has already failed, or ignores failures.
             let _ = command("umount").arg(&self.directory).status();
         }
     }

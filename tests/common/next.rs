@@ -19,7 +19,7 @@ pub fn program(path: &str) -> Command {
         program.display()
     );
     let libraries = root.join("usr/lib/x86_64-linux-gnu");
-    // nix-store and e2fsck are other names of programs that look at the name they are called by.
+    // nix-store and e2fsck are names of multi-call programs.
     let name = Path::new(path).file_name().expect("a program has a name");
     let mut command = command(libraries.join("ld-linux-x86-64.so.2"));
     command

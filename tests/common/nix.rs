@@ -9,7 +9,7 @@ use super::{cache, command, repository, run, said, stdout};
 /// The binary under test, as cargo built it for this test.
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_make-disk-image");
 
-/// A build to be run: a Nix expression in which `fixture` is the value of `tests/fixtures`.
+/// A build that has not run: a Nix expression in which `fixture` is the value of `tests/fixtures`.
 pub struct Build {
     expression: String,
     sandbox: bool,
@@ -17,12 +17,12 @@ pub struct Build {
     options: Vec<String>,
 }
 
-/// A finished build. The result is a garbage collector root until this is dropped; then an image,
-/// which is large, is deleted from the store, unless something else still uses it.
+/// A finished build. The result is a garbage collector root until this is dropped. Images are large
+/// and are deleted from the store then, unless something else still uses them.
 pub struct Built {
     /// `$out`.
     pub out: PathBuf,
-    /// What the builder and Nix said.
+    /// The output of the builder and Nix.
     pub log: String,
     /// How long the whole `nix-build` took.
     pub time: Duration,
@@ -65,13 +65,13 @@ impl Build {
         self
     }
 
-    /// Builds what is already there once more; Nix fails when the results differ.
+    /// Rebuilds what has been built; Nix fails if the results differ.
     pub fn again(mut self) -> Self {
         self.options.push("--check".to_owned());
         self
     }
 
-    /// One more option of `nix-build`.
+    /// Adds an option of `nix-build`.
     pub fn option(mut self, option: &str) -> Self {
         self.options.push(option.to_owned());
         self
@@ -95,7 +95,7 @@ impl Build {
         }
     }
 
-    /// Builds what has to fail, and returns the log.
+    /// Runs a build that must fail, and returns the log.
     ///
     /// # Panics
     /// If it succeeds.
@@ -123,7 +123,7 @@ impl Build {
     }
 }
 
-/// The value of an expression that is a string, with `fixture` as in [`Build`].
+/// Evaluates an expression to a string, with `fixture` as in [`Build`].
 pub fn evaluate(expression: &str) -> String {
     let json = stdout(nix("nix-instantiate", true).args([
         "--eval",
@@ -135,7 +135,7 @@ pub fn evaluate(expression: &str) -> String {
     serde_json::from_str(&json).expect("nix-instantiate prints a JSON string")
 }
 
-/// The lines of `nix-store <arguments>`.
+/// The output lines of `nix-store <arguments>`.
 pub fn store(arguments: &[&str]) -> Vec<String> {
     stdout(nix("nix-store", true).args(arguments))
         .lines()
@@ -152,8 +152,8 @@ pub fn with_fixture(expression: &str) -> String {
     )
 }
 
-/// A Nix command with the test's configuration in place of the user's: no network, build users,
-/// and in the sandbox a static `/bin/sh`.
+/// A Nix command with the tests' configuration instead of the user's: no network, build users, and
+/// a static `/bin/sh` in the sandbox.
 pub fn nix(program: &str, sandbox: bool) -> Command {
     let mut command = command(program);
     command

@@ -1,5 +1,5 @@
-//! Judges of an image that this project did not write: `qemu-img check`, `sfdisk --verify`,
-//! `sgdisk -v`, `e2fsck -fn`, the reader of mkext4, and `fsck.fat -n`.
+//! Oracles for images that this project did not write: `qemu-img check`, `sfdisk --verify`, `sgdisk
+//! -v`, `e2fsck -fn`, the reader of mkext4, and `fsck.fat -n`.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -39,7 +39,7 @@ pub struct Table {
     pub partitions: Vec<Partition>,
 }
 
-/// What file system a partition of this type has to hold.
+/// What a partition of this type must contain.
 #[derive(Debug, PartialEq, Eq)]
 enum Content {
     Ext4,
@@ -60,12 +60,11 @@ impl Partition {
     }
 }
 
-/// Asks every judge that knows something of the image. `format` is `qemu-img`'s name of the format,
-/// `table` the partitionTableType the image was asked with. Returns the partition table, or None
-/// with "none".
+/// Checks the image with every oracle that applies. `format` is `qemu-img`'s name of the format,
+/// `table` the partitionTableType of the image. Returns the partition table, or None for "none".
 ///
 /// # Panics
-/// With what the judge said, when one is not content, and when the table is not of that type.
+/// If an oracle fails, with its output, or if the table is of another type.
 pub fn check(image: &Path, format: &str, table: &str) -> Option<Table> {
     check_container(image, format);
     let scratch = super::scratch();
@@ -158,7 +157,7 @@ pub fn read_table(raw: &Path) -> Table {
     }
 }
 
-/// `qemu-img check`; raw and vpc are formats it has no check for, which it says with status 63.
+/// Runs `qemu-img check`. Its status is 63 for raw and vpc, which it cannot check.
 fn check_container(image: &Path, format: &str) {
     let mut check = command("qemu-img");
     check.args(["check", "-f", format]).arg(image);
@@ -193,8 +192,7 @@ fn check_table(raw: &Path, table: &Table) {
     }
 }
 
-/// `e2fsck -fn` of this Debian and of the next, of the file system that begins at a byte of a raw
-/// image.
+/// Runs `e2fsck -fn` of Debian 12 and 13 on the file system at the byte `start` of a raw image.
 pub fn check_ext4(raw: &Path, start: u64) {
     let mut file = OsString::from(raw);
     file.push(format!("?offset={start}"));
@@ -202,7 +200,7 @@ pub fn check_ext4(raw: &Path, start: u64) {
         check.arg("-fn").arg(&file);
         let output = run(&mut check);
         let text = said(&output);
-        // Even what it would only optimise is a question it answers with "no".
+        // Even an optimisation is a question that it answers with "no".
         assert!(
             output.status.success() && !text.contains("? no"),
             "{check:?}: {}\n{text}",
@@ -211,21 +209,23 @@ pub fn check_ext4(raw: &Path, start: u64) {
     }
 }
 
-/// Every check of mkext4's reader, of a raw image that is one file system, which others than us may
-/// have `changed`.
+/// Runs every check of mkext4's reader on a raw image of one file system. `changed` says that other
+/// programs have changed it.
 pub fn check_by_mkext4(image: &Path, changed: bool) {
     let file = File::open(image).expect("opening an image");
     let reader = match mkext4::reader::Fs::open(file) {
         Ok(reader) => reader,
-        // It knows no groups that are smaller, which is how many inodes in few blocks are had.
+        // It does not support smaller block groups, which file systems with many inodes in few
+        // blocks have.
         Err(error) if error.to_string().contains("blocks_per_group") => return,
         Err(error) => panic!("mkext4: {error}"),
     };
     let mut issues = reader.verify().expect("mkext4 reads the image");
-    // It sums descriptors of 32 bytes and bitmaps of 32,768 blocks, whatever the superblock says.
+    // It computes checksums of descriptors of 32 bytes and bitmaps of 32,768 blocks, regardless of
+    // the superblock.
     let mut ignored = vec!["desc checksum", "block bitmap csum"];
     if changed {
-        // The kernel and resize2fs sum bitmaps that are not made yet, too.
+        // The kernel and resize2fs also write checksums of uninitialized bitmaps.
         ignored.push("UNINIT but bitmap csum nonzero");
     }
     issues.retain(|issue| !ignored.iter().any(|known| issue.what.contains(known)));
@@ -273,7 +273,7 @@ pub fn extract(raw: &Path, partition: &Partition, to: &Path) {
     );
 }
 
-/// The names in a directory of an ext4 file system that is a whole raw image.
+/// The names in a directory of a raw image of an ext4 file system.
 pub fn debugfs_names(raw: &Path, directory: &str) -> Vec<String> {
     let text = stdout(
         command("debugfs")
@@ -291,8 +291,8 @@ pub fn debugfs_names(raw: &Path, directory: &str) -> Vec<String> {
     names
 }
 
-/// The names of all files on the EFI system partition of a raw disk, in capitals, a line each; there
-/// has to be a loader.
+/// The names of all files on the ESP of a raw disk, in upper case, one per line. Panics if there is
+/// no boot loader.
 pub fn loaders(disk: &Path) -> String {
     let table = read_table(disk);
     let scratch = scratch();

@@ -1,5 +1,5 @@
-//! The program run directly, as Nix would run it as a builder, but in a build directory of ours and
-//! with a `.attrs.json` that a test has changed.
+//! Runs the program directly, as Nix runs a builder, but in our own build directory and with a
+//! `.attrs.json` that a test has changed.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -14,7 +14,7 @@ use serde_json::Value;
 use super::nix::{Build, Built, PROGRAM};
 use super::{command, run, stdout};
 
-/// The attributes of an image, as Nix writes them for a builder. What they name stays in the store
+/// The attributes of an image, as Nix writes them for a builder. The store paths in them are kept
 /// while this lives.
 pub struct Attributes {
     json: Value,
@@ -22,8 +22,8 @@ pub struct Attributes {
 }
 
 impl Attributes {
-    /// Those of our function with the fixture and these arguments (see [`Build::image`]), without a
-    /// guest, by a build that does nothing but keep them.
+    /// The attributes that our function gives with the fixture and these arguments (see
+    /// [`Build::image`]), without a guest. A build that does nothing else stores them.
     pub fn of(arguments: &str) -> Self {
         Self::with_guest(&format!("installBootLoader = false; {arguments}"))
     }
@@ -53,7 +53,7 @@ impl Attributes {
         }
     }
 
-    /// A run of the program with these attributes, in a build directory of its own.
+    /// A run of the program with these attributes, in its own build directory.
     pub fn job(&self) -> Job {
         Job::new(self.json.clone())
     }
@@ -66,40 +66,40 @@ impl Attributes {
     }
 }
 
-/// A run of the program to be.
+/// A run of the program that has not started.
 pub struct Job {
-    /// What becomes `.attrs.json`, with an output of its own.
+    /// The contents of `.attrs.json`, with its own output path.
     pub json: Value,
     /// `$out`.
     pub out: PathBuf,
-    /// What the program finds in its environment besides `PATH`, `NIX_BUILD_TOP` and `TMPDIR`.
+    /// The program's environment besides `PATH`, `NIX_BUILD_TOP` and `TMPDIR`.
     pub environment: BTreeMap<&'static str, OsString>,
-    /// The command that runs it, before the program's own name: words for `env`.
+    /// A command line that precedes the program's name: arguments of `env`.
     pub wrapper: Vec<String>,
-    /// The program: that of this machine's processor, if nobody changes it.
+    /// The program; by default, the one for this machine's architecture.
     pub program: PathBuf,
     directory: tempfile::TempDir,
 }
 
-/// A run that has ended. The output is deleted with it.
+/// A finished run. Dropping it deletes the output.
 pub struct Ended {
-    /// Status, and what the program said.
+    /// Status and output of the program.
     pub output: Output,
-    /// `$out`, if it is there.
+    /// `$out`, if it exists.
     pub out: PathBuf,
     directory: tempfile::TempDir,
 }
 
-/// A run that goes on.
+/// A running program.
 pub struct Running {
-    /// The program itself: nothing stands between it and us.
+    /// The program itself, not a wrapper.
     pub child: Child,
     ended: Ended,
 }
 
 impl Job {
     fn new(mut json: Value) -> Self {
-        // Not below `target`, which may be where only its owner can go.
+        // Not below `target`, which others may be unable to enter.
         let directory = tempfile::Builder::new()
             .prefix("image-test-")
             .permissions(Permissions::from_mode(0o755))
@@ -119,24 +119,24 @@ impl Job {
         }
     }
 
-    /// A directory of this test that is not the build directory.
+    /// A directory of this test outside the build directory.
     pub fn place(&self) -> &Path {
         self.directory.path()
     }
 
-    /// The build directory, which is `$TMPDIR`, too.
+    /// The build directory, which is also `$TMPDIR`.
     pub fn build(&self) -> PathBuf {
         self.directory.path().join("build")
     }
 
-    /// Asks for another partition table, with what Nix gives for the arguments that it reads.
+    /// Sets another partition table and the attributes that it needs.
     pub fn table(&mut self, table: &str) -> &mut Job {
         self.image("partitionTableType", table)
             .image("bootSize", "256M")
             .image("rootGPUID", "F222513B-DED1-49FA-B591-20CE86A2FE7F")
     }
 
-    /// Sets one of the attribute `image`.
+    /// Sets an attribute of `image`.
     pub fn image(&mut self, name: &str, value: impl Into<Value>) -> &mut Self {
         self.json["image"][name] = value.into();
         self
@@ -148,7 +148,7 @@ impl Job {
         self
     }
 
-    /// Replaces one of the tools by a bash script; `$real` is the tool it stands for.
+    /// Replaces a tool by a bash script, in which `$real` is the tool.
     pub fn tool(&mut self, name: &str, script: &str) -> &mut Self {
         let real = self.json["tools"][name]
             .as_str()
@@ -165,14 +165,14 @@ impl Job {
         self
     }
 
-    /// Runs the program by a command of `words`, which runs what stands behind them.
+    /// Runs the program through a command that runs its last arguments.
     pub fn wrapped(&mut self, words: &[&str]) -> &mut Self {
         self.wrapper
             .extend(words.iter().map(|word| (*word).to_owned()));
         self
     }
 
-    /// Runs it to its end.
+    /// Runs it until it exits.
     pub fn run(self) -> Ended {
         self.start().wait()
     }
@@ -182,8 +182,8 @@ impl Job {
         let build = self.build();
         let json = serde_json::to_vec(&self.json).expect("JSON is written");
         fs::write(build.join(".attrs.json"), json).expect("writing .attrs.json");
-        // Every descendant inherits the lock, so that it tells whether one is left.
-        // What runs the tests in the background may ignore signals, and so would the program.
+        // Every descendant inherits the lock, so the lock shows whether one is left. If the tests
+        // run with ignored signals, the program would inherit that.
         let mut words = ["env", "--default-signal", "flock", "-F"]
             .map(OsString::from)
             .to_vec();
@@ -234,10 +234,10 @@ impl Running {
         self.ended.build()
     }
 
-    /// Waits until `found` is true, for a minute at most.
+    /// Waits until `found` returns true, at most a minute.
     ///
     /// # Panics
-    /// If it does not come true, or the program ends before.
+    /// If that does not happen, or the program exits first.
     pub fn wait_for(&mut self, found: impl Fn(&Self) -> bool) {
         let start = Instant::now();
         while !found(self) {
@@ -255,20 +255,20 @@ impl Running {
         }
     }
 
-    /// Sends a signal, named as kill(1) does, to the program alone, and waits for its end.
+    /// Sends a signal, by its kill(1) name, to the program alone, and waits for it to exit.
     pub fn end_by(self, signal: &str) -> Ended {
         send(signal, self.child.id());
-        // A child that is left would keep the pipes open.
+        // A remaining child would keep the pipes open.
         self.wait_for_status()
     }
 
-    /// Waits for the end of the program itself, and not for that of its streams.
+    /// Waits for the program to exit, but not for its streams to close.
     pub fn wait_for_status(mut self) -> Ended {
         self.ended.output.status = self.child.wait().expect("waiting for the program");
         self.ended
     }
 
-    /// Waits for its end.
+    /// Waits for it to exit.
     pub fn wait(self) -> Ended {
         let Running { child, mut ended } = self;
         ended.output = child.wait_with_output().expect("waiting for the program");
@@ -277,7 +277,7 @@ impl Running {
 }
 
 impl Ended {
-    /// What the program said, without the lines about its steps.
+    /// The program's standard error.
     pub fn said(&self) -> String {
         String::from_utf8(self.output.stderr.clone()).expect("what the program says is UTF-8")
     }
@@ -308,7 +308,7 @@ impl Ended {
         image
     }
 
-    /// The error message of a run that failed as it should: status 1, and nothing is left.
+    /// Returns the error message of a run that must fail with status 1 and leave nothing.
     ///
     /// # Panics
     /// If it did not.
@@ -327,7 +327,7 @@ impl Ended {
         said[error + "error: ".len()..].trim_end().to_owned()
     }
 
-    /// Neither output nor temporary files nor, after `patience`, processes.
+    /// Asserts that no output, no temporary files and, after `patience`, no processes are left.
     ///
     /// # Panics
     /// If something is left.
@@ -359,7 +359,7 @@ impl Ended {
         );
     }
 
-    /// Whether no process is left that the program has started.
+    /// Whether no process that the program started is left.
     pub fn is_alone(&self) -> bool {
         let lock = self.directory.path().join("lock");
         run(command("flock").arg("-n").arg(lock).arg("true"))
@@ -374,7 +374,7 @@ impl Drop for Ended {
     }
 }
 
-/// Sends a signal, by its number or named as kill(1) does, to a process. (`nix` has no real-time
+/// Sends a signal, by number or kill(1) name, to a process. (The crate `nix` has no real-time
 /// signals.)
 pub fn send(signal: &str, process: impl std::fmt::Display) {
     let process = process.to_string();
@@ -387,9 +387,9 @@ pub fn hash(path: impl AsRef<OsStr>) -> String {
     line.split_whitespace().next().expect("a hash").to_owned()
 }
 
-/// A path in the store that is not there.
+/// A store path that does not exist.
 fn fresh_output() -> PathBuf {
-    // All of these characters are in Nix's alphabet.
+    // Nix's base 32 has no `e`.
     let unique = uuid::Uuid::new_v4().simple().to_string().replace('e', "z");
     PathBuf::from(format!("/nix/store/{unique}-image-test"))
 }

@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 
 use super::command;
 
-/// What the fixture's init writes before its facts (tests/fixtures/system/init.sh).
+/// The marker that the fixture's init writes before its facts (tests/fixtures/system/init.sh).
 pub const MARKER: &str = "FIXTURE-BOOTED";
 
-/// What a machine says that will not boot any more: waiting on is pointless.
+/// Console output of a machine that will never boot, so that there is no need to wait.
 const LOST: [&str; 7] = [
     "Kernel panic",
     "grub rescue>",
@@ -25,22 +25,22 @@ const LOST: [&str; 7] = [
 
 /// How the machine starts.
 pub enum Boot<'a> {
-    /// Kernel and initrd of this system (a NixOS toplevel), given to QEMU, with more words for the
-    /// kernel's command line.
+    /// From kernel and initrd of this system (a NixOS toplevel), given to QEMU, with additional
+    /// kernel parameters.
     Kernel(&'a Path, &'a str),
-    /// SeaBIOS, from the disk.
+    /// From the disk, with SeaBIOS.
     Bios,
-    /// OVMF, from the disk, with these EFI variables or fresh ones.
+    /// From the disk, with OVMF and these EFI variables or fresh ones.
     Efi(Option<&'a Path>),
-    /// The same on a machine with an ARM processor.
+    /// The same on aarch64.
     Aarch64(Option<&'a Path>),
 }
 
-/// What was seen on the console.
+/// The console of a machine that has booted.
 pub struct Booted {
-    /// The line with the marker, from the marker on.
+    /// The line with the marker, starting at the marker.
     pub line: String,
-    /// All of the console up to there.
+    /// The console up to that line.
     pub console: String,
     /// From the start of QEMU to the marker.
     pub time: Duration,
@@ -56,7 +56,7 @@ impl Booted {
     }
 }
 
-/// A machine to be started.
+/// A machine that has not started.
 pub struct Machine<'a> {
     /// The first disk.
     pub disk: &'a Path,
@@ -64,25 +64,25 @@ pub struct Machine<'a> {
     pub format: &'a str,
     /// How it starts.
     pub boot: &'a Boot<'a>,
-    /// How long it may take to the marker.
+    /// The time limit for reaching the marker.
     pub limit: Duration,
     /// A second disk, raw, that the machine may write to.
     pub second: Option<&'a Path>,
-    /// Whether what it writes to the first disk stays there.
+    /// Whether writes to the first disk are kept.
     pub keep: bool,
     /// With [`Boot::Kernel`]: OVMF as the firmware, with these EFI variables, which it changes.
     pub variables: Option<&'a Path>,
 }
 
-/// Boots `disk` (never written to) until the marker stands on the serial console.
+/// Boots `disk` (which is never written to) until the marker appears on the serial console.
 ///
 /// # Panics
-/// If the machine ends, gets lost, or takes longer than `limit`: with the end of the console.
+/// If the machine exits, cannot boot, or exceeds `limit`, with the end of the console.
 pub fn boot(disk: &Path, format: &str, boot: &Boot<'_>, limit: Duration) -> Booted {
     boot_with(disk, format, boot, limit, None)
 }
 
-/// As [`boot`], with a second disk, raw, that the machine may write to.
+/// Like [`boot`], with a second, raw disk that the machine may write to.
 ///
 /// # Panics
 /// As [`boot`].
@@ -106,8 +106,8 @@ pub fn boot_with(
 }
 
 impl Machine<'_> {
-    /// Starts it and waits until the marker stands on the serial console, or, if writes stay, until
-    /// the machine is off.
+    /// Starts it and waits until the marker appears on the serial console or, if writes are kept,
+    /// until the machine is off.
     ///
     /// # Panics
     /// As [`boot`].
@@ -130,7 +130,7 @@ impl Machine<'_> {
     }
 
     fn command(&self, scratch: &Path) -> Command {
-        // QEMU dies with the test, however that ends.
+        // QEMU is killed when the test exits, however it exits.
         let mut qemu = command("setpriv");
         let snapshot = if self.keep { "off" } else { "on" };
         let options = format!("if=none,id=root,snapshot={snapshot}");
@@ -219,23 +219,23 @@ impl Machine<'_> {
     }
 }
 
-/// OVMF's code (`CODE`) or fresh variables (`VARS`), as the fixture's ovmf has them.
+/// OVMF's code (`CODE`) or fresh variables (`VARS`), from the fixture's ovmf.
 fn ovmf(part: &str) -> PathBuf {
     super::programs().join(format!("share/OVMF/OVMF_{part}_4M.fd"))
 }
 
-/// AAVMF, which is OVMF for ARM, as Debian's qemu-efi-aarch64 has it.
+/// AAVMF, the OVMF for ARM, from Debian's qemu-efi-aarch64.
 const AARCH64_CODE: &str = "/usr/share/AAVMF/AAVMF_CODE.fd";
 const AARCH64_VARIABLES: &str = "/usr/share/AAVMF/AAVMF_VARS.fd";
 
-/// Fresh EFI variables for a machine.
+/// Creates fresh EFI variables for a machine.
 pub fn fresh_variables(to: &Path) {
     copy_variables(&ovmf("VARS"), to);
 }
 
 fn copy_variables(from: &Path, to: &Path) {
     std::fs::copy(from, to).unwrap_or_else(|error| panic!("copying {}: {error}", from.display()));
-    // What is in the store nobody may write to.
+    // Files in the store are read-only.
     let mode = std::os::unix::fs::PermissionsExt::from_mode(0o644);
     std::fs::set_permissions(to, mode).expect("setting the mode of a copy");
 }
@@ -245,19 +245,19 @@ fn firmware(qemu: &mut Command, code: &Path, variables: &Path) {
         .args(["-drive", &drive(variables, "raw", "if=pflash")]);
 }
 
-/// The whole line of the marker, from the marker on, once its end is there.
+/// The line of the marker, starting at the marker, once it is complete.
 fn marker_line(text: &str) -> Option<&str> {
     let rest = &text[text.find(MARKER)?..];
     rest.split_once('\n').map(|(line, _)| line)
 }
 
-/// A `-drive` value; QEMU wants commas in names doubled.
+/// A value of `-drive`; commas in names are doubled.
 fn drive(file: &Path, format: &str, options: &str) -> String {
     let file = file.to_str().expect("image paths of tests are UTF-8");
     format!("file={},format={format},{options}", file.replace(',', ",,"))
 }
 
-/// What comes out of the child's streams, as it comes, until both are closed.
+/// Pieces of the child's output streams until both are closed.
 fn read_both(child: &mut Child) -> mpsc::Receiver<Vec<u8>> {
     let (sender, pieces) = mpsc::channel();
     let streams: [Option<Box<dyn Read + Send>>; 2] = [
@@ -278,7 +278,7 @@ fn read_both(child: &mut Child) -> mpsc::Receiver<Vec<u8>> {
     pieces
 }
 
-/// A child that is killed and waited for when dropped.
+/// A child that is killed and reaped when dropped.
 struct Killed(Child);
 
 impl Drop for Killed {

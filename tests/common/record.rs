@@ -1,8 +1,8 @@
-//! Records of a guest's report, as no guest's init writes them.
+//! Records of a guest's report that no init would write.
 
 use make_disk_image::guest::report::{Record, RecordKind};
 
-/// A record of the root file system that says of `path` only what kind it is.
+/// A record of the root file system for `path`, with nothing but its kind.
 pub fn record(path: &str, kind: RecordKind) -> Record {
     Record {
         volume: 0,

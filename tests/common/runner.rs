@@ -1,11 +1,11 @@
-//! Random cases that are the same in every run.
+//! Random cases, the same in every run.
 
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
-/// Runs as many cases as the environment variable `variable` says, or else `cases`.
+/// A runner for the number of cases in the environment variable `variable`, or else `cases`.
 ///
 /// # Panics
-/// If the variable is no number.
+/// If the variable is not a number.
 pub fn runner(variable: &str, cases: u32) -> TestRunner {
     let cases = match std::env::var(variable) {
         Ok(number) => number
@@ -19,7 +19,7 @@ pub fn runner(variable: &str, cases: u32) -> TestRunner {
         max_shrink_iters: 200,
         ..Config::default()
     };
-    // The same cases every time; another number of them has other ones too.
+    // The seed depends only on the number of cases.
     let seed = [u8::try_from(cases % 251).unwrap(); 32];
     TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &seed))
 }

@@ -1,5 +1,5 @@
-//! [`Chmod`] against the real `rsync --chmod`: the fixture's, which `tests/setup` wants to be 3.5 or
-//! newer. Older ones do otherwise, as the docstring of [`Chmod`]'s module says.
+//! [`Chmod`] against the real `rsync --chmod`: the fixture's, which is 3.5 or newer. Older versions
+//! differ, as the docstring of [`Chmod`]'s module explains.
 
 use std::collections::BTreeMap;
 use std::fs::{self, Permissions};
@@ -114,8 +114,8 @@ const INITIAL: &[u32] = &[
     0o1640, 0o7124, 0o4, 0o20,
 ];
 
-/// A tree with a file and a directory of every initial mode; without those that the user who tests
-/// can't read, which root always can.
+/// A tree with a file and a directory of every initial mode, except modes that the current user
+/// cannot read. Root can read all.
 fn make_source(source: &Path) {
     fs::create_dir(source).unwrap();
     for &mode in INITIAL {
@@ -135,10 +135,10 @@ fn make_source(source: &Path) {
     std::os::unix::fs::symlink("f644", source.join("link")).unwrap();
 }
 
-/// Modes by name after `rsync -a --chmod=TEXT`, or `None` where rsync refuses the text.
+/// Modes by name after `rsync -a --chmod=TEXT`, or `None` if rsync rejects the text.
 fn rsync(source: &Path, target: &Path, text: &str) -> Option<BTreeMap<String, u32>> {
     fs::create_dir(target).unwrap();
-    // Not the source itself: the target would get the new mode before it is filled.
+    // Not the source itself: rsync would set the new mode before it fills the target.
     let sources = fs::read_dir(source).unwrap();
     let output = Command::new("sh")
         .args(["-c", "umask 022; exec rsync \"$@\"", "sh"])
@@ -166,7 +166,7 @@ fn rsync(source: &Path, target: &Path, text: &str) -> Option<BTreeMap<String, u3
     Some(modes)
 }
 
-/// Compares one text on all initial modes; says whether rsync takes it.
+/// Compares one text on all initial modes. Returns whether rsync accepts it.
 fn compare(work: &Path, text: &str) -> bool {
     let theirs = rsync(&work.join("source"), &work.join("target"), text);
     let ours = Chmod::parse(text);
@@ -183,7 +183,7 @@ fn compare(work: &Path, text: &str) -> bool {
         let (kind, before) = name.split_at(1);
         let before = u16::from_str_radix(before, 8).unwrap();
         let after = u32::from(ours.apply(before, kind == "d"));
-        // Others than root need them to fill a directory, and rsync leaves them there.
+        // Users other than root need these bits to fill a directory, and rsync keeps them.
         let ignored = match kind {
             "d" if !nix::unistd::geteuid().is_root() => 0o700,
             _ => 0,
@@ -223,7 +223,7 @@ fn invalid_modes_match_rsync() {
     }
 }
 
-/// Texts from a small grammar, the same ones in every run, with some faults among them.
+/// Texts from a small grammar, the same in every run, some of them invalid.
 #[test]
 fn random_modes_match_rsync() {
     let work = work();
@@ -244,7 +244,7 @@ fn random_modes_match_rsync() {
     );
 }
 
-/// Not even rsync's help may be needed to see what is wrong: any text gives a mode or a message.
+/// Any text gives a mode or a message.
 #[test]
 fn random_modes_never_panic() {
     let mut runner = TestRunner::deterministic();

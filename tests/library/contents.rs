@@ -1,4 +1,4 @@
-//! `contents` against what nixpkgs' builder does with rsync, bash and chown.
+//! `contents` compared with what nixpkgs' builder does with rsync, bash and chown.
 
 mod entries;
 mod targets;
@@ -16,7 +16,7 @@ use make_disk_image::spec::{Graft, Target};
 use make_disk_image::stage::graft;
 use make_disk_image::tree::{Metadata, Timestamp, Tree};
 
-/// What a table's sources are made by, in an empty directory.
+/// The script that makes the sources of the tables, in an empty directory.
 const SOURCES: &str = r#"
 umask 022
 mkdir -p dir/sub/deep empty
@@ -44,7 +44,7 @@ touch -d @-86400 dir/one
 "#;
 
 fn make_sources(directory: &Path) {
-    // Its name stays when nobody listens any more.
+    // The name of the socket stays after it is closed.
     UnixListener::bind(directory.join("socket")).unwrap();
     shell(directory, SOURCES, &[]).unwrap();
 }
@@ -277,7 +277,7 @@ fn symlinks_out_of_the_root_are_rejected_where_rsync_writes_to_the_host() {
     std::os::unix::fs::symlink(outside.path(), sources.path().join("absolute")).unwrap();
     std::os::unix::fs::symlink("../../tmp", sources.path().join("above")).unwrap();
     fs::write(sources.path().join("file"), "").unwrap();
-    // By patterns: a source that is itself a symlink to a directory is copied as a directory.
+    // Through a pattern: a source that is itself a symlink to a directory is copied as a directory.
     for (pattern, link, reason) in [
         (
             "absol*",
@@ -305,7 +305,7 @@ fn symlinks_out_of_the_root_are_rejected_where_rsync_writes_to_the_host() {
     assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 0);
 }
 
-/// rsync runs once for each match and can't keep these; the sources' links survive here.
+/// rsync runs once for each match and cannot keep these links; we do.
 #[test]
 fn hard_links_between_matches_of_a_pattern_are_kept() {
     let sources = tempfile::tempdir().unwrap();
@@ -356,8 +356,7 @@ fn inode_flags_of_sources_survive() {
     assert!(text.ends_with(" /d/f\n  nodump\n"), "{text}");
 }
 
-/// Whether or not the builder's store was optimised, and whatever chattr did there, the image is the
-/// same.
+/// The image does not depend on whether the builder's store was optimised, or on chattr.
 #[test]
 fn links_and_inode_flags_of_the_store_are_not_the_sources() {
     let store = tempfile::tempdir().unwrap();

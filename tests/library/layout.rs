@@ -1,4 +1,4 @@
-//! Layouts against what `parted` and `sgdisk` make of the same sizes.
+//! Layouts compared with what `parted` and `sgdisk` make of the same sizes.
 
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt as _;
@@ -10,7 +10,7 @@ use make_disk_image::scheme::{Entry, PartitionTable as T};
 use make_disk_image::spec::Identity;
 use uuid::{Uuid, uuid};
 
-/// What nixpkgs gives to `sgdisk --disk-guid`: one digit is missing.
+/// nixpkgs' argument of `sgdisk --disk-guid`, which lacks a digit.
 const NIXPKGS_DISK: &str = "97FD5997-D90B-4AA3-8D16-C1723AEA73C";
 const FIRST: Uuid = uuid!("1C06F03B-704E-4657-B9CD-681A087A2FDC");
 const SECOND: Uuid = uuid!("970C694F-AFD0-4B99-B750-CDB7A329AB6F");
@@ -36,7 +36,7 @@ fn bytes(layout: &Layout) -> Vec<(u64, Vec<u8>)> {
     layout::table_bytes(layout, &identity()).unwrap()
 }
 
-/// Runs a tool and returns what it said on both streams, and whether it was content.
+/// Runs a tool and returns its output, and whether it succeeded.
 fn run(command: &mut Command) -> (bool, String) {
     let output = command
         .env("LC_ALL", "C")
@@ -63,7 +63,7 @@ fn ours(directory: &Path, layout: &Layout) -> PathBuf {
     path
 }
 
-/// Divides a disk with the programs and the arguments of nixpkgs; `false` if parted refuses.
+/// Partitions a disk with the programs and arguments of nixpkgs; `false` if parted fails.
 fn theirs(directory: &Path, table: T, boot: u64, mebibytes: u64) -> (bool, PathBuf) {
     let (path, _) = disk(directory, "theirs", mebibytes);
     let boot = format!("{boot}MiB");
@@ -113,7 +113,7 @@ fn theirs(directory: &Path, table: T, boot: u64, mebibytes: u64) -> (bool, PathB
     (made, path)
 }
 
-/// What `sfdisk` reads, without the file's name.
+/// The output of `sfdisk`, without the file name.
 fn read(path: &Path) -> serde_json::Value {
     let output = Command::new("sfdisk").arg("--json").arg(path).output();
     let output = output.expect("running sfdisk");
@@ -127,12 +127,12 @@ fn read(path: &Path) -> serde_json::Value {
     table.take()
 }
 
-/// Takes out of nixpkgs' table what differs on purpose, and puts in what we have there.
+/// Replaces what differs on purpose in nixpkgs' table by what we write.
 fn with_our_differences(table: T, theirs: &mut serde_json::Value) {
     match table {
-        // parted draws the disk signature at random.
+        // parted chooses a random disk signature.
         T::Legacy | T::LegacyBoot => theirs["id"] = "0x97fd5997".into(),
-        // rootGPUID is given to a partition 3 that does not exist.
+        // nixpkgs sets rootGPUID on partition 3, which does not exist.
         T::LegacyGpt => {
             let root = &mut theirs["partitions"][1]["uuid"];
             assert_eq!(*root, format!("{SECOND:X}"));
@@ -142,8 +142,8 @@ fn with_our_differences(table: T, theirs: &mut serde_json::Value) {
     }
 }
 
-/// The tables that other programs check must give them no reason to complain, but for what they
-/// say of parted's own table.
+/// Checks a table with other programs, which must not complain, except where they complain about
+/// parted's own table.
 fn check(table: T, ours: &Path, theirs: &Path) {
     let (content, said) = run(Command::new("sfdisk").arg("--verify").arg(ours));
     assert!(content, "{said}");
@@ -157,7 +157,7 @@ fn check(table: T, ours: &Path, theirs: &Path) {
     assert_eq!(said, verify(theirs).1);
 }
 
-/// Both or neither must be able to divide the disk, and in the same way.
+/// Either both or neither must be able to partition the disk, with the same result.
 fn compare(table: T, boot: u64, mebibytes: u64) {
     let case = format!("{} {boot} {mebibytes}", table.name());
     let directory = tempfile::tempdir().unwrap();
@@ -176,8 +176,8 @@ fn compare(table: T, boot: u64, mebibytes: u64) {
 }
 
 /// The bytes of the table and its backup, without what differs on purpose: the disk signature and
-/// boot code that parted puts into an MBR and that only says that there is no system; and for
-/// legacy+gpt, where root has another GUID, all but the protective MBR.
+/// parted's boot code in an MBR, which only prints that there is no system; and for legacy+gpt,
+/// whose root has another GUID, everything except the protective MBR.
 fn ends(table: T, path: &Path) -> Vec<u8> {
     let file = File::open(path).unwrap();
     let read = |start: u64, sectors: usize| {
@@ -195,8 +195,8 @@ fn ends(table: T, path: &Path) -> Vec<u8> {
     }
 }
 
-/// Compares (table, end of the boot partition, length of the disk), all in MiB, some at a time:
-/// sgdisk sleeps for a second after it has written.
+/// Compares (table, end of the boot partition, length of the disk), in MiB, several at a time,
+/// since sgdisk sleeps for a second after writing.
 fn compare_all(cases: &[(T, u64, u64)]) {
     const AT_A_TIME: usize = 8;
     std::thread::scope(|scope| {
@@ -340,9 +340,9 @@ fn lines(boot: u64, size: u64) -> String {
     lines
 }
 
-/// The tables of every type are those that are written down.
+/// The tables of every type match the golden files.
 ///
-/// `UPDATE_GOLDENS=1` writes what there is now.
+/// `UPDATE_GOLDENS=1` writes the current value.
 #[test]
 fn layouts_match_the_golden_files() {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goldens/layout");

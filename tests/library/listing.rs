@@ -9,7 +9,7 @@ use std::process::Command;
 
 use make_disk_image::escape;
 
-/// Fails where the test can't make devices and change owners.
+/// Fails if the test cannot create devices and change owners.
 pub fn require_root() {
     let id = Command::new("id").arg("-u").output().unwrap();
     assert_eq!(
@@ -18,7 +18,7 @@ pub fn require_root() {
     );
 }
 
-/// What `command` writes.
+/// The standard output of `command`.
 pub fn output(command: &mut Command) -> Vec<u8> {
     let output = command.env("LC_ALL", "C").output().unwrap();
     assert!(
@@ -29,13 +29,14 @@ pub fn output(command: &mut Command) -> Vec<u8> {
     output.stdout
 }
 
-/// The directory `top` and all in it. Times from `now` on, in seconds, are written as `now`.
+/// The directory `top` and everything in it. Times later than `now`, in seconds, are listed as
+/// `now`.
 pub fn of_directory(top: &Path, now: u64) -> String {
     let format = r"%y\0%m\0%U:%G\0%T@\0%s\0%D:%i\0%P\0%l\0";
     let found = output(Command::new("find").arg(top).args(["-printf", format]));
     let fields: Vec<&[u8]> = found.split(|&byte| byte == 0).collect();
     let mut entries: Vec<&[&[u8]]> = fields.chunks_exact(8).collect();
-    // A directory's entries are together, so "a/b" comes before "a-b".
+    // The entries of a directory stay together, so "a/b" comes before "a-b".
     entries.sort_by_key(|entry| {
         let names = entry[6].split(|&byte| byte == b'/');
         names.map(<[u8]>::to_vec).collect::<Vec<_>>()
@@ -100,7 +101,7 @@ fn attributes(out: &mut String, path: &Path) {
         .split(|&byte| byte == b'\n')
         .filter(|line| !line.is_empty() && !line.starts_with(b"#"))
         .collect();
-    // By name alone: where one begins with another, "=" comes after what follows in the longer one.
+    // Sorted by name alone: in whole lines, "=" would compare with the rest of a longer name.
     lines.sort_by_key(|line| line.split(|&byte| byte == b'=').next());
     for line in lines {
         // getfattr writes an empty value without "0x".

@@ -1,4 +1,4 @@
-//! Parts of the library against the programs that do the same, or that read what it wrote: rsync,
+//! Parts of the library compared with programs that do the same, or that read what it wrote: rsync,
 //! find, parted, e2fsprogs, mtools, Nix, and the kernel.
 //!
 //! `cargo test --test library -- fat` runs the tests of one module.

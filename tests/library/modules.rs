@@ -1,8 +1,8 @@
-//! Kernel modules and their lists as random bytes: whatever they are, they are read, refused or cut
-//! short in bounded time and memory, and nothing panics.
+//! Kernel modules and their lists as random bytes: they are read, rejected or truncated in bounded
+//! time and memory, and nothing panics.
 //!
-//! `MODULE_CASES` is the number of random cases of each kind (5000). What was found once is in
-//! `tests/corpus/modules`.
+//! `MODULE_CASES` is the number of random cases of each kind (5000). `tests/corpus/modules` has
+//! cases that once failed.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ use proptest::sample::{Index, select};
 /// No case may take longer, even on a busy machine.
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// A change of a file: at a place, bytes are put in the place of others.
+/// A change of a file: where, how many bytes are replaced, and by what.
 type Change = (Index, usize, Vec<u8>);
 
 fn changes() -> impl Strategy<Value = Vec<Change>> {
@@ -38,7 +38,7 @@ fn changed(mut bytes: Vec<u8>, changes: &[Change]) -> Vec<u8> {
     bytes
 }
 
-/// A module of some KiB, parts of which repeat, and what xz, zstd and gzip make of it, by their ends.
+/// A module of some KiB with repetitions, plain and compressed by xz, zstd and gzip, by extension.
 fn compressed(directory: &Path) -> Vec<(&'static str, Vec<u8>)> {
     let plain = directory.join("m.ko");
     let bytes: Vec<u8> = (0..3000_u32)
@@ -58,7 +58,7 @@ fn compressed(directory: &Path) -> Vec<(&'static str, Vec<u8>)> {
     all
 }
 
-/// Loads a file of `bytes`, and checks what comes of it.
+/// Loads a file with `bytes` and checks the result.
 fn check_load(path: &Path, bytes: &[u8]) {
     fs::write(path, bytes).unwrap();
     let begin = Instant::now();
@@ -69,7 +69,7 @@ fn check_load(path: &Path, bytes: &[u8]) {
     assert_eq!(read(path).unwrap(), bytes);
 }
 
-/// Reads the lists, and checks that modules come after what they need, each once.
+/// Reads the lists and checks that each module comes once, after the modules it needs.
 fn check_lists([dependencies, aliases, soft, nodes]: [&str; 4], requests: &[&str]) {
     let begin = Instant::now();
     let Ok(modules) = Modules::parse(dependencies, aliases, soft, nodes) else {
@@ -84,7 +84,7 @@ fn check_lists([dependencies, aliases, soft, nodes]: [&str; 4], requests: &[&str
     sorted.sort_unstable();
     sorted.dedup();
     assert_eq!(sorted.len(), order.len(), "a module is loaded twice");
-    // Without soft dependencies and circles, every module is after all that it needs.
+    // Without soft dependencies and cycles, every module comes after all that it needs.
     let hard = Modules::parse(dependencies, aliases, "", "").unwrap();
     let circle = |index: usize| {
         let needs = |from: usize, to| hard.modules[from].needs.contains(&to);
@@ -108,7 +108,7 @@ fn check_lists([dependencies, aliases, soft, nodes]: [&str; 4], requests: &[&str
     }
 }
 
-/// Text that is near to a list.
+/// Text that resembles a list.
 fn list() -> impl Strategy<Value = String> {
     let words = [
         "a.ko",
@@ -150,7 +150,7 @@ fn list() -> impl Strategy<Value = String> {
     })
 }
 
-/// Lines that are right, of modules that are there or not.
+/// Valid lines, with modules that exist or not.
 fn dependencies() -> impl Strategy<Value = String> {
     vec((0..9_u8, vec(0..9_u8, 0..5)), 0..12).prop_map(|lines| {
         let needs =
@@ -168,7 +168,7 @@ fn random_lists_are_read_or_rejected() {
     let texts = (dependencies, list(), list(), list());
     crate::common::runner::runner("MODULE_CASES", 5000)
         .run(&texts, |(dependencies, aliases, soft, nodes)| {
-            // Lists that make sense are in each case, too: a wrong one ends the reading.
+            // Each case also has valid lists: an invalid one ends the reading.
             check_lists([&dependencies, "", "", ""], &["fs-a", &nodes]);
             check_lists(
                 ["a.ko: b-c.ko\ne.ko:\n", &aliases, &soft, &nodes],

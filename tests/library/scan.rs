@@ -14,7 +14,7 @@ use crate::listing;
 use make_disk_image::stage::scan::{self, Policy};
 use proptest::prelude::*;
 
-/// What is done in a directory that was made before; numbers are taken modulo how many there are.
+/// What happens in an existing directory. Numbers are taken modulo the number of directories.
 #[derive(Debug, Clone)]
 enum Step {
     Directory(usize, Vec<u8>, u32),
@@ -50,7 +50,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(step, 0..40)
 }
 
-/// Steps that can't be done (a name is taken, a path too long) are not.
+/// Impossible steps (a name is taken, a path is too long) are skipped.
 fn build(top: &Path, steps: &[Step]) {
     let mut directories = vec![top.to_owned()];
     let mut files: Vec<PathBuf> = Vec::new();
@@ -110,7 +110,7 @@ fn build(top: &Path, steps: &[Step]) {
 
 fn mknod(path: &Path, numbers: &[&str]) {
     if fs::symlink_metadata(path).is_err() {
-        // A path that is too long for mknod is as good as one that is taken.
+        // A path too long for mknod is treated like one that is taken.
         let _ = Command::new("mknod")
             .arg("--")
             .arg(path)

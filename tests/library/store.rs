@@ -73,7 +73,7 @@ fn the_root_is_what_nixos_install_leaves_without_traces_of_the_build() {
     }
 }
 
-/// The machine's programs but for Nix, which is that of Debian 13.
+/// The machine's programs, with the Nix of Debian 13.
 fn tools_of_the_next_debian(directory: &Path) -> Tools {
     for name in ["nix-store", "nix-env"] {
         let program = crate::common::next::program(&format!("usr/bin/{name}"));
@@ -216,7 +216,7 @@ fn content_addresses_are_those_of_the_graph() {
     assert!(info.contains(&format!("\"{expected}\"")), "{info}");
 }
 
-/// Writes a nixos-install that runs the real one and `more` after it.
+/// Writes a nixos-install that runs the real one, then `more`.
 fn and_then(directory: &Path, more: &str) -> PathBuf {
     let program = directory.join("nixos-install");
     let real = nixos_install();

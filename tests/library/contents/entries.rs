@@ -1,4 +1,4 @@
-//! Entries of `contents` staged as nixpkgs' builder does it, and grafted by us.
+//! Entries of `contents`, staged as nixpkgs' builder does it and grafted by us.
 
 use std::ffi::OsStr;
 use std::path::Path;
@@ -11,11 +11,11 @@ use make_disk_image::tree::{Metadata, Timestamp, Tree};
 
 use crate::listing;
 
-/// A source relative to the directory of sources, a target, a mode and an owner.
+/// An entry: a source relative to the directory of sources, a target, a mode and an owner.
 pub type Entry = (&'static str, &'static str, &'static str, Option<(u32, u32)>);
 
-/// One entry, as the builder's script does it. rsync gets what we keep besides: hard links (H),
-/// ACLs (A) and attributes (X).
+/// Stages one entry like the builder's script. rsync also gets options for what we keep: hard links
+/// (H), ACLs (A) and attributes (X).
 pub fn stage(sources: &Path, root: &Path, (source, target, mode, _): &Entry) -> Result<(), String> {
     let script = r#"
 set -eu; umask 022; IFS=; root=$1 source=$2 target=$3 mode=$4
@@ -88,8 +88,8 @@ pub fn graft_into(tree: &mut Tree, sources: &Path, entries: &[Entry]) -> anyhow:
     graft::owners(tree, &grafts, &[])
 }
 
-/// Line by line. A directory that was made or changed just now has our fixed time, or the one of
-/// its source, instead; the root directory is nobody's.
+/// Compares line by line. A directory that was just made or changed may have our fixed time, or
+/// that of its source. The root directory is ignored.
 pub fn compare(name: &str, ours: &str, theirs: &str) {
     let lines = |text: &str| -> Vec<String> { text.lines().skip(1).map(str::to_owned).collect() };
     let (mut ours, theirs) = (lines(ours), lines(theirs));

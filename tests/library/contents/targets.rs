@@ -1,4 +1,4 @@
-//! Every spelling of a target, with every kind of source and of what is there already.
+//! Every spelling of a target, with every kind of source and of existing target.
 
 use std::fs;
 use std::path::Path;
@@ -9,7 +9,7 @@ use make_disk_image::stage::scan::{self, Policy};
 use super::entries::{Entry, chown, compare, graft_into, shell, stage};
 use crate::listing;
 
-/// What may be at `/srv` and `/a/srv` before.
+/// What may already be at `/srv` and `/a/srv`.
 const PRESENT: [(&str, &str); 6] = [
     ("nothing", "true"),
     ("a file", "echo E >srv; echo E >a/srv"),
@@ -102,8 +102,8 @@ fn is_as_rsync_has_it(
     let ours = graft_into(&mut tree, sources, &[entry]);
     let now = listing_time();
     let theirs = stage(sources, root.path(), &entry);
-    // rsync replaces a link that leads nowhere on the machine that builds, wherever it leads in
-    // the image. What was put there is never lost here.
+    // rsync replaces a symlink that dangles on the build machine, wherever it points in the image.
+    // We never replace it.
     let replaced = there == "a link to nothing" && theirs.is_ok() && target != "/";
     if replaced {
         let error = format!("{:#}", ours.unwrap_err());
@@ -123,15 +123,15 @@ fn is_as_rsync_has_it(
     }
 }
 
-/// Seconds since 1970 on the clock of the file system.
+/// The file system's time in seconds since 1970.
 fn listing_time() -> u64 {
     use std::os::unix::fs::MetadataExt;
     let now = tempfile::tempdir().unwrap();
     fs::metadata(now.path()).unwrap().mtime().cast_unsigned()
 }
 
-/// A slash means the same to chown: what a link leads to changes hands with it, and without one the
-/// link itself.
+/// A slash means the same to chown: with it, the target of a symlink changes its owner; without it,
+/// the symlink does.
 #[test]
 fn owners_are_given_to_what_the_target_means_to_chown() {
     listing::require_root();
@@ -161,8 +161,8 @@ fn owners_are_given_to_what_the_target_means_to_chown() {
     }
 }
 
-/// Four times the entries take about four times as long, and would take sixteen times if each were
-/// compared with those before it.
+/// Four times the entries take about four times as long. They would take sixteen times as long if
+/// each were compared with all before it.
 #[test]
 fn many_entries_take_no_more_time_each_than_few() {
     let sources = tempfile::tempdir().unwrap();
@@ -182,7 +182,7 @@ fn many_entries_take_no_more_time_each_than_few() {
     assert!(many < few * 8, "{few:?} for 1,000, {many:?} for 4,000");
 }
 
-/// Of this thread, which no other program and no other test can make longer.
+/// The time of this thread, which other programs and tests do not affect.
 fn processor_time() -> Duration {
     nix::time::clock_gettime(nix::time::ClockId::CLOCK_THREAD_CPUTIME_ID)
         .unwrap()

@@ -1,5 +1,5 @@
-//! Everything that a Linux guest sees in an image of ours, and does in it: what it lists, grows,
-//! makes, renames and deletes while it is mounted.
+//! What a Linux guest sees in our image and does to it: it lists, grows, creates, renames and
+//! deletes while the file system is mounted.
 
 use std::fs::{self, File};
 use std::os::unix::fs::{FileExt, chown};
@@ -19,22 +19,22 @@ use crate::common::{command, oracles, repository, scratch, stdout};
 
 const LIMIT: Duration = Duration::from_secs(600);
 
-/// What the image grows to while it is mounted: at once, and then all of the disk.
+/// The sizes that the mounted image grows to: first this one, then the whole disk.
 const FIRST: u64 = 100 << 30;
 const DISK: u64 = 3 << 40;
 
-/// Names in the directory `modes`, and owners and groups: sources have those of who builds, and
-/// `contents` may ask for others.
+/// Names in the directory `modes`, with owners and groups. Sources belong to the build user;
+/// `contents` may set other owners.
 const OWNED: [(&str, u32, u32); 3] = [
     ("0", 4_294_967_294, 1000),
     ("4755", 70_000, 0),
     ("directory-2775", 1, 4_294_967_294),
 ];
 
-/// A directory with everything, and in it those that change.sh changes.
+/// A directory with everything, including the files that change.sh changes.
 fn source(root: &Path) {
     fill(root);
-    // Reading holes takes a guest long that computes for itself: fewer and shorter ones.
+    // Reading holes takes long in an emulated guest, so there are fewer and shorter ones.
     for name in ["sparse", "hole"] {
         fs::remove_file(root.join(name)).unwrap();
     }
@@ -49,13 +49,13 @@ fn source(root: &Path) {
         let path = root.join("modes").join(name);
         let mode = fs::metadata(&path).unwrap().permissions();
         chown(&path, Some(uid), Some(gid)).unwrap();
-        // A change of the owner clears the set-ID bits.
+        // Changing the owner clears the set-ID bits.
         fs::set_permissions(&path, mode).unwrap();
     }
     for directory in ["moved", "linked"] {
         fs::create_dir(root.join(directory)).unwrap();
     }
-    // A single block; an index of one level; one of two, as 15 names fill a leaf.
+    // A single block, an index of one level, and one of two, since 15 names fill a leaf.
     for (name, count, length) in [("few", 60, 8), ("more", 1500, 40), ("most", 8000, 255)] {
         let directory = root.join("big").join(name);
         fs::create_dir_all(&directory).unwrap();
@@ -66,7 +66,7 @@ fn source(root: &Path) {
     }
 }
 
-/// A list of the guest's without what only ext4 has.
+/// The guest's listing without what only ext4 has.
 fn without_lost_and_found(mut listing: Listing) -> Listing {
     let found = listing.remove(Path::new("lost+found"));
     assert_eq!(found.map(|entry| entry.mode), Some(0o700));
@@ -91,7 +91,7 @@ fn a_guest_reads_the_sources_back_and_grows_and_changes_the_image() {
         let metadata = &mut tree.inode_mut(id).metadata;
         (metadata.uid, metadata.gid) = (uid, gid);
     }
-    // To 1,024 times the size at most.
+    // At most to 1,024 times the size.
     let length = smallest(&tree, 3 << 30);
     let disk = scratch.path().join("image");
     write(&image(tree, length), &disk, &|_| {}).unwrap();
@@ -142,7 +142,7 @@ fn a_guest_reads_the_sources_back_and_grows_and_changes_the_image() {
         );
     }
 
-    // What change.sh does to the sources it has done in the image.
+    // change.sh changes the sources as it changed the image.
     let script = repository().join("tests/fixtures/system/change.sh");
     stdout(command("bash").arg(script).arg(&root));
     let after = listing::here(&root);
@@ -150,7 +150,7 @@ fn a_guest_reads_the_sources_back_and_grows_and_changes_the_image() {
     let found = without_lost_and_found(listing::in_tar(&answer, "after"));
     assert_equal(&found, &after);
 
-    // As many as the disk has, less what the file system keeps for itself.
+    // As many as the disk has, minus what the file system uses itself.
     let blocks: u64 = booted.fact("blocks").parse().unwrap();
     assert!(
         (DISK / 4096 / 100 * 97..DISK / 4096).contains(&blocks),

@@ -1,4 +1,4 @@
-//! Trees written as ext4 images, judged by e2fsck and by the kernel that mounts them.
+//! Trees written as ext4 images, checked by e2fsck and by the kernel that mounts them.
 
 mod guest;
 mod source;
@@ -50,7 +50,7 @@ fn image(tree: Tree, length: u64) -> Image {
     }
 }
 
-/// Asks everyone who judges file systems.
+/// Runs every file system oracle.
 fn check(image: &Path) {
     oracles::check_ext4(image, 0);
     oracles::check_by_mkext4(image, false);
@@ -64,7 +64,7 @@ fn small_disk(scratch: &Path) -> Mount {
     Mount::new(&disk, "rw")
 }
 
-/// Everything below `root` but `lost+found`, one line each, by the kernel's word.
+/// Everything below `root` except `lost+found`, one line each, as the kernel shows it.
 fn listing(root: &Path) -> Vec<String> {
     let mut lines = Vec::new();
     let mut stack = vec![root.to_owned()];
@@ -99,7 +99,7 @@ fn listing(root: &Path) -> Vec<String> {
         }
         lines.push(line);
     }
-    // Hashing is for a program that is optimised in every build.
+    // Hashing is left to a program that is always optimised.
     let mut hash = command("sh");
     hash.args([
         "-c",
@@ -132,7 +132,7 @@ fn the_kernel_reads_the_sources_back() {
     for name in ["sparse", "holes", "hole"] {
         let kept = fs::metadata(mounted.path().join(name)).unwrap().blocks();
         let had = fs::metadata(source.join(name)).unwrap().blocks();
-        // Blocks of extents count as well, and the source's may be fewer and longer.
+        // Extent blocks count, too, and the source may have fewer and longer extents.
         assert!(
             kept <= had + 64,
             "{name}: {kept} blocks, {had} in the source"
@@ -153,12 +153,12 @@ fn the_kernel_reads_the_sources_back() {
 #[test]
 fn inode_flags_of_the_sources_are_in_the_image() {
     let scratch = scratch();
-    // Another disk, so that nothing that can't be removed is left where a test ends early.
+    // A separate disk, so that immutable files are not left behind if the test fails.
     let disk = small_disk(scratch.path());
     let source = disk.path().join("source");
     fs::create_dir(&source).unwrap();
-    // What each keeps, and what it has besides that Linux does nothing with on ext4. (To journal
-    // data takes a capability that machines in a cloud don't have.)
+    // The flags that are kept, and others that Linux ignores on ext4. (Journaling data needs a
+    // capability that cloud machines lack.)
     for (name, kept, dropped) in [
         ("file", "+SiadA", "+suct"),
         ("directory", "+SiadADT", "+suctP"),
@@ -232,7 +232,7 @@ fn large_files_come_back() {
     let scratch = scratch();
     let source = scratch.path().join("source");
     fs::create_dir(&source).unwrap();
-    // Six extents, as its holes are not kept here; an inode has room for four.
+    // Six extents, since its holes are not kept here. An inode has room for four.
     let dense = fs::File::create(source.join("dense")).unwrap();
     dense.set_len((700 << 20) + 1).unwrap();
     for part in 0..700 {
@@ -342,7 +342,7 @@ fn on_an_ext4_disk_an_image_has_the_same_bytes_and_keeps_its_holes() {
     stdout(command("cmp").arg(&on_disk).arg(&in_memory));
     let [on_disk, in_memory] = [on_disk, in_memory].map(|path| fs::metadata(path).unwrap());
     assert_eq!(on_disk.len(), 64 << 20);
-    // The file system's own map of its blocks counts, too.
+    // The file system's own block map counts, too.
     let most = in_memory.blocks() + 16;
     assert!(on_disk.blocks() <= most, "{} > {most}", on_disk.blocks());
 }

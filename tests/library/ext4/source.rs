@@ -93,7 +93,7 @@ pub fn fill(root: &Path) {
         let rest = rest.into_iter().filter(|word| !word.is_empty());
         stdout(command("mknod").arg(root.join(name)).args(rest));
     }
-    // Not by bind(2), for which paths of tests may be too long.
+    // Not with bind(2), since test paths may be too long for it.
     mknod(&root.join("socket"), SFlag::S_IFSOCK, Mode::S_IRWXU, 0).unwrap();
     for (name, length) in [("user.small", 5), ("user.large", 3000), ("trusted.x", 10)] {
         xattr::set(root.join("links/first"), name, &vec![b'v'; length]).unwrap();

@@ -1,6 +1,6 @@
-//! Corners, each by name. Counts can be raised: `EXT4_FILES` is the number of files of the tree
-//! with a million; with `EXT4_LEAVES=257554` a directory is as large as one can be, which takes 2 GB
-//! of memory and of disk.
+//! Corner cases, one test each. `EXT4_FILES` sets the number of files in the tree with a million.
+//! `EXT4_LEAVES=257554` makes a directory as large as possible, which takes 2 GB of memory and
+//! disk.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -14,7 +14,7 @@ use super::kernel::{compare, mount_and_compare};
 use crate::common::mount::Mount;
 use crate::common::{command, next, run, said, scratch, stdout};
 
-/// Makes the smallest image of `tree` that has a little room, and compares.
+/// Makes the smallest image of `tree` with a little free space, and compares.
 fn make_and_compare(tree: Tree) {
     let directory = scratch();
     let tree = Arc::new(tree);
@@ -23,7 +23,7 @@ fn make_and_compare(tree: Tree) {
     mount_and_compare(&image, &tree);
 }
 
-/// A file of `size` bytes that nobody reads.
+/// A file of `size` bytes that is never read.
 fn long_file(size: u64, data: Option<Vec<DataRange>>) -> Kind {
     Kind::File(Content {
         size,
@@ -81,8 +81,8 @@ fn names_with_the_same_hash_on_both_sides_of_a_block_boundary() {
         name.resize(255, b'x');
         name
     };
-    // The hash has 31 bits: among half a million names some 58 pairs share one. It is computed by
-    // another writer.
+    // The hash has 31 bits, so among half a million names some 58 pairs collide. Another
+    // implementation computes the hashes.
     let mut by_hash: HashMap<u32, Vec<u32>> = HashMap::new();
     for number in 0..500_000 {
         let (hash, _) = mkext4::dirhash::half_md4(&seed, signed, &name(number));
@@ -95,7 +95,7 @@ fn names_with_the_same_hash_on_both_sides_of_a_block_boundary() {
         tree.insert(top, &name(*number), file(b"x")).unwrap();
         count += 1;
     }
-    // 15 names of 255 bytes fill a block: every second boundary is within a pair.
+    // 15 names of 255 bytes fill a block, so every second block boundary splits a pair.
     assert!(count > 30, "{count}");
     let directory = scratch();
     let tree = Arc::new(tree);
@@ -203,7 +203,7 @@ fn times_from_1901_to_2446() {
     let tree = Arc::new(tree);
     let image = write(directory.path(), plan(&tree, 16 * MIB).unwrap());
     mount_and_compare(&image, &tree);
-    // Times from 2310 to 2378 e2fsck finds strange, and says so, but no error.
+    // e2fsck warns about times from 2310 to 2378, but finds no error.
     for mut check in [command("e2fsck"), next::program("usr/sbin/e2fsck")] {
         let output = run(check.arg("-fn").arg(&image));
         let text = said(&output);
@@ -242,7 +242,7 @@ fn devices_owners_and_modes_to_their_limits() {
     make_and_compare(tree);
 }
 
-/// Files of `sizes` bytes, of which the first and the last bytes are written and read back.
+/// Files of `sizes` bytes. Their first and last bytes are written and read back.
 fn long_files(sizes: &[u64], data: impl Fn(u64) -> Option<Vec<DataRange>>) {
     let directory = scratch();
     let mut tree = empty_tree();
@@ -292,7 +292,7 @@ fn sparse_files_of_1_tib_and_of_16_tib() {
     });
 }
 
-/// A file whose every second block is a hole, with `count` blocks of data.
+/// A file with `count` blocks of data, in which every second block is a hole.
 fn striped(count: u64) -> Content {
     let mut bytes = Vec::new();
     let mut data = Vec::new();
@@ -329,7 +329,7 @@ fn extent_trees_of_depth_0_1_and_2() {
     for (count, _) in cases {
         let name = count.to_string();
         let mut file = inode(Kind::File(striped(count)));
-        // With a block of attributes too, which counts among the file's blocks.
+        // Also with an attribute block, which counts among the file's blocks.
         file.metadata.xattrs = vec![xattr("user.x", &[1; 100])].into();
         tree.insert(InodeId::ROOT, name.as_bytes(), file).unwrap();
     }
@@ -346,11 +346,11 @@ fn extent_trees_of_depth_0_1_and_2() {
 
 #[test]
 fn extent_trees_of_depth_2_that_is_full_and_of_depth_3() {
-    // Four nodes in the inode, and 340 in each block.
+    // Four entries in the inode, and 340 in each block.
     const FULL: u64 = 4 * 340 * 340;
     let directory = scratch();
     let mut tree = empty_tree();
-    // At both sides of a leaf's end, of a node's above it, and of the file's.
+    // On both sides of the end of a leaf, of an index block, and of the file.
     let places = [0, 339, 340, 340 * 340 - 1, 340 * 340, FULL - 1];
     let mut known = Vec::new();
     for count in [FULL, FULL + 1] {
@@ -377,7 +377,7 @@ fn extent_trees_of_depth_2_that_is_full_and_of_depth_3() {
     for (count, depth, nodes) in [(FULL, 2, [4, 1360, 0]), (FULL + 1, 3, [1, 5, 1361])] {
         let request = format!("extents -n /{count}");
         let text = stdout(command("debugfs").args(["-R", &request]).arg(&image));
-        // " 0/ 3   1/  1 ...": the level, of how many, the number within the node above.
+        // " 0/ 3   1/  1 ...": the level, the depth, and the entry's number in its block.
         for (level, expected) in nodes.into_iter().enumerate() {
             let start = format!("{level:2}/{depth:2} ");
             let found = text.lines().filter(|line| line.starts_with(&start)).count();
@@ -412,7 +412,7 @@ fn a_directory_of_120_000_entries() {
     let target = tree.insert(top, b"0", file(b"x")).unwrap();
     for number in 1..120_000 {
         let name = format!("{number:x}-a name of some length");
-        // Links as well: more names than one file can have would be refused.
+        // Hard links as well, but no more than one file can have.
         if number < 60_000 {
             tree.link(top, name.as_bytes(), target).unwrap();
         } else {
@@ -426,7 +426,7 @@ fn a_directory_of_120_000_entries() {
 
 #[test]
 fn a_directory_whose_index_is_full() {
-    // In two levels there is room for 257,554 leaves; from 507 on a second one is needed.
+    // Two levels of index have room for 257,554 leaves; the second is needed from 507 leaves.
     const MOST: usize = 257_554;
     let leaves: usize = match std::env::var("EXT4_LEAVES") {
         Ok(count) => count.parse().expect("EXT4_LEAVES is a number"),
@@ -435,7 +435,7 @@ fn a_directory_whose_index_is_full() {
     let scratch = scratch();
     let mut tree = empty_tree();
     let top = tree.insert(InodeId::ROOT, b"top", directory()).unwrap();
-    // Of names of 255 bytes a leaf holds 15.
+    // A leaf holds 15 names of 255 bytes.
     let entries = 15 * leaves;
     let mut target = InodeId::ROOT;
     for number in 0..entries {
@@ -451,7 +451,7 @@ fn a_directory_whose_index_is_full() {
     let image = write(scratch.path(), plan(&tree, length).unwrap());
     check(&image);
     let stat = stdout(command("debugfs").args(["-R", "stat /top"]).arg(&image));
-    // The root of the index, its nodes, and the leaves.
+    // The root of the index, its other blocks, and the leaves.
     let size = (1 + leaves.div_ceil(509) + leaves) * 4096;
     assert!(stat.contains(&format!("Size: {size}\n")), "{stat}");
     let mount = Mount::new(&image, "ro");
@@ -524,7 +524,7 @@ fn a_million_files() {
                 .insert(InodeId::ROOT, name.as_bytes(), directory())
                 .unwrap();
         }
-        // One in ten has data: a million blocks of it would be 4 GB.
+        // One in ten has data, since a million blocks would be 4 GB.
         let file = inode(Kind::File(Content {
             size: if number % 10 == 0 { 9 } else { 0 },
             source: Source::Bytes(Arc::clone(&content)),

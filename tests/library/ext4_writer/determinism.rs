@@ -1,4 +1,4 @@
-//! Bytes depend on the tree and the options, and on nothing else.
+//! The bytes depend on the tree and the options, and on nothing else.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ fn digest(directory: &Path, tree: Tree, options: &Options) -> String {
     format!("{:x?}", Sha256::digest(std::fs::read(image).unwrap()))
 }
 
-/// A tree whose entries are put in from the first or from the last on.
+/// A tree whose entries are inserted in order or in reverse order.
 fn tree(backwards: bool) -> Tree {
     let mut tree = empty_tree();
     let mut numbers: Vec<usize> = (0..900).collect();

@@ -1,4 +1,4 @@
-//! The smallest size is the smallest, and a tree that just doesn't fit is told with figures.
+//! The smallest size is minimal, and a tree that just does not fit is reported with figures.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use super::images::*;
 use super::kernel::mount_and_compare;
 use crate::common::{command, scratch, stdout};
 
-/// A tree of `files` files of `blocks` blocks each.
+/// A tree of `files` files with `blocks` blocks each.
 fn files(files: usize, blocks: usize) -> Tree {
     let bytes: Arc<[u8]> = vec![7; blocks * 4096].into();
     let mut tree = empty_tree();
@@ -53,7 +53,7 @@ fn no_smaller_size_fits() {
                 !fits(&tree, below, free),
                 "{count} files of {blocks} blocks and {free} bytes: {below} < {length}"
             );
-            // Every size of the last 256 KiB, some of the others.
+            // Every size in the last 256 KiB, and some others.
             below += 4096 * if length - below <= MIB / 4 { 1 } else { 37 };
         }
     }
@@ -61,7 +61,8 @@ fn no_smaller_size_fits() {
 
 #[test]
 fn the_smallest_size_is_found_across_boundaries_of_everything() {
-    // Around 128 MiB, 512 MiB, 1 GiB, 2 GiB and 16 GiB: dropped groups, journals, inode ratios.
+    // Around 128 MiB, 512 MiB, 1 GiB, 2 GiB and 16 GiB: partial last groups, journal sizes, inode
+    // ratios.
     let mut scanned = 0;
     for target in [32_768u64, 131_072, 262_144, 524_288, 4_194_304] {
         for percent in [90, 93, 95, 97, 99] {
@@ -123,7 +124,7 @@ fn an_image_is_full_to_the_last_block() {
 #[test]
 fn an_image_is_full_to_the_last_inode() {
     let directory = scratch();
-    // As many as one group can have.
+    // As many inodes as one group can have.
     let tree = Arc::new(files(32_768 - 11, 0));
     let length = smallest(&tree, 0);
     let image = make(directory.path(), &tree, length);
@@ -131,7 +132,7 @@ fn an_image_is_full_to_the_last_inode() {
     let header = stdout(command("dumpe2fs").arg("-h").arg(&image));
     assert!(header.contains("Free inodes:              0\n"), "{header}");
 
-    // One file more needs a larger file system: the blocks are gone too.
+    // One more file needs a larger file system, since the blocks are used up, too.
     let mut more = Tree::clone(&tree);
     more.insert(InodeId::ROOT, b"one more", file(b"")).unwrap();
     let Err(PlanError::TooSmall { needed, inodes, .. }) = plan(&Arc::new(more), length) else {

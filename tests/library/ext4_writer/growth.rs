@@ -1,4 +1,4 @@
-//! `resize2fs` grows and shrinks our images, and they are clean after it.
+//! `resize2fs` grows and shrinks our images, and they are clean afterwards.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -31,7 +31,7 @@ fn resize(image: &Path, arguments: &[&str]) {
 fn images_grow_offline_to_20_gib_100_gib_and_3_tib() {
     let tree = tree();
     for (length, to) in [
-        // To 1,024 times the size: beyond that resize2fs fails, on images of mkfs.ext4 too.
+        // Up to 1,024 times the size. Beyond that, resize2fs fails on images of mkfs.ext4, too.
         (smallest(&tree, 0), "20G"),
         (600 * MIB, "100G"),
         (4 * GIB, "3T"),

@@ -68,7 +68,7 @@ pub fn smallest(tree: &Arc<Tree>, free: u64) -> u64 {
 /// Writes the file system `plan` to a new file in `directory`.
 pub fn write(directory: &Path, plan: Box<dyn Plan>) -> PathBuf {
     let path = directory.join("ext4.img");
-    // A new file, and not the old one emptied: a loop device may still know that.
+    // A new file instead of the old one truncated, which a loop device may still hold.
     let _ = std::fs::remove_file(&path);
     let image = Image {
         length: plan.length(),
@@ -83,8 +83,8 @@ pub fn write(directory: &Path, plan: Box<dyn Plan>) -> PathBuf {
     path
 }
 
-/// Writes the metadata of `plan`, of `tree`, and of all data only `known`: bytes at an offset of a file. What
-/// else is in files reads as zeros, so that long files take no time.
+/// Writes the metadata of `plan`, of `tree`, and of all data only `known`: bytes at an offset of a
+/// file. All other file data is zeros, so that long files take no time.
 pub fn write_sparsely(
     directory: &Path,
     tree: &Tree,
@@ -121,7 +121,7 @@ pub fn write_sparsely(
     path
 }
 
-/// Plans, writes, and asks e2fsck and mkext4's reader.
+/// Plans, writes, and checks with e2fsck and mkext4's reader.
 pub fn make(directory: &Path, tree: &Arc<Tree>, length: u64) -> PathBuf {
     let plan = plan(tree, length).unwrap();
     check_plan(plan.as_ref());
@@ -130,7 +130,7 @@ pub fn make(directory: &Path, tree: &Arc<Tree>, length: u64) -> PathBuf {
     image
 }
 
-/// What [`Plan`] promises of the order of its parts.
+/// Checks the order that [`Plan`] promises.
 pub fn check_plan(plan: &dyn Plan) {
     let mut parts: Vec<(u64, u64)> = Vec::new();
     let mut last = 0;
@@ -155,19 +155,19 @@ pub fn check_plan(plan: &dyn Plan) {
     }
 }
 
-/// `e2fsck -fn`, and every check of mkext4's reader.
+/// Checks with `e2fsck -fn` and every check of mkext4's reader.
 pub fn check(image: &Path) {
     e2fsck(image);
     oracles::check_by_mkext4(image, false);
 }
 
-/// As [`check`], of what the kernel or resize2fs changed.
+/// Like [`check`], after the kernel or resize2fs has changed the image.
 pub fn check_changed(image: &Path) {
     e2fsck(image);
     oracles::check_by_mkext4(image, true);
 }
 
-/// `e2fsck -fn` of this Debian and of the next find nothing, not even something to optimise.
+/// Asserts that `e2fsck -fn` of Debian 12 and 13 finds nothing, not even optimisations.
 pub fn e2fsck(image: &Path) {
     oracles::check_ext4(image, 0);
 }

@@ -14,8 +14,8 @@ use super::images::*;
 use crate::common::mount::Mount;
 use crate::common::{command, next, run, said, scratch, stdout};
 
-/// Every name, mode, owner, time, link, attribute and byte below `top` is that of `tree`, and
-/// there is nothing else but `lost+found`.
+/// Asserts that every name, mode, owner, time, link, attribute and byte below `top` is that of
+/// `tree`, and that there is nothing else except `lost+found`.
 pub fn compare(top: &Path, tree: &Tree) {
     let mut links = vec![0u64; tree.inodes().len()];
     tree.walk(|_, id| links[id.index()] += 1);
@@ -41,7 +41,7 @@ pub fn compare(top: &Path, tree: &Tree) {
     assert_eq!(listed.trim().parse::<usize>().unwrap(), 1 + own + seen);
 }
 
-/// One inode; returns its number.
+/// Compares one inode and returns its number.
 fn compare_inode(path: &Path, inode: &Inode, links: Option<u64>) -> u64 {
     let stat = fs::symlink_metadata(path).unwrap_or_else(|error| panic!("{path:?}: {error}"));
     let metadata = &inode.metadata;
@@ -100,7 +100,7 @@ fn compare_inode(path: &Path, inode: &Inode, links: Option<u64>) -> u64 {
     stat.ino()
 }
 
-/// The bytes of a file in memory, which may be shorter than the file where that ends in a hole.
+/// The bytes of a file in memory. If the file ends in a hole, they are fewer than its size.
 fn compare_bytes(path: &Path, bytes: &[u8], size: u64) {
     let file = fs::File::open(path).unwrap();
     let mut read = vec![0; bytes.len().min(usize::try_from(size).unwrap())];
@@ -120,7 +120,7 @@ fn big_directories_take_and_lose_files() {
     let directory = scratch();
     let mut tree = empty_tree();
     let mut tops = Vec::new();
-    // Linear, one level of index, and two.
+    // Linear, with one level of index, and with two.
     for (name, count, length) in [
         (&b"few"[..], 50usize, 8),
         (b"more", 5000, 20),
@@ -169,13 +169,13 @@ fn big_directories_take_and_lose_files() {
     mount.unmount();
 }
 
-/// `tune2fs` writes no new checksum into index blocks without a free entry, and only says so.
+/// `tune2fs` writes no new checksum into index blocks without a free entry, and only warns.
 #[test]
 fn big_directories_are_whole_after_tune2fs_has_changed_the_uuid() {
     let directory = scratch();
     let mut tree = empty_tree();
-    // 15 names of 255 bytes fill a leaf: indexes whose root is as full as it can be, whose first node
-    // is, and what is next to them.
+    // 15 names of 255 bytes fill a leaf. Covers indexes whose root is full, whose first block is
+    // full, and their neighbors.
     let leaves = [505, 506, 507, 509, 510].map(|leaves| (leaves.to_string(), 15 * leaves, 255));
     let store = ("store".to_owned(), 40_000, 60);
     for (name, count, length) in leaves.into_iter().chain([store]) {

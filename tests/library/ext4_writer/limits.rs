@@ -1,4 +1,4 @@
-//! What ext4 can't hold is an error with the path and the limit, before anything is written.
+//! What exceeds ext4's limits is an error with the path and the limit, before anything is written.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use make_disk_image::tree::{Content, DataRange, Device, InodeId, Kind, Source, T
 
 use super::images::*;
 
-/// What planning says of `tree`.
+/// The error of planning `tree`.
 fn problems(tree: &Tree) -> Vec<String> {
     let tree = Arc::new(tree.clone());
     let Err(PlanError::Unrepresentable(problems)) = plan(&tree, GIB) else {
@@ -121,7 +121,7 @@ fn too_many_or_too_long_names_are_reported() {
     let name = [b'n'; 256];
     tree.insert(InodeId::ROOT, &name, file(b"")).unwrap();
     let below = tree.insert(InodeId::ROOT, b"below", directory()).unwrap();
-    // More than a block, which is what a forged report of a guest may have.
+    // More than a block, as in a forged report of a guest.
     for (length, byte) in [(4073, b'a'), (4076, b'b'), (5000, b'c'), (70_000, b'd')] {
         tree.insert(below, &vec![byte; length], file(b"")).unwrap();
     }

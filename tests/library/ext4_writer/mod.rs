@@ -1,4 +1,4 @@
-//! The ext4 writer against judges that this project did not write: `mkfs.ext4`, `dumpe2fs`,
+//! The ext4 writer against oracles that this project did not write: `mkfs.ext4`, `dumpe2fs`,
 //! `e2fsck` and `resize2fs` of e2fsprogs, the kernel (loop mounts, as root), and the verifying
 //! reader of mkext4.
 //!

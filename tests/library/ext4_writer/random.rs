@@ -1,4 +1,4 @@
-//! Random trees through every judge.
+//! Random trees, checked by every oracle.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use super::kernel::mount_and_compare;
 use crate::common::runner::runner;
 use crate::common::scratch;
 
-/// One entry: what it is, its name, and which of the directories so far it goes into.
+/// One entry: its kind, its name, and which of the directories so far it is in.
 #[derive(Debug, Clone)]
 struct Entry {
     kind: Choice,
@@ -24,13 +24,13 @@ struct Entry {
 #[derive(Debug, Clone)]
 enum Choice {
     Directory,
-    /// A directory of so many entries with names of such a length.
+    /// A directory with that many entries and names of that length.
     Filled(usize, usize),
     File(Vec<u8>),
-    /// Data in ranges of blocks: (hole, data), and bytes cut off or added at the end.
+    /// Data in ranges of blocks: (hole, data), with bytes removed or added at the end.
     Sparse(Vec<(u64, u64)>, i64),
     Symlink(Vec<u8>),
-    /// A further name of an earlier inode that is no directory.
+    /// Another name for an earlier inode that is not a directory.
     Link(usize),
     Device(bool, u32, u32),
     Fifo,
@@ -61,7 +61,7 @@ fn xattrs() -> impl Strategy<Value = Vec<Xattr>> {
     let some = proptest::collection::vec(one, 1..5).prop_map(|list| {
         let mut xattrs: Vec<Xattr> = list
             .into_iter()
-            // The kernel reads labels and capabilities itself: their values are not any bytes.
+            // The kernel parses labels and capabilities, so their values are not random.
             .map(|(prefix, name, value)| xattr(&format!("{prefix}x{name}"), &value))
             .collect();
         xattrs.sort_by(|a, b| a.name.cmp(&b.name));
@@ -87,7 +87,7 @@ fn entry() -> impl Strategy<Value = Entry> {
         1 => Just(Choice::Fifo),
         1 => Just(Choice::Socket),
     ];
-    // From 2310 on, where e2fsck begins to doubt, is in the corners.
+    // Times from 2310, which e2fsck doubts, are among the corner cases.
     let seconds = prop_oneof![Just(1i64), -(1i64 << 31)..10_737_418_240];
     let id = prop_oneof![Just(0u32), 0..u32::MAX];
     (
@@ -126,7 +126,7 @@ fn sparse(ranges: &[(u64, u64)], end: i64) -> Content {
     let mut bytes = Vec::new();
     let mut data = Vec::new();
     for &(hole, length) in ranges {
-        // Holes of less than a block too: both sides are then in one block.
+        // Also holes of less than a block, with both sides in one block.
         let offset = bytes.len() as u64 + hole * 1500 + 1;
         let length = length * 2000;
         data.push(DataRange { offset, length });
@@ -154,7 +154,7 @@ fn build(entries: Vec<Entry>) -> Tree {
         let kind = match entry.kind {
             Choice::Link(target) => {
                 if !others.is_empty() {
-                    // A name that is taken is no link: the tree says so and stays as it was.
+                    // Linking to a taken name is an error and leaves the tree unchanged.
                     let _ = tree.link(parent, &entry.name, others[target % others.len()]);
                 }
                 continue;
@@ -172,7 +172,7 @@ fn build(entries: Vec<Entry>) -> Tree {
             metadata.mode = 0o777;
         }
         if !matches!(kind, Kind::File(_) | Kind::Directory(_)) {
-            // The kernel gives user.* only to files and directories.
+            // The kernel allows user.* only on files and directories.
             metadata
                 .xattrs
                 .retain(|xattr| !xattr.name.starts_with(b"user."));
@@ -201,7 +201,7 @@ fn random_trees_are_clean_and_as_they_were() {
     runner("EXT4_TREES", 200)
         .run(&trees, |(entries, room)| {
             let tree = Arc::new(build(entries));
-            // With no room to spare, and with some.
+            // Without free space, and with some.
             let length = match room {
                 0 => smallest(&tree, 0),
                 _ => smallest(&tree, room * 20 * MIB),

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::images::*;
 use crate::common::{command, scratch, stdout};
 
-/// What `dumpe2fs -h` may say differently, and why.
+/// Fields of `dumpe2fs -h` that may differ, and why.
 const DIFFERENT: [(&str, &str); 2] = [
     (
         "Lifetime writes",
@@ -63,7 +63,7 @@ fn header(image: &Path) -> BTreeMap<String, String> {
         .collect()
 }
 
-/// `dumpe2fs` without the header: where groups have their tables.
+/// The output of `dumpe2fs` after the header: where groups have their tables.
 fn tables(image: &Path) -> Vec<String> {
     let text = stdout(command("dumpe2fs").arg(image));
     text.lines()
@@ -88,7 +88,7 @@ fn tables(image: &Path) -> Vec<String> {
 
 fn mkfs(image: &Path, length: u64) {
     File::create(image).unwrap().set_len(length).unwrap();
-    // Random unless it is given; ours comes from the UUID.
+    // Random unless it is set; ours comes from the UUID.
     let seed = uuid::Uuid::new_v5(&options().uuid, b"ext4 directory hash seed");
     let settings = format!("lazy_itable_init=1,lazy_journal_init=1,hash_seed={seed}");
     stdout(
@@ -107,7 +107,8 @@ fn compare_size(directory: &Path, blocks: u64) {
     let tree = Arc::new(empty_tree());
     let plan = plan(&tree, blocks * 4096).unwrap();
     let ours = write(directory, plan);
-    // Reading every inode table of 16 TiB takes long: the largest are compared, not checked.
+    // Reading every inode table of 16 TiB takes long, so the largest sizes are compared, but not
+    // checked.
     if blocks < 1 << 25 {
         check(&ours);
     }
@@ -129,7 +130,7 @@ fn every_field_is_that_of_mkfs_ext4() {
     let sizes = sizes();
     assert!(sizes.len() >= 300 || std::env::var_os("EXT4_SIZES").is_some());
     let directory = scratch();
-    // A file on ext4 has at most a block less than 16 TiB; one in memory has not that limit.
+    // A file on ext4 is at most 16 TiB minus one block. A file in memory has no such limit.
     let memory = tempfile::tempdir_in("/dev/shm").unwrap();
     // Interleaved, so that both halves take equally long.
     std::thread::scope(|scope| {

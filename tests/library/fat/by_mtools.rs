@@ -1,4 +1,4 @@
-//! The bytes are those that mtools write.
+//! Our bytes are the same as those that mtools write.
 
 use std::process::Command;
 
@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::common::runner::runner;
 
-/// Runs one of the mtools on an image, with the settings under which all versions do the same.
+/// Runs one of the mtools on an image, with settings under which all versions behave alike.
 fn run(program: &str, image: &Path, time: i64, arguments: &[&str]) {
     let output = Command::new(program)
         .arg("-i")
@@ -30,7 +30,8 @@ fn run(program: &str, image: &Path, time: i64, arguments: &[&str]) {
     );
 }
 
-/// Names that need a long entry: whether mtools give one to others depends on what they did before.
+/// Names that need a long entry. Whether mtools give other names one depends on what they did
+/// before.
 fn name() -> impl Strategy<Value = String> {
     prop_oneof![
         "[a-c]{9,12}",
@@ -39,12 +40,12 @@ fn name() -> impl Strategy<Value = String> {
         "[0-9a-z]{32}-linux-6\\.12\\.[0-9]-bzImage\\.efi",
     ]
     .prop_filter("what mtools take for another", |name| {
-        // `~` with no number behind it makes a short name with a NUL in it.
+        // `~` without a number makes a short name with a NUL in it.
         !name.contains('~') && !name.starts_with(' ')
     })
 }
 
-/// A directory, or a file of that many bytes, in a directory that was made before.
+/// A directory, or a file of that many bytes, in an existing directory.
 type Step = (usize, String, Option<usize>, i64);
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -53,7 +54,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec((any::<usize>(), name(), size, time), 0..40)
 }
 
-/// What can be said in FAT of `steps`, sorted as a walk has it.
+/// The part of `steps` that FAT can represent, in the order of a walk.
 fn entries(steps: &[Step]) -> Vec<(String, i64, Option<usize>)> {
     let mut entries: Vec<(String, i64, Option<usize>)> = Vec::new();
     let mut directories = vec![String::new()];

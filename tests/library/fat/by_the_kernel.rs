@@ -1,4 +1,4 @@
-//! What Linux reads in our file systems, and what it writes that has to come into the image.
+//! What Linux reads in our file systems, and names written by Linux that the image must keep.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -19,7 +19,7 @@ fn the_kernel_reads_every_name_that_vfat_holds() {
         .new_tree(&mut runner)
         .unwrap()
         .current();
-    // Others read a name no further.
+    // Other drivers stop reading a name there.
     steps.push((0, "x\u{ffff}y".to_owned(), Some(b"end".to_vec())));
     let (tree, expected) = names::made(&steps);
     let work = scratch();
@@ -68,7 +68,7 @@ fn every_name_that_the_guest_s_vfat_stores_is_in_the_image() {
     .into_iter()
     .chain(longest.iter().map(String::as_str))
     .collect();
-    // Each name is a word of the shell, and of a string in Nix.
+    // Each name is quoted for the shell and for a Nix string.
     let words: Vec<_> = names
         .iter()
         .map(|name| format!("'{}'", name.replace('\'', r#"'"'"'"#)).replace("''", "'''"))

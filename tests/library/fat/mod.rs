@@ -20,7 +20,7 @@ use make_disk_image::tree::{
     Content, Inode, InodeId, Kind, Metadata, Source, SourceFile, Timestamp, Tree,
 };
 
-/// The programs that come first in PATH: the fixture's.
+/// The fixture's programs, which come first in PATH.
 fn tools() -> Tools {
     let find = |name: &str| {
         std::env::split_paths(&std::env::var_os("PATH").unwrap())
@@ -89,7 +89,7 @@ fn volume(tree: &Tree, mebibytes: u64) -> FatVolume<'_> {
     }
 }
 
-/// What `fsck.fat` says, which must find nothing wrong.
+/// The output of `fsck.fat`, which must find no errors.
 fn check(image: &Path) -> String {
     let output = Command::new("fsck.fat")
         .args(["-n", "-v"])
@@ -180,7 +180,7 @@ const LONGEST: &str = "loader/l2345678901234567890123456789012345678901234567890
 0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456\
 78901234567890123456789012345678901234567890123456789012345678901234567890123456789012345";
 
-/// What a boot loader leaves, and names that are hard on FAT.
+/// Files as a boot loader leaves them, and names that are difficult for FAT.
 fn boot_files(sources: &Path) -> Vec<(&'static str, i64, Option<Content>)> {
     let bytes = |text: &str| Some(Content::bytes(text.as_bytes().to_vec()));
     let kernel = sources.join("kernel source");
@@ -220,7 +220,7 @@ fn boot_files(sources: &Path) -> Vec<(&'static str, i64, Option<Content>)> {
             bytes("odd"),
         ),
         ("loader/ a blank before", 1, bytes("blank")),
-        // The name of the one is what FAT would call the other.
+        // One name is the short name that FAT would give the other.
         ("loader/longfilename.txt", 1, bytes("long")),
         ("loader/longfi~1.txt", 1, bytes("short")),
         (LONGEST, 1, bytes("255 characters")),
@@ -303,11 +303,11 @@ fn label_volume_id_and_hidden_sectors_are_in_the_boot_sector() {
     assert_eq!(bytes[0x43..0x47], 0xdead_beef_u32.to_le_bytes());
     assert_eq!(bytes[0x47..0x52], *b"ESP        ");
     assert_eq!(bytes[0x18..0x1c], [32, 0, 64, 0]);
-    // As long as the partition.
+    // The length of the partition.
     assert_eq!(bytes[0x20..0x24], 509_952_u32.to_le_bytes());
 }
 
-/// The image in `$FAT_TEST`, made in whatever surroundings the caller gives this process.
+/// Makes the image in `$FAT_TEST`, in the environment that the caller sets up.
 #[test]
 #[ignore = "run by bytes_do_not_depend_on_the_surroundings"]
 fn makes_an_image_for_another_test() {
@@ -350,7 +350,7 @@ fn bytes_do_not_depend_on_the_surroundings() {
     let plain = make("", "true");
     for (clock, settings) in [
         ("", "umask 077; export TZ=Asia/Kathmandu"),
-        // Sources that can't be written to, as in the store.
+        // Read-only sources, as in the store.
         ("", "umask 0222"),
         ("", "umask 000; export LC_ALL=C.UTF-8 TZ=America/St_Johns"),
         ("", "export SOURCE_DATE_EPOCH=1700000000"),

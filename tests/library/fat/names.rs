@@ -1,4 +1,4 @@
-//! Names: everything that VFAT can hold comes back as it went in.
+//! Names: everything that VFAT can hold is read back unchanged.
 
 use std::collections::{BTreeSet, HashSet};
 use std::io::Read;
@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::common::runner::runner;
 
-/// Any name, and many that are close to each other.
+/// Any name, and many similar ones.
 fn name() -> impl Strategy<Value = String> {
     let unicode = prop_oneof![
         any::<char>(),
@@ -24,7 +24,7 @@ fn name() -> impl Strategy<Value = String> {
         text(100..256).prop_map(String::from_iter),
     ]
     .prop_map(|name| {
-        // What is left can't be said in FAT: the unit tests have the list.
+        // The others cannot be represented in FAT; the unit tests have the list.
         let bad = |c: &char| *c >= ' ' && *c != '\u{ffff}' && !"\"*/:<>?\\|".contains(*c);
         let mut units = 0;
         let fits = |c: &char| {
@@ -51,7 +51,7 @@ pub fn steps(count: std::ops::Range<usize>) -> impl Strategy<Value = Vec<Step>> 
     prop::collection::vec((any::<usize>(), name(), content), count)
 }
 
-/// The tree of `steps` without names that FAT can't tell from others, and its (path, bytes).
+/// The tree of `steps` without names that FAT cannot distinguish, and its (path, bytes).
 pub fn made(steps: &[Step]) -> (Tree, Found) {
     let mut tree = empty();
     let (mut taken, mut expected) = (HashSet::new(), BTreeSet::new());

@@ -1,4 +1,4 @@
-//! A `mkfs.fat` that is not what it should be is found out.
+//! A misbehaving `mkfs.fat` is detected.
 
 use super::*;
 

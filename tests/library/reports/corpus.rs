@@ -1,4 +1,4 @@
-//! Reports that did harm, each with a part of the message that it gets now.
+//! Reports that once did harm, each with a part of the message that rejects it.
 
 use crate::common::record as forged;
 use make_disk_image::guest::job::Job;
@@ -6,7 +6,7 @@ use make_disk_image::guest::report::RecordKind;
 
 use super::forge::{Case, Change, Piece};
 
-/// A file with a byte, or something without one.
+/// A file with one byte, or something that has no bytes.
 fn record(path: &str, kind: RecordKind) -> Piece {
     let bytes = match kind {
         RecordKind::File => b"x".to_vec(),
@@ -23,7 +23,7 @@ fn link(path: &str, first: &str) -> Piece {
     record(path, RecordKind::Link(first.into()))
 }
 
-/// What a guest's init could send.
+/// Valid records.
 pub fn good() -> Vec<Piece> {
     vec![
         record("", RecordKind::Directory),
@@ -48,12 +48,12 @@ pub fn found(job: &Job) -> Vec<(Vec<u8>, &'static str)> {
     };
     let host = "a guest can't change the store, the Nix database or lost+found";
     let cases = [
-        // An endless walk, until there was no memory.
+        // Caused an endless walk, until memory ran out.
         (
             pieces(vec![link("etc/directory/loop", "etc")]),
             "/etc/directory/loop: it is another name of /etc, which is a directory",
         ),
-        // Files in the closure, and other stores and databases in the place of the image's.
+        // Put files into the closure, and replaced the store and the database.
         (
             pieces(vec![record("nix/store/evil", RecordKind::File)]),
             host,
@@ -71,14 +71,14 @@ pub fn found(job: &Job) -> Vec<(Vec<u8>, &'static str)> {
         (pieces(vec![symlink("nix/var/nix/db")]), host),
         (pieces(vec![symlink("nix/var")]), host),
         (pieces(vec![Piece::Gone(b"nix\0".to_vec())]), host),
-        // Another name, through which the file can be changed.
+        // Another name through which the file could be changed.
         (pieces(vec![link("evil", "nix/store/a/bin/program")]), host),
-        // It went on in the partition table.
+        // Boot code that continued into the partition table.
         (
             pieces(vec![Piece::Area("mbr".to_owned(), 512)]),
             "the area mbr of the disk: it has 512 bytes, and can have 440 at most",
         ),
-        // Twice the memory that a header says.
+        // Took twice the memory that a header declares.
         (
             changed(Change::Size(2, 1_300_000_000)),
             "it has 1300000000 bytes, and can have 4194304 at most",
@@ -88,7 +88,7 @@ pub fn found(job: &Job) -> Vec<(Vec<u8>, &'static str)> {
             changed(Change::Type(3, b'S')),
             "it is of the type S, and what comes here is a file",
         ),
-        // Bytes that a terminal acts on, in the crate's own message.
+        // Terminal control bytes, in the crate's own message.
         (changed(Change::Byte(124, 0x1b)), "\\u{1b}"),
     ];
     cases

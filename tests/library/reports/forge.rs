@@ -1,4 +1,4 @@
-//! Reports that are wrong somewhere.
+//! Invalid reports.
 
 use make_disk_image::guest::job::Job;
 use make_disk_image::guest::report::{Record, RecordKind, Sparse, Writer};
@@ -19,32 +19,32 @@ pub enum Piece {
     Area(String, usize),
 }
 
-/// A change of the bytes of a report; places are taken modulo how many there are.
+/// A change of the bytes of a report. Positions are taken modulo their number.
 #[derive(Debug, Clone)]
 pub enum Change {
     /// Another byte somewhere.
     Byte(usize, u8),
-    /// Another size in a header: so many bytes.
+    /// Another size in a header, in bytes.
     Size(usize, u64),
     /// Another type in a header.
     Type(usize, u8),
-    /// A block in the place of another one.
+    /// One block replaced by another.
     Block(usize, usize),
-    /// The end cut off.
+    /// The end truncated.
     Cut(usize),
 }
 
-/// A report to be.
+/// A report to build.
 #[derive(Debug, Clone, Default)]
 pub struct Case {
     pub pieces: Vec<Piece>,
-    /// Whether files are put in the order of a walk, as they have to be.
+    /// Whether files are sorted in the order of a walk, as required.
     pub shuffled: bool,
     pub changes: Vec<Change>,
 }
 
 impl Case {
-    /// The report, with the owners and the end that `job` asks for.
+    /// The report, with the owners and the end marker of `job`.
     pub fn bytes(&self, job: &Job) -> Vec<u8> {
         let mut pieces = self.pieces.clone();
         if !self.shuffled {
@@ -74,7 +74,7 @@ impl Case {
     }
 }
 
-/// The place of a file in a walk.
+/// The position of a file in a walk.
 fn place(piece: &Piece) -> Option<(u32, Vec<Vec<u8>>)> {
     let Piece::File(record, _) = piece else {
         return None;
@@ -83,11 +83,11 @@ fn place(piece: &Piece) -> Option<(u32, Vec<Vec<u8>>)> {
     Some((record.volume, names.map(<[u8]>::to_vec).collect()))
 }
 
-/// Where the headers of an archive are.
+/// The offsets of the headers in an archive.
 fn headers(archive: &[u8]) -> Vec<usize> {
     let mut headers = Vec::new();
     let mut at = 0;
-    // Those of pax have no name.
+    // Pax headers have no name.
     let is_some = |block: &[u8]| block.iter().any(|&byte| byte != 0);
     while archive.get(at..at + BLOCK).is_some_and(is_some) {
         headers.push(at);
@@ -135,7 +135,7 @@ fn apply(change: &Change, bytes: &mut Vec<u8>, headers: &[usize]) {
     }
 }
 
-/// Makes the checksum of a header right, so that it is not what is found to be wrong.
+/// Corrects the checksum of a header, so that the reader looks at the rest.
 fn repair(bytes: &mut [u8], at: usize, headers: &[usize]) {
     let Some(header) = bytes.get_mut(at..at + BLOCK) else {
         return;
@@ -198,7 +198,7 @@ fn piece() -> impl Strategy<Value = Piece> {
     ]
 }
 
-/// Paths that are there, that are the host's, and that are none.
+/// Paths that exist, that are protected, and that are invalid.
 fn path() -> impl Strategy<Value = Vec<u8>> {
     let known = [
         "",

@@ -1,4 +1,4 @@
-//! What reads a report as the program does, and looks at what comes of it.
+//! Reads a report as the program does and checks the result.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use super::forge::TOKEN;
 
 const STORE: &str = "/nix/store";
 const MIB: u64 = 1 << 20;
-/// What a guest's disk is taken to hold here, in bytes.
+/// The size of the guest's disk, in bytes.
 const DATA: u64 = 4 * MIB;
 const TIME: Timestamp = Timestamp::from_seconds(1000);
 
@@ -75,13 +75,13 @@ impl Judge {
         &self.job
     }
 
-    /// Reads a report and puts it into the image.
+    /// Reads a report and merges it into the image.
     ///
     /// # Errors
-    /// The program's.
+    /// The program's error.
     ///
     /// # Panics
-    /// If the error is none that a person could be shown, or there is none and the image is wrong.
+    /// If the error message is not fit to print, or if there is no error and the image is wrong.
     pub fn judge(&self, bytes: &[u8]) -> Result<(), String> {
         let work = tempfile::tempdir_in("/dev/shm").unwrap();
         let result = self.apply(bytes, work.path());
@@ -126,7 +126,8 @@ impl Judge {
         Ok(())
     }
 
-    /// Every directory is reached once, and the file system's writer takes it or says why not.
+    /// Asserts that every directory is reached once, and that the file system's writer accepts the
+    /// tree or explains why not.
     fn is_sound(&self, tree: &Tree) {
         let mut reached = vec![false; tree.inodes().len()];
         let mut stack = vec![InodeId::ROOT];
@@ -158,7 +159,7 @@ impl Judge {
         }
     }
 
-    /// Boot code is neither in the table nor in a file system.
+    /// Asserts that boot code is neither in the table nor in a file system.
     fn is_apart(&self, parts: &[(u64, Vec<u8>)]) {
         let table = &self.table;
         let length = table[0].1.len();
@@ -179,7 +180,7 @@ impl Judge {
     }
 }
 
-/// Everything about what is the host's.
+/// All metadata of protected paths.
 fn kept(tree: &Tree) -> Vec<String> {
     let mut kept = Vec::new();
     tree.walk(|path, id| {

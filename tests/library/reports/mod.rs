@@ -1,5 +1,5 @@
-//! Reports as no guest's init writes them: what comes of one is an error with a message, or a sound
-//! tree in which everything that is the host's is as it was.
+//! Reports that no init would write: each gives an error message, or a valid tree with all
+//! protected paths unchanged.
 //!
 //! `GUEST_REPORTS` is the number of random reports (5,000).
 
@@ -16,7 +16,7 @@ use judge::Judge;
 #[test]
 fn random_reports_are_rejected_or_valid() {
     let judge = Judge::new();
-    // By what became of them; those that are sound have no message.
+    // The number of reports by result; valid ones have no message.
     let ends = RefCell::new(BTreeMap::<String, u32>::new());
     crate::common::runner::runner("GUEST_REPORTS", 5000)
         .run(&forge::case(), |case| {
@@ -28,11 +28,11 @@ fn random_reports_are_rejected_or_valid() {
         .unwrap();
     let ends = ends.into_inner();
     println!("{ends:#?}");
-    // A loop that knows only one end tests nothing.
+    // If all reports had the same result, the test would be useless.
     assert!(ends[""] > 100 && ends.len() > 20, "{ends:#?}");
 }
 
-/// The last part of a message, without its numbers and names.
+/// The last part of a message, without numbers and names.
 fn kind(error: &str) -> String {
     let last = error.rsplit(": ").next().unwrap_or_default();
     last.replace(|c: char| c.is_ascii_digit(), "")
@@ -50,7 +50,8 @@ fn known_hostile_reports_are_rejected() {
     }
 }
 
-/// What a forged report differs from: else none of them would have to be refused for what it is.
+/// Forged reports differ from this one. If it were rejected, too, they would not be rejected for
+/// their own faults.
 #[test]
 fn a_valid_report_is_accepted() {
     let judge = Judge::new();

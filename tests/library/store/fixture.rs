@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use make_disk_image::spec::{Installation, PathInfo, StorePath, Tools};
 use sha2::{Digest, Sha256};
 
-/// Makes the closure when it is evaluated: nothing is built.
+/// Evaluation creates the closure; nothing is built.
 const EXPRESSION: &str = r#"
     let library = builtins.toFile "library" "used by the others\n"; in {
       system = builtins.toFile "nixos-system" "runs ${library}\n";
@@ -27,7 +27,7 @@ pub struct Closure {
     pub channel: StorePath,
     pub derivation: StorePath,
     pub paths: Vec<PathInfo>,
-    /// What `nix-store --dump-db` says of it, sorted.
+    /// The output of `nix-store --dump-db` for it, sorted.
     pub dump: String,
 }
 
@@ -35,7 +35,7 @@ pub fn store_path(text: &str) -> StorePath {
     StorePath::new(text, "/nix/store").unwrap()
 }
 
-/// What `command` wrote to its standard output; the machine's own substituters are not asked.
+/// The standard output of `command`, run without the machine's substituters.
 pub fn said(command: &mut Command) -> String {
     let mut config = "substituters =\n".to_owned();
     if nix::unistd::geteuid().is_root() {
@@ -91,8 +91,8 @@ impl Closure {
     }
 }
 
-/// The paths of a dump of Nix's database. What `builtins.toFile` makes is content-addressed, and
-/// the format does not say so.
+/// The paths in a dump of Nix's database. Results of `builtins.toFile` are content-addressed, which
+/// the format does not record.
 pub fn parse(dump: &str) -> Vec<PathInfo> {
     let mut lines = dump.lines();
     let mut paths = Vec::new();
@@ -116,7 +116,7 @@ pub fn parse(dump: &str) -> Vec<PathInfo> {
     paths
 }
 
-/// The machine's programs, and `nixos_install`.
+/// The machine's programs and `nixos_install`.
 pub fn tools(nixos_install: &Path) -> Tools {
     let path: Vec<PathBuf> = env::split_paths(&env::var_os("PATH").unwrap()).collect();
     let find = |name: &str| {
@@ -139,7 +139,7 @@ pub fn nixos_install() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/library/store/nixos-install")
 }
 
-/// A directory that everyone can enter, and one for each of `names` in it, too.
+/// A directory that every user can enter, with such a subdirectory for each of `names`.
 pub fn open_directory(names: &[&str]) -> tempfile::TempDir {
     let top = tempfile::tempdir().unwrap();
     fs::set_permissions(top.path(), Permissions::from_mode(0o755)).unwrap();

@@ -1,4 +1,4 @@
-//! The same installation by somebody else, somewhere else, in another environment: it leaves the same.
+//! The same installation by another user, in another place and environment, leaves the same files.
 
 use std::env;
 use std::fs::{self, Permissions};
@@ -13,8 +13,8 @@ use super::fixture::{
 };
 use super::{OF_A_CHANNEL, WITHOUT_CHANNEL};
 
-/// Does the installation that `SURROUNDINGS_*` ask for and leaves what it sees of it;
-/// [`Surroundings`] run it as another process.
+/// Runs the installation described by `SURROUNDINGS_*` and writes what it observes.
+/// [`Surroundings`] runs it as another process.
 #[test]
 #[ignore = "run by other tests as another process"]
 fn install_in_these_surroundings() {
@@ -57,7 +57,7 @@ const INSTALL: [&str; 3] = [
     "--ignored",
 ];
 
-/// Our own program and its input where others can reach them.
+/// The test program and its input, where other users can reach them.
 struct Surroundings {
     closure: Closure,
     top: tempfile::TempDir,
@@ -77,7 +77,7 @@ impl Surroundings {
         self.top.path().join(name)
     }
 
-    /// What [`install_in_these_surroundings`] wants to know; directories may be relative.
+    /// The variables of [`install_in_these_surroundings`]; directories may be relative.
     fn variables(&self, work: &str, out: &str, reversed: bool) -> Vec<(&'static str, String)> {
         let at = |name: &str| self.at(name).to_str().unwrap().to_owned();
         vec![
@@ -98,7 +98,7 @@ impl Surroundings {
         ]
     }
 
-    /// Runs `command` with our program as its last words, in the directory `name`.
+    /// Runs `command` with the test program as its last arguments, in the directory `name`.
     fn run(&self, command: &mut Command, name: &str, reversed: bool) -> PathBuf {
         let report = said(
             command
@@ -116,8 +116,8 @@ impl Surroundings {
         self.run(&mut Command::new("env"), "plain", false)
     }
 
-    /// Makes our program the builder of a derivation, and builds that. It sees the machine's
-    /// programs, which it needs, and `top`.
+    /// Builds a derivation whose builder is the test program. It sees the machine's programs and
+    /// `top`.
     fn build(&self, sandbox: bool) -> PathBuf {
         let inputs: Vec<String> = self
             .closure
@@ -153,7 +153,7 @@ impl Surroundings {
     }
 }
 
-/// Compares what two installations left.
+/// Compares the results of two installations.
 fn assert_equal(a: &Path, b: &Path) {
     let listing = |out: &Path| fs::read_to_string(out.join("listing")).unwrap();
     assert_eq!(
@@ -171,7 +171,7 @@ fn assert_equal(a: &Path, b: &Path) {
 fn surroundings_leave_no_trace() {
     let surroundings = Surroundings::make();
     let home = surroundings.at("strange");
-    // The second time as somebody else: an ordinary user for root, and root for an ordinary user.
+    // The second time as another user: an ordinary user if this is root, else root.
     let (other, uid) = if nix::unistd::geteuid().is_root() {
         let uid = "54321"; // in no passwd
         said(Command::new("chown").arg(uid).arg(&home));
@@ -188,7 +188,7 @@ fn surroundings_leave_no_trace() {
     fs::set_permissions(&home, Permissions::from_mode(0o2755)).unwrap();
 
     let plain = surroundings.plain();
-    // Nix counts time in seconds.
+    // Nix's times have a resolution of seconds.
     std::thread::sleep(std::time::Duration::from_millis(1100));
     let mut strange = Command::new("sh");
     strange

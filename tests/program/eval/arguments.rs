@@ -127,7 +127,7 @@ fn file_paths_are_those_of_nixpkgs() {
     }
 }
 
-/// The program names the file; the two must agree.
+/// The program chooses the file name, too; both must agree.
 #[test]
 fn file_paths_are_those_of_the_program() {
     use make_disk_image::spec::Format;
@@ -247,7 +247,7 @@ fn both_examples_of_the_manual_evaluate() {
     assert!(system["image"]["efiVariables"].is_string());
 }
 
-/// `config = { }` with every other argument at its default but those that onlyNixStore forbids.
+/// `config = { }` with every other argument at its default, except those that onlyNixStore forbids.
 #[test]
 fn a_store_image_needs_no_configuration() {
     let nix = Nix::new();

@@ -1,4 +1,4 @@
-//! Calls that nixpkgs refuses, and what they are told.
+//! Calls that nixpkgs rejects, and their messages.
 
 use super::nix::Nix;
 
@@ -141,7 +141,7 @@ fn rejected_calls_name_the_value_and_the_remedy() {
     }
 }
 
-/// The other side of the same conditions.
+/// Calls just inside the same conditions.
 #[test]
 fn calls_at_the_edge_of_the_assertions_are_accepted() {
     let nix = Nix::new();
@@ -157,7 +157,7 @@ fn calls_at_the_edge_of_the_assertions_are_accepted() {
         r#"partitionTableType = "efi"; rootGPUID = null; deterministic = false;"#,
         "installBootLoader = false; config = config // { system = config.system // { switch.enable = false; }; };",
         r#"contents = [ { source = file; target = "/x"; user = "0"; group = "0"; } ];"#,
-        // Of no boot loader, of none that is installed, of one that needs no ESP, of no ESP.
+        // No boot loader, none that is installed, one that needs no ESP, and no ESP.
         r#"partitionTableType = "efi"; config = withLoader "/boot/efi" { };"#,
         r#"partitionTableType = "efi"; installBootLoader = false;
            config = withLoader "/boot/efi" { systemd-boot.enable = true; };"#,

@@ -1,4 +1,4 @@
-//! The derivation: what Nix and the program get.
+//! The derivation: what Nix and the program receive.
 
 use std::path::Path;
 
@@ -27,7 +27,7 @@ const FULL: &str = r#"make {
   touchEFIVars = true;
 }"#;
 
-/// The store paths of a value without their hashes.
+/// A value with its store paths' hashes removed.
 fn without_hashes(value: &Value) -> Value {
     match value {
         Value::String(text) => Value::String(hide_hashes(text)),
@@ -54,7 +54,7 @@ fn hide_hashes(text: &str) -> String {
     hidden
 }
 
-/// `UPDATE_GOLDENS=1` writes what there is now.
+/// `UPDATE_GOLDENS=1` writes the current value.
 fn check_golden(name: &str, value: &Value) {
     let file = repository().join(Path::new("tests/goldens/eval").join(name));
     let have = format!(
@@ -74,7 +74,7 @@ fn attributes_of_a_system() {
     check_golden("system.json", &Nix::new().attributes(FULL));
 }
 
-/// The guest is what the boot loader's installer runs in.
+/// The boot loader's installer runs in the guest.
 #[test]
 fn attributes_of_a_guest() {
     let nix = Nix::new();
@@ -123,7 +123,7 @@ fn the_program_is_the_builder() {
     );
 }
 
-/// Builders without KVM are to take it.
+/// Builders without KVM must accept it.
 #[test]
 fn no_system_feature_is_required() {
     let nix = Nix::new();
@@ -154,7 +154,7 @@ fn a_path_given_twice_is_in_the_closure_once() {
     );
 }
 
-/// As modules/image/images.nix wraps what a variant builds.
+/// modules/image/images.nix wraps a variant's image like this.
 #[test]
 fn recursive_update_of_passthru_gives_the_same_derivation() {
     let nix = Nix::new();
@@ -190,7 +190,7 @@ fn passthru_and_meta_stay_out_of_the_derivation() {
     assert_eq!(attributes.get("meta"), None);
 }
 
-/// With foreign packages the programs are those of the machine that builds.
+/// When cross-compiling, the programs are those of the build machine.
 #[test]
 fn programs_come_from_build_packages() {
     let value = Nix::new().eval(

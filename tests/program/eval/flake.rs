@@ -1,4 +1,4 @@
-//! The flake, with the fixture's nixpkgs in place of the real one and without a network.
+//! The flake, with the fixture's nixpkgs instead of the real one and without network access.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::nix::{Nix, repository};
 
-/// What the flake is made of; with `target/` a copy into a store would be large.
+/// The files of the flake. With `target/`, copying it to a store would be slow.
 const SOURCES: &[&str] = &[
     "flake.nix",
     "flake.lock",
@@ -30,7 +30,7 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// The flake in a directory of its own, and its reference.
+/// The flake in its own directory, and its reference.
 fn flake(nix: &Nix) -> String {
     let copied: PathBuf = nix.directory().join("flake");
     std::fs::create_dir(&copied).unwrap();
@@ -93,7 +93,7 @@ fn the_image_and_the_function_evaluate_for_each_system() {
         let path = |name: &str| run(&nix, &["eval", "--raw"], &attribute(name));
         assert_eq!(path("default.drvPath"), path("make-disk-image.drvPath"));
 
-        // Given nothing else, the function takes the flake's own program.
+        // By default, the function uses the flake's own program.
         let call = format!(
             "make: (make {{ pkgs = (builtins.getFlake \"path:{}\").legacyPackages.{system}; \
              lib = import {}; config = {{ }}; onlyNixStore = true; installBootLoader = false; }}).builder",
@@ -112,7 +112,7 @@ fn the_image_and_the_function_evaluate_for_each_system() {
     }
 }
 
-/// Each file of nix/checks is a check, and Hydra builds all but nixpkgs' own tests.
+/// Each file in nix/checks is a check, and Hydra builds all except nixpkgs' own tests.
 #[test]
 fn checks_are_the_files_of_the_directory() {
     let nix = Nix::new();
@@ -151,8 +151,8 @@ fn checks_are_the_files_of_the_directory() {
     }
 }
 
-/// nixpkgs' tests evaluate with any nixpkgs, and it is our function that makes their images: the
-/// fixture's own throws.
+/// nixpkgs' tests evaluate and use our function for their images: the fixture's own function
+/// throws.
 #[test]
 fn nixpkgs_tests_use_our_function() {
     let nix = Nix::new();
@@ -201,7 +201,7 @@ fn nixpkgs_tests_use_our_function() {
     }
 }
 
-/// An older nixpkgs has not all of the tests.
+/// An older nixpkgs lacks some of the tests.
 #[test]
 fn missing_nixpkgs_tests_are_skipped_with_a_warning() {
     let (names, told) = edited_nixpkgs_tests("nixos/tests/all-tests.nix", |text: &str| {
@@ -223,7 +223,7 @@ fn missing_nixpkgs_tests_are_skipped_with_a_warning() {
     assert_eq!(told.matches(warning).count(), 1, "{told}");
 }
 
-/// Else each machine of each test keeps all modules of NixOS in memory once more.
+/// Otherwise each machine of each test would keep its own copy of all NixOS modules in memory.
 #[test]
 fn nixpkgs_tests_read_a_file_once() {
     let (names, told) = edited_nixpkgs_tests("nixos/tests/test.nix", |text: &str| {
@@ -233,8 +233,8 @@ fn nixpkgs_tests_read_a_file_once() {
     assert_eq!(told.matches("test.nix is read").count(), 1, "{told}");
 }
 
-/// The names of nixpkgs' tests, all of them evaluated with one file of the fixture's nixpkgs changed,
-/// and what Nix said.
+/// The names of nixpkgs' tests, all evaluated with one file of the fixture's nixpkgs changed, and
+/// Nix's output.
 fn edited_nixpkgs_tests(file: &str, edit: impl Fn(&str) -> String) -> (Vec<String>, String) {
     let nix = Nix::new();
     let nixpkgs = nix.directory().join("nixpkgs");
@@ -271,7 +271,7 @@ fn nixpkgs_is_pinned() {
     assert_eq!(locked["lastModified"], 1_784_796_856);
 }
 
-/// What the package's source leaves out can't change the program, and what it has builds it.
+/// The package's source has all files that build the program, and only those.
 #[test]
 fn the_package_is_made_of_the_sources_of_the_program() {
     let nix = Nix::new();

@@ -1,4 +1,4 @@
-//! Nix, with a store of its own in a temporary directory.
+//! Nix with its own store in a temporary directory.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -6,12 +6,12 @@ use std::process::{Command, Output};
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// A store that goes away with the value.
+/// A store that is removed when the value is dropped.
 pub struct Nix {
     home: TempDir,
 }
 
-/// Where the repository is.
+/// The repository.
 pub fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
@@ -46,7 +46,7 @@ impl Nix {
             .unwrap_or_else(|error| panic!("{program} (Debian: nix-bin) does not run: {error}"))
     }
 
-    /// Runs a program of Nix that must succeed; what it printed.
+    /// Runs a program of Nix that must succeed, and returns its output.
     pub fn output(&self, program: &str, arguments: &[&str]) -> String {
         let output = self.run(program, arguments);
         assert!(
@@ -57,7 +57,7 @@ impl Nix {
         String::from_utf8(output.stdout).unwrap()
     }
 
-    /// The value of an expression that may name all of tests/fixtures/eval/scope.nix.
+    /// The value of an expression, evaluated in the scope of tests/fixtures/eval/scope.nix.
     pub fn eval(&self, expression: &str) -> Value {
         let printed = self.output(
             "nix-instantiate",
@@ -109,13 +109,13 @@ impl Nix {
     }
 }
 
-/// `expression` where it may name all of tests/fixtures/eval/scope.nix.
+/// `expression` in the scope of tests/fixtures/eval/scope.nix.
 pub fn in_scope(expression: &str) -> String {
     let scope = repository().join("tests/fixtures/eval/scope.nix");
     format!("with import {}; {expression}", scope.display())
 }
 
-/// What a .drv file has in `__json`, out of its string syntax.
+/// The value of `__json` in a .drv file, unquoted.
 fn structured_attributes(derivation: &str) -> Value {
     let start = "(\"__json\",\"";
     let from = derivation.find(start).expect("structured attributes") + start.len();

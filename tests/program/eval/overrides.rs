@@ -1,4 +1,4 @@
-//! What `overrideAttrs` and `lib.overrideDerivation` do to the derivation.
+//! Effects of `overrideAttrs` and `lib.overrideDerivation` on the derivation.
 
 use serde_json::json;
 
@@ -32,7 +32,7 @@ fn override_attrs_changes_the_derivation() {
     }
 }
 
-/// What has no guest has no memory, either.
+/// Without a guest there is no memory size.
 #[test]
 fn memory_is_an_attribute_only_where_a_guest_runs() {
     let nix = Nix::new();
@@ -75,7 +75,7 @@ fn overrides_without_effect_are_rejected_with_advice() {
             "Set the arguments memSize and guestTimeout",
         ),
     ] {
-        // Twice: what comes out of overrideAttrs is as its origin.
+        // Twice, since the result of overrideAttrs can be overridden, too.
         for first in ["", ".overrideAttrs { name = \"first\"; }"] {
             let message = nix.error(&format!(
                 "(((make {{ }}){first}).overrideAttrs ({change})).drvPath"
@@ -87,7 +87,7 @@ fn overrides_without_effect_are_rejected_with_advice() {
     }
 }
 
-/// `lib.overrideDerivation` gives a function the derivation, and takes over what it returns.
+/// `lib.overrideDerivation` passes the derivation to a function and uses what it returns.
 #[test]
 fn a_derivation_has_the_attributes_of_nixpkgs_derivation() {
     let nix = Nix::new();
@@ -106,7 +106,7 @@ fn a_derivation_has_the_attributes_of_nixpkgs_derivation() {
     }
 }
 
-/// Nothing that an override is told stands in the way of who passes the derivation on.
+/// The checks of overrides do not break code that passes the derivation on.
 #[test]
 fn the_derivation_can_be_walked_through() {
     let nix = Nix::new();

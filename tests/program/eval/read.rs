@@ -1,9 +1,10 @@
-//! Which argument is evaluated with which layout. What is not read may be anything, as in nixpkgs.
+//! Which arguments are evaluated with which layout. As in nixpkgs, an unused argument may have any
+//! value.
 
 use super::nix::{Nix, in_scope};
 use crate::common::tables;
 
-/// A call with arguments and one that throws when it is looked at.
+/// Whether `argument` is evaluated in a call with `arguments`: it throws when it is evaluated.
 fn is_read(nix: &Nix, arguments: &str, argument: &str) -> bool {
     let with = |value: &str| format!("(make {{ {arguments} {value} }}).drvPath");
     let call = with(&format!("{argument} = throw \"it was read\";"));
@@ -89,7 +90,7 @@ fn arguments_are_read_with_what_needs_them_only() {
     }
 }
 
-/// Devices are what the boot loader is installed to.
+/// The boot loader is installed to devices.
 #[test]
 fn the_boot_loaders_options_are_read_only_to_install_it() {
     let nix = Nix::new();
@@ -100,7 +101,7 @@ fn the_boot_loaders_options_are_read_only_to_install_it() {
     assert!(message.contains("it was read"), "{message}");
 }
 
-/// `system.disableInstallerTools` and `nix.enable = false` take it out of the configuration.
+/// `system.disableInstallerTools` and `nix.enable = false` remove it from the configuration.
 #[test]
 fn nixos_install_comes_from_pkgs_if_the_configuration_has_none() {
     let nix = Nix::new();

@@ -1,5 +1,4 @@
-//! What tools leave: processes, files that are not what they should be, directories that nobody may
-//! change.
+//! What tools leave behind: processes, unexpected files, read-only directories.
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -7,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::job;
 use crate::common::program::Job;
 
-/// It holds the pipe to us. Whoever waited for its end waited for ever.
+/// The process holds our pipe open. Waiting for the end of the pipe would take forever.
 #[test]
 fn background_processes_do_not_delay_the_build() {
     let background = "sleep 1000 & setsid sleep 1000 & setsid -f sleep 1000; echo said";
@@ -26,10 +25,11 @@ fn background_processes_do_not_delay_the_build() {
     }
 }
 
-/// Where, and how what makes it gets there.
+/// Where it appears, and how its creator gets there.
 type Change = (&'static str, fn(&mut Job, &str));
 
-/// Directories that an ordinary user, who may not pass over permissions, can't empty. They were left.
+/// Directories that an ordinary user, who cannot override permissions, cannot empty. They were left
+/// behind.
 #[test]
 fn read_only_directories_are_removed() {
     let make = "mkdir -p a/b/c; echo x >a/b/file; ln -s \"$PRECIOUS\" a/b/link; \
@@ -52,7 +52,7 @@ fn read_only_directories_are_removed() {
         fs::write(precious.join("file"), "").unwrap();
         let named = format!("PRECIOUS={}; {make}", precious.display());
         change(&mut job, &named);
-        // Root without what lets it do everything.
+        // Root without capabilities.
         job.wrapped(&["setpriv", "--bounding-set=-dac_override,-dac_read_search"]);
         let ended = job.run();
         let error = ended.error();
@@ -67,7 +67,7 @@ fn read_only_directories_are_removed() {
     }
 }
 
-/// tool, what it leaves (`$target` is where), more to change, words of the message
+/// tool, what it leaves (at `$target`), more changes, parts of the message
 type Case = (
     &'static str,
     &'static str,
@@ -114,7 +114,7 @@ const CASES: [Case; 20] = [
         |_| {},
         &["it ends in the header, after 4 bytes"],
     ),
-    // Another disk than it was given.
+    // Another disk than the given one.
     (
         "qemuImg",
         "$real create -f qcow2 $target 1G",
@@ -173,7 +173,7 @@ const CASES: [Case; 20] = [
             "/root/nix/var/nix/db, and left a symbolic",
         ],
     ),
-    // Where others will be made.
+    // Where other files will be created.
     (
         "nixosInstall",
         "$real \"$@\"; mkfifo disk.raw",
@@ -207,7 +207,7 @@ const CASES: [Case; 20] = [
             "/nix-support: File exists (os error 17)",
         ],
     ),
-    // What is in it would be deleted.
+    // Its contents would be deleted.
     (
         "nixosInstall",
         "rm -r root/nix/store; mkdir copies; ln -s ../../copies root/nix/store",
@@ -246,7 +246,7 @@ fn files_left_by_tools_are_checked_before_use() {
     }
 }
 
-/// The header of the file that a link named was changed.
+/// The header of a symlink's target was changed.
 #[test]
 fn a_vhd_that_is_a_symlink_is_rejected() {
     let mut job = job();
@@ -266,11 +266,11 @@ fn a_vhd_that_is_a_symlink_is_rejected() {
     assert!(fs::read(precious).unwrap() == before);
 }
 
-/// All of it was kept in memory.
+/// All output was kept in memory.
 #[test]
 fn tool_output_takes_bounded_memory() {
     let mut job = job();
-    // What qemu-img itself takes is not what is limited here.
+    // The limit must not affect qemu-img itself.
     let flood = "ulimit -S -v unlimited; head -c 1000000000 /dev/zero; \
                  head -c 1000000000 /dev/zero >&2; exec $real \"$@\"";
     job.tool("qemuImg", flood);

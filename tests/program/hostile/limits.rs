@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use super::{ALONE, job};
 
-/// What could not be allocated used to end the build at once, with its work directory left.
+/// A failed allocation ended the build immediately and left the work directory.
 #[test]
 fn too_little_memory_is_reported_and_nothing_is_left() {
     let mut aborted = 0;
     let mut enough = false;
-    // Where it fails depends on the program, its compiler and the number of processors.
+    // The point of failure depends on the program, the compiler and the number of processors.
     for mebibytes in (8..40).chain([60, 100, 400, 2000]) {
         let mut job = ALONE.job();
         let limit = format!("ulimit -v {}; exec \"$@\"", mebibytes << 10);
@@ -30,17 +30,17 @@ fn too_little_memory_is_reported_and_nothing_is_left() {
             .contains("error: the build could not go on (SIGABRT), most likely for want of memory")
         {
             assert!(said.ends_with(&end), "{said}");
-            // The work directory is there by then.
+            // The work directory exists by then.
             aborted += u32::from(said.contains("looking for the paths of the closure"));
         }
     }
     assert!(enough && aborted > 0, "{aborted} aborted");
 }
 
-/// SIGXFSZ used to end the build with everything left.
+/// SIGXFSZ ended the build and left everything.
 #[test]
 fn exceeding_the_file_size_limit_is_a_write_error() {
-    // The boot partition, the image for qemu-img, the image itself.
+    // For the boot partition, the raw image, and the final image.
     for (table, format, file) in [
         ("efi", "raw", "making /"),
         ("none", "qcow2", "writing /"),
@@ -59,7 +59,7 @@ fn exceeding_the_file_size_limit_is_a_write_error() {
     }
 }
 
-/// That signal is ignored in this program alone: tools end by it as ever.
+/// Only this program ignores the signal. It still kills tools.
 #[test]
 fn a_tool_that_exceeds_the_file_size_limit_gets_sigxfsz() {
     let mut job = job();

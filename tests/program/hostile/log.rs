@@ -1,18 +1,18 @@
-//! Logs that nobody reads, that are full, or gone.
+//! Logs that nobody reads, that are full, or that are closed.
 
 use std::time::{Duration, Instant};
 
 use super::{ATTRIBUTES, job};
 use crate::common::program::{Attributes, Job, Running};
 
-/// Lines for more than a pipe and what may wait for it.
+/// More lines than fit into a pipe and the queue.
 const MUCH: &str = "for i in $(seq 30000); do echo $i; printf %0100d\\\\n; done";
 
-/// With `NIX_LOG_FD` a phase is told; that used to panic.
+/// With `NIX_LOG_FD`, phases are reported, which panicked once.
 #[test]
 fn a_failing_log_is_not_an_error() {
     let full = "exec \"$@\" 2>/dev/full";
-    // The reader is gone when something is written.
+    // The reader closes the log before something is written.
     let gone = "exec \"$@\" 2> >(exec true)";
     let closed = "exec \"$@\" 2>&- >&-";
     for script in [full, gone, closed] {
@@ -24,7 +24,7 @@ fn a_failing_log_is_not_an_error() {
     }
 }
 
-/// What is read of the log comes in its order, all of it.
+/// The log arrives complete and in order.
 #[test]
 fn a_log_that_is_read_gets_every_line() {
     let mut job = job();
@@ -43,7 +43,7 @@ fn a_log_that_is_read_gets_every_line() {
     assert_eq!(phases.len(), 4, "{phases:?}");
 }
 
-/// Waits for the end without reading anything.
+/// Waits for the exit without reading anything.
 fn unread(mut running: Running, patience: Duration) -> Option<i32> {
     let begin = Instant::now();
     loop {
@@ -83,7 +83,7 @@ fn an_unread_log_does_not_block_a_signal() {
     );
 }
 
-/// A guest talks into a log that nobody reads, and has no more time than in any other.
+/// A guest that floods an unread log gets no additional time.
 #[test]
 fn an_unread_log_does_not_extend_the_time_limit_of_the_guest() {
     let mut job = Attributes::with_guest(

@@ -1,4 +1,5 @@
-//! Bad input, bad tools, full disks and signals: what the program says, and that it leaves nothing.
+//! Bad input, bad tools, full disks and signals: the program's messages, and that it leaves nothing
+//! behind.
 
 mod leftovers;
 mod limits;
@@ -16,7 +17,7 @@ use std::sync::LazyLock;
 
 use crate::common::program::{Attributes, Job};
 
-/// An installed system with a boot partition, in a format that has to be converted.
+/// An installed system with a boot partition, in a format that needs a conversion.
 static ATTRIBUTES: LazyLock<Attributes> = LazyLock::new(|| {
     Attributes::of(
         r#"additionalSpace = "0M"; partitionTableType = "efi"; bootSize = "64M"; format = "qcow2";
@@ -24,7 +25,7 @@ static ATTRIBUTES: LazyLock<Attributes> = LazyLock::new(|| {
     )
 });
 
-/// An image that is made without any tool, and soon.
+/// An image that is made quickly and without tools.
 static ALONE: LazyLock<Attributes> = LazyLock::new(|| {
     Attributes::of(
         r#"onlyNixStore = true; config = { }; copyChannel = false; additionalSpace = "0M";
@@ -32,7 +33,7 @@ static ALONE: LazyLock<Attributes> = LazyLock::new(|| {
     )
 });
 
-/// A job with sources for `contents` in the directory `source` of its place.
+/// A job with sources for `contents` in its directory `source`.
 fn job() -> Job {
     let job = ATTRIBUTES.job();
     let source = job.place().join("source");
@@ -47,7 +48,7 @@ fn job() -> Job {
     job
 }
 
-/// Writes a program of that text.
+/// Writes a script.
 fn script(path: &Path, text: &str) {
     fs::write(path, text).unwrap();
     fs::set_permissions(path, Permissions::from_mode(0o755)).unwrap();

@@ -1,4 +1,4 @@
-//! Disks that are too small: the one in the image, and those of the machine.
+//! Disks that are too small: the image's, and those of the build machine.
 
 use std::fs;
 
@@ -58,7 +58,7 @@ fn the_advised_disk_size_is_the_smallest_with_room_for_a_first_boot() {
 
 #[test]
 fn empty_files_need_room_too() {
-    // In memory: a disk may take a minute to make that many.
+    // In memory, since creating so many files on a disk may take a minute.
     let crowd = tempfile::tempdir_in("/dev/shm").unwrap();
     for number in 0..20_000 {
         fs::write(crowd.path().join(number.to_string()), "").unwrap();
@@ -92,14 +92,14 @@ fn trees_beyond_the_limits_of_ext4_are_rejected() {
     assert!(error.contains("(16 TiB)"), "{error}");
 }
 
-/// Mounts a tmpfs of so many bytes at a directory, for the program only.
+/// Mounts a tmpfs of that many bytes at a directory, for the program only.
 fn small(job: &mut Job, directory: &str, bytes: u64) {
     let script =
         format!("mount -t tmpfs -o size={bytes},mode=755 small {directory} && exec \"$@\"");
     job.wrapped(&["unshare", "-m", "bash", "-c", &script, "bash"]);
 }
 
-/// The path, what is needed and what there is; the latter is the size of the tmpfs, nearly.
+/// The path, the bytes needed and the bytes available, which are nearly the size of the tmpfs.
 fn assert_says_what_is_missing(error: &str, file: &str, room: u64) {
     assert!(error.contains(file), "{error}");
     let needed = number_after(error, "the image needs ");
@@ -123,7 +123,7 @@ fn a_full_temporary_directory_is_reported_with_the_space_needed() {
     assert_says_what_is_missing(&error, "/disk.raw: ", 40 << 20);
 }
 
-/// Lets the program see the store, and write 40 MiB to it.
+/// Lets the program see the store and write up to 40 MiB to it.
 fn small_store(job: &mut Job) {
     let layer = job.place().join("layer");
     fs::create_dir(&layer).unwrap();

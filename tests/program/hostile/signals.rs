@@ -9,13 +9,13 @@ use nix::libc;
 use super::{ALONE, job};
 use crate::common::program::{Job, Running, send};
 
-/// The longest that a busy machine takes for what takes a moment.
+/// The time limit for short operations on a busy machine.
 const WAITS_FOR_EVER: Duration = Duration::from_secs(20);
 
-/// A script that says where it is, has a child of its own, and goes on for ever.
+/// A script that reports where it is, starts a child, and runs forever.
 const SLEEP: &str = "sleep 1000 & touch \"$(dirname \"$0\")/reached\"; sleep 1000";
 
-/// Phase, what to change so that it lasts, and whether it is reached.
+/// Phase, how to make it last, and whether it has been reached.
 type Phase = (&'static str, fn(&mut Job), fn(&Running) -> bool);
 
 fn reached(running: &Running) -> bool {
@@ -80,7 +80,7 @@ fn a_signal_stops_everything_and_nothing_is_left() {
     }
 }
 
-/// Each of these used to leave `$out`.
+/// Each of these once left `$out` behind.
 #[test]
 fn every_fatal_signal_cleans_up() {
     let signals = [
@@ -107,7 +107,7 @@ fn every_fatal_signal_cleans_up() {
     ];
     for (name, number) in signals {
         let running = at_post_vm();
-        // kill(1) knows not all of the names.
+        // kill(1) does not know all of the names.
         let ended = running.end_by(&number.to_string());
         let signal = ended.output.status.signal();
         assert_eq!(signal, Some(number), "{name}");
@@ -115,7 +115,7 @@ fn every_fatal_signal_cleans_up() {
     }
 }
 
-/// A build that runs postVM, for ever.
+/// A build whose postVM runs forever.
 fn at_post_vm() -> Running {
     let mut job = ALONE.job();
     let mark = job.place().join("reached");
@@ -125,8 +125,7 @@ fn at_post_vm() -> Running {
     running
 }
 
-/// signal to the process that does the work, status and signal of the one that Nix knows, words of
-/// the message
+/// signal to the worker, exit status and signal of the supervisor, parts of the message
 type Sent = (
     &'static str,
     Option<i32>,
@@ -134,8 +133,8 @@ type Sent = (
     &'static [&'static str],
 );
 
-/// The kernel kills who has most memory, and sends SIGXCPU to who uses the processor. Both used to
-/// leave everything.
+/// The kernel kills the process with the most memory, and sends SIGXCPU to the one that uses the
+/// processor. Both once left everything behind.
 #[test]
 fn a_signal_to_the_worker_alone_cleans_up_and_is_reported() {
     let cases: [Sent; 5] = [
@@ -192,8 +191,8 @@ fn a_signal_to_the_worker_alone_cleans_up_and_is_reported() {
     }
 }
 
-/// The kernel gives the first process of a PID namespace, as which Nix starts a builder, no default
-/// action: it used to clean up and then wait for its own end for ever.
+/// Nix starts a builder as the first process of a PID namespace, for which signals have no default
+/// action: the program cleaned up and then waited forever to be killed.
 #[test]
 fn a_signal_stops_the_program_as_pid_1() {
     let mut job = job();
@@ -209,7 +208,7 @@ fn a_signal_stops_the_program_as_pid_1() {
     ended.assert_nothing_left(WAITS_FOR_EVER);
 }
 
-/// What starts us may not want to know how its children end. Then there was no status of ours.
+/// A parent may ignore SIGCHLD. Then the status of our own children was lost.
 #[test]
 fn an_ignored_sigchld_does_not_matter() {
     let mut job = job();
@@ -217,7 +216,7 @@ fn an_ignored_sigchld_does_not_matter() {
     job.run().image("nixos.qcow2");
 }
 
-/// An ignored signal was waited for and cleaned up after, and then the program hung: its own end was
+/// The program reacted to an ignored signal by cleaning up, and then hung, since its own signal was
 /// ignored, too.
 #[test]
 fn ignored_signals_do_not_stop_the_build() {
@@ -241,7 +240,7 @@ fn a_signal_at_any_moment_leaves_nothing() {
         std::thread::sleep(Duration::from_millis(delay));
         let ended = running.end_by("TERM");
         if ended.output.status.success() {
-            // It came too late; a slower machine takes more of the steps.
+            // The signal came too late. A slower machine reaches more of the steps.
             ended.image("nixos.qcow2");
             continue;
         }
@@ -250,7 +249,7 @@ fn a_signal_at_any_moment_leaves_nothing() {
     }
 }
 
-/// Nothing can be cleaned up then, but the children that we started go with us.
+/// Nothing can be cleaned up then, but our direct children are killed.
 #[test]
 fn sigkill_of_the_supervisor_stops_its_direct_children() {
     for (phase, change, reached) in PHASES {
@@ -270,12 +269,12 @@ fn sigkill_of_the_supervisor_stops_its_direct_children() {
             assert!(start.elapsed() < WAITS_FOR_EVER, "{phase}: {children:?}");
             std::thread::sleep(Duration::from_millis(5));
         }
-        // What the children started is not ours to see; a builder's leftovers Nix kills.
+        // We cannot see what the children started. Nix kills a builder's remaining processes.
         stop_grandchildren(&ended.build());
     }
 }
 
-/// The children of a process, then theirs, and so on.
+/// All descendants of a process, parents first.
 fn descendants(id: u32) -> Vec<String> {
     let mut found = vec![id.to_string()];
     let mut next = 0;
@@ -299,15 +298,15 @@ fn descendants(id: u32) -> Vec<String> {
     found
 }
 
-/// Whether a process is there and no zombie.
+/// Whether a process exists and is not a zombie.
 fn is_alive(id: &str) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
-    // "id (name) state ...", where the name may hold anything.
+    // "id (name) state ...", where the name may contain any byte.
     stat.rsplit_once(") ")
         .is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']))
 }
 
-/// Ends the sleeping processes whose working directory is below the build directory.
+/// Kills the sleeping processes whose working directory is below the build directory.
 fn stop_grandchildren(build: &Path) {
     for process in std::fs::read_dir("/proc").unwrap() {
         let process = process.unwrap();

@@ -1,4 +1,4 @@
-//! The table of changed attributes, `table.txt`, and the whole message that each of them gets.
+//! The table of changed attributes, `table.txt`, with the complete message for each.
 
 use std::fs;
 use std::path::Path;
@@ -10,9 +10,9 @@ use super::job;
 use crate::common::program::Job;
 use crate::common::repository;
 
-/// Lines `/pointer = value`, or `/pointer` alone to take the attribute away, then the message,
-/// indented by two. In it `@source@` is the directory of sources, `@system@` the toplevel; what else
-/// stands between two `@` is in [`varying`]. Lines that begin with `#` are comments.
+/// Lines `/pointer = value`, or `/pointer` alone to remove the attribute, then the message,
+/// indented by two spaces. `@source@` stands for the directory of sources, `@system@` for the
+/// toplevel; [`varying`] has the other placeholders. Lines that begin with `#` are comments.
 fn cases(text: &str) -> Vec<(Vec<&str>, String)> {
     let mut cases = Vec::new();
     for paragraph in text.split("\n\n") {
@@ -60,7 +60,7 @@ fn change(job: &mut Job, line: &str, system: &str) {
     }
 }
 
-/// What differs from run to run, or from one state of the fixture's packages to the next.
+/// What differs between runs, or between versions of the fixture's packages.
 fn varying() -> [(Regex, &'static str); 4] {
     [
         ("make-disk-image-[A-Za-z0-9]{6}/", "@work@/"),

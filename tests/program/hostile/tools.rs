@@ -1,11 +1,11 @@
-//! Tools that are not what they should be.
+//! Tools that fail or misbehave.
 
 use std::fs;
 
 use super::job;
 use crate::common::program::Job;
 
-/// tool, its script (`$real` is the real one), more to change, words of the message
+/// tool, its script (`$real` is the real tool), more changes, parts of the message
 type Case = (
     &'static str,
     &'static str,
@@ -26,7 +26,7 @@ const CASES: [Case; 9] = [
     ),
     (
         "qemuImg",
-        // Ten megabytes, so that a pipe nobody reads would block it, and only the end is of use.
+        // Ten megabytes: an unread pipe would block it, and only the end is useful.
         "head -c 10000000 /dev/zero | tr '\\0' x >&2; echo >&2; echo the end >&2; exit 1",
         |_| {},
         &["exit status: 1; it said last:\n  xxx", "x\n  the end"],
@@ -120,7 +120,7 @@ fn a_closed_log_is_not_an_error() {
     job.run().image("nixos.qcow2");
 }
 
-/// What stands in place of `.attrs.json`, and the beginning of the message.
+/// What replaces `.attrs.json`, and the beginning of the message.
 const FILES: [(&[u8], &str); 4] = [
     (
         b"",
@@ -144,7 +144,7 @@ const FILES: [(&[u8], &str); 4] = [
 fn invalid_attribute_files_are_reported() {
     for (bytes, expected) in FILES {
         let mut job = job();
-        // Another file than the one that is written for the run, and it comes first.
+        // Another file than the one written for the run, which takes precedence.
         let file = job.place().join("attributes");
         fs::write(&file, bytes).unwrap();
         job.environment

@@ -1,4 +1,4 @@
-//! Damaged and hostile images: each is described, or refused with what is wrong, at once.
+//! Damaged and hostile images: each is quickly described, or rejected with the reason.
 
 use std::fs;
 use std::os::unix::net::UnixListener;
@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use super::images::{self, Gpt, SECTORS, put, sum};
 use crate::common::runner::runner;
 
-/// What `inspect` says of the bytes, or its error.
+/// The output of `inspect` for the bytes, or its error.
 fn said(bytes: &[u8]) -> Result<String, String> {
     let file = tempfile::NamedTempFile::new().unwrap();
     fs::write(file.path(), bytes).unwrap();
@@ -20,7 +20,7 @@ fn said(bytes: &[u8]) -> Result<String, String> {
     said
 }
 
-/// A GPT that was changed in `header`, and in the other header unless only `first`.
+/// A GPT with a change in the header, and in the backup header unless `first` is set.
 fn changed(first: bool, at: usize, bytes: &[u8]) -> Vec<u8> {
     let mut disk = Gpt::usual().disk();
     put(&mut disk, 512 + at, bytes);
@@ -210,12 +210,12 @@ fn paths_that_are_neither_files_nor_disks_are_rejected_immediately() {
     }
 }
 
-/// What is done to an image.
+/// A change of an image.
 #[derive(Debug, Clone)]
 enum Change {
-    /// A byte anywhere.
+    /// One byte.
     Byte(usize, u8),
-    /// A field of both headers of a GPT, or of the MBR, by its place, with a number of 1 to 8 bytes.
+    /// A field of both GPT headers, or of the MBR: its offset, and a number of 1 to 8 bytes.
     Header(usize, u64, usize),
     /// A field of an entry.
     Entry(usize, u64, usize),
@@ -297,7 +297,7 @@ fn random_changes_to_an_image_never_panic() {
                 for change in &changes {
                     apply(&mut disk, change);
                 }
-                // With a wrong checksum nothing else is looked at.
+                // With a wrong checksum, nothing else would be read.
                 if sums && disk.len() > 1024 {
                     sum(&mut disk);
                 }

@@ -1,16 +1,16 @@
-//! Small images, made by hand: no tool makes the odd ones.
+//! Small images, made by hand, since no tool makes unusual ones.
 
 use crc::{CRC_32_ISO_HDLC, Crc};
 
 const CRC: Crc<u32> = Crc::<u32>::new(&CRC_32_ISO_HDLC);
 
-/// Sectors of every disk.
+/// Number of sectors of every disk.
 pub const SECTORS: usize = 64;
 
-/// A GPT disk to be.
+/// A GPT disk to build.
 #[derive(Debug, Clone)]
 pub struct Gpt {
-    /// Bytes of an entry, and how many there are.
+    /// Bytes of an entry, and number of entries.
     pub size: u32,
     pub count: u32,
     /// Bytes of the header.
@@ -20,7 +20,7 @@ pub struct Gpt {
 }
 
 impl Gpt {
-    /// As others are, but for the number of entries: the disk is small.
+    /// Usual values, except the number of entries, since the disk is small.
     pub fn usual() -> Gpt {
         Gpt {
             size: 128,
@@ -65,14 +65,14 @@ impl Gpt {
     }
 }
 
-/// Writes `bytes` as far as the disk reaches.
+/// Writes `bytes` up to the end of the disk.
 pub fn put(disk: &mut [u8], at: usize, bytes: &[u8]) {
     for (to, from) in disk.iter_mut().skip(at).zip(bytes) {
         *to = *from;
     }
 }
 
-/// Gives both headers of a GPT the right checksums, if what they say of themselves is on the disk.
+/// Corrects the checksums of both GPT headers, if the sizes they declare fit the disk.
 pub fn sum(disk: &mut [u8]) {
     for header in [512, (disk.len() / 512).saturating_sub(1) * 512] {
         let number = |disk: &[u8], at: usize| {
@@ -117,7 +117,7 @@ pub fn mbr() -> Vec<u8> {
     disk
 }
 
-/// What `inspect` looks at of ext4 and of FAT, each on a disk without a table.
+/// What `inspect` reads of ext4 and FAT, each on a disk without a table.
 pub fn file_systems() -> [Vec<u8>; 2] {
     let (mut ext4, mut fat) = (vec![0; 4096], vec![0; 4096]);
     put(&mut ext4, 1024 + 0x38, &[0x53, 0xef]);

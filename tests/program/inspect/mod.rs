@@ -1,4 +1,4 @@
-//! `make-disk-image inspect`, on images that other programs made, and on hostile ones.
+//! `make-disk-image inspect` on images made by other programs and on hostile ones.
 //!
 //! `INSPECT_IMAGES` is the number of random images (5000).
 #![allow(
@@ -38,7 +38,7 @@ fn described(image: &Path) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// What sha256sum says of the sectors `first` to `last`.
+/// The SHA-256 of the sectors `first` to `last`, by sha256sum.
 fn sum(image: &Path, first: u64, last: u64) -> String {
     let script = format!(
         "dd if=\"$1\" bs=512 skip={first} count={} status=none | sha256sum",
@@ -83,7 +83,7 @@ table, boot code and gaps:
     );
     assert!(text.starts_with(&expected), "{text}\n{expected}");
 
-    // A byte of boot code belongs to no partition.
+    // Boot code is outside of all partitions.
     let file = File::options().write(true).open(&image).unwrap();
     file.write_all_at(b"x", 100).unwrap();
     let changed = described(&image);
@@ -141,7 +141,7 @@ fn unreadable_images_are_reported() {
         ),
         (": >\"$1\"", "0 bytes are no disk"),
         (
-            // Both tables of it are gone.
+            // Both copies of the table are gone.
             r#"truncate -s 10M "$1"; sgdisk -n 1 "$1"; dd if=/dev/zero of="$1" bs=512 seek=1 count=40 conv=notrunc; truncate -s 9M "$1""#,
             "the GUID partition table",
         ),
