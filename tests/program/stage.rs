@@ -215,8 +215,8 @@ fn files_hidden_by_a_boot_partition_cause_a_warning() {
         (
             "efixbootldr",
             &[
-                ("/boot/a/b (and 1 more)", "/boot", "XBOOTLDR partition"),
                 ("/efi/d", "/efi", "ESP"),
+                ("/boot/a/b (and 1 more)", "/boot", "XBOOTLDR partition"),
             ],
         ),
     ] {
