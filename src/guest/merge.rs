@@ -108,7 +108,7 @@ fn put(
         }
     }
     // A hard link to a directory would be one; nothing that walks a tree expects it.
-    if let Some(path) = tree.second_name_of_a_directory() {
+    if let Some(path) = tree.hard_linked_directory() {
         bail!("/{} is a directory with two names", escape::bytes(&path));
     }
     Ok(())

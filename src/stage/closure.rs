@@ -51,7 +51,7 @@ pub fn list(
                  it; take it out of the source, or give the entry another target",
                 origins
                     .of(id)
-                    .map_or("contents".to_owned(), |(_, entry)| graft::what(entry))
+                    .map_or("contents".to_owned(), |(_, entry)| graft::describe(entry))
             );
         }
     }

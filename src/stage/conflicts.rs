@@ -25,7 +25,7 @@ pub fn refuse_database(tree: &Tree, origins: &Origins<'_>) -> Result<()> {
     let Some((path, id)) = file else {
         return Ok(());
     };
-    let entry = origins.of(*id).map(|(_, entry)| graft::what(entry));
+    let entry = origins.of(*id).map(|(_, entry)| graft::describe(entry));
     bail!(
         "{}: /{DATABASE}/{} is a part of Nix's database, which is made from the closure; take it \
          out, and to have more store paths in the image, name them in additionalPaths",
@@ -53,7 +53,7 @@ pub fn hidden_by_mounts(tree: &Tree, origins: &Origins<'_>, table: PartitionTabl
             "{}{also}: what is below {mount_point} is in the root file system, and hidden as soon \
              as the {partition} is mounted there; to have files on that partition, use the boot \
              loader's extraFiles or extraInstallCommands, or copy them in an activation script",
-            graft::what(first)
+            graft::describe(first)
         ));
     }
     sentences

@@ -37,13 +37,13 @@ pub fn installed(into: &mut Tree, from: Tree) -> Result<()> {
 }
 
 /// A directory and its path, without a leading slash, for messages.
-pub type Place = (InodeId, Vec<u8>);
+pub type DirectoryAt = (InodeId, Vec<u8>);
 
 /// Moves everything in the directory `source` into the directory `target`, which is not below it.
 ///
 /// # Errors
 /// What `rule` does not allow, with the path.
-pub fn merge(tree: &mut Tree, source: InodeId, target: Place, rule: Rule) -> Result<()> {
+pub fn merge(tree: &mut Tree, source: InodeId, target: DirectoryAt, rule: Rule) -> Result<()> {
     let mut pairs = vec![(source, target)];
     while let Some((source, (target, path))) = pairs.pop() {
         let (Kind::Directory(entries), Kind::Directory(present)) = (
@@ -123,14 +123,14 @@ fn decide(
             "/{} is a directory with entries and can't be replaced by a {}; choose another target \
              for one of the two",
             escape::bytes(path),
-            name(new)
+            kind_name(new)
         ),
         (Rule::Rsync, _, _) => Ok(Decision::Replace),
         (Rule::Install, Kind::Directory(_), _) | (Rule::Install, _, Kind::Directory(_)) => bail!(
             "/{} is a {} in `contents` and nixos-install makes a {} there; choose another target",
             escape::bytes(path),
-            name(old),
-            name(new)
+            kind_name(old),
+            kind_name(new)
         ),
         (Rule::Install, Kind::File(_), Kind::File(content)) if content.size == 0 => {
             Ok(Decision::Keep)
@@ -139,7 +139,7 @@ fn decide(
     }
 }
 
-fn name(kind: &Kind) -> &'static str {
+fn kind_name(kind: &Kind) -> &'static str {
     match kind {
         Kind::Directory(_) => "directory",
         Kind::File(_) => "file",

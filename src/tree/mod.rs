@@ -232,9 +232,9 @@ impl Tree {
         }
     }
 
-    /// The path of a directory that is in two places, or in itself: what [`Tree::link`] can make of
-    /// the wrong inode, and [`Tree::walk`] may never end with. There is none in a sound tree.
-    pub fn second_name_of_a_directory(&self) -> Option<Vec<u8>> {
+    /// The path of a directory that has a second name, or is in itself: what [`Tree::link`] can make
+    /// of the wrong inode, and [`Tree::walk`] may never end with. There is none in a sound tree.
+    pub fn hard_linked_directory(&self) -> Option<Vec<u8>> {
         let mut seen = vec![false; self.inodes.len()];
         seen[InodeId::ROOT.index()] = true;
         let mut stack = vec![(Vec::new(), InodeId::ROOT)];
@@ -295,14 +295,14 @@ mod tests {
             let b = tree.insert(a, b"b", directory()).unwrap();
             let file = tree.insert(b, b"f", file()).unwrap();
             tree.link(a, b"g", file).unwrap();
-            assert_eq!(tree.second_name_of_a_directory(), None);
+            assert_eq!(tree.hard_linked_directory(), None);
             let id = |path| match path {
                 "" => InodeId::ROOT,
                 "a" => a,
                 _ => b,
             };
             tree.link(id(from), b"x", id(name)).unwrap();
-            let found = tree.second_name_of_a_directory().unwrap();
+            let found = tree.hard_linked_directory().unwrap();
             assert!(found.ends_with(b"/x") || [&b"x"[..], b"a/b"].contains(&&found[..]));
         }
     }

@@ -9,8 +9,8 @@ use anyhow::{Result, bail};
 
 use super::super::merge::{Rule, merge};
 use super::super::scan::{self, HardLinks, Policy, Subtree};
+use super::acl;
 use super::pattern::{self, Matches};
-use super::{acl, bytes};
 use crate::escape;
 use crate::spec::{Chmod, Graft};
 use crate::tree::place::make_directories;
@@ -33,7 +33,7 @@ fn single(tree: &mut Tree, graft: &Graft, store_dir: &Path, made: &Metadata) -> 
         );
     };
     let mut parent = make_directories(tree, &above.iter().collect::<PathBuf>(), made)?;
-    if tree.lookup(parent, bytes(name)).is_some() {
+    if tree.lookup(parent, name.as_bytes()).is_some() {
         bail!(
             "duplicate entry {} -> {source}: an earlier entry put something there; take one of the \
              two away or give it another target",
@@ -54,7 +54,7 @@ fn single(tree: &mut Tree, graft: &Graft, store_dir: &Path, made: &Metadata) -> 
     let source = Subtree {
         path,
         parent,
-        name: bytes(name).to_vec(),
+        name: name.as_bytes().to_vec(),
     };
     let first = tree.inodes().len();
     scan::entries(tree, &[source], policy)?;
@@ -64,7 +64,7 @@ fn single(tree: &mut Tree, graft: &Graft, store_dir: &Path, made: &Metadata) -> 
 
 fn matches(tree: &mut Tree, graft: &Graft, store_dir: &Path, made: &Metadata) -> Result<()> {
     let found = pattern::expand(&graft.source)?;
-    let place = |id| (id, key(&graft.target.names));
+    let with_path = |id| (id, path_for_messages(&graft.target.names));
     let none = || {
         bail!(
             "no path matches the pattern; is it right, and is what it should match in the source?"
@@ -91,7 +91,7 @@ fn matches(tree: &mut Tree, graft: &Graft, store_dir: &Path, made: &Metadata) ->
                     tree.inode_mut(target).metadata = metadata;
                     from = directory;
                 }
-                merge(tree, from, place(target), Rule::Rsync)?;
+                merge(tree, from, with_path(target), Rule::Rsync)?;
             }
         }
         Matches::Entries(directories, wanted) => {
@@ -105,7 +105,7 @@ fn matches(tree: &mut Tree, graft: &Graft, store_dir: &Path, made: &Metadata) ->
             change_modes(tree, first, graft);
             let target = make_directories(tree, &graft.target.path(), made)?;
             for holder in holders {
-                merge(tree, holder, place(target), Rule::Rsync)?;
+                merge(tree, holder, with_path(target), Rule::Rsync)?;
             }
         }
     }
@@ -125,7 +125,7 @@ fn in_holders(tree: &mut Tree, paths: Vec<PathBuf>) -> Result<Vec<Subtree>> {
             kind: Kind::Directory(Directory::default()),
         };
         sources.push(Subtree {
-            name: bytes(name).to_vec(),
+            name: name.as_bytes().to_vec(),
             parent: tree.push(holder)?,
             path,
         });
@@ -133,8 +133,8 @@ fn in_holders(tree: &mut Tree, paths: Vec<PathBuf>) -> Result<Vec<Subtree>> {
     Ok(sources)
 }
 
-/// A path in a tree as messages show it, without a leading slash.
-fn key(names: &[OsString]) -> Vec<u8> {
+/// A path in a tree as [`merge`] takes it, without a leading slash.
+fn path_for_messages(names: &[OsString]) -> Vec<u8> {
     let path: PathBuf = names.iter().collect();
     path.into_os_string().into_encoded_bytes()
 }

@@ -14,7 +14,6 @@ mod origin;
 mod owners;
 mod pattern;
 
-use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -57,22 +56,17 @@ pub fn contents<'a>(
     let mut origins = Origins::new(contents);
     for graft in contents {
         origins.next_is_from(tree.inodes().len());
-        entry::put(tree, graft, store_dir, &made).with_context(|| what(graft))?;
+        entry::put(tree, graft, store_dir, &made).with_context(|| describe(graft))?;
     }
     origins.others_are_from(tree.inodes().len());
     Ok(origins)
 }
 
-/// An entry, for messages.
-pub fn what(graft: &Graft) -> String {
+/// The entry as messages name it.
+pub(crate) fn describe(graft: &Graft) -> String {
     format!(
         "contents: {} -> {}",
         escape::bytes(graft.source.as_bytes()),
         escape::path(&graft.target.path())
     )
-}
-
-/// A name as bytes, for [`Tree::lookup`].
-fn bytes(name: &OsStr) -> &[u8] {
-    name.as_bytes()
 }

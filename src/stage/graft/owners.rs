@@ -1,5 +1,8 @@
 //! Owners of `contents`.
 
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+
 use anyhow::{Context, Result, bail};
 
 use crate::escape;
@@ -51,8 +54,8 @@ fn find(tree: &Tree, graft: &Graft) -> Result<InodeId> {
         let found = find_directory(tree, &graft.target.path())?;
         return found.context("it is not in the image");
     }
-    let parent = find_directory(tree, &above.iter().collect::<std::path::PathBuf>())?;
-    match parent.and_then(|parent| tree.lookup(parent, super::bytes(name))) {
+    let parent = find_directory(tree, &above.iter().collect::<PathBuf>())?;
+    match parent.and_then(|parent| tree.lookup(parent, name.as_bytes())) {
         Some(id) => Ok(id),
         None => bail!("it is not in the image"),
     }

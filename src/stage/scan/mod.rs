@@ -49,7 +49,7 @@ pub fn entries(tree: &mut Tree, sources: &[Subtree], policy: Policy) -> Result<(
 ///
 /// # Errors
 /// As [`entries`].
-pub fn selected(
+pub(crate) fn selected(
     tree: &mut Tree,
     directories: &[PathBuf],
     wanted: &(dyn Fn(&[u8]) -> bool + Sync),
