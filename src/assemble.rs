@@ -1,4 +1,4 @@
-//! The whole disk put together: table, boot code, boot partitions and root file system.
+//! Assembles the whole disk: partition table, boot code, boot partitions and root file system.
 
 use std::path::Path;
 
@@ -14,10 +14,10 @@ use crate::scheme::{Contents, Fat};
 use crate::spec::Spec;
 use crate::tree::{Metadata, Tree};
 
-/// The image of `disk`. Boot partitions are made in `work`.
+/// Returns the image of `disk`. Boot partitions are created as files in `work`.
 ///
 /// # Errors
-/// If the files of a boot partition do not fit, or it can't be made.
+/// If a boot partition is too small for its files or cannot be created.
 pub fn image(spec: &Spec, disk: Disk, installed: &Installed, work: &Path) -> Result<Image> {
     let mut parts = Vec::new();
     let table = layout::table_bytes(&disk.layout, &spec.identity)?;
@@ -34,7 +34,7 @@ pub fn image(spec: &Spec, disk: Disk, installed: &Installed, work: &Path) -> Res
     let mut root = Some(disk.root);
     for partition in &disk.layout.partitions {
         let content = match partition.scheme.contents {
-            // It is an area of boot code.
+            // Boot code comes from `layout::with_boot_code`.
             Contents::BootCode => continue,
             Contents::Root => {
                 let plan = root.take().context("the layout has two root partitions")?;
@@ -73,12 +73,12 @@ fn boot_partition(
         length: partition.length(),
         tree,
     };
-    let making = || {
+    let context = || {
         format!(
             "making the file system of the {}",
             partition.role().partition_name()
         )
     };
-    let path = fat::make(&spec.tools, &volume, work).with_context(making)?;
-    FinishedFile::open(&path).with_context(making)
+    let path = fat::make(&spec.tools, &volume, work).with_context(context)?;
+    FinishedFile::open(&path).with_context(context)
 }

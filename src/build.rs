@@ -1,4 +1,4 @@
-//! The steps of a build, in their order.
+//! The steps of a build, in order.
 
 use std::fs::{self, File};
 use std::io;
@@ -19,31 +19,31 @@ use crate::spec::{Format, Spec};
 use crate::supervisor::Ledger;
 use crate::{assemble, escape, inputs, install, leftover, spec, stage};
 
-/// Builds what the attributes in `.attrs.json` ask for.
+/// Builds the image described in `.attrs.json`.
 ///
 /// # Errors
-/// Anything that keeps the image from being whole. What was made until then is in `ledger`.
+/// If any step fails. `ledger` lists the files created before that.
 pub fn run(log: &Log, ledger: &Ledger) -> Result<()> {
     steps(log, ledger).map_err(explain_size)
 }
 
-/// Says why a file is too large for whoever holds it, whichever step it was.
+/// Adds a cause and advice to the error of any step that exceeded a limit on file size.
 fn explain_size(error: Error) -> Error {
-    let is_size = |cause: &(dyn std::error::Error + 'static)| {
-        let of_rust = cause.downcast_ref::<io::Error>();
-        of_rust.is_some_and(|error| error.kind() == io::ErrorKind::FileTooLarge)
+    let is_too_large = |cause: &(dyn std::error::Error + 'static)| {
+        let io_error = cause.downcast_ref::<io::Error>();
+        io_error.is_some_and(|error| error.kind() == io::ErrorKind::FileTooLarge)
             || cause.downcast_ref() == Some(&Errno::EFBIG)
     };
-    if !error.chain().any(is_size) {
+    if !error.chain().any(is_too_large) {
         return error;
     }
     match getrlimit(Resource::RLIMIT_FSIZE) {
         Ok((limit, _)) if limit != RLIM_INFINITY => error.context(format!(
-            "this process may write no file of more than {limit} bytes (ulimit -f): raise that limit"
+            "the file size limit of this process is {limit} bytes (ulimit -f): raise the limit"
         )),
         _ => error.context(
-            "a file system holds no file of this size: build on another (the directory of the \
-             output, TMPDIR)",
+            "the file system does not support files of this size: use another one for the output \
+             directory and TMPDIR",
         ),
     }
 }
@@ -92,7 +92,7 @@ fn report(spec: &Spec, disk: &Disk) {
     );
 }
 
-/// Writes the image file into `$out`, under another name until it is whole.
+/// Writes the image file to `$out`, under a temporary name until it is complete.
 fn write(spec: &Spec, image: &Image, work: &Path, log: &Log) -> Result<()> {
     let target = spec.out.join(spec.output.file_name());
     let partial = spec.out.join(format!(".{}.part", spec.output.file_name()));
@@ -108,8 +108,8 @@ fn write(spec: &Spec, image: &Image, work: &Path, log: &Log) -> Result<()> {
         Ok(())
     })?;
     if spec.output.format != Format::Raw {
-        let what = format!("converting the disk to {}", spec.output.format.qemu_name());
-        log.step(&what, || {
+        let step = format!("converting the disk to {}", spec.output.format.qemu_name());
+        log.step(&step, || {
             output::convert(
                 &spec.tools.qemu_img,
                 &raw,
@@ -152,7 +152,7 @@ fn finish(spec: &Spec, installed: &Installed, work: &Path, log: &Log) -> Result<
     Ok(())
 }
 
-/// Copies a file's bytes to a new file that everyone may read.
+/// Copies the contents of a file to a new file that everyone may read.
 fn copy_new(from: &Path, to: &Path) -> io::Result<()> {
     let mut from = File::open(from)?;
     let mut to = File::create_new(to)?;

@@ -1,4 +1,5 @@
-//! The guest stage among the steps: a disk to boot, the guest, and what it changed put into the tree.
+//! The guest stage of a build: plans a disk to boot, runs the guest on it, and merges the guest's
+//! changes into the tree.
 
 mod backup_loader;
 
@@ -20,15 +21,15 @@ use crate::stage::graft;
 use crate::tree::{Timestamp, Tree};
 use crate::{assemble, escape, plan};
 
-/// What an automatic size leaves free for the guest to work in, in bytes: the image is planned again
-/// afterwards, and what is free takes no room.
-const ROOM: u64 = 4 << 30;
+/// Bytes that an automatic size adds as free space for the guest. They cost nothing: free space on the
+/// guest's disk is not stored, and the image is planned again afterwards.
+const WORK_SPACE: u64 = 4 << 30;
 
-/// Runs the guest on a disk with `tree`. Returns the tree with what the guest changed, owners of
-/// `contents` included, and the rest of what it installed.
+/// Runs the guest on a disk with `tree`. Returns the tree with the guest's changes and the owners of
+/// `contents`, and what the guest installed outside the root file system.
 ///
 /// # Errors
-/// If the disk can't be made, or the guest fails.
+/// If the disk cannot be created or the guest fails.
 pub fn run(
     spec: &Spec,
     guest: &Guest,
@@ -37,23 +38,23 @@ pub fn run(
     log: &Log,
 ) -> Result<(Arc<Tree>, Installed)> {
     let path = work.join("guest-disk");
-    let (layout, disk) = log.step("planning the disk that the guest boots", || {
-        let disk = plan::disk(&roomy(spec), &tree, work)?;
+    let (layout, disk) = log.step("planning the guest's disk", || {
+        let disk = plan::disk(&with_work_space(spec), &tree, work)?;
         let layout = disk.layout.clone();
-        let none = Installed::default();
-        let image = assemble::image(spec, disk, &none, work)?;
+        let installed = Installed::default();
+        let image = assemble::image(spec, disk, &installed, work)?;
         Ok((layout, LazyImage::new(image, &path)?))
     })?;
     let outcome = log.step("running the guest", || {
         guest::run(spec, guest, &tree, &layout, &disk, work)
     })?;
-    // It holds the tree, which would have to be copied to be changed.
+    // The disk shares the tree: while it exists, a change would copy the tree.
     drop(disk);
     fs::remove_file(&path).with_context(|| format!("removing {}", escape::path(&path)))?;
-    let (tree, installed) = log.step("putting what the guest changed into the image", || {
+    let (tree, installed) = log.step("merging the guest's changes into the image", || {
         merge(spec, &layout, tree, outcome)
     })?;
-    // With EFI variables, the machine that they are given to is told where its boot loader is.
+    // With EFI firmware in the guest, its variables (efi-vars.fd) name the boot loader.
     if guest.tasks.boot_loader.is_some() && guest.machine.qemu.firmware.is_none() {
         warn_of_missing_loader(spec, guest.machine.architecture, &layout, &installed);
     }
@@ -109,11 +110,11 @@ fn merge(
     Ok((tree, installed))
 }
 
-/// The order for the disk that the guest boots.
-fn roomy(spec: &Spec) -> Spec {
+/// Returns `spec` with the work space of the guest added to an automatic size.
+fn with_work_space(spec: &Spec) -> Spec {
     let size = match spec.size {
         DiskSize::Auto { additional_space } => DiskSize::Auto {
-            additional_space: additional_space.saturating_add(ROOM),
+            additional_space: additional_space.saturating_add(WORK_SPACE),
         },
         fixed => fixed,
     };

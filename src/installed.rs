@@ -1,4 +1,4 @@
-//! What a stage that installs gives back besides the tree, whoever did the work.
+//! The result of an installation besides the tree.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -6,14 +6,14 @@ use std::path::PathBuf;
 use crate::layout::BootCode;
 use crate::tree::Tree;
 
-/// What was installed outside of the root file system. With nothing in it, an image has no boot
-/// code and empty boot partitions.
+/// What was installed outside the root file system. The default is no boot code and empty boot
+/// partitions.
 #[derive(Debug, Default)]
 pub struct Installed {
-    /// The boot partitions, by number.
+    /// The files of the boot partitions, by partition number.
     pub boot: BTreeMap<u32, Tree>,
-    /// Boot code that is in no file system.
+    /// Boot code outside of file systems.
     pub areas: BootCode,
-    /// EFI variables as the firmware left them.
+    /// File with the EFI variables as the firmware left them.
     pub efi_variables: Option<PathBuf>,
 }

@@ -1,4 +1,4 @@
-//! The command line; the exit code; the chain of an error, printed once.
+//! The command line: parses arguments, prints an error with its causes, and sets the exit status.
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -11,7 +11,7 @@ use make_disk_image::progress::{self, Log};
 use make_disk_image::supervisor::{self, Side};
 use make_disk_image::{build, inspect};
 
-/// Makes NixOS disk images.
+/// Builds NixOS disk images.
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
@@ -21,12 +21,12 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Build the image that the attributes in .attrs.json ask for: the builder of the derivation
-    /// that nix/make-disk-image.nix makes
+    /// Build the image described in .attrs.json (the builder of the derivation that
+    /// nix/make-disk-image.nix returns)
     Build,
-    /// Describe a raw image: partitions, file systems, and a hash of each part
+    /// Describe a raw image: its partitions and file systems, and a hash of each part
     Inspect {
-        /// The image
+        /// Path of the image
         image: PathBuf,
     },
 }

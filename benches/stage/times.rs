@@ -22,10 +22,10 @@ impl Times {
     /// Parses the log.
     pub fn read(log: &str) -> Times {
         Times {
-            plan: step(log, "planning the disk that the guest boots"),
-            boot: after(log, "  the guest's init ran after "),
+            plan: step(log, "planning the guest's disk"),
+            boot: after(log, "  the guest's init started after "),
             programs: after(log, "guest: the image's own programs took "),
-            merge: step(log, "putting what the guest changed into the image"),
+            merge: step(log, "merging the guest's changes into the image"),
             again: step(log, "planning the disk"),
             run: step(log, "running the guest"),
             emulated: log.contains("the guest is emulated"),

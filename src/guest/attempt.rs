@@ -1,4 +1,4 @@
-//! A machine run until the guest in it has ended.
+//! Runs a machine until the guest in it ends.
 
 use std::io::Read;
 use std::net::Shutdown;
@@ -15,47 +15,47 @@ use super::machine::{Halt, Ready, Run, Unwritable};
 use crate::escape;
 use crate::process::Watched;
 
-/// How much of a machine's messages is kept, in bytes.
+/// How much of the end of a machine's messages is kept, in bytes.
 const TAIL: usize = 2048;
 
-/// How long the end of a machine's messages may take when the machine is gone.
-const LEFTOVERS: Duration = Duration::from_secs(2);
+/// How long to wait for the end of a machine's messages after the machine has ended.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// A guest that has ended, or was ended.
+/// A guest that has ended or was stopped.
 pub struct Ended {
-    /// What it said.
+    /// Its console.
     pub console: Console,
     /// How it ended.
     pub end: End,
     /// The name of the machine's program.
     pub machine: &'static str,
-    /// What that said, safe to print.
-    pub said: String,
+    /// The end of that program's messages, escaped for printing.
+    pub messages: String,
     /// How long it ran.
     pub time: Duration,
-    /// The error of those who gave it its disk.
+    /// The first error of a service of the machine, such as the one that serves the disk.
     pub served: Result<()>,
-    /// Why what it wrote could not be stored, if it could not.
+    /// Why the guest's writes could not be stored, if so.
     pub unwritable: Option<Unwritable>,
-    /// Where the EFI variables are.
+    /// File with the EFI variables, if the machine had any.
     pub efi_variables: Option<PathBuf>,
 }
 
-/// Starts `machine` for `run`, and ends it when the guest has ended, can't go on, or has no time left.
-/// The guest may take `first` to begin, and the machine `off` to be switched off when it has ended.
+/// Starts `machine` for `run`, and stops it when the guest has ended, cannot continue, or reaches its
+/// time limit. Init must start within `first`, and the machine may take `off` to power off.
 ///
 /// # Errors
-/// If the machine can't be started. What becomes of the guest is no error here.
+/// If the machine cannot be started. A failure of the guest is not an error here.
 pub fn attempt(machine: Ready<'_>, run: &Run<'_>, first: Duration, off: Duration) -> Result<Ended> {
     run.make_report()?;
-    let (reader, writer) = std::io::pipe().context("making a pipe for the guest's console")?;
+    let (reader, writer) = std::io::pipe().context("creating a pipe for the guest's console")?;
     let (errors, errors_end) = std::io::pipe()
-        .with_context(|| format!("making a pipe for {}'s messages", machine.name))?;
+        .with_context(|| format!("creating a pipe for {}'s messages", machine.name))?;
     let mut command = machine.command;
     command
         .stdout(Stdio::from(writer))
         .stderr(Stdio::from(errors_end));
-    let said = end_of(errors);
+    let messages = end_of(errors);
     let begin = Instant::now();
     let mut console = Console::new(reader, &run.job.token);
     let halt = Halt::new(console.stop(), run);
@@ -68,14 +68,15 @@ pub fn attempt(machine: Ready<'_>, run: &Run<'_>, first: Duration, off: Duration
             .collect();
         let end = follow(command, &mut console, first, run.machine.timeout, off);
         for socket in &sockets {
-            // The machine is gone, but what it may have left must not keep those who wait for it.
+            // The machine has ended, but a process that it left behind may keep the socket open:
+            // the services must not wait for it.
             let _ = socket.shutdown(Shutdown::Both);
         }
         let ends = threads.into_iter().map(|thread| {
             let end = thread.join();
-            end.unwrap_or_else(|_| Err(anyhow!("the guest's disk can't be served")))
+            end.unwrap_or_else(|_| Err(anyhow!("a thread that serves the guest panicked")))
         });
-        // All of them are to be joined, whichever fails.
+        // All threads must be joined, even if one failed.
         let ends: Vec<Result<()>> = ends.collect();
         (end, ends.into_iter().collect())
     });
@@ -85,8 +86,8 @@ pub fn attempt(machine: Ready<'_>, run: &Run<'_>, first: Duration, off: Duration
         console,
         end,
         machine: machine.name,
-        // Something that the machine started may have it, and go on.
-        said: lines(&said.recv_timeout(LEFTOVERS).unwrap_or_default()),
+        // A process that the machine left behind may keep the pipe open.
+        messages: lines(&messages.recv_timeout(DRAIN_TIMEOUT).unwrap_or_default()),
         time: begin.elapsed(),
         served,
         unwritable: halt.into_unwritable(),
@@ -94,17 +95,17 @@ pub fn attempt(machine: Ready<'_>, run: &Run<'_>, first: Duration, off: Duration
     })
 }
 
-/// The end of what `stream` has, when it ends.
+/// Returns a channel for the last bytes of `stream`, sent when it ends.
 fn end_of(mut stream: impl Read + Send + 'static) -> Receiver<Vec<u8>> {
     let (sender, receiver) = mpsc::channel();
     thread::spawn(move || {
-        // Nobody may want it any more.
+        // The receiver may have stopped waiting.
         let _ = sender.send(tail(&mut stream));
     });
     receiver
 }
 
-/// The last [`TAIL`] bytes of `stream`.
+/// Returns the last [`TAIL`] bytes of `stream`.
 fn tail(stream: &mut impl Read) -> Vec<u8> {
     let mut tail = Vec::new();
     let mut buffer = [0; TAIL];
@@ -115,7 +116,8 @@ fn tail(stream: &mut impl Read) -> Vec<u8> {
     tail
 }
 
-/// Runs a machine by `command` until the guest has ended, or can't go on, or has no time left.
+/// Starts a machine with `command`, and stops it when the guest has ended, cannot continue, or reaches
+/// its time limit.
 fn follow(
     mut command: Command,
     console: &mut Console,
@@ -123,13 +125,12 @@ fn follow(
     limit: Duration,
     off: Duration,
 ) -> Result<End> {
-    let machine =
-        Watched::start(&mut command).context("starting the guest that installs the boot loader")?;
-    // The command holds the other ends, and neither console nor sockets would ever be closed.
+    let machine = Watched::start(&mut command).context("starting the guest")?;
+    // The command holds the other ends of the pipes and sockets, so they would never be closed.
     drop(command);
     let end = console.follow(first, limit);
     if matches!(end, End::Exit(_)) {
-        // It powers off by itself; what it wrote is written.
+        // It powers off by itself, so the machine can finish its writes.
         console.drain(off);
     }
     drop(machine);

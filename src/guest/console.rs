@@ -1,7 +1,7 @@
-//! The guest's serial console: read as it comes, for a bounded time and in bounded memory.
+//! The guest's serial console, read while the guest runs, for a bounded time and in bounded memory.
 
 mod echo;
-mod said;
+mod history;
 #[cfg(test)]
 mod tests;
 
@@ -13,108 +13,109 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use self::echo::Echo;
-use self::said::Said;
+use self::history::History;
 use super::marker::Marker;
 use crate::escape;
 
-/// Lines longer than this are broken, in bytes.
-const LONGEST: usize = 4096;
+/// The longest line, in bytes. Longer ones are broken into several.
+const MAX_LINE: usize = 4096;
 
-/// How many pieces of [`PIECE`] bytes may wait to be looked at. QEMU waits when there are more.
-const WAITING: usize = 16;
-const PIECE: usize = 4096;
+/// How many chunks of [`CHUNK`] bytes are queued. If the queue is full, QEMU waits.
+const QUEUE: usize = 16;
+const CHUNK: usize = 4096;
 
 /// How a guest ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
-    /// Init gave this exit status.
+    /// Init reported this exit status.
     Exit(i32),
-    /// The console closed without: QEMU ended.
+    /// The console closed before init reported an exit status: QEMU ended.
     Closed,
-    /// It did not begin in time.
+    /// Init did not start in time.
     NotStarted,
-    /// It did not end in time.
+    /// Init did not finish in time.
     Late,
-    /// It was told that it can't go on.
+    /// A [`Stop`] was used: the guest could not continue.
     Stopped,
 }
 
-/// What happens while a guest runs.
+/// What the console waits for.
 enum Event {
-    Said(Vec<u8>),
+    Output(Vec<u8>),
     Closed,
     Stopped,
 }
 
-/// Tells a [`Console`] that its guest can't go on.
+/// Tells a [`Console`] that its guest cannot continue.
 #[derive(Clone)]
 pub struct Stop {
-    told: Arc<AtomicBool>,
+    requested: Arc<AtomicBool>,
     events: SyncSender<Event>,
 }
 
 impl Stop {
-    /// Nothing more is read then.
+    /// Makes the console stop reading.
     pub fn stop(&self) {
-        self.told.store(true, Ordering::Relaxed);
-        // Who has so much to read that there is no place for this looks at the other before.
+        self.requested.store(true, Ordering::Relaxed);
+        // The event wakes a console that waits. If the queue is full, it does not wait, and it checks
+        // the flag before it reads on.
         let _ = self.events.try_send(Event::Stopped);
     }
 }
 
-/// What a guest says.
+/// The output of a guest.
 pub struct Console {
     events: Receiver<Event>,
     stop: Stop,
     begin: Instant,
     token: String,
     line: Vec<u8>,
-    said: Said,
+    history: History,
     echo: Echo,
     started: bool,
-    /// What init gave as its reason to fail.
+    /// The reason of a failure, as reported by init.
     pub failure: Option<String>,
 }
 
 impl Console {
-    /// Reads `stream` from now on: the guest is about to start, and its init knows `token`.
+    /// Starts to read `stream`. `token` is what init's own lines contain. The time limits start here.
     pub fn new(mut stream: impl Read + Send + 'static, token: &str) -> Console {
-        let (sender, events) = mpsc::sync_channel(WAITING);
+        let (sender, events) = mpsc::sync_channel(QUEUE);
         let to = sender.clone();
-        // It ends with the stream, which ends with the guest.
+        // The thread ends with the stream, and the stream with the guest.
         thread::spawn(move || {
-            let mut buffer = [0; PIECE];
+            let mut buffer = [0; CHUNK];
             while let Ok(length @ 1..) = stream.read(&mut buffer) {
-                if to.send(Event::Said(buffer[..length].to_vec())).is_err() {
+                if to.send(Event::Output(buffer[..length].to_vec())).is_err() {
                     return;
                 }
             }
-            // Nobody may listen any more.
+            // The console may have been dropped.
             let _ = to.send(Event::Closed);
         });
         Console {
             events,
             stop: Stop {
-                told: Arc::default(),
+                requested: Arc::default(),
                 events: sender,
             },
             begin: Instant::now(),
             token: token.to_owned(),
             line: Vec::new(),
-            said: Said::default(),
+            history: History::default(),
             echo: Echo::new(),
             started: false,
             failure: None,
         }
     }
 
-    /// What another thread stops it with.
+    /// Returns a handle with which another thread stops this console.
     pub fn stop(&self) -> Stop {
         self.stop.clone()
     }
 
-    /// Reads until init has ended, but at most for `limit` since it was made, and for `first` until
-    /// init begins. What the guest's programs say goes to the log, the beginning of it at least.
+    /// Reads until init has ended. The time limits count from [`Console::new`]: `first` until init
+    /// starts, and `limit` until it ends. The output of the guest's programs is logged, up to a limit.
     pub fn follow(&mut self, first: Duration, limit: Duration) -> End {
         loop {
             let limit = if self.started {
@@ -123,16 +124,16 @@ impl Console {
                 limit.min(first)
             };
             let left = limit.saturating_sub(self.begin.elapsed());
-            // Before what there is to read, or a guest that never stops talking would never end.
-            if self.stop.told.load(Ordering::Relaxed) {
+            // Checked before reading: a guest that never stops printing must be stopped, too.
+            if self.stop.requested.load(Ordering::Relaxed) {
                 return End::Stopped;
             }
             if left.is_zero() {
                 return self.late();
             }
             match self.events.recv_timeout(left) {
-                Ok(Event::Said(piece)) => {
-                    if let Some(status) = self.take(&piece) {
+                Ok(Event::Output(bytes)) => {
+                    if let Some(status) = self.take(&bytes) {
                         return End::Exit(status);
                     }
                 }
@@ -153,35 +154,35 @@ impl Console {
         }
     }
 
-    /// Reads on until the console closes, but at most for `limit`.
+    /// Discards output until the console closes, but at most for `limit`.
     pub fn drain(&mut self, limit: Duration) {
         let begin = Instant::now();
         loop {
             let left = limit.saturating_sub(begin.elapsed());
-            if left.is_zero() || !matches!(self.events.recv_timeout(left), Ok(Event::Said(_))) {
+            if left.is_zero() || !matches!(self.events.recv_timeout(left), Ok(Event::Output(_))) {
                 return;
             }
         }
     }
 
-    /// Tells the log what it does not have.
+    /// Logs how much output was left out of the log.
     pub fn finish(&self) {
         self.echo.finish();
     }
 
-    /// Whether init has begun.
+    /// Returns whether init has started.
     pub fn started(&self) -> bool {
         self.started
     }
 
-    /// What was said that is a sign of something.
-    pub fn said(&self) -> &Said {
-        &self.said
+    /// Returns the last lines and the signs of a failure.
+    pub fn history(&self) -> &History {
+        &self.history
     }
 
-    fn take(&mut self, piece: &[u8]) -> Option<i32> {
-        for &byte in piece {
-            if byte == b'\n' || self.line.len() == LONGEST {
+    fn take(&mut self, bytes: &[u8]) -> Option<i32> {
+        for &byte in bytes {
+            if byte == b'\n' || self.line.len() == MAX_LINE {
                 let status = self.end_line();
                 if status.is_some() {
                     return status;
@@ -205,23 +206,23 @@ impl Console {
                 self.started = true;
                 let seconds = self.begin.elapsed().as_secs_f64();
                 self.echo
-                    .line(&format!("  the guest's init ran after {seconds:.2} s"));
+                    .line(&format!("  the guest's init started after {seconds:.2} s"));
             }
             Some(Marker::Failed(reason)) => self.failure = Some(reason),
             Some(Marker::Exit(status)) => return Some(status),
             None => {
-                if self.started && !is_kernels(&text) {
+                if self.started && !is_kernel_message(&text) {
                     self.echo.line(&format!("guest: {text}"));
                 }
-                self.said.line(text);
+                self.history.line(text);
             }
         }
         None
     }
 }
 
-/// Whether a line is the kernel's: it begins with seconds in brackets.
-fn is_kernels(line: &str) -> bool {
+/// Returns whether a line is a kernel message: one that begins with seconds in brackets.
+fn is_kernel_message(line: &str) -> bool {
     line.strip_prefix('[')
         .and_then(|rest| rest.split_once(']'))
         .is_some_and(|(time, _)| time.trim_start().parse::<f64>().is_ok())

@@ -1,56 +1,56 @@
-//! What the guest is told to do: the file `/job.json` of its initrd.
+//! The guest's job, which is the file `/job.json` of its initrd.
 
 use serde::{Deserialize, Serialize};
 
 use crate::layout::Area;
 use crate::owner::Names;
 
-/// Where the initrd has the job.
+/// The path of the job in the initrd.
 pub const PATH: &str = "/job.json";
 
 /// The device of the disk to install to.
 pub const DISK: &str = "/dev/vda";
 
-/// The device of the disk that the report goes to.
+/// The device of the disk to write the report to.
 pub const REPORT: &str = "/dev/vdb";
 
-/// The earliest time that the guest's clock can have, in seconds since 1970: Linux refuses one that
-/// is before the kernel started by its own count (Linux, kernel/time/timekeeping.c).
+/// The earliest time to which the guest's clock can be set, in seconds since 1970. Linux refuses times
+/// that would put its own start before 1970 (Linux, kernel/time/timekeeping.c).
 pub const EARLIEST: i64 = 86_400;
 
 /// What the guest has to do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Job {
-    /// A word that is another one in every run: the lines of init and its report have it, so that
-    /// what a program prints or writes by chance is none of them.
+    /// A random word, different in every run. Init's console lines and its report contain it, so that
+    /// the output of other programs is not mistaken for them.
     pub token: String,
-    /// Seconds since 1970 that the clock starts at, or [`EARLIEST`] if that is later.
+    /// The start of the clock, in seconds since 1970, or [`EARLIEST`] if that is later.
     pub time: i64,
     /// The device of the root file system.
     pub root: String,
     /// The boot partitions, in the order in which they are mounted.
     pub boot: Vec<BootPartition>,
-    /// Where the store is in the image: an absolute path.
+    /// The absolute path of the store in the image.
     pub store: String,
-    /// Device names that are links to the disk.
+    /// Device names to create as links to the disk.
     pub links: Vec<String>,
-    /// Whether EFI variables are to be had.
+    /// Whether the machine has EFI variables.
     pub efi_variables: bool,
     /// Whether to install the boot loader.
     pub boot_loader: bool,
-    /// Users and groups to look up in the image's `passwd` and `group`.
+    /// Users and groups of the image to look up.
     pub owners: Vec<Names>,
     /// Parts of the disk to send back.
     pub areas: Vec<Area>,
 }
 
-/// A FAT partition and its place.
+/// A FAT partition and its mount point.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BootPartition {
     /// The partition's number.
     pub number: u32,
     /// Its device.
     pub device: String,
-    /// Where it is mounted: an absolute path.
+    /// The absolute path of its mount point.
     pub target: String,
 }

@@ -1,4 +1,4 @@
-//! What became of a guest, as an error that says what to change.
+//! Turns the end of a guest into success, or an error with advice.
 
 use anyhow::{Result, bail};
 
@@ -8,22 +8,22 @@ use super::machine::Unwritable;
 use crate::escape;
 use crate::spec::Machine;
 
-/// Memory with which a guest without further needs is known to work, in MiB.
+/// Memory that is known to be enough for a guest without special needs, in MiB.
 const USUAL_MEMORY: u64 = 1024;
 
-/// An error, unless the guest did all that it should.
+/// Returns an error unless the guest did all its tasks.
 pub fn judge(machine: &Machine, run: &Ended) -> Result<()> {
     let console = &run.console;
     if let Err(error) = &run.served {
         bail!(
-            "{error:#}\nthe guest can't go on without that, and was ended\n{}",
-            console.said().tail()
+            "{error:#}\nthe guest cannot continue and was stopped\n{}",
+            console.history().tail()
         );
     }
     if let Some(why) = &run.unwritable {
-        bail!("{}\n{}", unwritable(why), console.said().tail());
+        bail!("{}\n{}", unwritable(why), console.history().tail());
     }
-    let what = match (run.end, &console.said().panic) {
+    let failure = match (run.end, &console.history().panic) {
         (End::Exit(0), _) => return Ok(()),
         (End::Exit(_), _) => {
             let reason = console.failure.clone();
@@ -31,63 +31,64 @@ pub fn judge(machine: &Machine, run: &Ended) -> Result<()> {
         }
         (End::Closed, Some(reason)) => format!("the guest's kernel panicked ({reason})"),
         (End::Closed, None) => format!(
-            "the guest ended after {} s without having finished",
+            "the guest ended after {} s without finishing",
             run.time.as_secs()
         ),
         (End::NotStarted, _) => format!("the guest did not start within {} s", run.time.as_secs()),
-        (End::Stopped, _) => "the guest was ended".to_owned(),
+        (End::Stopped, _) => "the guest was stopped".to_owned(),
         (End::Late, _) => format!(
-            "the guest did not finish within {} s, and was ended",
+            "the guest did not finish within {} s and was stopped",
             run.time.as_secs()
         ),
     };
-    let said = match run.said.as_str() {
+    let messages = match run.messages.as_str() {
         "" => String::new(),
-        said => format!("\n{} said: {said}", run.machine),
+        messages => format!("\nlast output of {}: {messages}", run.machine),
     };
     bail!(
-        "{what}{}{said}\n{}",
+        "{failure}{}{messages}\n{}",
         advice(machine, run),
-        console.said().tail()
+        console.history().tail()
     )
 }
 
 fn unwritable(why: &Unwritable) -> String {
     let bytes = |free: Option<u64>| free.map_or("?".to_owned(), |free| free.to_string());
-    let (before, now) = why.free;
+    let (before, after) = why.free;
     format!(
-        "{} does not take what the guest writes: {}; {} bytes were free there when the guest began, \
-         and {} when it could not go on; it can take up to {}: make room there, or set TMPDIR to a \
-         directory that has more",
+        "storing the guest's writes in {}: {}; {} bytes were free there when the guest started, and \
+         {} when it failed; the guest can need up to {}: free space there, or set TMPDIR to a \
+         directory with more space",
         escape::path(&why.directory),
         escape::bytes(why.reason.as_bytes()),
         bytes(before),
-        bytes(now),
+        bytes(after),
         why.needed
     )
 }
 
-/// What to change, where that can be known.
+/// Returns what to change, if that is known.
 fn advice(machine: &Machine, run: &Ended) -> String {
     let console = &run.console;
-    // With much too little, there is no word of it, or the initrd is not there.
+    // With far too little memory, the kernel reports nothing about it, or does not find its initrd.
     let silent = !console.started() && machine.memory < USUAL_MEMORY / 4;
-    if console.said().memory || silent {
+    if console.history().memory || silent {
         let more = machine.memory.saturating_mul(2).max(USUAL_MEMORY);
         return format!(
-            ": {} MiB of memory were too little: set memSize to at least {more}",
+            ": {} MiB of memory is not enough: set memSize to at least {more}",
             machine.memory
         );
     }
-    if console.said().full {
-        return ": a file system was full: of the image, set a larger diskSize (the root file system) or \
-                bootSize (the boot partitions); of the guest ($HOME, /run), set a larger memSize"
+    if console.history().full {
+        return ": a file system is full: if it is the image's, set a larger diskSize (root file \
+                system) or bootSize (boot partitions); if it is the guest's ($HOME, /run), set a \
+                larger memSize"
             .to_owned();
     }
     match run.end {
-        End::Late | End::NotStarted => ": set guestTimeout to a larger number of seconds if the \
-                                        machine is only slow"
-            .to_owned(),
+        End::Late | End::NotStarted => {
+            ": if the machine is just slow, set a larger guestTimeout (in seconds)".to_owned()
+        }
         _ => String::new(),
     }
 }

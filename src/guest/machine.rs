@@ -1,4 +1,4 @@
-//! A machine that runs a guest: what it gets, and what it gives to whoever starts it.
+//! A machine that runs a guest: what it needs and what it provides, whatever the backend.
 
 use std::fs::File;
 use std::os::unix::net::UnixStream;
@@ -15,84 +15,84 @@ use crate::escape;
 use crate::image::LazyImage;
 use crate::spec::Machine;
 
-/// The disk of the report is as long as this and twice the disk, in bytes; it is sparse.
+/// The report's disk has this many bytes more than twice the length of the guest's disk; it is sparse.
 const REPORT_BASE: u64 = 1 << 30;
 
-/// What a guest is run with, whatever the machine.
+/// The input of a run, whatever the machine.
 #[derive(Clone, Copy)]
 pub struct Run<'a> {
-    /// The machine that the caller wants.
+    /// The requested machine.
     pub machine: &'a Machine,
-    /// What the guest is told.
+    /// The guest's job.
     pub job: &'a Job,
-    /// The disk that it boots.
+    /// The disk that the guest boots.
     pub disk: &'a LazyImage,
-    /// Its `/init`: this program.
+    /// The guest's `/init`: this program.
     pub init: &'a Path,
-    /// Where all files of the run are.
+    /// The directory for all files of the run.
     pub directory: &'a Path,
 }
 
 impl Run<'_> {
-    /// The disk of the report.
+    /// Returns the path of the report's disk.
     pub fn report(&self) -> PathBuf {
         self.directory.join("report")
     }
 
-    /// Where the guest's clock starts, in seconds since 1970.
+    /// Returns the start of the guest's clock, in seconds since 1970.
     pub fn time(&self) -> i64 {
         self.job.time.max(EARLIEST)
     }
 
-    /// Makes the disk of the report, without what an earlier guest wrote.
+    /// Creates the report's disk, or empties it after an earlier guest.
     ///
     /// # Errors
-    /// If it can't be made.
+    /// If the file cannot be created.
     pub fn make_report(&self) -> Result<()> {
         let path = self.report();
         let length = self.disk.length().saturating_mul(2);
         let length = length.saturating_add(REPORT_BASE);
         File::create(&path)
             .and_then(|file| file.set_len(length))
-            .with_context(|| format!("making {}", escape::path(&path)))
+            .with_context(|| format!("creating {}", escape::path(&path)))
     }
 }
 
-/// A machine that only has to be started.
+/// A machine that is ready to be started.
 pub struct Ready<'a> {
     /// The name of its program in messages.
     pub name: &'static str,
-    /// Starts it, and ends when it is switched off. The guest's console is its standard output, and
-    /// its own messages are its standard error: whoever starts it sets both.
+    /// The program, which ends when the machine powers off. Standard output is the guest's console, and
+    /// standard error is for the program's own messages. The caller sets both.
     pub command: Command,
-    /// What has to go on while it runs.
+    /// What must run along with it.
     pub services: Vec<Service<'a>>,
-    /// Where it has the EFI variables, if it has any.
+    /// File with its EFI variables, if it has any.
     pub efi_variables: Option<PathBuf>,
 }
 
 /// Something that a machine needs from this process while it runs.
 pub struct Service<'a> {
-    /// The connection with the machine. It is shut down when that is gone.
+    /// The connection to the machine. It is shut down when the machine has ended.
     pub socket: UnixStream,
-    /// Serves until the socket is closed or shut down. An error is why the guest could not go on,
-    /// and [`Halt::stop`] has been called before.
+    /// Serves until the socket is closed or shut down. An error says why the guest could not continue;
+    /// [`Halt::stop`] was called before.
     pub serve: Box<Serve<'a>>,
 }
 
 type Serve<'a> = dyn FnOnce(&UnixStream, &Halt<'_>) -> Result<()> + Send + 'a;
 
-/// How a [`Service`] says that the guest can't go on.
+/// Lets a [`Service`] stop a guest that cannot continue.
 pub struct Halt<'a> {
     stop: Stop,
     run: Run<'a>,
-    /// What was free at the start.
+    /// Bytes that were free at the start.
     free: Option<u64>,
     unwritable: Mutex<Option<Unwritable>>,
 }
 
 impl<'a> Halt<'a> {
-    /// For a guest that is about to start, which `stop` ends.
+    /// Returns a handle for a guest that is about to start and that `stop` stops.
     pub fn new(stop: Stop, run: &Run<'a>) -> Halt<'a> {
         Halt {
             stop,
@@ -102,17 +102,17 @@ impl<'a> Halt<'a> {
         }
     }
 
-    /// Has the guest ended. The service's error says why.
+    /// Stops the guest. The service's error says why.
     pub fn stop(&self) {
         self.stop.stop();
     }
 
-    /// What the guest writes can't be stored, for `reason`.
+    /// Stops the guest, because its writes cannot be stored, for `reason`.
     pub fn unwritable(&self, reason: String) {
         let found = Unwritable {
             directory: self.run.directory.to_owned(),
             reason,
-            // What the machine took is free again when it has ended.
+            // Measured here: when the machine has ended, its files take no space any more.
             free: (self.free, room::free(self.run.directory)),
             needed: self.run.disk.length().saturating_mul(2),
         };
@@ -123,22 +123,22 @@ impl<'a> Halt<'a> {
         self.stop();
     }
 
-    /// What [`Halt::unwritable`] was told, if it was.
+    /// Returns why the guest's writes could not be stored, if [`Halt::unwritable`] was called.
     pub fn into_unwritable(self) -> Option<Unwritable> {
         let unwritable = self.unwritable.into_inner();
         unwritable.unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Why a directory did not take what a guest wrote.
+/// Why a guest's writes could not be stored.
 #[derive(Debug, Clone)]
 pub struct Unwritable {
     /// The directory.
     pub directory: PathBuf,
-    /// What the machine says of it.
+    /// The reason, as reported by the machine.
     pub reason: String,
-    /// Bytes that were free when the guest began, and when it could not go on.
+    /// Bytes that were free when the guest started, and when the write failed.
     pub free: (Option<u64>, Option<u64>),
-    /// The most bytes that a guest with these disks can take.
+    /// The most bytes that a guest with these disks can write.
     pub needed: u64,
 }

@@ -1,21 +1,22 @@
-//! The lines by which init tells the host how it goes.
+//! The console lines by which init reports its state to the host.
 
-/// How each of them begins.
+/// The first word of these lines.
 const INIT: &str = "MAKE-DISK-IMAGE";
 
-/// What init says of its work.
+/// A state of init.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Marker {
-    /// It has begun.
+    /// It has started.
     Started,
-    /// It has failed, for this reason: one line.
+    /// It has failed, for this reason (one line).
     Failed(String),
     /// It has ended with this exit status.
     Exit(i32),
 }
 
 impl Marker {
-    /// The line for it, with the token of the job: what other programs print is none.
+    /// Returns the line for this state. The job's token in it distinguishes it from the output of other
+    /// programs.
     pub fn line(&self, token: &str) -> String {
         match self {
             Marker::Started => format!("{INIT} {token} started"),
@@ -24,7 +25,7 @@ impl Marker {
         }
     }
 
-    /// What `line` says, if it has `token`.
+    /// Parses `line`, if it contains `token`.
     pub fn of(line: &str, token: &str) -> Option<Marker> {
         let rest = line.strip_prefix(INIT)?.strip_prefix(' ')?;
         let word = rest.strip_prefix(token)?.strip_prefix(' ')?;
@@ -43,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_who_knows_the_token_is_believed() {
+    fn accepts_only_lines_with_the_token() {
         for marker in [
             Marker::Started,
             Marker::Failed("a: b".to_owned()),

@@ -1,12 +1,13 @@
-//! The guest stage: a throw-away virtual machine in which the image's own system installs its boot
+//! The guest stage: a temporary virtual machine in which the image's own system installs its boot
 //! loader.
 //!
-//! The guest boots the planned disk, which is served to its machine and never written. With this program as
-//! its `/init` ([`init`]) it sends back what it changed. That is merged into the trees, and the disk
-//! is planned again: what the guest's kernel wrote is never kept, so when and how it wrote does not
-//! show in the image.
+//! The guest boots the planned disk, which is served to its machine and never written. With this
+//! program as its `/init` ([`init`]), it sends its changes back. They are merged into the trees, and
+//! the disk is planned again: nothing that the guest's kernel wrote is kept, so the time and order of
+//! its writes do not affect the image.
 
 mod attempt;
+mod backend;
 mod console;
 pub mod init;
 mod initrd;
@@ -24,7 +25,6 @@ mod run;
 mod seeds;
 #[cfg(test)]
 mod tests;
-mod ways;
 
 pub use merge::{boot, length_of_paths, root};
 pub use run::{Outcome, run};

@@ -1,4 +1,4 @@
-//! Room for files on this machine.
+//! Free space for files on the host.
 
 use std::path::Path;
 
@@ -7,23 +7,23 @@ use nix::sys::statvfs::statvfs;
 
 use crate::escape;
 
-/// How many bytes may still be written to files in `directory`; `None` where nobody knows.
+/// Returns how many bytes can still be written to files in `directory`, or `None` if it is unknown.
 pub fn free(directory: &Path) -> Option<u64> {
     let found = statvfs(directory).ok()?;
-    // What an ordinary user may take.
+    // Without the blocks reserved for root.
     found.blocks_available().checked_mul(found.fragment_size())
 }
 
-/// Checks that there is room for `needed` bytes of `what` in `directory`.
+/// Checks that `directory` has space for the `needed` bytes of `name`.
 ///
 /// # Errors
-/// If there is not: with both numbers.
-pub fn check(directory: &Path, needed: u64, what: &str) -> Result<()> {
+/// If it has not. The error contains both numbers.
+pub fn check(directory: &Path, needed: u64, name: &str) -> Result<()> {
     let free = free(directory).unwrap_or(u64::MAX);
     ensure!(
         needed <= free,
-        "{what} takes {needed} bytes, and {} has room for {free}: make room there, or set TMPDIR to \
-         a directory that has more",
+        "{name} needs {needed} bytes, but {} has only {free} available: free space there, or set \
+         TMPDIR to a directory with more space",
         escape::path(directory)
     );
     Ok(())
@@ -34,11 +34,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_needed_and_what_is_free_are_told() {
+    fn reports_the_needed_and_the_available_bytes() {
         let directory = Path::new("/dev/shm");
         check(directory, 1, "it").unwrap();
         let error = check(directory, u64::MAX, "it").unwrap_err().to_string();
-        let expected = format!("it takes {} bytes, and /dev/shm has room for ", u64::MAX);
+        let expected = format!("it needs {} bytes, but /dev/shm has only ", u64::MAX);
         assert!(error.starts_with(&expected), "{error}");
         assert_eq!(free(Path::new("/nonexistent")), None);
     }

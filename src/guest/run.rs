@@ -8,31 +8,32 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 use uuid::Uuid;
 
+use super::backend::{Backend, Timeouts, attempts};
 use super::job::{self, BootPartition, Job};
 use super::machine::Run;
 use super::merge;
 use super::report::{self, Limits, Report};
-use super::ways::{Patience, Way, attempts};
+
 use crate::escape;
 use crate::image::LazyImage;
 use crate::layout::{self, Layout};
 use crate::spec::{Guest, Spec};
 use crate::tree::Tree;
 
-/// What a run leaves.
+/// The result of a run.
 pub struct Outcome {
-    /// What the guest sent.
+    /// The guest's report.
     pub report: Report,
-    /// The EFI variables as the guest left them.
+    /// File with the EFI variables as the guest left them.
     pub efi_variables: Option<PathBuf>,
 }
 
-/// Boots `disk`, which is that of `spec`, has `layout` and holds `tree`, on the machine of `guest`,
-/// and does its tasks there. Files of the report are put into `work`.
+/// Boots `disk` (the disk of `spec`, with `layout` and `tree`) on the machine of `guest`, and does the
+/// guest's tasks there. Files from the report are stored in `work`.
 ///
 /// # Errors
-/// If the machine can't be started, the guest ends early, takes too long or fails: with the end of
-/// its console, and what to change.
+/// If the machine cannot be started, or the guest ends early, takes too long or fails. The error contains
+/// the end of its console output, and advice.
 pub fn run(
     spec: &Spec,
     guest: &Guest,
@@ -44,12 +45,12 @@ pub fn run(
     let machine = &guest.machine;
     ensure!(
         machine.architecture.name() == ARCH,
-        "the image's system is for {}, and its guest can only run on a builder of that kind; this \
-         one is {ARCH}: build it there, or set installBootLoader = false and use numbers as owners",
+        "the image's system is for {}, and its guest needs a builder of that architecture; this one \
+         is {ARCH}: build it there, or set installBootLoader = false and use numeric owners",
         machine.architecture.name()
     );
     let directory = work.join("guest");
-    fs::create_dir(&directory).with_context(|| format!("making {}", escape::path(&directory)))?;
+    fs::create_dir(&directory).with_context(|| format!("creating {}", escape::path(&directory)))?;
     let job = job(spec, guest, layout);
     let run = Run {
         machine,
@@ -58,7 +59,7 @@ pub fn run(
         init: Path::new("/proc/self/exe"),
         directory: &directory,
     };
-    let efi_variables = attempts(&run, &Way::candidates(), Patience::USUAL)?;
+    let efi_variables = attempts(&run, &Backend::candidates(), Timeouts::USUAL)?;
     let limits = Limits {
         job: &job,
         gone: merge::length_of_paths(tree, &spec.store_dir),
@@ -75,7 +76,7 @@ pub fn run(
     })
 }
 
-/// What the guest is told.
+/// Returns the guest's job.
 fn job(spec: &Spec, guest: &Guest, layout: &Layout) -> Job {
     let device = |number: u32| match number {
         0 => job::DISK.to_owned(),
@@ -90,7 +91,7 @@ fn job(spec: &Spec, guest: &Guest, layout: &Layout) -> Job {
     });
     let boot_loader = guest.tasks.boot_loader.as_ref();
     Job {
-        // Nothing of it comes into the image.
+        // Random, but it does not get into the image.
         token: Uuid::new_v4().simple().to_string(),
         time: spec.identity.time,
         root: device(layout.root().map_or(0, |root| root.number)),

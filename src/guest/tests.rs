@@ -1,11 +1,11 @@
-//! Values that tests of several modules use.
+//! Values for the tests of several modules.
 
 use std::time::Duration;
 
 use crate::guest::job::Job;
 use crate::spec::{Architecture, Machine, Qemu};
 
-/// A machine with nothing special.
+/// Returns a plain machine.
 pub fn machine() -> Machine {
     Machine {
         architecture: Architecture::X86_64,
@@ -20,7 +20,7 @@ pub fn machine() -> Machine {
     }
 }
 
-/// A job with nothing to do.
+/// Returns a job without tasks.
 pub fn job(token: &str) -> Job {
     Job {
         token: token.to_owned(),

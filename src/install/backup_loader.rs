@@ -1,16 +1,15 @@
-//! The boot loader that firmware starts where its variables name none: a machine that sees the image
-//! for the first time has no other.
+//! The boot loader that firmware starts if its variables name none, as on a machine that boots the
+//! image for the first time.
 
 use crate::spec::Architecture;
 use crate::tree::Tree;
 
-/// What to say where `esp` is an EFI system partition that a boot loader was installed to, and none
-/// is where firmware of `architecture` looks for one (UEFI Specification 2.10, section 3.5.1.1). On
-/// a disk that a BIOS can boot too, as `bios` says, a partition with nothing for EFI on it is as it
-/// should be.
+/// Returns a warning if `esp`, an EFI system partition with an installed boot loader, has none in the
+/// place where firmware of `architecture` looks by default (UEFI Specification 2.10, section 3.5.1.1).
+/// `bios` says that a BIOS can boot the disk, too: then an ESP without any EFI program is fine.
 pub fn missing(bios: bool, esp: &Tree, architecture: Architecture) -> Option<String> {
     let program = |start: &[u8]| has(esp, start, b".EFI");
-    // U-Boot reads the list of extlinux, and needs no program for EFI.
+    // U-Boot reads extlinux.conf and needs no EFI program.
     let extlinux = has(esp, b"EXTLINUX/EXTLINUX.CONF", b"");
     if program(b"EFI/BOOT/BOOT") || extlinux || (bios && !program(b"")) {
         return None;
@@ -20,16 +19,16 @@ pub fn missing(bios: bool, esp: &Tree, architecture: Architecture) -> Option<Str
         Architecture::Aarch64 => "BOOTAA64.EFI",
     };
     Some(format!(
-        "the EFI system partition has no \\EFI\\BOOT\\{name}, and a machine whose EFI variables do \
-         not name another boot loader starts nothing else: set \
+        "the EFI system partition has no \\EFI\\BOOT\\{name}: a machine whose EFI variables do not \
+         name another boot loader cannot boot from it; set \
          boot.loader.grub.efiInstallAsRemovable = true and boot.loader.efi.canTouchEfiVariables = \
-         false, or use systemd-boot, which always installs one, or set touchEFIVars = true and give \
-         the machine the variables in efi-vars.fd"
+         false, or use systemd-boot, which always installs this file, or set touchEFIVars = true \
+         and give the machine the variables in efi-vars.fd"
     ))
 }
 
-/// Whether there is a file whose path begins with `start` and ends with `end`, whatever the case. The
-/// whole name in `EFI/BOOT` is not asked for: 32-bit firmware on a 64-bit processor has another one.
+/// Returns whether a file has a path that begins with `start` and ends with `end`, ignoring case. The
+/// full name in `EFI/BOOT` is not compared: 32-bit firmware on a 64-bit processor uses another one.
 fn has(esp: &Tree, start: &[u8], end: &[u8]) -> bool {
     let mut found = false;
     esp.walk(|path, id| {
@@ -48,7 +47,7 @@ mod tests {
     use crate::tree::place::make_directories;
     use crate::tree::{Content, Inode, InodeId, Kind, Metadata};
 
-    /// A boot partition with these files.
+    /// Returns a boot partition with these files.
     fn tree(paths: &[&str]) -> Tree {
         let mut tree = Tree::new(Metadata::new(0o755));
         for path in paths {
@@ -69,15 +68,15 @@ mod tests {
     }
 
     #[test]
-    fn a_backup_loader_that_is_absent_is_missed() {
+    fn warns_about_a_missing_backup_loader() {
         let missing = |bios, paths: &[&str]| missing(bios, &tree(paths), Architecture::Aarch64);
         let grub = &["EFI/NixOS-boot-efi/grubaa64.efi"][..];
         let removable = &["EFI/systemd/systemd-bootaa64.efi", "efi/boot/bootaa64.efi"][..];
         for bios in [false, true] {
-            let said = missing(bios, grub).unwrap();
+            let warning = missing(bios, grub).unwrap();
             assert!(
-                said.contains(r"has no \EFI\BOOT\BOOTAA64.EFI, and "),
-                "{said}"
+                warning.contains(r"has no \EFI\BOOT\BOOTAA64.EFI: "),
+                "{warning}"
             );
             assert_eq!(missing(bios, removable), None);
         }

@@ -217,20 +217,20 @@ fn error(script: &str, change: impl FnOnce(&mut Job)) -> String {
 fn reports_why_a_guest_failed() {
     let panic = error("echo c >/proc/sysrq-trigger", |_| ());
     let expected = "the guest's kernel panicked (not syncing: sysrq triggered crash)\n\
-                    its console ended:\n";
+                    last console output:\n";
     assert!(panic.starts_with(expected), "{panic}");
 
     let memory = error("", |job| {
         job.json["memSize"] = json!(64);
         job.json["guest"]["timeout"] = json!(90);
     });
-    let expected = "64 MiB of memory were too little: set memSize to at least 1024";
+    let expected = "64 MiB of memory is not enough: set memSize to at least 1024";
     assert!(memory.contains(expected), "{memory}");
 
     let other = error("", |job| {
         job.json["guest"]["architecture"] = json!("x86_64");
     });
-    let expected = "the image's system is for x86_64, and its guest can only run on a builder of \
-                    that kind; this one is aarch64";
+    let expected = "the image's system is for x86_64, and its guest needs a builder of that \
+                    architecture; this one is aarch64";
     assert!(other.starts_with(expected), "{other}");
 }

@@ -36,8 +36,8 @@ fn a_failing_installer_is_reported_with_its_output() {
     assert!(
         error.starts_with(
             "the guest failed: installing the boot loader: \
-             /nix/var/nix/profiles/system/bin/switch-to-configuration boot ended with exit status: 3\n\
-             its console ended:\n"
+             /nix/var/nix/profiles/system/bin/switch-to-configuration boot failed (exit status: 3)\n\
+             last console output:\n"
         ) && error.ends_with("\n  the disk is odd"),
         "{error}"
     );
@@ -68,7 +68,7 @@ fn a_system_without_switch_to_configuration_is_rejected_before_anything_runs() {
 fn a_kernel_panic_is_reported() {
     let error = error("echo c >/proc/sysrq-trigger", |_| ());
     let expected = "the guest's kernel panicked (not syncing: sysrq triggered crash)\n\
-                    its console ended:\n";
+                    last console output:\n";
     assert!(error.starts_with(expected), "{error}");
 }
 
@@ -76,7 +76,7 @@ fn a_kernel_panic_is_reported() {
 fn a_machine_that_powers_off_early_is_reported() {
     let error = error("@busybox@/bin/busybox poweroff -f", |_| ());
     assert!(
-        error.contains("without having finished\nits console ended:\n"),
+        error.contains("without finishing\nlast console output:\n"),
         "{error}"
     );
 }
@@ -90,8 +90,8 @@ fn a_hanging_installer_is_killed() {
     assert!(begin.elapsed() < Duration::from_secs(90));
     assert!(
         error.starts_with(
-            "the guest did not finish within 25 s, and was ended: set guestTimeout to a larger \
-             number of seconds if the machine is only slow\nits console ended:\n"
+            "the guest did not finish within 25 s and was stopped: if the machine is just slow, set a \
+             larger guestTimeout (in seconds)\nlast console output:\n"
         ) && error.ends_with("\n  waiting"),
         "{error}"
     );
@@ -104,7 +104,7 @@ fn too_little_guest_memory_is_reported_with_advice() {
         job.json["guest"]["timeout"] = json!(60);
     });
     assert!(
-        error.contains("64 MiB of memory were too little: set memSize to at least 1024"),
+        error.contains("64 MiB of memory is not enough: set memSize to at least 1024"),
         "{error}"
     );
 }
@@ -116,8 +116,8 @@ fn a_full_file_system_is_reported() {
     });
     assert!(
         error.contains(
-            ": a file system was full: of the image, set a larger diskSize (the root file system) or \
-             bootSize (the boot partitions); of the guest ($HOME, /run), set a larger memSize\n"
+            ": a file system is full: if it is the image's, set a larger diskSize (root file system) \
+             or bootSize (boot partitions); if it is the guest's ($HOME, /run), set a larger memSize\n"
         ) && error.contains("No space left on device"),
         "{error}"
     );
@@ -148,7 +148,7 @@ fn a_system_for_another_processor_needs_another_builder() {
     });
     assert!(
         error.starts_with(
-            "the image's system is for aarch64, and its guest can only run on a builder of that kind"
+            "the image's system is for aarch64, and its guest needs a builder of that architecture"
         ),
         "{error}"
     );
@@ -162,16 +162,14 @@ fn a_missing_or_killed_qemu_is_reported() {
     job.json["guest"]["qemu"] = json!("/nonexistent/qemu");
     let error = job.run().error();
     assert!(
-        error.starts_with(
-            "starting the guest that installs the boot loader: starting /nonexistent/qemu "
-        ),
+        error.starts_with("starting the guest: starting /nonexistent/qemu "),
         "{error}"
     );
 
     let mut job = attributes.job();
     instead_of_qemu(&mut job, "$qemu \"$@\" <&0 &\n/bin/sleep 3\nkill -9 $!");
     let error = job.run().error();
-    assert!(error.contains("without having finished"), "{error}");
+    assert!(error.contains("without finishing"), "{error}");
 }
 
 /// The guest reads source files in place. A file it cannot read is a build error, not a guest
@@ -197,7 +195,7 @@ fn a_file_that_the_guest_cannot_read_is_reported() {
         instead_of_qemu(&mut job, &format!("{change} {source}\nexec $qemu \"$@\""));
         let error = job.run().error();
         let expected = format!(
-            "{}\nthe guest can't go on without that, and was ended\nits console ended:\n",
+            "{}\nthe guest cannot continue and was stopped\nlast console output:\n",
             reason.replace("SOURCE", source)
         );
         assert!(error.starts_with(&expected), "{error}");
@@ -267,7 +265,7 @@ fn an_image_holds_the_changes_of_the_guest_and_no_seeds() {
     );
     let said = images[0].said();
     for start in [
-        "  the guest's init ran after ",
+        "  the guest's init started after ",
         "guest: the image's own programs took ",
     ] {
         let mut lines = said.lines();

@@ -54,7 +54,7 @@ fn a_console_flood_that_fakes_the_end_stops_at_the_time_limit() {
     assert!(ended.said().len() < 2 << 20, "{}", ended.said().len());
     let error = ended.error();
     assert!(
-        error.starts_with("the guest did not finish within 60 s, and was ended: "),
+        error.starts_with("the guest did not finish within 60 s and was stopped: "),
         "{error}"
     );
     assert!(
@@ -255,10 +255,13 @@ fn a_full_temporary_directory_is_reported_while_the_guest_runs() {
     job.wrapped(&["unshare", "-m", "bash", "-c", &script, "bash"]);
     let ended = job.run();
     let error = ended.error();
-    let expected = format!("{}/make-disk-image-", temporary.display());
+    let expected = format!(
+        "storing the guest's writes in {}/make-disk-image-",
+        temporary.display()
+    );
     assert!(error.starts_with(&expected), "{error}");
     let (_, rest) = error
-        .split_once("/guest does not take what the guest writes: No space left on device; ")
+        .split_once("/guest: No space left on device; ")
         .unwrap_or_else(|| panic!("{error}"));
     let numbers: Vec<u64> = rest
         .split(|c: char| !c.is_ascii_digit())

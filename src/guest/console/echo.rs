@@ -1,26 +1,26 @@
-//! What of a guest's console goes to the log.
+//! The part of a guest's console output that is logged.
 
-/// How much that is at most, in bytes: what a person reads, and less than may wait for the log.
-const MOST: usize = 1 << 20;
+/// The most bytes that are logged: as much as a person can read, and less than a slow log may delay.
+const MAX_LOGGED: usize = 1 << 20;
 
-/// Lines on their way to the log.
+/// Passes lines to the log.
 pub struct Echo {
-    /// Bytes that may still come.
+    /// Bytes that may still be logged.
     left: usize,
-    /// Lines and bytes that came after them.
+    /// Lines and bytes that were not logged.
     omitted: (u64, u64),
 }
 
 impl Echo {
-    /// Nothing yet.
+    /// Returns an echo that has logged nothing.
     pub fn new() -> Echo {
         Echo {
-            left: MOST,
+            left: MAX_LOGGED,
             omitted: (0, 0),
         }
     }
 
-    /// One more line, unless there were too many.
+    /// Logs a line, unless the limit is reached.
     pub fn line(&mut self, line: &str) {
         match self.left.checked_sub(line.len()) {
             Some(left) if self.omitted.0 == 0 => {
@@ -29,7 +29,9 @@ impl Echo {
             }
             _ => {
                 if self.omitted.0 == 0 {
-                    log::info!("guest: it says more than the {MOST} bytes that go to the log");
+                    log::info!(
+                        "guest: more than {MAX_LOGGED} bytes of output; the rest is not logged"
+                    );
                 }
                 self.omitted.0 += 1;
                 // usize to u64: lossless on every target Rust has.
@@ -38,10 +40,10 @@ impl Echo {
         }
     }
 
-    /// Says how much was left out.
+    /// Logs how much was left out.
     pub fn finish(&self) {
         if let (lines @ 1.., bytes) = self.omitted {
-            log::info!("guest: {lines} lines of it, {bytes} bytes, are not in the log");
+            log::info!("guest: {lines} lines of output ({bytes} bytes) were not logged");
         }
     }
 }

@@ -13,7 +13,7 @@ fn console(text: impl Into<Vec<u8>>) -> Console {
     Console::new(Cursor::new(text.into()), TOKEN)
 }
 
-/// A console that says the same again and again, and has said how much.
+/// A console that repeats the same bytes forever.
 struct Flood(&'static [u8]);
 
 impl Read for Flood {
@@ -26,7 +26,7 @@ impl Read for Flood {
 }
 
 #[test]
-fn init_says_how_it_ended() {
+fn reports_the_exit_status_and_the_failure_of_init() {
     let text = format!(
         "[    0.5] boot\r\n{}\r\nhello\r\nno newline\n{}\r\n{}\r\nmore",
         marker(Marker::Started),
@@ -37,17 +37,17 @@ fn init_says_how_it_ended() {
     assert_eq!(console.follow(LONG, LONG), End::Exit(3));
     assert_eq!(console.failure.as_deref(), Some("the script: 3"));
     assert_eq!(
-        console.said().tail(),
-        "its console ended:\n  [    0.5] boot\n  hello\n  no newline"
+        console.history().tail(),
+        "last console output:\n  [    0.5] boot\n  hello\n  no newline"
     );
 }
 
 #[test]
-fn a_program_that_writes_init_s_lines_is_not_init() {
+fn ignores_lines_of_init_without_its_token() {
     let text = format!(
         "MAKE-DISK-IMAGE started\nMAKE-DISK-IMAGE failed: x\nMAKE-DISK-IMAGE exit 0\n\
          {}MAKE-DISK-IMAGE {TOKEN}x exit 0\nx{}\n",
-        "x".repeat(3 * LONGEST),
+        "x".repeat(3 * MAX_LINE),
         marker(Marker::Exit(0)),
     );
     let mut console = console(text);
@@ -56,16 +56,21 @@ fn a_program_that_writes_init_s_lines_is_not_init() {
 }
 
 #[test]
-fn a_guest_that_ends_or_hangs_is_noticed() {
+fn detects_guests_that_end_or_hang() {
     let mut console = console(*b"Kernel panic - a\x1b");
     assert_eq!(console.follow(LONG, LONG), End::Closed);
-    assert_eq!(console.said().panic.as_deref(), Some("a\\u{1b}"));
-    assert!(console.said().tail().ends_with("Kernel panic - a\\u{1b}"));
+    assert_eq!(console.history().panic.as_deref(), Some("a\\u{1b}"));
+    assert!(
+        console
+            .history()
+            .tail()
+            .ends_with("Kernel panic - a\\u{1b}")
+    );
 
     let (reader, _writer) = pipe().unwrap();
     let mut console = Console::new(reader, TOKEN);
     assert_eq!(console.follow(SHORT, LONG), End::NotStarted);
-    assert_eq!(console.said().tail(), "its console had nothing");
+    assert_eq!(console.history().tail(), "no console output");
 
     let (reader, mut writer) = pipe().unwrap();
     let mut console = Console::new(reader, TOKEN);
@@ -75,9 +80,9 @@ fn a_guest_that_ends_or_hangs_is_noticed() {
     assert!(console.started());
 }
 
-/// It took gigabytes of memory, and the limit did not act as long as there was something to read.
+/// Output without end must take neither unlimited memory nor more time than the limit.
 #[test]
-fn a_flood_has_an_end_and_stays_small() {
+fn endless_output_is_bounded_in_time_and_memory() {
     let limit = Duration::from_millis(100);
     for flood in [&b"y\n"[..], b"x", b"\xff\x1b", b"\n"] {
         let mut console = Console::new(Flood(flood), TOKEN);
@@ -85,22 +90,22 @@ fn a_flood_has_an_end_and_stays_small() {
         assert_eq!(console.follow(limit, limit), End::NotStarted);
         console.drain(limit);
         assert!(begin.elapsed() < LONG / 2, "{:?}", begin.elapsed());
-        assert!(console.said().tail().len() < 64 << 10);
-        assert!(console.line.capacity() <= 2 * LONGEST);
+        assert!(console.history().tail().len() < 64 << 10);
+        assert!(console.line.capacity() <= 2 * MAX_LINE);
     }
 }
 
 #[test]
-fn a_long_line_is_broken_and_whole() {
-    let text = [vec![b'a'; LONGEST], b"b\n".to_vec()].concat();
+fn breaks_long_lines_without_losing_bytes() {
+    let text = [vec![b'a'; MAX_LINE], b"b\n".to_vec()].concat();
     let mut console = console(text);
     assert_eq!(console.follow(LONG, LONG), End::Closed);
-    let tail = console.said().tail();
+    let tail = console.history().tail();
     assert!(tail.ends_with("aaa\n  b"), "{tail}");
 }
 
 #[test]
-fn who_is_told_to_stop_does_while_there_is_much_to_read() {
+fn stops_on_request_during_endless_output() {
     let mut console = Console::new(Flood(b"y\n"), TOKEN);
     let stop = console.stop();
     let begin = Instant::now();
@@ -110,18 +115,18 @@ fn who_is_told_to_stop_does_while_there_is_much_to_read() {
     });
     assert_eq!(console.follow(LONG, LONG), End::Stopped);
     assert!(begin.elapsed() < LONG / 2);
-    // Nobody reads any more, and it must not wait for that.
+    // It must not block, although the queue is full and no longer read.
     console.stop().stop();
 }
 
 #[test]
-fn lines_of_the_kernel_are_known() {
-    for (line, kernels) in [
+fn recognizes_kernel_messages() {
+    for (line, expected) in [
         ("[    1.234567] x", true),
         ("[12.3] x", true),
         ("[x] 1", false),
         ("1.2", false),
     ] {
-        assert_eq!(is_kernels(line), kernels, "{line}");
+        assert_eq!(is_kernel_message(line), expected, "{line}");
     }
 }

@@ -107,7 +107,7 @@ fn boot_loader(command: &mut Command) -> Result<()> {
         .with_context(|| format!("starting {name} boot"))?;
     ensure!(
         status.success(),
-        "installing the boot loader: {name} boot ended with {status}"
+        "installing the boot loader: {name} boot failed ({status})"
     );
     Ok(())
 }

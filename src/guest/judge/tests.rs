@@ -10,15 +10,15 @@ use crate::guest::tests::machine;
 
 const TOKEN: &str = "t0ken";
 
-/// A guest that said `console` and ended; its machine said `said`.
-fn ended(console: &str, said: &str) -> Ended {
+/// Returns a guest that printed `console` and ended, and whose machine printed `messages`.
+fn ended(console: &str, messages: &str) -> Ended {
     let mut console = Console::new(Cursor::new(console.to_owned()), TOKEN);
     let end = console.follow(Duration::from_secs(60), Duration::from_secs(60));
     Ended {
         console,
         end,
         machine: "QEMU",
-        said: said.to_owned(),
+        messages: messages.to_owned(),
         time: Duration::from_secs(2),
         served: Ok(()),
         unwritable: None,
@@ -26,7 +26,7 @@ fn ended(console: &str, said: &str) -> Ended {
     }
 }
 
-/// Of a machine with `memory` MiB.
+/// Returns the error of a machine with `memory` MiB.
 fn message(run: &Ended, memory: u64) -> String {
     let machine = Machine {
         memory,
@@ -49,14 +49,14 @@ fn failed(reason: &str) -> String {
 }
 
 #[test]
-fn a_guest_that_did_all_it_should_is_no_error() {
+fn accepts_a_guest_that_did_its_tasks() {
     let run = ended(&started(&done()), "warning: x");
     judge(&machine(), &run).unwrap();
 }
 
 #[test]
-fn every_end_has_its_message() {
-    let timeout = ": set guestTimeout to a larger number of seconds if the machine is only slow";
+fn each_kind_of_end_has_a_message() {
+    let timeout = ": if the machine is just slow, set a larger guestTimeout (in seconds)";
     let late = |end, console: &str| Ended {
         end,
         ..ended(console, "")
@@ -65,59 +65,58 @@ fn every_end_has_its_message() {
         (
             ended("", ""),
             1024,
-            "the guest ended after 2 s without having finished\nits console had nothing".to_owned(),
+            "the guest ended after 2 s without finishing\nno console output".to_owned(),
         ),
         (
             ended("", "cannot set up guest memory"),
             1024,
-            "the guest ended after 2 s without having finished\n\
-             QEMU said: cannot set up guest memory\nits console had nothing"
+            "the guest ended after 2 s without finishing\n\
+             last output of QEMU: cannot set up guest memory\nno console output"
                 .to_owned(),
         ),
         (
             ended(&started("work"), ""),
             1024,
-            "the guest ended after 2 s without having finished\nits console ended:\n  work"
-                .to_owned(),
+            "the guest ended after 2 s without finishing\nlast console output:\n  work".to_owned(),
         ),
         (
             ended(&started(&failed("the script")), ""),
             1024,
-            "the guest failed: the script\nits console had nothing".to_owned(),
+            "the guest failed: the script\nno console output".to_owned(),
         ),
         (
             ended(&started("Kernel panic - not syncing"), ""),
             1024,
-            "the guest's kernel panicked (not syncing)\nits console ended:\n  \
+            "the guest's kernel panicked (not syncing)\nlast console output:\n  \
              Kernel panic - not syncing"
                 .to_owned(),
         ),
         (
             ended(&started("Kernel panic - Out of memory: x"), ""),
             64,
-            "the guest's kernel panicked (Out of memory: x): 64 MiB of memory were too little: set \
-             memSize to at least 1024\nits console ended:\n  Kernel panic - Out of memory: x"
+            "the guest's kernel panicked (Out of memory: x): 64 MiB of memory is not enough: set \
+             memSize to at least 1024\nlast console output:\n  Kernel panic - Out of memory: x"
                 .to_owned(),
         ),
         (
             ended("", ""),
             64,
-            "the guest ended after 2 s without having finished: 64 MiB of memory were too little: \
-             set memSize to at least 1024\nits console had nothing"
+            "the guest ended after 2 s without finishing: 64 MiB of memory is not enough: set \
+             memSize to at least 1024\nno console output"
                 .to_owned(),
         ),
         (
             late(End::Late, &started("waiting")),
             1024,
             format!(
-                "the guest did not finish within 2 s, and was ended{timeout}\nits console ended:\n  \
-                 waiting"
+                "the guest did not finish within 2 s and was stopped{timeout}\n\
+                 last console output:\n  waiting"
             ),
         ),
         (
             late(End::NotStarted, ""),
             1024,
-            format!("the guest did not start within 2 s{timeout}\nits console had nothing"),
+            format!("the guest did not start within 2 s{timeout}\nno console output"),
         ),
         (
             ended(
@@ -125,9 +124,9 @@ fn every_end_has_its_message() {
                 "",
             ),
             1024,
-            "the guest failed: x: a file system was full: of the image, set a larger diskSize (the \
-             root file system) or bootSize (the boot partitions); of the guest ($HOME, /run), set a \
-             larger memSize\nits console ended:\n  cp: No space left on device"
+            "the guest failed: x: a file system is full: if it is the image's, set a larger diskSize \
+             (root file system) or bootSize (boot partitions); if it is the guest's ($HOME, /run), \
+             set a larger memSize\nlast console output:\n  cp: No space left on device"
                 .to_owned(),
         ),
     ] {
@@ -136,7 +135,7 @@ fn every_end_has_its_message() {
 }
 
 #[test]
-fn what_the_host_could_not_do_is_the_error_whatever_the_guest_says() {
+fn errors_of_the_host_take_precedence() {
     let mut run = ended(&started(&done()), "");
     run.unwritable = Some(Unwritable {
         directory: "/work".into(),
@@ -146,13 +145,13 @@ fn what_the_host_could_not_do_is_the_error_whatever_the_guest_says() {
     });
     assert_eq!(
         message(&run, 1024),
-        "/work does not take what the guest writes: No space left on device; 7 bytes were free \
-         there when the guest began, and ? when it could not go on; it can take up to 9: make room \
-         there, or set TMPDIR to a directory that has more\nits console had nothing"
+        "storing the guest's writes in /work: No space left on device; 7 bytes were free there when \
+         the guest started, and ? when it failed; the guest can need up to 9: free space there, or \
+         set TMPDIR to a directory with more space\nno console output"
     );
     run.served = Err(anyhow!("reading /file"));
     assert_eq!(
         message(&run, 1024),
-        "reading /file\nthe guest can't go on without that, and was ended\nits console had nothing"
+        "reading /file\nthe guest cannot continue and was stopped\nno console output"
     );
 }

@@ -83,7 +83,7 @@ fn every_name_that_the_guest_s_vfat_stores_is_in_the_image() {
         words.join(" ")
     ))
     .run();
-    let warning = r"the EFI system partition has no \EFI\BOOT\BOOTX64.EFI, and a machine";
+    let warning = r"the EFI system partition has no \EFI\BOOT\BOOTX64.EFI: a machine";
     assert!(built.log.contains(warning), "{}", built.log);
     let table = oracles::check(&built.out.join("nixos.img"), "raw", "efi").unwrap();
     let scratch = scratch();

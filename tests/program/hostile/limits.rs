@@ -51,8 +51,8 @@ fn exceeding_the_file_size_limit_is_a_write_error() {
             .image("partitionTableType", table);
         job.wrapped(&["bash", "-c", "ulimit -f 20480; exec \"$@\"", "bash"]);
         let error = job.run().error();
-        let words = "this process may write no file of more than 20971520 bytes (ulimit -f): raise \
-                     that limit: ";
+        let words = "the file size limit of this process is 20971520 bytes (ulimit -f): raise the \
+                     limit: ";
         assert!(error.starts_with(words), "{error}");
         assert!(error.contains(file), "{error}");
         assert!(error.ends_with("File too large (os error 27)"), "{error}");

@@ -72,7 +72,7 @@ impl Contents {
         }
         let name = format!("guest-file-{index}");
         let path = self.directory.join(&name);
-        room::check(&self.directory, length, "a file that the guest made")?;
+        room::check(&self.directory, length, "a file of the guest's report")?;
         copy(&path, length, from, sparse)
             .with_context(|| format!("writing {}", escape::path(&path)))?;
         Ok(Content {

@@ -1,33 +1,33 @@
-//! What is remembered of all that a guest says.
+//! What is remembered of a guest's console output.
 
 use std::collections::VecDeque;
 
-/// How many lines of the console an error has, and how many bytes at most.
+/// How many console lines an error shows, and the most bytes.
 const LINES: usize = 15;
 const BYTES: usize = 8 << 10;
 
-/// What a kernel says before the reason of its end.
+/// What a kernel prints before the reason of a panic.
 const PANIC: &str = "Kernel panic - ";
 
-/// Signs of too little memory.
+/// What programs and kernels print if memory runs out.
 const MEMORY: [&str; 4] = ["Out of memory", "out of memory", "panic_on_oom", "oom-kill"];
 
-/// The last lines of a console, and signs of what a guest may fail of.
+/// The last lines of a console, and signs of common reasons for a failure.
 #[derive(Debug, Default)]
-pub struct Said {
+pub struct History {
     tail: VecDeque<String>,
-    /// Bytes of the tail.
+    /// Total length of the lines in `tail`, in bytes.
     length: usize,
-    /// Why the kernel panicked, where it did.
+    /// The reason of a kernel panic, if there was one.
     pub panic: Option<String>,
-    /// Whether memory was too little.
+    /// Whether memory ran out.
     pub memory: bool,
     /// Whether a file system was full.
     pub full: bool,
 }
 
-impl Said {
-    /// Takes note of the next line.
+impl History {
+    /// Adds the next line.
     pub fn line(&mut self, text: String) {
         if self.panic.is_none() {
             self.panic = text.split_once(PANIC).map(|(_, reason)| reason.to_owned());
@@ -42,12 +42,12 @@ impl Said {
         }
     }
 
-    /// The last lines, indented.
+    /// Returns the last lines, indented, with a heading.
     pub fn tail(&self) -> String {
         if self.tail.is_empty() {
-            return "its console had nothing".to_owned();
+            return "no console output".to_owned();
         }
-        let mut tail = "its console ended:".to_owned();
+        let mut tail = "last console output:".to_owned();
         for line in &self.tail {
             tail.push_str("\n  ");
             tail.push_str(line);
@@ -61,23 +61,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn memory_has_the_end_and_the_signs_only() {
-        let mut said = Said::default();
-        said.line("x: No space left on device".to_owned());
-        said.line("[ 1.0] Kernel panic - not syncing: Out of memory".to_owned());
+    fn keeps_the_last_lines_and_the_reasons_of_a_failure() {
+        let mut history = History::default();
+        history.line("x: No space left on device".to_owned());
+        history.line("[ 1.0] Kernel panic - not syncing: Out of memory".to_owned());
         for number in 0..2000 {
-            said.line(format!("{number} {}", "x".repeat(1000)));
+            history.line(format!("{number} {}", "x".repeat(1000)));
         }
-        assert!(said.full && said.memory);
-        assert_eq!(said.panic.as_deref(), Some("not syncing: Out of memory"));
-        let tail = said.tail();
+        assert!(history.full && history.memory);
+        assert_eq!(history.panic.as_deref(), Some("not syncing: Out of memory"));
+        let tail = history.tail();
         assert!(tail.len() < BYTES + 100, "{}", tail.len());
         assert!(tail.contains("\n  1999 x"), "{tail}");
         for number in 0..30 {
-            said.line(number.to_string());
+            history.line(number.to_string());
         }
-        assert_eq!(said.tail().lines().count(), 1 + LINES);
-        said.line("y".repeat(3 * BYTES));
-        assert_eq!(said.tail().lines().count(), 2);
+        assert_eq!(history.tail().lines().count(), 1 + LINES);
+        history.line("y".repeat(3 * BYTES));
+        assert_eq!(history.tail().lines().count(), 2);
     }
 }

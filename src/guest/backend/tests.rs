@@ -1,4 +1,4 @@
-//! Runs with a QEMU that is a shell script, for what real guests do rarely.
+//! Runs with a shell script as QEMU, for what real guests rarely do.
 
 use std::fs;
 use std::io::Write;
@@ -17,14 +17,14 @@ const STARTED: &str = "MAKE-DISK-IMAGE t0ken started";
 const EXIT: &str = "MAKE-DISK-IMAGE t0ken exit ";
 const FAILED: &str = "MAKE-DISK-IMAGE t0ken failed: ";
 
-/// Longer than any test may wait for what is to end by itself.
+/// For scripts that end by themselves: longer than any test may wait.
 const LONG: Duration = Duration::from_secs(60);
 
-/// For what is to be ended.
+/// For scripts that are to be stopped.
 const SHORT: Duration = Duration::from_millis(100);
 
-/// Runs `script` as QEMU, under KVM and then emulated; `$*` has the arguments.
-fn run_with(script: &str, timeout: Duration, patience: Patience) -> Result<()> {
+/// Runs `script` as QEMU, with KVM and then TCG; `$*` are QEMU's arguments.
+fn run_with(script: &str, timeout: Duration, timeouts: Timeouts) -> Result<()> {
     let directory = tempfile::tempdir().unwrap();
     let qemu = directory.path().join("qemu");
     {
@@ -37,17 +37,17 @@ fn run_with(script: &str, timeout: Duration, patience: Patience) -> Result<()> {
             .unwrap();
         write!(file, "#!/bin/sh\n{script}\n").unwrap();
     }
-    let ways = [Accelerator::Kvm, Accelerator::Tcg].map(Way::Qemu);
-    run_qemu(&qemu, directory.path(), timeout, &ways, patience)
+    let backends = [Accelerator::Kvm, Accelerator::Tcg].map(Backend::Qemu);
+    run_qemu(&qemu, directory.path(), timeout, &backends, timeouts)
 }
 
-/// Runs `qemu`, with files in `directory` and a disk of a MiB of zeros.
+/// Runs `qemu`, with its files in `directory` and a disk of 1 MiB of zeros.
 fn run_qemu(
     qemu: &Path,
     directory: &Path,
     timeout: Duration,
-    ways: &[Way],
-    patience: Patience,
+    backends: &[Backend],
+    timeouts: Timeouts,
 ) -> Result<()> {
     let image = Image {
         length: 1 << 20,
@@ -64,16 +64,16 @@ fn run_qemu(
         init: Path::new("/dev/null"),
         directory,
     };
-    attempts(&run, ways, patience).map(drop)
+    attempts(&run, backends, timeouts).map(drop)
 }
 
-/// Runs what is to end by itself.
+/// Runs a script that ends by itself.
 fn run_long(script: &str) -> Result<()> {
-    let patience = Patience {
+    let timeouts = Timeouts {
         first: LONG,
         off: LONG,
     };
-    run_with(script, LONG, patience)
+    run_with(script, LONG, timeouts)
 }
 
 fn message(script: &str) -> String {
@@ -81,8 +81,8 @@ fn message(script: &str) -> String {
 }
 
 #[test]
-fn a_guest_that_hangs_under_kvm_is_emulated() {
-    let patience = Patience {
+fn emulates_a_guest_that_hangs_under_kvm() {
+    let timeouts = Timeouts {
         first: SHORT,
         off: LONG,
     };
@@ -93,12 +93,12 @@ fn a_guest_that_hangs_under_kvm_is_emulated() {
     ] {
         let script =
             format!("case $* in *accel=kvm*) {hang};; *) echo '{STARTED}'; echo '{EXIT}0';; esac");
-        run_with(&script, LONG, patience).unwrap();
+        run_with(&script, LONG, timeouts).unwrap();
     }
 }
 
 #[test]
-fn a_guest_that_works_under_kvm_is_not_started_again() {
+fn does_not_restart_a_guest_that_works_under_kvm() {
     let script =
         format!("case $* in *accel=kvm*) echo '{STARTED}'; echo '{EXIT}0';; *) exit 1;; esac");
     run_long(&script).unwrap();
@@ -113,36 +113,36 @@ fn a_guest_that_works_under_kvm_is_not_started_again() {
 }
 
 #[test]
-fn what_the_machine_says_is_kept_and_a_signal_is_an_end() {
+fn reports_the_messages_of_a_machine_that_ends_early() {
     assert_eq!(
         message("echo 'cannot set up guest memory' >&2; exit 1"),
-        "the guest ended after 0 s without having finished\n\
-         QEMU said: cannot set up guest memory\nits console had nothing"
+        "the guest ended after 0 s without finishing\n\
+         last output of QEMU: cannot set up guest memory\nno console output"
     );
     assert_eq!(
         message(&format!("echo '{STARTED}'; echo work; kill -9 $$")),
-        "the guest ended after 0 s without having finished\nits console ended:\n  work"
+        "the guest ended after 0 s without finishing\nlast console output:\n  work"
     );
 }
 
 #[test]
-fn what_a_guest_started_ends_with_it() {
+fn kills_processes_that_qemu_started() {
     let directory = tempfile::tempdir().unwrap();
     let pid = directory.path().join("pid");
     let script = format!(
         "sleep 600 & echo $! >{}; echo '{STARTED}'; echo '{EXIT}0'; wait",
         pid.display()
     );
-    let patience = Patience {
+    let timeouts = Timeouts {
         first: LONG,
         off: SHORT,
     };
-    run_with(&script, LONG, patience).unwrap();
+    run_with(&script, LONG, timeouts).unwrap();
     let pid = fs::read_to_string(pid).unwrap();
     let stat = || fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
-    // A zombie is gone but for the one who should have waited for it.
+    // A zombie was killed, although its parent has not waited for it.
     let gone = |stat: &str| stat.is_empty() || stat.contains(") Z ");
-    // Of what was killed only the child itself has been waited for.
+    // The run waits only for its direct child, so this process may take a moment to end.
     let killed = Instant::now();
     while !gone(&stat()) && killed.elapsed() < LONG {
         thread::sleep(Duration::from_millis(10));
@@ -151,23 +151,22 @@ fn what_a_guest_started_ends_with_it() {
 }
 
 #[test]
-fn a_missing_qemu_is_named() {
+fn reports_the_path_of_a_missing_qemu() {
     let directory = tempfile::tempdir().unwrap();
-    let ways = [Way::Qemu(Accelerator::Tcg)];
+    let backends = [Backend::Qemu(Accelerator::Tcg)];
     let qemu = Path::new("/nonexistent/qemu");
-    let error = run_qemu(qemu, directory.path(), LONG, &ways, Patience::USUAL).unwrap_err();
+    let error = run_qemu(qemu, directory.path(), LONG, &backends, Timeouts::USUAL).unwrap_err();
     let text = format!("{error:#}");
     assert!(
-        text.starts_with(
-            "starting the guest that installs the boot loader: starting /nonexistent/qemu -nodefaults"
-        ) && text.ends_with("No such file or directory (os error 2)"),
+        text.starts_with("starting the guest: starting /nonexistent/qemu -nodefaults")
+            && text.ends_with("No such file or directory (os error 2)"),
         "{text}"
     );
 }
 
 #[test]
-fn what_qemu_leaves_does_not_keep_the_disk() {
-    // In a process group of its own, with the socket.
+fn does_not_wait_for_processes_that_qemu_leaves() {
+    // A process in its own session that keeps the disk's socket open.
     let script = format!("setsid sleep 30 <&0 >/dev/null 2>&1 & echo '{STARTED}'; echo '{EXIT}0'");
     let begin = Instant::now();
     run_long(&script).unwrap();
@@ -175,8 +174,8 @@ fn what_qemu_leaves_does_not_keep_the_disk() {
 }
 
 #[test]
-fn a_disk_that_can_not_be_read_is_the_error_whatever_the_guest_says() {
-    // A client of the disk, in place of a guest; the disk's metadata is cut before.
+fn an_unreadable_disk_takes_precedence_over_errors_of_the_guest() {
+    // Truncates the file of the disk's metadata, then reads the disk as a guest would.
     let read = "truncate -s 4096 \"$TMPDIR/disk\"; qemu-img convert -O raw --image-opts \
                 driver=nbd,server.type=fd,server.str=0,export=rustnbd \"$TMPDIR/copy\"";
     for script in [
@@ -187,59 +186,57 @@ fn a_disk_that_can_not_be_read_is_the_error_whatever_the_guest_says() {
         let error = message(&script);
         let expected = "/disk ends at byte 4096 and was longer when it was listed: it was changed \
                         during the build\n\
-                        the guest can't go on without that, and was ended\n\
-                        its console had nothing";
+                        the guest cannot continue and was stopped\n\
+                        no console output";
         assert!(error.ends_with(expected), "{error}");
         assert!(begin.elapsed() < LONG / 2, "{:?}", begin.elapsed());
     }
 }
 
-/// The limit acted only when there was nothing to read, and all of it was kept.
+/// Endless output must not delay the time limit or be kept in full.
 #[test]
-fn a_flood_does_not_keep_a_guest_from_its_limit() {
-    let patience = Patience {
+fn time_limits_apply_during_endless_output() {
+    let timeouts = Timeouts {
         first: LONG,
         off: SHORT,
     };
     for flood in ["yes", "cat /dev/zero", "yes >&2"] {
         let begin = Instant::now();
-        let error = run_with(&format!("echo '{STARTED}'; {flood}"), 2 * SHORT, patience);
+        let error = run_with(&format!("echo '{STARTED}'; {flood}"), 2 * SHORT, timeouts);
         assert!(begin.elapsed() < LONG / 2, "{:?}", begin.elapsed());
         let error = format!("{:#}", error.unwrap_err());
-        // On a busy machine the script may not have begun by then, and is started twice.
+        // On a busy builder, the script may not print anything in time, and is then run a second time.
         let expected = "the guest did not ";
         assert!(error.starts_with(expected), "{error}");
         assert!(error.len() < 64 << 10, "{}", error.len());
     }
-    // Nor one that has ended from going.
+    // The same for a guest that has ended, but whose machine keeps printing.
     let begin = Instant::now();
     let script = format!("echo '{STARTED}'; echo '{EXIT}0'; yes");
-    run_with(&script, LONG, patience).unwrap();
+    run_with(&script, LONG, timeouts).unwrap();
     assert!(begin.elapsed() < LONG / 2, "{:?}", begin.elapsed());
 }
 
-/// The guest had an I/O error on its disk.
+/// The guest itself only notices an I/O error.
 #[test]
-fn what_can_not_be_stored_is_told_as_qemu_tells_it() {
-    // The descriptor of the monitor is the one that the arguments name.
+fn reports_failed_writes_with_the_reason_from_qemu() {
+    // The script finds the monitor's file descriptor in QEMU's arguments.
     let script = format!(
         r#"echo '{STARTED}'
            for word; do case $word in socket,id=monitor,fd=*) fd=${{word##*=}};; esac; done
            event='{{"event": "BLOCK_IO_ERROR", "data": {{"operation": "write", "nospace": true,
                    "reason": "No space left on device"}}}}'
-           # A plain sh has no numbers above 9.
+           # A plain sh does not support descriptors above 9.
            fd=$fd event=$event bash -c 'echo $event >&$fd'; sleep 600"#
     );
     let begin = Instant::now();
     let error = message(&script);
     assert!(begin.elapsed() < LONG / 2, "{:?}", begin.elapsed());
 
-    let (directory, rest) = error
-        .split_once(" does not take what the guest writes: ")
-        .unwrap();
-    assert!(directory.starts_with('/'), "{error}");
     assert!(
-        rest.starts_with("No space left on device; ") && rest.contains("up to 2097152: "),
+        error.starts_with("storing the guest's writes in /")
+            && error.contains(": No space left on device; ")
+            && error.contains("up to 2097152: "),
         "{error}"
     );
 }
