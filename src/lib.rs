@@ -5,19 +5,24 @@
 //! table become an [`image::Image`], and the image is written to a file. `docs/architecture.md`
 //! describes the way on one page.
 
-pub mod escape;
-pub mod excerpt;
-pub mod owner;
-pub mod process;
-pub mod progress;
-pub mod supervisor;
-
+// What knows nothing of images.
 mod absent;
+pub mod escape;
+mod excerpt;
+pub mod owner;
+
 mod cores;
+mod sys;
+
 mod holes;
 mod leftover;
 mod remove;
-mod sys;
+
+pub mod progress;
+
+mod process;
+
+pub mod supervisor;
 
 pub mod scheme;
 
