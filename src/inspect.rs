@@ -4,12 +4,13 @@
 mod contents;
 mod disk;
 mod gpt;
+mod mbr;
 mod table;
 
 use std::fmt::Write as _;
 use std::path::Path;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use sha2::{Digest, Sha256};
 
 use crate::escape;
@@ -34,7 +35,30 @@ fn read(path: &Path, shown: &str) -> Result<String> {
              qemu-img convert -O raw"
         );
     }
-    text(&disk, &Table::read(&disk)?)
+    text(&disk, &table(&disk)?)
+}
+
+/// The partition table of `disk`; where there is none, the whole disk as its one partition.
+fn table(disk: &Disk) -> Result<Table> {
+    let length = disk.length;
+    ensure!(length >= SECTOR, "{length} bytes are no disk");
+    let Some(header) = mbr::read(disk)? else {
+        return Ok(Table {
+            description: "no partition table".to_owned(),
+            partitions: vec![Found {
+                number: 0,
+                start: 0,
+                end: length,
+                description: "the whole disk".to_owned(),
+            }],
+        });
+    };
+    let table = match mbr::is_protective(&header) {
+        true => gpt::read(disk).context("the GUID partition table")?,
+        false => mbr::table(&header),
+    };
+    table.check(disk)?;
+    Ok(table)
 }
 
 fn text(disk: &Disk, table: &Table) -> Result<String> {

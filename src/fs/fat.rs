@@ -22,8 +22,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
-use self::geometry::Geometry;
-use self::place::{FIRST, Placed};
+use self::geometry::{FIRST, Geometry};
+use self::place::Placed;
 use crate::spec::Tools;
 use crate::tree::Tree;
 

@@ -5,7 +5,6 @@ use zerocopy::little_endian::{U16, U32};
 
 use super::entry::SLOT;
 use super::ondisk::BootSector;
-use super::place::FIRST;
 use crate::layout::SECTOR;
 
 /// FAT has 16 bits from this many clusters on, and 32 bits from that many on, to everyone who reads
@@ -21,6 +20,9 @@ pub(super) const SMALLEST_FAT32: u64 =
 
 /// Sectors of a track. There are no tracks, but the boot sector has a number of sectors for them.
 pub(super) const TRACK: u64 = 32;
+
+/// The number of the first cluster.
+pub(super) const FIRST: u64 = 2;
 
 /// How wide the entries of the allocation table are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,13 +5,10 @@ use std::ops::Range;
 
 use super::alias::Aliases;
 use super::entry::{Entry, SLOT, Slot};
-use super::geometry::Geometry;
+use super::geometry::{FIRST, Geometry};
 use super::names::{MOST_ENTRIES, too_full};
 use crate::escape;
 use crate::tree::{Inode, InodeId, Kind, Tree};
-
-/// The number of the first cluster.
-pub(super) const FIRST: u64 = 2;
 
 /// A tree with a place for everything.
 #[derive(Debug)]

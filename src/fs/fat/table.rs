@@ -3,8 +3,8 @@
 
 use std::ops::Range;
 
-use super::geometry::{Geometry, Width};
-use super::place::{FIRST, Placed};
+use super::geometry::{FIRST, Geometry, Width};
+use super::place::Placed;
 
 /// What stands behind the last cluster.
 const END: u32 = 0x0fff_ffff;

@@ -9,9 +9,10 @@ use std::path::Path;
 use anyhow::{Context as _, Result, ensure};
 use nix::libc;
 
+use super::geometry::FIRST;
 use super::mkfs::Empty;
 use super::ondisk::FsInfo;
-use super::place::{FIRST, Placed};
+use super::place::Placed;
 use super::table;
 use crate::escape;
 use crate::tree::{Content, Kind, Source, Tree};

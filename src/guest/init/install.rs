@@ -8,16 +8,13 @@ use std::time::Instant;
 use anyhow::{Context, Result, ensure};
 use nix::sys::stat::{Mode, umask};
 
+use super::kernel::HOME;
 use super::say;
 use super::target;
 use crate::guest::job::Job;
 
 /// The installed system.
 const SYSTEM: &str = "/nix/var/nix/profiles/system";
-
-/// The home directory of the image's programs. It is below the guest's own `/dev`, so that nothing in it
-/// gets into the image: `nix-env` leaves links there.
-pub const HOME: &str = "/dev/home";
 
 /// Where the messages of a program are until it is known whether it fails.
 const MESSAGES: &str = "/messages";

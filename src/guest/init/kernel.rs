@@ -15,8 +15,11 @@ use nix::sys::wait::wait;
 use nix::time::{ClockId, clock_settime};
 use nix::unistd::{Pid, dup2_stderr, dup2_stdout};
 
-use super::install::HOME;
 use crate::escape;
+
+/// The home directory of the image's programs. It is below the guest's own `/dev`, so that nothing in it
+/// gets into the image: `nix-env` leaves links there.
+pub const HOME: &str = "/dev/home";
 
 /// Mounts `/proc`, `/sys` and `/dev`, with what programs expect in that, and makes the console the
 /// output.
