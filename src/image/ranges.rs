@@ -32,6 +32,15 @@ pub enum Bytes<'a> {
     },
 }
 
+/// Which ranges of an image are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Selection {
+    /// All of them.
+    All,
+    /// Those that are made in memory; the others stay zeros.
+    Made,
+}
+
 impl Image {
     /// Hands every range of the disk to `take`, in order and without gaps. Metadata is made for it;
     /// nothing is read.

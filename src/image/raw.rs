@@ -10,10 +10,9 @@ use nix::libc;
 
 use super::Image;
 use super::copy::{self, CopyRange};
-use super::ranges::Bytes;
+use super::ranges::{Bytes, Selection};
 use super::reserve::reserve;
 use super::sink::Sink;
-use super::write::Selection;
 use crate::escape;
 use crate::fs::{BLOCK, DataExtent};
 

@@ -9,20 +9,12 @@ use anyhow::{Context, Result};
 
 use super::batch::batches;
 use super::queue::{Buffer, Queue};
+use super::ranges::Selection;
 use super::raw::RawFile;
 use super::sink::Sink;
 use super::worker::{Progress, Worker};
 use super::{Image, Part};
 use crate::cores;
-
-/// Which ranges of an image are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Selection {
-    /// All of them.
-    All,
-    /// Those that are made in memory; the others stay zeros.
-    Made,
-}
 
 /// Writes `image` to the file `path`, which is made or emptied first. What no part has data for is
 /// left as a hole. Data is read on all cores, and written by one at a time, behind which it may be

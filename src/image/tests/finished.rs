@@ -1,8 +1,9 @@
 //! File systems whose bytes are there when they are planned, through all that takes and reads an
 //! image.
 
+use super::super::ranges::Selection;
 use super::super::sink::Sink;
-use super::super::write::{Selection, write_to};
+use super::super::write::write_to;
 use super::*;
 use crate::fs::source::Opener;
 use crate::fs::tests::Archiver;
