@@ -13,8 +13,9 @@ use std::path::Path;
 use anyhow::{Context, Result, bail, ensure};
 use sha2::{Digest, Sha256};
 
-use crate::escape;
 use crate::layout::SECTOR;
+use crate::output::BEGINNING;
+use crate::{escape, output};
 use disk::Disk;
 use table::{Found, Table};
 
@@ -94,26 +95,12 @@ fn text(disk: &Disk, table: &Table) -> Result<String> {
     Ok(out)
 }
 
-/// The image formats that QEMU's users have, by the bytes they begin with.
+/// The format of a disk image that is not raw.
 fn other_format(disk: &Disk) -> Result<Option<&'static str>> {
-    let mut start = [0; 68];
+    let mut start = [0; BEGINNING];
     let count = usize::try_from(disk.length).map_or(start.len(), |length| length.min(start.len()));
     disk.read(0, &mut start[..count], "the first bytes")?;
-    let start = &start[..count];
-    let formats = [
-        (0, &b"QFI\xfb"[..], "qcow2"),
-        (0, b"conectix", "vpc"),
-        (0, b"vhdxfile", "vhdx"),
-        (0, b"KDMV", "vmdk"),
-        (0x40, b"\x7f\x10\xda\xbe", "vdi"),
-    ];
-    let is = |&(at, magic, _): &(usize, &[u8], &str)| {
-        start.get(at..).is_some_and(|rest| rest.starts_with(magic))
-    };
-    Ok(formats
-        .iter()
-        .find(|format| is(format))
-        .map(|format| format.2))
+    Ok(output::format_of(&start[..count]))
 }
 
 fn hash(disk: &Disk, start: u64, end: u64, sum: &mut Sha256) -> Result<()> {

@@ -1,5 +1,5 @@
-//! What the headers of disk image formats say, as far as it tells whether `qemu-img` made what it
-//! should have.
+//! What the headers of disk image formats say, as far as it tells which format a file has, and
+//! whether `qemu-img` made what it should have.
 //!
 //! qcow2: "docs/interop/qcow2.rst" of QEMU. VDI: its `block/vdi.c`. VHD: "Virtual Hard Disk Image
 //! Format Specification" (Microsoft, 2006). VMDK: "Virtual Disk Format 5.0" (VMware), for what
@@ -12,7 +12,10 @@ use std::os::unix::fs::FileExt;
 use anyhow::{Context, Result, ensure};
 
 /// The length of a VHD's footer, in bytes.
-const FOOTER: u64 = 512;
+pub(super) const VHD_FOOTER: usize = 512;
+
+/// What a VHD's footer begins with.
+pub(super) const VHD_SIGNATURE: &[u8; 8] = b"conectix";
 
 /// What a file in some format begins with.
 struct Header {
@@ -21,7 +24,7 @@ struct Header {
     /// Where the header begins: bytes before the end of the file, or 0 for its start.
     from_end: u64,
     /// Where the signature is in it, and what it is.
-    signature: (u64, &'static [u8]),
+    signature: (usize, &'static [u8]),
     /// Where the length of the disk is in it, if that is in a fixed place.
     length: Option<(u64, Number)>,
 }
@@ -49,8 +52,8 @@ const HEADERS: [Header; 7] = [
     },
     Header {
         format: "vpc",
-        from_end: FOOTER,
-        signature: (0, b"conectix"),
+        from_end: VHD_FOOTER as u64,
+        signature: (0, VHD_SIGNATURE),
         length: Some((48, Number::BigEndian)),
     },
     Header {
@@ -79,6 +82,25 @@ const HEADERS: [Header; 7] = [
     },
 ];
 
+impl Header {
+    fn is_in(&self, bytes: &[u8]) -> bool {
+        let (at, signature) = self.signature;
+        bytes
+            .get(at..)
+            .is_some_and(|rest| rest.starts_with(signature))
+    }
+}
+
+/// How much of a file [`format_of`] needs, in bytes.
+pub const BEGINNING: usize = 68;
+
+/// The format, as `qemu-img` calls it, of a file that begins with `beginning`. A VHD that is as
+/// large as its disk begins as the disk does, and is not told.
+pub fn format_of(beginning: &[u8]) -> Option<&'static str> {
+    let header = HEADERS.iter().find(|header| header.is_in(beginning));
+    header.map(|header| header.format)
+}
+
 /// Checks that `file` is in `format`, as `qemu-img` calls it, and of a disk of `length` bytes. Of a
 /// format that isn't known here, that it is not empty.
 ///
@@ -101,8 +123,9 @@ pub fn check(file: &File, format: &str, length: u64) -> Result<()> {
         Some(bytes)
     };
     let (at, signature) = header.signature;
+    let beginning = read(0, at + signature.len());
     ensure!(
-        read(at, signature.len()).is_some_and(|found| found == signature),
+        beginning.is_some_and(|found| header.is_in(&found)),
         "it is no {format} image: its {size} bytes don't have the signature of one"
     );
     let Some((at, number)) = &header.length else {
@@ -157,6 +180,9 @@ mod tests {
                     "it says it is a disk of 3145728 bytes, and should be one of 3146240";
                 assert_eq!(error, expected, "{format}");
             }
+            let mut start = [0; BEGINNING];
+            file.read_exact_at(&mut start, 0).unwrap();
+            assert_eq!(format_of(&start), Some(format));
             let other = if format == "qcow2" { "vdi" } else { "qcow2" };
             let error = check(&file, other, LENGTH).unwrap_err().to_string();
             assert!(error.contains(&format!("no {other} image")), "{error}");

@@ -7,13 +7,12 @@
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 
-use anyhow::{Result, bail, ensure};
-
-use crate::spec::Identity;
+use anyhow::Result;
 use uuid::Uuid;
 
-/// Length of a VHD footer, in bytes.
-const FOOTER: usize = 512;
+use super::check::{VHD_FOOTER, VHD_SIGNATURE};
+use crate::spec::Identity;
+
 /// Where in a VHD footer the time stamp is: seconds since 2000-01-01 UTC, big-endian.
 const VHD_TIME: std::ops::Range<usize> = 24..28;
 /// Where the checksum is: the one's complement of the sum of all other bytes, big-endian.
@@ -21,23 +20,17 @@ const VHD_CHECKSUM: std::ops::Range<usize> = 64..68;
 /// Where the unique ID is.
 const VHD_UUID: std::ops::Range<usize> = 68..84;
 
-/// Where in a VDI header the signature is: 0xbeda107f, little-endian.
-const VDI_SIGNATURE: (u64, [u8; 4]) = (0x40, [0x7f, 0x10, 0xda, 0xbe]);
-/// Where the UUID of the image is; that of the last snapshot follows.
+/// Where in a VDI header the UUID of the image is; that of the last snapshot follows.
 const VDI_UUIDS: u64 = 0x188;
 
-/// Gives a VHD, fixed or dynamic, a time stamp of 0 and a unique ID made from the disk's GUID.
+/// Gives `file`, a VHD, fixed or dynamic, a time stamp of 0 and a unique ID made from the disk's GUID.
 ///
 /// # Errors
-/// If `file` can't be read or written, or is no VHD.
+/// If `file` can't be read or written.
 pub fn fix_vhd(file: &File, identity: &Identity) -> Result<()> {
-    let length = file.metadata()?.len();
-    let Some(last) = length.checked_sub(FOOTER as u64) else {
-        bail!("no VHD: {length} bytes are less than a footer");
-    };
-    let mut footer = [0; FOOTER];
+    let mut footer = [0; VHD_FOOTER];
+    let last = file.metadata()?.len().saturating_sub(VHD_FOOTER as u64);
     file.read_exact_at(&mut footer, last)?;
-    ensure!(footer.starts_with(b"conectix"), "no VHD: it has no footer");
     footer[VHD_TIME].fill(0);
     footer[VHD_UUID].copy_from_slice(derived(identity, b"VHD").as_bytes());
     footer[VHD_CHECKSUM].fill(0);
@@ -48,22 +41,18 @@ pub fn fix_vhd(file: &File, identity: &Identity) -> Result<()> {
     // A dynamic disk begins with a copy of its footer.
     let mut start = [0; 8];
     file.read_exact_at(&mut start, 0)?;
-    if last > 0 && start == *b"conectix" {
+    if last > 0 && start == *VHD_SIGNATURE {
         file.write_all_at(&footer, 0)?;
     }
     file.write_all_at(&footer, last)?;
     Ok(())
 }
 
-/// Gives a VDI an image UUID and a snapshot UUID made from the disk's GUID.
+/// Gives `file`, a VDI, an image UUID and a snapshot UUID made from the disk's GUID.
 ///
 /// # Errors
-/// If `file` can't be read or written, or is no VDI.
+/// If `file` can't be written.
 pub fn fix_vdi(file: &File, identity: &Identity) -> Result<()> {
-    let (offset, expected) = VDI_SIGNATURE;
-    let mut signature = [0; 4];
-    file.read_exact_at(&mut signature, offset)?;
-    ensure!(signature == expected, "no VDI: its signature is wrong");
     let mut uuids = [0; 32];
     uuids[..16].copy_from_slice(derived(identity, b"VDI image").as_bytes());
     uuids[16..].copy_from_slice(derived(identity, b"VDI snapshot").as_bytes());

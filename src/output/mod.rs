@@ -5,6 +5,7 @@ mod format;
 mod headers;
 mod post_vm;
 
+pub(crate) use check::{BEGINNING, format_of};
 pub use format::convert;
 pub use post_vm::run as run_post_vm;
 
