@@ -1,18 +1,18 @@
 //! File systems: from a [`Tree`] to the bytes of a partition.
 //!
-//! Three steps, each with a trait: a [`Format`] looks at a tree and gives a [`Counted`], which knows
-//! what the tree needs and lays it out in a length; the [`Plan`] that comes of it knows every byte.
+//! There are three steps, each with a trait. A [`Format`] examines a tree and returns a [`Counted`],
+//! which knows how much space the tree needs. That lays the tree out in a file system of a given
+//! length and returns a [`Plan`], which provides the bytes.
 //!
-//! Two kinds of file systems fit:
+//! The traits fit two kinds of file systems:
 //!
-//! * One that we write ourselves, as ext4. It is planned without reading a byte of any file. Its
-//!   metadata is made when it is asked for, and its data extents are parts of the tree's files.
-//! * One whose bytes exist when it is planned, because a tool makes them, or because they depend on
-//!   what is in the files (checksums, compression). It reads files by [`source::Opener`], which
-//!   notices when they change, and leaves a sparse [`FinishedFile`] in the work directory, whose
-//!   parts are its data extents.
+//! * Those with a writer of our own, such as ext4. Planning does not read any file. Metadata is
+//!   generated on demand, and data extents are parts of the tree's files.
+//! * Those whose bytes are complete after planning: a tool makes them, or they depend on the contents
+//!   of the files (checksums, compression). Planning reads files with `source::Opener`, which detects
+//!   changes, and writes a sparse [`FinishedFile`] in the work directory. Data extents are parts of it.
 //!
-//! Whoever writes or reads the image can't tell them apart.
+//! Code that writes or reads an image handles both in the same way.
 
 mod data;
 mod ext4;
@@ -38,16 +38,17 @@ pub(crate) use crate::layout::BLOCK;
 use crate::spec::{FileSystemKind, Tools};
 use crate::tree::{Timestamp, Tree};
 
-/// What a file system may use while it is planned.
+/// The tools and the directory that a file system can use during planning.
 #[derive(Debug, Clone, Copy)]
 pub struct Workspace<'a> {
     /// Programs to run.
     pub tools: &'a Tools,
-    /// A directory for files, which is removed at the end of the build.
+    /// A directory for temporary files. It is removed at the end of the build.
     pub directory: &'a Path,
 }
 
-/// The file system of the kind `kind`; the only place that knows which there are.
+/// Returns the writer for root file systems of this kind. Nothing else depends on which kinds exist.
+/// A writer that runs tools keeps what it needs of the workspace.
 pub fn format(kind: FileSystemKind, _workspace: Workspace<'_>) -> Box<dyn Format> {
     match kind {
         FileSystemKind::Ext4 => Box::new(Ext4),
@@ -67,10 +68,13 @@ pub trait Format {
 
 /// A tree whose needs are known: it can be laid out in file systems of different lengths.
 ///
-/// Lengths are tried until one fits, so both functions may be called several times; what is the same
-/// for every length is done once, by [`Format::count`]. A plan is dropped before the next is asked
-/// for: each takes memory for every file, or room on disk. One that keeps a [`FinishedFile`] removes
-/// its name, so that dropping it gives the room back.
+/// Both methods can be called several times, with different lengths, until one fits. Work that does not
+/// depend on the length belongs in [`Format::count`]. A plan is dropped before the next one is made,
+/// because each takes memory for every file, or space on disk. A plan that owns a [`FinishedFile`] has
+/// unlinked it, so that dropping the plan frees the space.
+///
+/// A file system that is a little longer than [`Counted::smallest`] says, or as long, must have that
+/// many bytes available; otherwise the search for a size does not end.
 pub trait Counted {
     /// Lays the tree out in a file system of exactly `length` bytes.
     ///
@@ -88,7 +92,7 @@ pub trait Counted {
     fn smallest(&self, free: u64) -> Result<u64, PlanError>;
 }
 
-/// A file system that is laid out to the last byte. It owns what it is made of: its tree, its files.
+/// A file system that is laid out to the last byte. It owns the tree or the files that it is made of.
 ///
 /// Every byte of it is metadata, or in a data extent, or zero.
 pub trait Plan: Send + Sync {
@@ -98,8 +102,7 @@ pub trait Plan: Send + Sync {
     /// How much of it is used and free.
     fn usage(&self) -> Usage;
 
-    /// What is copied from files, ordered by `offset`. It is looked at by all threads at once, and
-    /// searched.
+    /// The parts that are copied from files, ordered by `offset`.
     fn data(&self) -> &[DataExtent];
 
     /// The file with the number `file` ([`DataExtent::file`]); `None` if there is none.
@@ -107,7 +110,7 @@ pub trait Plan: Send + Sync {
 
     /// Hands all metadata to `emit` as (offset in bytes, bytes), each byte once. The pieces come
     /// in ascending order and need not be adjacent; what is in none of them, nor in
-    /// [`Plan::data`], is zero. It may be asked for more than once, and gives the same each time.
+    /// [`Plan::data`], is zero. Every call emits the same bytes.
     ///
     /// # Errors
     /// Those of `emit`.

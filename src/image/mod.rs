@@ -4,7 +4,7 @@
 //! What is on the disk is told in one place, [`Content`]: ranges that are copied from files, in a
 //! list that can be searched and divided among threads; ranges that are made in memory, one after
 //! the other; and zeros, which are all the rest. [`Image::ranges`] has the three in the order of the
-//! disk. [`write()`] hands the first two to a [`Sink`], copied ones on all cores, in any order; a
+//! disk. [`write()`] hands the first two to a sink (`sink::Sink`), copied ones on all cores, in any order; a
 //! [`Reader`] looks up the first and has the second in a sparse file.
 
 mod batch;

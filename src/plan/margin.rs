@@ -22,7 +22,7 @@ pub(super) fn margin(system: &System) -> u64 {
     }
 }
 
-/// A disk of a fixed size that holds all there is, and has less room than [`margin`].
+/// A disk of a fixed size that holds all there is, and has less room than `margin`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cramped {
     /// The size that was asked for.
