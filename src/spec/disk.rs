@@ -6,7 +6,7 @@ use super::attributes::{self, Attributes, quoted, shown, text};
 use super::problems::{Problems, Read};
 use super::size::{MIB, mebibytes_as_nixpkgs_rounds, parse_iec};
 use super::{DiskSize, FileSystemKind, RootFileSystem};
-use crate::scheme::{self, PartitionTable};
+use crate::scheme::{self, PartitionTable, TableKind};
 
 /// ext4's `s_volume_name` (Linux, Documentation/filesystems/ext4/super.rst).
 const MAX_LABEL: usize = 16;
@@ -138,7 +138,7 @@ fn kind(
 ) -> Read<FileSystemKind> {
     let message = match (text(at, value, problems)?, table) {
         ("ext4", _) => return Ok(FileSystemKind::Ext4),
-        (name, Ok(PartitionTable::None)) => format!(
+        (name, Ok(table)) if table.scheme().kind == TableKind::None => format!(
             "{} is not yet possible; set fsType = \"ext4\", the only one this version makes",
             quoted(name)
         ),

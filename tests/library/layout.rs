@@ -97,7 +97,7 @@ fn theirs(directory: &Path, table: T, boot: u64, mebibytes: u64) -> (bool, PathB
         .arg(&path)
         .arg("--")
         .args(words));
-    if made && !matches!(table, T::Legacy | T::LegacyBoot) {
+    if made && table.is_gpt() {
         let mut sgdisk = Command::new("sgdisk");
         sgdisk.arg(format!("--disk-guid={NIXPKGS_DISK}"));
         sgdisk.arg(format!("--partition-guid=1:{FIRST}"));
@@ -148,7 +148,7 @@ fn check(table: T, ours: &Path, theirs: &Path) {
     let (content, said) = run(Command::new("sfdisk").arg("--verify").arg(ours));
     assert!(content, "{said}");
     assert!(said.contains("No errors detected."), "{said}");
-    if matches!(table, T::Legacy | T::LegacyBoot) {
+    if !table.is_gpt() {
         return;
     }
     let verify = |path| run(Command::new("sgdisk").arg("--verify").arg(path));
