@@ -47,7 +47,7 @@ pub struct Workspace<'a> {
     pub directory: &'a Path,
 }
 
-/// Returns the writer for root file systems of this kind. Nothing else depends on which kinds exist.
+/// Returns the writer for root file systems of this kind. Only this and the parser list the kinds.
 /// A writer that runs tools keeps what it needs of the workspace.
 pub fn format(kind: FileSystemKind, _workspace: Workspace<'_>) -> Box<dyn Format> {
     match kind {
