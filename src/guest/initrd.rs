@@ -14,37 +14,36 @@ use super::job::{self, Job};
 use super::modules::{self, Modules};
 use crate::escape;
 
-/// Where the initrd has the modules.
+/// The directory of the modules in the initrd.
 pub const MODULES: &str = "/modules";
 
-/// Where it has the list of them ([`Listed`]).
+/// The list of the modules in the initrd ([`Listed`]).
 pub const LIST: &str = "/modules.json";
 
-/// This program as the kernel's modprobe(8).
+/// The link to this program that serves as the kernel's modprobe(8).
 pub const MODPROBE: &str = "/modprobe";
 
-/// The most bytes of modules that the initrd holds, as they are in it.
-const MOST: u64 = 256 << 20;
+/// The limit on the total size of the modules in the initrd, in bytes.
+const MAX_TOTAL: u64 = 256 << 20;
 
 /// The modules of the initrd.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Listed {
-    /// All of them; each file is relative to [`MODULES`].
+    /// All modules; each file is relative to [`MODULES`].
     pub modules: Modules,
-    /// Those to load at the start, as indices, in this order.
+    /// Indices of the modules to load at the start, in order.
     pub first: Vec<usize>,
 }
 
 /// Writes the initrd for `job` to `target`, with `program` as its `/init` and the kernel modules of
 /// `closure`: a cpio archive in the format `newc` (Linux,
-/// Documentation/driver-api/early-userspace/buffer-format.rst), the same bytes for the same job.
+/// Documentation/driver-api/early-userspace/buffer-format.rst). The bytes depend only on the input.
 ///
-/// What is loaded at the start is decompressed here, where that is quicker; the other modules are
-/// as they are in the closure.
+/// Modules that are loaded at the start are decompressed here, because the host is faster. The others
+/// are stored as they are in the closure.
 ///
 /// # Errors
-/// If a module or `program` can't be read, the modules are too large, or `target` can't be
-/// written.
+/// If a module or `program` cannot be read, the modules are too large, or `target` cannot be written.
 pub fn write(job: &Job, program: &Path, closure: &Path, target: &Path) -> Result<()> {
     let name = || format!("writing the guest's initrd {}", escape::path(target));
     let mut file = BufWriter::new(File::create(target).with_context(name)?);
@@ -63,7 +62,7 @@ pub fn write(job: &Job, program: &Path, closure: &Path, target: &Path) -> Result
     let modules_directory = MODULES.trim_start_matches('/');
     entry(&mut file, 4, modules_directory, Directory, 0o755, b"").with_context(name)?;
     let (mut modules, from) = Modules::of(closure)?;
-    let first = modules.order(&first_of_all(job));
+    let first = modules.order(&first_modules(job));
     let early: BTreeSet<usize> = first.iter().copied().collect();
     let mut total = 0_u64;
     for (index, ino) in (0..modules.modules.len()).zip(5..) {
@@ -77,11 +76,11 @@ pub fn write(job: &Job, program: &Path, closure: &Path, target: &Path) -> Result
         // usize to u64: lossless on every target Rust has.
         total = total.saturating_add(bytes.len() as u64);
         ensure!(
-            total <= MOST,
-            "the kernel modules in {} have more than {} MiB together: strip the kernel's modules of \
-             their debugging information (INSTALL_MOD_STRIP=1)",
+            total <= MAX_TOTAL,
+            "the kernel modules in {} are larger than {} MiB in total: strip their debugging \
+             information (INSTALL_MOD_STRIP=1)",
             escape::path(closure),
-            MOST >> 20
+            MAX_TOTAL >> 20
         );
         module.file = format!("{index:04}-{}", module.name).into();
         module.file.add_extension(end);
@@ -95,9 +94,9 @@ pub fn write(job: &Job, program: &Path, closure: &Path, target: &Path) -> Result
     file.flush().with_context(name)
 }
 
-/// Modules for hardware, which nothing asks for by name, and those that every job needs: to load
-/// them here is quicker than to start a program for each.
-fn first_of_all(job: &Job) -> Vec<&'static str> {
+/// Returns the modules to load at the start: drivers, which the kernel does not request by name, and
+/// those that the job surely needs, because loading them directly is faster than on request.
+fn first_modules(job: &Job) -> Vec<&'static str> {
     let mut names = vec!["virtio_pci", "virtio_blk", "virtio_rng", "ext4"];
     if !job.boot.is_empty() {
         names.push("vfat");
@@ -117,7 +116,7 @@ fn entry(
     bytes: &[u8],
 ) -> Result<()> {
     let length = u32::try_from(bytes.len())
-        .with_context(|| format!("{name} is larger than an initrd can hold (4 GiB)"))?;
+        .with_context(|| format!("{name} is too large for an initrd; the limit is 4 GiB"))?;
     let links = if matches!(kind, Directory) { 2 } else { 1 };
     let mut writer = newc::Builder::new(name)
         .ino(ino)

@@ -20,8 +20,8 @@ pub fn judge(machine: &Machine, run: &Ended) -> Result<()> {
             console.history().tail()
         );
     }
-    if let Some(why) = &run.unwritable {
-        bail!("{}\n{}", unwritable(why), console.history().tail());
+    if let Some(failure) = &run.unwritable {
+        bail!("{}\n{}", unwritable(failure), console.history().tail());
     }
     let failure = match (run.end, &console.history().panic) {
         (End::Exit(0), _) => return Ok(()),
@@ -52,18 +52,18 @@ pub fn judge(machine: &Machine, run: &Ended) -> Result<()> {
     )
 }
 
-fn unwritable(why: &Unwritable) -> String {
+fn unwritable(failure: &Unwritable) -> String {
     let bytes = |free: Option<u64>| free.map_or("?".to_owned(), |free| free.to_string());
-    let (before, after) = why.free;
+    let (before, after) = failure.free;
     format!(
         "storing the guest's writes in {}: {}; {} bytes were free there when the guest started, and \
          {} when it failed; the guest can need up to {}: free space there, or set TMPDIR to a \
          directory with more space",
-        escape::path(&why.directory),
-        escape::bytes(why.reason.as_bytes()),
+        escape::path(&failure.directory),
+        escape::bytes(failure.reason.as_bytes()),
         bytes(before),
         bytes(after),
-        why.needed
+        failure.needed
     )
 }
 

@@ -1,4 +1,4 @@
-//! A machine that runs a guest: what it needs and what it provides, whatever the backend.
+//! A machine that runs a guest: what it needs and what it provides, for any backend.
 
 use std::fs::File;
 use std::os::unix::net::UnixStream;
@@ -18,7 +18,7 @@ use crate::spec::Machine;
 /// The report's disk has this many bytes more than twice the length of the guest's disk; it is sparse.
 const REPORT_BASE: u64 = 1 << 30;
 
-/// The input of a run, whatever the machine.
+/// The input of a run, for any backend.
 #[derive(Clone, Copy)]
 pub struct Run<'a> {
     /// The requested machine.

@@ -1,4 +1,4 @@
-//! What the guest changed, put into the trees.
+//! Merges the guest's changes into the trees.
 
 use std::path::Path;
 
@@ -10,34 +10,34 @@ use super::seeds;
 use crate::tree::{Device, Directory, Flags, Inode, InodeId, Kind, Metadata, Timestamp, Tree};
 use crate::{escape, excerpt};
 
-/// Puts what `report` says of the root file system into `tree`: takes out what the guest deleted,
-/// and puts in everything that is new or changed, but seeds. Times after `time` become `time`: the
-/// guest was at work then.
+/// Merges the changes that `report` lists for the root file system into `tree`: removes what the guest
+/// deleted, and adds what is new or changed, except seeds. Times after `time` become `time`, because
+/// they come from the run of the guest.
 ///
 /// # Errors
-/// If the report does not fit the tree, or names what is below `store` or is the host's otherwise.
+/// If the report does not fit the tree, or changes a protected path such as `store`.
 pub fn root(tree: &mut Tree, report: &Report, store: &Path, time: Timestamp) -> Result<()> {
     let protected = Protected::new(store);
     delete(tree, report, &protected)
         .and_then(|()| put(tree, report, 0, time, Some(&protected)))
-        .context("putting what the guest changed into the image")
+        .context("merging the guest's changes into the image")
 }
 
-/// The tree of boot partition `number`.
+/// Returns the tree of boot partition `number`.
 ///
 /// # Errors
-/// If the report is not sound.
+/// If the report is invalid.
 pub fn boot(report: &Report, number: u32, time: Timestamp) -> Result<Tree> {
     let mut tree = Tree::new(Metadata {
         mtime: time,
         ..Metadata::new(0o755)
     });
     put(&mut tree, report, number, time, None)
-        .with_context(|| format!("putting the files of boot partition {number} together"))?;
+        .with_context(|| format!("collecting the files of boot partition {number}"))?;
     Ok(tree)
 }
 
-/// Bytes of all paths that a guest may delete from `tree`, with one more for each.
+/// Returns the total length of all paths that a guest may delete from `tree`, plus one byte for each.
 pub fn length_of_paths(tree: &Tree, store: &Path) -> u64 {
     let protected = Protected::new(store);
     let mut length: u64 = 0;
@@ -50,39 +50,39 @@ pub fn length_of_paths(tree: &Tree, store: &Path) -> u64 {
     length
 }
 
-/// Takes out every path that is not there any more.
+/// Removes the paths that the guest deleted.
 fn delete(tree: &mut Tree, report: &Report, protected: &Protected) -> Result<()> {
-    let mut gone: Vec<&[u8]> = match report.gone.strip_suffix(b"\0") {
+    let mut deleted: Vec<&[u8]> = match report.gone.strip_suffix(b"\0") {
         Some(paths) => paths.split(|&byte| byte == 0).collect(),
         None => Vec::new(),
     };
-    // What is in a directory before the directory itself.
-    gone.sort_unstable_by(|a, b| b.cmp(a));
-    for path in gone {
-        take_out(tree, path, protected)
-            .with_context(|| format!("/{} is gone", escape::bytes(path)))?;
+    // The entries of a directory before the directory itself.
+    deleted.sort_unstable_by(|a, b| b.cmp(a));
+    for path in deleted {
+        remove(tree, path, protected)
+            .with_context(|| format!("deleting /{}", escape::bytes(path)))?;
     }
     Ok(())
 }
 
-fn take_out(tree: &mut Tree, path: &[u8], protected: &Protected) -> Result<()> {
+fn remove(tree: &mut Tree, path: &[u8], protected: &Protected) -> Result<()> {
     ensure!(protected.relation(path) == Relation::Apart, FORBIDDEN);
-    let found = place(tree, path).and_then(|(parent, name)| {
+    let found = split(tree, path).and_then(|(parent, name)| {
         let id = tree.lookup(parent, name)?;
         Some((parent, name, id))
     });
-    let (parent, name, id) = found.context("it was not in the image")?;
+    let (parent, name, id) = found.context("it is not in the image")?;
     ensure!(
         is_empty(tree, id),
-        "it was a directory, and what is in it is not gone"
+        "it is a directory that still has entries"
     );
     tree.unlink(parent, name);
     Ok(())
 }
 
-/// What a guest that only installs does not do.
-const FORBIDDEN: &str = "a guest can't change the store, the Nix database or lost+found, nor what \
-                         they are in";
+/// The error for a change that no regular installation makes.
+const FORBIDDEN: &str = "a guest cannot change the store, the Nix database or lost+found, or remove \
+                         or replace a directory above them";
 
 fn put(
     tree: &mut Tree,
@@ -97,7 +97,7 @@ fn put(
         let mut names: Vec<_> = names.collect();
         names.sort_unstable();
         let names = excerpt::list(&names, ", ");
-        log::info!("  left out, as every machine makes its own: {names}");
+        log::info!("  left out, because each machine must generate its own: {names}");
     }
     for entry in report.entries.iter().filter(|e| e.record.volume == volume) {
         let path = &entry.record.path;
@@ -107,14 +107,14 @@ fn put(
                 .with_context(|| format!("/{}", escape::bytes(path)))?;
         }
     }
-    // A hard link to a directory would be one; nothing that walks a tree expects it.
+    // Such links can form cycles, which no code that walks a tree expects.
     if let Some(path) = tree.hard_linked_directory() {
-        bail!("/{} is a directory with two names", escape::bytes(&path));
+        bail!("/{} is a hard link to a directory", escape::bytes(&path));
     }
     Ok(())
 }
 
-/// Checks that a record changes nothing that is the host's.
+/// Checks that a record changes nothing protected.
 fn allowed(record: &Record, protected: Option<&Protected>) -> Result<()> {
     let Some(protected) = protected else {
         return Ok(());
@@ -138,8 +138,8 @@ fn put_one(tree: &mut Tree, entry: &Entry, time: Timestamp) -> Result<()> {
         tree.inode_mut(InodeId::ROOT).metadata = metadata;
         return Ok(());
     }
-    let Some((parent, name)) = place(tree, &record.path) else {
-        bail!("its directory is not in the image");
+    let Some((parent, name)) = split(tree, &record.path) else {
+        bail!("its parent directory is not in the image");
     };
     if let Some(existing) = tree.lookup(parent, name) {
         if record.kind == RecordKind::Directory && tree.directory(existing).is_some() {
@@ -148,16 +148,16 @@ fn put_one(tree: &mut Tree, entry: &Entry, time: Timestamp) -> Result<()> {
         }
         ensure!(
             is_empty(tree, existing),
-            "it takes the place of a directory, and what is in that is not gone"
+            "it would replace a directory that still has entries"
         );
         tree.unlink(parent, name);
     }
     if let RecordKind::Link(first) = &record.kind {
-        let target = place(tree, first).and_then(|(parent, name)| tree.lookup(parent, name));
-        let target = target.context("the file that it is another name of is not there")?;
+        let target = split(tree, first).and_then(|(parent, name)| tree.lookup(parent, name));
+        let target = target.context("it is a hard link to a file that does not exist")?;
         ensure!(
             tree.directory(target).is_none(),
-            "it is another name of /{}, which is a directory",
+            "it is a hard link to /{}, which is a directory",
             escape::bytes(first)
         );
         return Ok(tree.link(parent, name, target)?);
@@ -167,13 +167,13 @@ fn put_one(tree: &mut Tree, entry: &Entry, time: Timestamp) -> Result<()> {
     Ok(())
 }
 
-/// Whether `id` is not a directory that has entries.
+/// Returns whether `id` is an empty directory or not a directory.
 fn is_empty(tree: &Tree, id: InodeId) -> bool {
     tree.directory(id).is_none_or(Directory::is_empty)
 }
 
-/// The directory that `path` is in, and its name there.
-fn place<'a>(tree: &Tree, path: &'a [u8]) -> Option<(InodeId, &'a [u8])> {
+/// Returns the parent directory of `path`, and its name in there.
+fn split<'a>(tree: &Tree, path: &'a [u8]) -> Option<(InodeId, &'a [u8])> {
     let mut names = path.split(|&byte| byte == b'/');
     let name = names.next_back()?;
     let parent = names.try_fold(InodeId::ROOT, |at, name| tree.lookup(at, name))?;
@@ -199,12 +199,12 @@ fn kind(entry: &Entry) -> Result<Kind> {
     let device = |major, minor| Device { major, minor };
     Ok(match &entry.record.kind {
         RecordKind::Directory => Kind::Directory(Directory::default()),
-        RecordKind::File => Kind::File(entry.content.clone().context("it has no bytes")?),
+        RecordKind::File => Kind::File(entry.content.clone().context("it has no content")?),
         RecordKind::Symlink(target) => Kind::Symlink(target.as_slice().into()),
         RecordKind::Fifo => Kind::Fifo,
         RecordKind::Character(major, minor) => Kind::CharacterDevice(device(*major, *minor)),
         RecordKind::Block(major, minor) => Kind::BlockDevice(device(*major, *minor)),
-        RecordKind::Link(_) => bail!("a second name has no kind of its own"),
+        RecordKind::Link(_) => bail!("a hard link has no inode of its own"),
     })
 }
 

@@ -1,38 +1,38 @@
-//! What of the root file system is the host's alone: the guest neither sends it nor may its report
-//! name it.
+//! The protected paths of the root file system: the guest does not send them, and a report that names
+//! them is rejected.
 
 use std::path::{Path, PathBuf};
 
 use crate::store::DATABASE;
 
-/// What ext4 has of its own.
+/// The directory that ext4 reserves for e2fsck.
 const LOST_FOUND: &str = "lost+found";
 
-/// What a path is to a protected one.
+/// The relation of a path to the protected paths.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Relation {
-    /// It is protected, or below what is.
+    /// It is a protected path or below one.
     Inside,
-    /// It is a directory on the way to what is protected; the root is one.
+    /// It is a directory above a protected path, such as the root.
     Above,
-    /// Neither.
+    /// None of these.
     Apart,
 }
 
-/// The protected paths, relative to the root: the store, the Nix database, and what ext4 has of its
-/// own. What is below them is protected, too. The host has made the database, and a program that
-/// only looks into it leaves traces.
+/// The protected paths, relative to the root: the store, the Nix database, and `lost+found`. Everything
+/// below them is protected, too. The database is protected because the host has created it, and even
+/// programs that only read it leave traces.
 #[derive(Debug, Clone)]
 pub struct Protected([PathBuf; 3]);
 
 impl Protected {
-    /// Those of an image that has its store at `store`, an absolute path.
+    /// Returns the protected paths of an image whose store is at `store`, an absolute path.
     pub fn new(store: &Path) -> Protected {
         let store = store.strip_prefix("/").unwrap_or(store);
         Protected([store.into(), DATABASE.into(), LOST_FOUND.into()])
     }
 
-    /// What `path`, relative to the root, is to them.
+    /// Returns the relation of `path`, relative to the root, to the protected paths.
     pub fn relation(&self, path: &[u8]) -> Relation {
         let mut relation = Relation::Apart;
         for top in &self.0 {
@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_inside_above_and_apart() {
+    fn distinguishes_inside_above_and_apart() {
         let protected = Protected::new(Path::new("/nix/store"));
         for (path, relation) in [
             ("", Relation::Above),

@@ -1,5 +1,5 @@
-//! Seeds and identities: what every machine must make for itself, and so may not come from the
-//! guest into an image that many machines start from.
+//! Seeds and identities. Each machine must generate its own, so the guest's do not get into an image
+//! that many machines are created from.
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
@@ -7,26 +7,25 @@ use std::fs;
 use super::report::{Entry, RecordKind, Report};
 use crate::tree::{Content, InodeId, Kind, Source, Tree};
 
-/// As many symbolic links as Linux follows, path_resolution(7).
+/// The most symbolic links that Linux follows (path_resolution(7)).
 const MAX_SYMLINKS: u32 = 40;
 
-/// Larger files are no seeds that a configuration declares, in bytes.
+/// The size limit of a seed that a configuration declares, in bytes.
 const LARGEST: u64 = 1 << 16;
 
-/// Where activation has a link to all that the configuration declares in `/etc`.
+/// The link that activation creates to the files that the configuration declares in `/etc`.
 const STATIC: &[u8] = b"etc/static";
 
-/// The paths of `report` on `volume` that are forgotten: regular files, and other names of them,
-/// that are seeds of the guest. Links stay, as they hold nothing random, and so does what the
-/// configuration declares: a copy of a file in `/etc/static`, and the files without an identity that
-/// machine-id(5) knows. Of what a user puts there by `contents` the guest changes mode and owner, but not
-/// the bytes.
+/// Returns the paths of `report` on `volume` to leave out: regular files that are seeds of the guest, and
+/// hard links to them. Kept are symbolic links, which contain nothing random, and what the user
+/// declares: a copy of a file in `/etc/static`, a file whose bytes come from `contents` (the guest
+/// changes only its mode or owner), and the placeholders of machine-id(5), which are no identity.
 pub fn of<'a>(tree: &Tree, report: &'a Report, volume: u32) -> HashSet<&'a [u8]> {
     let entries = report.entries.iter();
     let entries = entries.filter(|entry| entry.record.volume == volume);
     let entries: Entries<'a> = entries.map(|e| (e.record.path.as_slice(), e)).collect();
     let mut seeds = HashSet::new();
-    for path in entries.keys().filter(|path| is_one(volume, path)) {
+    for path in entries.keys().filter(|path| is_seed(volume, path)) {
         if let Some((path, content)) = file(&entries, path)
             && !is_declared(tree, &entries, path, content)
         {
@@ -45,8 +44,8 @@ pub fn of<'a>(tree: &Tree, report: &'a Report, volume: u32) -> HashSet<&'a [u8]>
 
 type Entries<'a> = HashMap<&'a [u8], &'a Entry>;
 
-/// Whether this path of a volume is one of a seed.
-fn is_one(volume: u32, path: &[u8]) -> bool {
+/// Returns whether this path of a volume is the path of a seed.
+fn is_seed(volume: u32, path: &[u8]) -> bool {
     // Written by bootctl install (random-seed(7) of systemd).
     const BOOT: [&[u8]; 1] = [b"loader/random-seed"];
     const ROOT: [&[u8]; 5] = [
@@ -59,7 +58,7 @@ fn is_one(volume: u32, path: &[u8]) -> bool {
     if volume > 0 {
         return BOOT.iter().any(|known| known.eq_ignore_ascii_case(path));
     }
-    // What is written to /etc where that is an overlay (system.etc.overlay of NixOS).
+    // If /etc is an overlay (system.etc.overlay of NixOS), files written to it are there.
     let upper = path.strip_prefix(b".rw-etc/upper/");
     let upper = upper.map(|rest| [b"etc/", rest].concat());
     let path = upper.as_deref().unwrap_or(path);
@@ -73,14 +72,14 @@ fn is_one(volume: u32, path: &[u8]) -> bool {
             .any(|known| path.strip_prefix(b"boot/") == Some(*known))
 }
 
-/// The regular file of the guest that `path` stands for, by links of the guest.
+/// Returns the regular file in the report that `path` leads to, through links in the report.
 fn file<'a>(entries: &Entries<'a>, path: &[u8]) -> Option<(&'a [u8], &'a Content)> {
     let mut path = path.to_vec();
     for _ in 0..MAX_SYMLINKS {
         let (here, entry) = entries.get_key_value(path.as_slice())?;
         path = match &entry.record.kind {
             RecordKind::File => return Some((here, entry.content.as_ref()?)),
-            RecordKind::Symlink(target) => led(here, target),
+            RecordKind::Symlink(target) => join(here, target),
             RecordKind::Link(first) => first.clone(),
             _ => return None,
         };
@@ -88,8 +87,8 @@ fn file<'a>(entries: &Entries<'a>, path: &[u8]) -> Option<(&'a [u8], &'a Content
     None
 }
 
-/// The path that a symbolic link at `path` leads to, as far as names tell.
-fn led(path: &[u8], target: &[u8]) -> Vec<u8> {
+/// Returns the path that a symbolic link at `path` leads to, judging by names alone.
+fn join(path: &[u8], target: &[u8]) -> Vec<u8> {
     let mut names: Vec<&[u8]> = path.split(|&byte| byte == b'/').collect();
     names.pop();
     if target.starts_with(b"/") {
@@ -125,13 +124,13 @@ fn is_declared(tree: &Tree, entries: &Entries<'_>, path: &[u8], content: &Conten
             _ => STATIC.strip_prefix(b"etc/")?.to_vec(),
         };
         let name = path.strip_prefix(b"etc/")?;
-        let found = resolve(tree, &[&led(STATIC, &target), name].join(&b'/'))?;
+        let found = resolve(tree, &[&join(STATIC, &target), name].join(&b'/'))?;
         content_of(found)
     };
     declared() == Some(bytes)
 }
 
-/// The bytes of a small file.
+/// Returns the bytes of a small file, or `None`.
 fn bytes(content: &Content) -> Option<Vec<u8>> {
     if content.size > LARGEST || content.data.is_some() {
         return None;
@@ -142,7 +141,7 @@ fn bytes(content: &Content) -> Option<Vec<u8>> {
     }
 }
 
-/// What `path` is for a process whose root is the tree, all symbolic links followed.
+/// Resolves `path` with `tree` as the root directory, following all symbolic links.
 fn resolve(tree: &Tree, path: &[u8]) -> Option<InodeId> {
     let mut passed = vec![InodeId::ROOT];
     let mut ahead: Vec<Vec<u8>> = Vec::new();

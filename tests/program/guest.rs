@@ -134,8 +134,8 @@ fn an_unknown_owner_is_reported() {
     });
     assert!(
         error.starts_with(
-            "the guest failed: contents: the image has no user app.app after its activation; declare it \
-             in the configuration, or write a number\n"
+            "the guest failed: contents: after activation, the image has no user app.app; declare it \
+             in the configuration, or use a numeric ID\n"
         ),
         "{error}"
     );

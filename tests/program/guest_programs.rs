@@ -186,8 +186,8 @@ fn a_passwd_file_that_is_a_symlink_loop_is_reported() {
     let said = ended.said();
     assert!(
         said.contains(
-            "contents: the image has no user app after its activation (/etc/passwd: Too many levels \
-             of symbolic links (os error 40)); declare it in the configuration, or write a number\n"
+            "contents: after activation, the image has no user app (/etc/passwd: Too many levels of \
+             symbolic links (os error 40)); declare it in the configuration, or use a numeric ID\n"
         ),
         "{said}"
     );

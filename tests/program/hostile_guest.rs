@@ -113,8 +113,8 @@ fn a_forged_report_cannot_create_a_directory_cycle() {
     let error = ended.error();
     assert_eq!(
         error,
-        "putting what the guest changed into the image: /etc/loop: it is another name of /etc, which \
-         is a directory"
+        "merging the guest's changes into the image: /etc/loop: it is a hard link to /etc, which is a \
+         directory"
     );
 }
 
@@ -122,8 +122,8 @@ fn a_forged_report_cannot_create_a_directory_cycle() {
 #[test]
 fn a_forged_report_cannot_change_protected_paths() {
     let attributes = attributes("");
-    let host =
-        "a guest can't change the store, the Nix database or lost+found, nor what they are in";
+    let host = "a guest cannot change the store, the Nix database or lost+found, or remove or replace \
+                a directory above them";
     let link = |path: &str| RecordKind::Link(path.into());
     let evil = || RecordKind::Symlink(b"/evil".to_vec());
     for (path, kind, message) in [
@@ -135,7 +135,7 @@ fn a_forged_report_cannot_change_protected_paths() {
         (
             "etc/loop",
             link("etc"),
-            "it is another name of /etc, which is a directory",
+            "it is a hard link to /etc, which is a directory",
         ),
     ] {
         let mut job = attributes.job();
@@ -153,7 +153,7 @@ fn a_forged_report_cannot_change_protected_paths() {
         );
         instead_of_qemu(&mut job, &script);
         let error = job.run().error();
-        let expected = format!("putting what the guest changed into the image: /{path}: {message}");
+        let expected = format!("merging the guest's changes into the image: /{path}: {message}");
         assert_eq!(error, expected);
     }
 }

@@ -1,4 +1,4 @@
-//! Device nodes and the links that boot loader installers look for.
+//! Device nodes, and the links that boot loader installers look for.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -12,16 +12,16 @@ use anyhow::{Context, Result, bail, ensure};
 use crate::guest::job::DISK;
 
 /// How long a disk may take to appear.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Waits until `device` is there.
+/// Waits until `device` exists.
 pub fn wait_for(device: &str) -> Result<()> {
     let begin = Instant::now();
     while !Path::new(device).exists() {
-        if begin.elapsed() > PATIENCE {
+        if begin.elapsed() > TIMEOUT {
             bail!(
-                "there is no {device} after {} s; does the kernel have virtio_pci and virtio_blk?",
-                PATIENCE.as_secs()
+                "{device} did not appear within {} s; does the kernel have virtio_pci and virtio_blk?",
+                TIMEOUT.as_secs()
             );
         }
         thread::sleep(Duration::from_millis(20));
@@ -29,8 +29,8 @@ pub fn wait_for(device: &str) -> Result<()> {
     Ok(())
 }
 
-/// Makes what udev would make: `/dev/block/MAJOR:MINOR`, and what nixpkgs makes: `/dev/xvda`,
-/// `/dev/sda` and `links` for the disk.
+/// Creates the links that udev would create (`/dev/block/MAJOR:MINOR`), and for the disk those that
+/// nixpkgs creates (`/dev/xvda`, `/dev/sda`) and `links`.
 pub fn link(links: &[String]) -> Result<()> {
     for (name, target) in [
         ("fd", "/proc/self/fd"),
@@ -40,10 +40,10 @@ pub fn link(links: &[String]) -> Result<()> {
     ] {
         make(&Path::new("/dev").join(name), target)?;
     }
-    block_numbers().context("making /dev/block")?;
+    block_numbers().context("creating /dev/block")?;
     let usual = ["/dev/xvda", "/dev/sda"].into_iter();
     for link in usual.chain(links.iter().map(String::as_str)) {
-        // GRUB's "nodev" is no device.
+        // "nodev" is GRUB's word for no device.
         if link == DISK || link == "nodev" || link.is_empty() {
             continue;
         }
@@ -51,10 +51,10 @@ pub fn link(links: &[String]) -> Result<()> {
         let climbs = path.components().any(|part| part == Component::ParentDir);
         ensure!(
             path.starts_with("/dev") && !climbs,
-            "{link} is not a device below /dev: a boot loader can't be installed to it"
+            "{link} is not a device below /dev: a boot loader cannot be installed to it"
         );
         if let Some(parent) = path.parent() {
-            fs::create_dir_all(parent).with_context(|| format!("making {}", parent.display()))?;
+            fs::create_dir_all(parent).with_context(|| format!("creating {}", parent.display()))?;
         }
         make(path, DISK)?;
     }
@@ -76,7 +76,7 @@ fn block_numbers() -> Result<()> {
 fn make(link: &Path, target: impl AsRef<Path>) -> Result<()> {
     match symlink(target, link) {
         Err(error) if error.kind() != ErrorKind::AlreadyExists => {
-            Err(error).with_context(|| format!("making the link {}", link.display()))
+            Err(error).with_context(|| format!("creating the link {}", link.display()))
         }
         _ => Ok(()),
     }

@@ -1,4 +1,5 @@
-//! What `nixos-enter` and the boot loader's installer do.
+//! Activates the system and installs its boot loader, as `nixos-enter` and the system's
+//! `switch-to-configuration` do.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -16,10 +17,10 @@ use crate::guest::job::Job;
 /// The installed system.
 const SYSTEM: &str = "/nix/var/nix/profiles/system";
 
-/// Where the messages of a program are until it is known whether it fails.
+/// The file for the messages of a program that are shown only if it fails.
 const MESSAGES: &str = "/messages";
 
-/// The most bytes of them that are shown, the last ones.
+/// How many bytes of the end of that file are shown.
 const SHOWN: u64 = 16 << 10;
 
 /// Activates the system and installs its boot loader.
@@ -30,7 +31,7 @@ pub fn run(job: &Job) -> Result<()> {
         .write(true)
         .create_new(true)
         .open(MESSAGES);
-    let messages = messages.with_context(|| format!("making {MESSAGES}"))?;
+    let messages = messages.with_context(|| format!("creating {MESSAGES}"))?;
     let begin = Instant::now();
     target::inside(|| {
         let mut activate = program(job, "activate");
@@ -43,7 +44,7 @@ pub fn run(job: &Job) -> Result<()> {
         temporary
             .args(["--create", "--remove", "-E"])
             .stderr(messages.try_clone().context("duplicating a file")?);
-        // It says much that is no error: what it can't find out without /etc/machine-id.
+        // Without /etc/machine-id it prints many messages that are not errors.
         if !may_fail(&mut temporary) {
             show_end(&messages).with_context(|| format!("reading {MESSAGES}"))?;
         }
@@ -58,7 +59,7 @@ pub fn run(job: &Job) -> Result<()> {
     Ok(())
 }
 
-/// A program of the system in an environment that is the same every time.
+/// Returns a command for a program of the system, with a fixed environment.
 pub fn program(job: &Job, name: &str) -> Command {
     let mut command = Command::new(format!("{SYSTEM}/{name}"));
     command
@@ -76,18 +77,18 @@ pub fn program(job: &Job, name: &str) -> Command {
     command
 }
 
-/// Whether it succeeded; nixos-enter goes on when it didn't.
+/// Runs `command` and returns whether it succeeded. A failure is logged and ignored, as in nixos-enter.
 fn may_fail(command: &mut Command) -> bool {
     let name = command.get_program().to_string_lossy().into_owned();
     match command.status() {
         Ok(status) if status.success() => return true,
-        Ok(status) => say(&format!("{name}: {status} (going on, as nixos-enter does)")),
-        Err(error) => say(&format!("{name}: {error} (going on, as nixos-enter does)")),
+        Ok(status) => say(&format!("{name}: {status} (ignored, as nixos-enter does)")),
+        Err(error) => say(&format!("{name}: {error} (ignored, as nixos-enter does)")),
     }
     false
 }
 
-/// Shows the end of a program's messages.
+/// Prints the end of a program's messages.
 fn show_end(mut messages: &File) -> io::Result<()> {
     let length = messages.metadata()?.len();
     messages.seek(SeekFrom::Start(length.saturating_sub(SHOWN)))?;

@@ -17,25 +17,25 @@ use nix::unistd::{Pid, dup2_stderr, dup2_stdout};
 
 use crate::escape;
 
-/// The home directory of the image's programs. It is below the guest's own `/dev`, so that nothing in it
-/// gets into the image: `nix-env` leaves links there.
+/// The home directory of the image's programs. It is below the guest's own `/dev`, so the links that
+/// `nix-env` leaves there do not get into the image.
 pub const HOME: &str = "/dev/home";
 
-/// Mounts `/proc`, `/sys` and `/dev`, with what programs expect in that, and makes the console the
-/// output.
+/// Mounts `/proc`, `/sys` and `/dev`, with the mounts that programs expect in `/dev`, and redirects
+/// standard output and standard error to the console.
 pub fn mount_own() -> Result<()> {
     for (kind, target, options) in [
         ("proc", "/proc", None),
         ("sysfs", "/sys", None),
         ("devtmpfs", "/dev", None),
         ("tmpfs", "/dev/shm", Some("mode=1777")),
-        // Not in /dev's own file system: activation gives that 5 % of the memory.
+        // A file system of its own, because activation limits /dev to 5 % of the memory.
         ("tmpfs", HOME, Some("mode=0700")),
         ("devpts", "/dev/pts", None::<&str>),
     ] {
-        fs::create_dir_all(target).with_context(|| format!("making {target}"))?;
+        fs::create_dir_all(target).with_context(|| format!("creating {target}"))?;
         match mount(Some(kind), target, Some(kind), MsFlags::empty(), options) {
-            // The kernel may mount devtmpfs by itself.
+            // The kernel may have mounted devtmpfs.
             Ok(()) | Err(Errno::EBUSY) => {}
             Err(error) => return Err(error).with_context(|| format!("mounting {target}")),
         }
@@ -46,7 +46,7 @@ pub fn mount_own() -> Result<()> {
         .context("opening /dev/console")?;
     dup2_stdout(&console).context("using /dev/console")?;
     dup2_stderr(&console).context("using /dev/console")?;
-    // Killing one program after the other helps nobody: the host is told to give more memory.
+    // A panic tells the host that memory ran out. Killing single programs would hide the reason.
     fs::write("/proc/sys/vm/panic_on_oom", "2").context("setting vm.panic_on_oom")
 }
 
@@ -54,27 +54,27 @@ pub fn mount_own() -> Result<()> {
 pub fn set_clock(seconds: i64) -> Result<()> {
     clock_settime(ClockId::CLOCK_REALTIME, TimeSpec::new(seconds, 0))
         .with_context(|| format!("setting the clock to {seconds}"))?;
-    // Files on the planned disk have this time to the nanosecond; what is changed from now on must
-    // have another, and the kernel's time of files goes in steps of up to 10 ms.
+    // Files on the planned disk have exactly this time. Changes must get a later one, and the kernel's
+    // file times advance in steps of up to 10 ms.
     thread::sleep(Duration::from_millis(25));
     Ok(())
 }
 
-/// Takes the root directory of this process out of what it shares with the kernel's own threads
-/// (CLONE_FS of clone(2)). Else those would be in the image with it, and so would the programs that
-/// the kernel starts.
-pub fn part_from_the_kernel() -> Result<()> {
-    unshare(CloneFlags::CLONE_FS).context("having a root directory apart from the kernel's")
+/// Stops sharing the root directory of this process with the kernel's threads (CLONE_FS of clone(2)).
+/// Otherwise a chroot into the image would also apply to them and to the programs that the kernel
+/// starts.
+pub fn unshare_root() -> Result<()> {
+    unshare(CloneFlags::CLONE_FS).context("unsharing the root directory from the kernel's threads")
 }
 
-/// Kills every other process, and waits until they are gone.
-pub fn end_others() {
-    // It fails only if there is none.
+/// Kills all other processes and waits for them.
+pub fn kill_others() {
+    // It fails only if there are no other processes.
     let _ = kill(Pid::from_raw(-1), Signal::SIGKILL);
     while wait().is_ok() {}
 }
 
-/// Makes a mount, and the directory for it if there is nothing.
+/// Mounts `source` on `target`, and creates that directory if it does not exist.
 pub fn mount_at(source: &str, target: &Path, kind: Option<&str>, flags: MsFlags) -> Result<()> {
     let name = || format!("mounting {source} on {}", escape::path(target));
     if !target.exists() {

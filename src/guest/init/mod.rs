@@ -1,5 +1,5 @@
-//! The guest's side: `/init` of its initrd. It installs what the job says into the disk, sends
-//! back what that changed, and powers off.
+//! The guest's side: `/init` of its initrd. It does the job on the disk, reports the changes, and
+//! powers off.
 
 mod devices;
 mod install;
@@ -25,7 +25,7 @@ use super::protected::Protected;
 
 pub use modules::{is_modprobe, modprobe};
 
-/// Whether this process is a guest's `/init`. (In Nix's sandbox a builder has the process ID 1, too.)
+/// Returns whether this process is a guest's `/init`. (In Nix's sandbox, a builder has process ID 1, too.)
 pub fn is_init() -> bool {
     unistd::getpid().as_raw() == 1 && std::env::args_os().next().is_some_and(|arg| arg == "/init")
 }
@@ -37,38 +37,38 @@ pub fn run() -> ! {
             let status = match work(&job) {
                 Ok(()) => 0,
                 Err(error) => {
-                    // The host wants one line.
+                    // The host expects one line.
                     let text = format!("{error:#}").replace('\n', "; ");
                     say(&Marker::Failed(text).line(&job.token));
-                    kernel::end_others();
+                    kernel::kill_others();
                     1
                 }
             };
             unistd::sync();
-            // In front of it may be half a line of another program.
+            // The newline ends an unfinished line of another program.
             say(&format!("\n{}", Marker::Exit(status).line(&job.token)));
         }
-        // Without the token there is no way to say it but as any program does.
+        // Without the job there is no token to mark this line with.
         Err(error) => say(&format!("{error:#}")),
     }
     loop {
         let _ = reboot(RebootMode::RB_POWER_OFF);
-        // It can't be powered off like this; -no-reboot makes QEMU end as well.
+        // If the machine cannot power off: with -no-reboot, QEMU also ends on a reboot.
         let _ = reboot(RebootMode::RB_AUTOBOOT);
     }
 }
 
-/// A line on the console.
+/// Prints a line on the console.
 fn say(line: &str) {
-    // Nobody could be told of an error.
+    // An error cannot be reported anywhere.
     let _ = std::io::stdout().write_all(format!("{line}\n").as_bytes());
 }
 
 fn job() -> Result<Job> {
     kernel::mount_own()?;
-    kernel::part_from_the_kernel()?;
+    kernel::unshare_root()?;
     let json = fs::read(job::PATH).context("reading the job")?;
-    // Programs of the image run as root, and are not to find the token.
+    // The image's programs run as root, and must not find the token there.
     fs::remove_file(job::PATH).context("removing the job")?;
     serde_json::from_slice(&json).context("reading the job")
 }
@@ -85,8 +85,8 @@ fn work(job: &Job) -> Result<()> {
     target::mount_others(job)?;
     install::run(job)?;
     let owners = owners::look_up(job)?;
-    kernel::end_others();
-    // What is read from the disk itself has to be there.
+    kernel::kill_others();
+    // Boot code is read directly from the disk, so all writes must have reached it.
     unistd::sync();
     send::report(job, &protected, before, &owners)
 }

@@ -1,4 +1,4 @@
-//! Kernel modules: some are loaded at the start, and the others when the kernel asks for them.
+//! Kernel modules: some are loaded at the start, the others when the kernel requests them.
 
 use std::fs::{self, OpenOptions};
 use std::io::{ErrorKind, Write};
@@ -15,52 +15,53 @@ use crate::escape;
 use crate::guest::initrd::{LIST, Listed, MODPROBE, MODULES};
 use crate::guest::modules;
 
-/// Where the kernel has the name of its modprobe(8) (proc_sys_kernel(5)).
+/// The file with the path of the kernel's modprobe(8) (proc_sys_kernel(5)).
 pub const HELPER: &str = "/proc/sys/kernel/modprobe";
 
-/// Loads what is needed at the start, and has the kernel ask this program for the rest.
+/// Loads the modules that are needed at the start, creates device nodes, and registers this program as
+/// the kernel's modprobe(8) for the other modules.
 pub fn prepare() -> Result<()> {
     let Listed { modules, first } = list()?;
     for module in first.iter().filter_map(|index| modules.modules.get(*index)) {
         let path = Path::new(MODULES).join(&module.file);
-        // One that can't be loaded is only told of: it may be for hardware that is not there.
+        // Not fatal: the module may be for hardware that this machine does not have.
         if let Err(error) = load(&path) {
             say(&format!("{error:#}"));
         }
-        // It is in memory twice now.
+        // The initrd is in memory, too: free the copy.
         fs::remove_file(&path).with_context(|| format!("removing {}", escape::path(&path)))?;
     }
     for node in &modules.nodes {
-        make(node).with_context(|| format!("making /dev/{}", escape::path(&node.path)))?;
+        make(node).with_context(|| format!("creating /dev/{}", escape::path(&node.path)))?;
     }
     match fs::write(HELPER, MODPROBE) {
-        // This kernel has no modules.
+        // This kernel does not support modules.
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
         result => result.with_context(|| format!("writing {HELPER}")),
     }
 }
 
-/// Whether the kernel has started this process to load a module.
+/// Returns whether the kernel has started this process as its modprobe(8).
 pub fn is_modprobe() -> bool {
     std::env::args_os()
         .next()
         .is_some_and(|arg| arg == MODPROBE)
 }
 
-/// Loads what the last argument names.
+/// Loads the module that the last argument requests.
 pub fn modprobe() -> ExitCode {
     let request = std::env::args_os().next_back().unwrap_or_default();
     match list().map(|list| on_demand(&list, &request.to_string_lossy())) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
-            tell(&format!("{error:#}"));
+            print_on_console(&format!("{error:#}"));
             ExitCode::FAILURE
         }
     }
 }
 
-/// Whether `request` stands for a module that is loaded now.
+/// Loads the modules that `request` stands for. Returns whether at least one is loaded.
 fn on_demand(list: &Listed, request: &str) -> bool {
     let mut loaded = false;
     for index in list.modules.order(&[request]) {
@@ -73,8 +74,8 @@ fn on_demand(list: &Listed, request: &str) -> bool {
         }
         match load(&Path::new(MODULES).join(&module.file)) {
             Ok(()) => loaded = true,
-            Err(error) => tell(&format!(
-                "{error:#} (asked for: {})",
+            Err(error) => print_on_console(&format!(
+                "{error:#} (requested: {})",
                 escape::bytes(request.as_bytes())
             )),
         }
@@ -89,7 +90,7 @@ fn list() -> Result<Listed> {
 
 fn load(path: &Path) -> Result<()> {
     match init_module(&modules::load(path)?, c"") {
-        // ENODEV: the machine has nothing that it is for.
+        // ENODEV: the machine does not have the module's hardware.
         Ok(()) | Err(Errno::EEXIST | Errno::ENODEV) => Ok(()),
         Err(error) => Err(error).with_context(|| format!("loading {}", escape::path(path))),
     }
@@ -112,9 +113,9 @@ fn make(node: &modules::Node) -> Result<()> {
     }
 }
 
-/// A line on the console: the kernel gives this process no standard output.
-fn tell(line: &str) {
+/// Prints a line on the console. The kernel starts this process without a standard output.
+fn print_on_console(line: &str) {
     let console = OpenOptions::new().write(true).open("/dev/console");
-    // Nobody could be told of an error.
+    // An error cannot be reported anywhere.
     let _ = console.and_then(|mut console| console.write_all(format!("{line}\n").as_bytes()));
 }

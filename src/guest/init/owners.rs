@@ -1,4 +1,4 @@
-//! Users and groups of the image, by name.
+//! Looks up users and groups of the image by name.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -14,49 +14,48 @@ use crate::escape;
 use crate::guest::job::Job;
 use crate::owner::{Ids, Names};
 
-/// What gets the owners, one after the other. It is on the guest's own `/dev`, which the image has as
-/// its own, too.
+/// The file that chown(1) is run on. It is in the guest's `/dev`, which is also mounted in the image.
 const FILE: &str = "/dev/owner";
 
-/// What a name can be of.
+/// The kinds of names.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-enum Of {
+enum NameKind {
     User,
     Group,
 }
 
-/// What the names of `job` stand for in the image, with what its activation has mounted: what its
-/// own chown(1) makes of them, so that its name services count. Where the system has no such
-/// program, they are looked up in `/etc/passwd` and `/etc/group`.
+/// Returns the IDs of the owners in `job`, after the image's activation. The image's own chown(1)
+/// resolves the names, so that its name services are used. If the image has no chown(1), they are
+/// looked up in `/etc/passwd` and `/etc/group`.
 pub fn look_up<'a>(job: &'a Job) -> Result<Vec<Ids>> {
     if job.owners.is_empty() {
         return Ok(Vec::new());
     }
-    File::create_new(FILE).with_context(|| format!("making {FILE}"))?;
-    // Thousands of files may have one owner, and a process for each takes its time.
+    File::create_new(FILE).with_context(|| format!("creating {FILE}"))?;
+    // Thousands of files may have the same owner, and starting a process for each would be slow.
     let mut known = HashMap::new();
-    let mut look_up = |of, name| -> Result<u32> {
-        Ok(match known.entry((of, name)) {
+    let mut look_up = |kind, name| -> Result<u32> {
+        Ok(match known.entry((kind, name)) {
             Entry::Occupied(known) => *known.get(),
-            Entry::Vacant(new) => *new.insert(id(job, of, name)?),
+            Entry::Vacant(new) => *new.insert(id(job, kind, name)?),
         })
     };
     let mut ids = |names: &'a Names| {
         Ok(Ids {
-            uid: look_up(Of::User, &names.user)?,
-            gid: look_up(Of::Group, &names.group)?,
+            uid: look_up(NameKind::User, &names.user)?,
+            gid: look_up(NameKind::Group, &names.group)?,
         })
     };
     target::inside(|| job.owners.iter().map(&mut ids).collect())
 }
 
-fn id(job: &Job, of: Of, name: &str) -> Result<u32> {
-    let (what, table, argument) = match of {
-        // Without a colon, chown takes "a.b" for user a and group b where there is no user of that name.
-        Of::User => ("user", "/etc/passwd", format!("{name}:0")),
-        Of::Group => ("group", "/etc/group", format!(":{name}")),
+fn id(job: &Job, kind: NameKind, name: &str) -> Result<u32> {
+    let (kind_name, table, argument) = match kind {
+        // Without a colon, chown takes "a.b" as user a and group b if no user is called "a.b".
+        NameKind::User => ("user", "/etc/passwd", format!("{name}:0")),
+        NameKind::Group => ("group", "/etc/group", format!(":{name}")),
     };
-    // To chown these would mean another thing.
+    // chown would not take these as a name.
     let found = if name.is_empty() || name.contains(':') {
         None
     } else {
@@ -64,9 +63,9 @@ fn id(job: &Job, of: Of, name: &str) -> Result<u32> {
         match chown.args(["--", &argument, FILE]).status() {
             Ok(status) if status.success() => {
                 let stat = fs::metadata(FILE).with_context(|| format!("reading {FILE}"))?;
-                Some(match of {
-                    Of::User => stat.uid(),
-                    Of::Group => stat.gid(),
+                Some(match kind {
+                    NameKind::User => stat.uid(),
+                    NameKind::Group => stat.gid(),
                 })
             }
             Ok(_) => None,
@@ -88,19 +87,19 @@ fn id(job: &Job, of: Of, name: &str) -> Result<u32> {
     if let Some(id) = found {
         return Ok(id);
     }
-    let why = match File::open(table) {
+    let reason = match File::open(table) {
         Ok(_) => String::new(),
         Err(error) => format!(" ({table}: {error})"),
     };
     bail!(
-        "contents: the image has no {what} {} after its activation{why}; declare it in the \
-         configuration, or write a number",
+        "contents: after activation, the image has no {kind_name} {}{reason}; declare it in the \
+         configuration, or use a numeric ID",
         escape::bytes(name.as_bytes())
     )
 }
 
-/// The ID that `name` has in a `passwd` or `group` (passwd(5), group(5)); a number that nobody is
-/// named after is the ID itself, as chown(1) has it.
+/// Returns the ID of `name` in the contents of a `passwd` or `group` file (passwd(5), group(5)). As in
+/// chown(1), a number that is not a name is taken as the ID.
 fn find(table: &[u8], name: &str) -> Option<u32> {
     table
         .split(|&byte| byte == b'\n')
@@ -116,7 +115,7 @@ fn find(table: &[u8], name: &str) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     #[test]
-    fn names_come_before_numbers() {
+    fn names_take_precedence_over_numbers() {
         let table = b"root:x:0:0::/root:/bin/sh\n\n# no\nalice:x:1000:100\n7:x:8:9\nbad:x:-1:0\n";
         for (name, id) in [
             ("root", Some(0)),

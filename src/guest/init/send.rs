@@ -1,4 +1,4 @@
-//! The report, written to its disk.
+//! Writes the report to its disk.
 
 use std::collections::HashMap;
 use std::fs::{self, Metadata, OpenOptions};
@@ -22,10 +22,10 @@ use crate::layout::{Area, SECTOR};
 use crate::owner::Ids;
 use crate::stage::scan::{flags, xattrs};
 
-/// To what memory is aligned for reads past the cache: enough for every device.
+/// The alignment of memory for direct reads: enough for every device.
 const ALIGNMENT: usize = 4096;
 
-/// Writes everything that the host wants to know: what is not now as it was `before`, and the rest.
+/// Writes the report: the owners, the changes since `before`, the boot partitions and the boot code.
 pub fn report(
     job: &Job,
     protected: &Protected,
@@ -36,40 +36,42 @@ pub fn report(
         .write(true)
         .open(REPORT)
         .with_context(|| format!("opening {REPORT}"))?;
-    let wrote = || format!("writing the report to {REPORT}");
-    let capacity = disk.seek(SeekFrom::End(0)).with_context(wrote)?;
-    disk.rewind().with_context(wrote)?;
+    let context = || format!("writing the report to {REPORT}");
+    let capacity = disk.seek(SeekFrom::End(0)).with_context(context)?;
+    disk.rewind().with_context(context)?;
     let mut writer = Writer::new(BufWriter::with_capacity(1 << 20, &disk), capacity);
-    writer.owners(owners).with_context(wrote)?;
+    writer.owners(owners).with_context(context)?;
     let root = Path::new(VIEW);
     let mut links = HashMap::new();
     walk(root, Some(protected), |path, stat| {
         let same = before.get(path) == Some(&State::of(stat));
-        // A socket is not sent, and what it took the place of is gone.
+        // Sockets are not sent. A file that a socket replaced is reported as deleted.
         if same || file(&mut writer, 0, root, path, stat, &mut links)? {
             before.remove(path);
         }
         Ok(())
     })?;
-    writer.gone(&paths(before)).with_context(wrote)?;
+    writer.gone(&paths(before)).with_context(context)?;
     for boot in &job.boot {
         let top = boot_view(boot.number);
         // FAT has no hard links.
-        let mut none = HashMap::new();
+        let mut links = HashMap::new();
         walk(&top, None, |path, stat| {
-            file(&mut writer, boot.number, &top, path, stat, &mut none).map(drop)
+            file(&mut writer, boot.number, &top, path, stat, &mut links).map(drop)
         })?;
     }
     for area in &job.areas {
         let bytes = read_area(area)?;
-        writer.area(area.kind.name(), &bytes).with_context(wrote)?;
+        writer
+            .area(area.kind.name(), &bytes)
+            .with_context(context)?;
     }
-    let buffered = writer.end(&job.token).with_context(wrote)?;
+    let buffered = writer.end(&job.token).with_context(context)?;
     drop(buffered);
-    disk.sync_all().with_context(wrote)
+    disk.sync_all().with_context(context)
 }
 
-/// The paths of `states`, each followed by a NUL.
+/// Returns the paths of `states`, each followed by a NUL.
 fn paths(states: HashMap<PathBuf, State>) -> Vec<u8> {
     let mut paths: Vec<PathBuf> = states.into_keys().collect();
     paths.sort_unstable();
@@ -81,7 +83,7 @@ fn paths(states: HashMap<PathBuf, State>) -> Vec<u8> {
     bytes
 }
 
-/// Sends one path; whether it was something that is sent.
+/// Sends one path. Returns whether it was sent, that is, not a socket.
 fn file<W: io::Write>(
     writer: &mut Writer<W>,
     volume: u32,
@@ -129,7 +131,7 @@ fn file<W: io::Write>(
     Ok(true)
 }
 
-/// `None` for a socket: it is nothing without the process that listens.
+/// Returns the kind of a file, or `None` for a socket, which is useless without its process.
 fn kind(
     here: &Path,
     path: &Path,
@@ -144,7 +146,7 @@ fn kind(
         }
         links.insert(stat.ino(), path.to_owned());
     }
-    // The numbers of Linux have 32 bits: nothing is lost.
+    // Device numbers of Linux have at most 32 bits, so this cannot fail.
     let number = |n: u64| u32::try_from(n).map_err(io::Error::other);
     Ok(Some(if file.is_dir() {
         RecordKind::Directory
@@ -164,7 +166,7 @@ fn kind(
     }))
 }
 
-/// The bytes of an area, without the zeros at its end.
+/// Reads an area of the disk, without the zeros at its end.
 fn read_area(area: &Area) -> Result<Vec<u8>> {
     let name = || {
         format!(
@@ -172,8 +174,8 @@ fn read_area(area: &Area) -> Result<Vec<u8>> {
             area.length, area.start
         )
     };
-    // Past the caches: the disk and each partition have their own, and one does not see what was
-    // written through the other. It is quicker, too, where the processor is emulated.
+    // Bypass the page cache: the disk and each partition have separate caches, which do not see
+    // writes through each other. It is also faster on an emulated processor.
     let disk = OpenOptions::new()
         .read(true)
         .custom_flags(OFlag::O_DIRECT.bits())
@@ -182,11 +184,11 @@ fn read_area(area: &Area) -> Result<Vec<u8>> {
     let before = area.start % SECTOR;
     let length = (before + area.length).next_multiple_of(SECTOR);
     let mut buffer = vec![0; usize::try_from(length).with_context(name)? + ALIGNMENT];
-    // Such reads need whole sectors in memory that is aligned (open(2)).
+    // Direct reads need whole sectors and aligned memory (open(2)).
     let from = buffer.as_ptr().align_offset(ALIGNMENT);
     let aligned = buffer
         .get_mut(from..from.saturating_add(usize::try_from(length).with_context(name)?))
-        .context("memory can't be aligned")
+        .context("memory cannot be aligned")
         .with_context(name)?;
     disk.read_exact_at(aligned, area.start - before)
         .with_context(name)?;

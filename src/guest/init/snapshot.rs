@@ -1,4 +1,4 @@
-//! What is on the root file system, to know later what changed.
+//! The state of the root file system before the installation, to find out later what changed.
 
 use std::collections::HashMap;
 use std::fs::Metadata;
@@ -12,7 +12,7 @@ use walkdir::{DirEntry, WalkDir};
 use super::target::VIEW;
 use crate::guest::protected::{Protected, Relation};
 
-/// What makes one state of a file.
+/// The state of a file. It differs after every change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct State {
     inode: u64,
@@ -20,12 +20,12 @@ pub struct State {
     owner: (u32, u32),
     size: u64,
     mtime: (i64, i64),
-    /// Nobody can set it: it tells every change.
+    /// Programs cannot set it, so every change shows.
     ctime: (i64, i64),
 }
 
 impl State {
-    /// The state that `stat` shows.
+    /// Returns the state in `stat`.
     pub fn of(stat: &Metadata) -> State {
         State {
             inode: stat.ino(),
@@ -38,7 +38,7 @@ impl State {
     }
 }
 
-/// The state of every path of the root file system that the image may get from the guest.
+/// Returns the state of every path of the root file system that is not protected.
 pub fn take(protected: &Protected) -> Result<HashMap<PathBuf, State>> {
     let mut states = HashMap::new();
     walk(Path::new(VIEW), Some(protected), |path, stat| {
@@ -48,8 +48,8 @@ pub fn take(protected: &Protected) -> Result<HashMap<PathBuf, State>> {
     Ok(states)
 }
 
-/// Calls `visit` with every path below `top`, relative to it, and first with the empty one: parents
-/// first, names sorted. What is `protected` is left out.
+/// Calls `visit` with `top` (as the empty path) and every path below it, relative to it: parents first,
+/// names sorted. Paths inside a `protected` one are left out.
 pub fn walk(
     top: &Path,
     protected: Option<&Protected>,
@@ -59,11 +59,11 @@ pub fn walk(
         let path = relative(entry, top).as_os_str().as_bytes();
         protected.is_none_or(|protected| protected.relation(path) != Relation::Inside)
     };
-    let what = "listing the files of the image";
+    let context = "listing the files of the image";
     let entries = WalkDir::new(top).sort_by_file_name().into_iter();
     for entry in entries.filter_entry(wanted) {
-        let entry = entry.context(what)?;
-        let stat = entry.metadata().context(what)?;
+        let entry = entry.context(context)?;
+        let stat = entry.metadata().context(context)?;
         visit(relative(&entry, top), &stat)?;
     }
     Ok(())
@@ -82,7 +82,7 @@ mod tests {
     use crate::guest::report::check::in_order;
 
     #[test]
-    fn a_walk_is_in_the_order_of_a_report_and_leaves_out_what_is_protected() {
+    fn walks_in_the_order_of_a_report_without_protected_paths() {
         let directory = tempfile::tempdir().unwrap();
         let top = directory.path();
         for path in [

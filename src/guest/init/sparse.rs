@@ -1,4 +1,4 @@
-//! Regular files, sent without their holes.
+//! Sends regular files without their holes.
 
 use std::collections::VecDeque;
 use std::fs::{File, Metadata};
@@ -9,13 +9,14 @@ use std::path::Path;
 use std::slice;
 
 use crate::fs::BLOCK;
-use crate::guest::report::{MOST_RANGES, Record, Sparse, Writer};
+use crate::guest::report::{MAX_RANGES, Record, Sparse, Writer};
 use crate::holes;
 
-/// Sends the file `here`, of which `stat` and `record` tell, the record in it without its holes.
+/// Sends the regular file at `here`, without its holes. `stat` and `record` describe it; where its data
+/// is, is added to the record.
 ///
 /// # Errors
-/// Those of reading and writing.
+/// If the file cannot be read or the report cannot be written.
 pub fn send<W: Write>(
     writer: &mut Writer<W>,
     record: Record,
@@ -24,8 +25,8 @@ pub fn send<W: Write>(
 ) -> io::Result<()> {
     let file = File::open(here)?;
     let size = stat.len();
-    // One that takes as much room as it is long has none, and what was reserved for it stays so: a
-    // swap file must have all its blocks.
+    // A file with as many blocks as its size needs is sent in full, even if some are only preallocated:
+    // a swap file must keep all its blocks.
     let data = match holes::possible(size, stat.blocks()) {
         true => Some(holes::data_ranges(&file, size, BLOCK)?),
         false => None,
@@ -36,7 +37,7 @@ pub fn send<W: Write>(
     };
     let sparse = Sparse {
         size,
-        data: fewer(&data, MOST_RANGES),
+        data: merge_ranges(&data, MAX_RANGES),
     };
     let length = sparse.ranges().map(|range| range.length).sum();
     let parts = Parts {
@@ -47,15 +48,16 @@ pub fn send<W: Write>(
     writer.file(&Record { sparse, ..record }, length, parts)
 }
 
-/// No more than `most`: where there are more, the smallest holes are data, too.
-fn fewer(data: &[Range<u64>], most: usize) -> Vec<(u64, u64)> {
+/// Returns `data` as at most `limit` ranges, each with offset and length. If there are more ranges, the
+/// smallest holes become data.
+fn merge_ranges(data: &[Range<u64>], limit: usize) -> Vec<(u64, u64)> {
     let holes = data.windows(2).enumerate();
     let mut holes: Vec<(u64, usize)> = holes
         .map(|(at, pair)| (pair[1].start.saturating_sub(pair[0].end), at + 1))
         .collect();
     holes.sort_unstable_by(|a, b| b.cmp(a));
-    holes.truncate(most.saturating_sub(1));
-    // Where a range begins that has one of the largest holes in front of it.
+    holes.truncate(limit.saturating_sub(1));
+    // Indices of the ranges that follow one of the largest holes.
     let mut cuts: Vec<usize> = holes.into_iter().map(|(_, at)| at).collect();
     cuts.sort_unstable();
     let begins = [0].into_iter().chain(cuts.iter().copied());
@@ -72,7 +74,7 @@ fn fewer(data: &[Range<u64>], most: usize) -> Vec<(u64, u64)> {
 /// The bytes of parts of a file, one after the other.
 struct Parts {
     file: File,
-    /// First byte and length of what is still to come.
+    /// First byte and length of each part that is left to read.
     ahead: VecDeque<(u64, u64)>,
 }
 
@@ -81,9 +83,9 @@ impl Read for Parts {
         let Some((offset, length)) = self.ahead.front_mut() else {
             return Ok(0);
         };
-        let most = usize::try_from(*length).unwrap_or(usize::MAX);
-        let most = most.min(buffer.len());
-        let read = self.file.read_at(&mut buffer[..most], *offset)?;
+        let limit = usize::try_from(*length).unwrap_or(usize::MAX);
+        let limit = limit.min(buffer.len());
+        let read = self.file.read_at(&mut buffer[..limit], *offset)?;
         // usize to u64: lossless on every target Rust has.
         *offset = offset.saturating_add(read as u64);
         *length = length.saturating_sub(read as u64);
@@ -99,7 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_sent_are_the_bytes_between_holes() {
+    fn sends_only_the_bytes_between_holes() {
         let file = tempfile::tempfile().unwrap();
         file.write_all_at(b"abcdefgh", 0).unwrap();
         let mut parts = Parts {
@@ -112,15 +114,15 @@ mod tests {
     }
 
     #[test]
-    fn a_record_holds_what_a_file_of_many_holes_has() {
+    fn merges_ranges_across_the_smallest_holes() {
         let data = [0, 10, 20, 40, 50].map(|n| n..n + 3);
         assert_eq!(
-            fewer(&data, 5),
+            merge_ranges(&data, 5),
             [(0, 3), (10, 3), (20, 3), (40, 3), (50, 3)]
         );
-        assert_eq!(fewer(&data, 6), fewer(&data, 5));
-        assert_eq!(fewer(&data, 2), [(0, 23), (40, 13)]);
-        assert_eq!(fewer(&data, 1), [(0, 53)]);
-        assert_eq!(fewer(&[], 1), []);
+        assert_eq!(merge_ranges(&data, 6), merge_ranges(&data, 5));
+        assert_eq!(merge_ranges(&data, 2), [(0, 23), (40, 13)]);
+        assert_eq!(merge_ranges(&data, 1), [(0, 53)]);
+        assert_eq!(merge_ranges(&[], 1), []);
     }
 }

@@ -1,4 +1,4 @@
-//! The disk's file systems: mounted once to work in, and once to look at.
+//! Mounts the disk's file systems twice: once to install to, and once to look for changes.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -13,18 +13,18 @@ use super::kernel::mount_at;
 use super::modules::HELPER;
 use crate::guest::job::Job;
 
-/// Where the system is installed.
+/// The mount point for the installation.
 pub const TARGET: &str = "/target";
 
-/// How names on FAT are read: as UTF-8, which has all of them. The two tables are for short names and
-/// for upper and lower case. Every kernel has its own defaults, and may have them in modules of their
-/// own; these are loaded.
+/// Character sets of FAT. Names are UTF-8, which can represent all of them; the two tables are for short
+/// names and for case. They are set explicitly because a kernel's defaults may need modules that the
+/// initrd does not have.
 const CHARACTERS: &str = "codepage=437,iocharset=iso8859-1,utf8=1";
 
-/// Where the root file system is without what is mounted on it.
+/// The mount point of the root file system without other mounts on it.
 pub const VIEW: &str = "/view";
 
-/// Where boot partition `number` is without what is mounted on it.
+/// Returns the mount point of boot partition `number` without other mounts on it.
 pub fn boot_view(number: u32) -> PathBuf {
     PathBuf::from(format!("/view-{number}"))
 }
@@ -36,8 +36,8 @@ pub fn mount_root(job: &Job) -> Result<()> {
     mount_at(TARGET, Path::new(VIEW), None, MsFlags::MS_BIND)
 }
 
-/// Mounts all else that the installation needs on it. The directories that this makes stay, as
-/// those of nixos-enter do.
+/// Mounts everything else that the installation needs. The directories that this creates stay in the
+/// image, as with nixos-enter.
 pub fn mount_others(job: &Job) -> Result<()> {
     let target = Path::new(TARGET);
     for boot in &job.boot {
@@ -65,12 +65,12 @@ pub fn mount_others(job: &Job) -> Result<()> {
             MsFlags::empty(),
             None::<&str>,
         )
-        .context("mounting the EFI variables (is the firmware EFI?)")?;
+        .context("mounting the EFI variables (does the machine have EFI firmware?)")?;
     }
-    // As nixos-enter does it.
+    // As in nixos-enter.
     for name in ["dev", "sys", "proc"] {
         let at = target.join(name);
-        fs::create_dir_all(&at).with_context(|| format!("making /{name} in the image"))?;
+        fs::create_dir_all(&at).with_context(|| format!("creating /{name} in the image"))?;
         if name != "proc" {
             fs::set_permissions(&at, Permissions::from_mode(0o755))
                 .with_context(|| format!("setting the mode of /{name} in the image"))?;
@@ -82,14 +82,14 @@ pub fn mount_others(job: &Job) -> Result<()> {
     read_only(&below(target, &job.store))
 }
 
-/// NixOS's activation tells the kernel of the image's own modprobe(8), which knows nothing of the
-/// modules here: what it writes goes to a file that nobody reads.
+/// Keeps this program as the kernel's modprobe(8). NixOS's activation replaces it by the image's own,
+/// which does not know the modules of the initrd: that write goes to an unused file.
 fn keep_helper(helper: &Path) -> Result<()> {
     if !helper.exists() {
         return Ok(());
     }
     let other = "/modprobe-of-the-image";
-    fs::write(other, "").with_context(|| format!("making {other}"))?;
+    fs::write(other, "").with_context(|| format!("creating {other}"))?;
     mount_at(other, helper, None, MsFlags::MS_BIND)
 }
 
@@ -101,7 +101,7 @@ fn read_only(store: &Path) -> Result<()> {
     mount_call(None::<&str>, store, None::<&str>, flags, None::<&str>).with_context(name)
 }
 
-/// An absolute path of the image, from here.
+/// Returns the place of an absolute path of the image below `directory`.
 pub fn below(directory: &Path, path: &str) -> PathBuf {
     directory.join(path.trim_start_matches('/'))
 }

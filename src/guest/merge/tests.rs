@@ -40,7 +40,7 @@ fn before() -> Tree {
 }
 
 #[test]
-fn changes_come_in_and_what_was_deleted_goes() {
+fn applies_changes_and_deletions() {
     let mut tree = before();
     let report = Report {
         gone: b"etc/gone\0etc/gone/deep\0".into(),
@@ -76,7 +76,7 @@ fn changes_come_in_and_what_was_deleted_goes() {
 }
 
 #[test]
-fn inode_flags_come_in_where_ext4_holds_them() {
+fn keeps_the_inode_flags_that_ext4_supports() {
     let mut entries = vec![
         entry(0, "etc/kept", RecordKind::Directory, 7),
         entry(0, "etc/file", RecordKind::File, 7),
@@ -102,7 +102,7 @@ fn inode_flags_come_in_where_ext4_holds_them() {
 }
 
 #[test]
-fn a_boot_partition_is_all_that_is_on_it_but_seeds() {
+fn a_boot_partition_has_all_its_files_except_seeds() {
     let report = Report {
         entries: vec![
             entry(0, "etc", RecordKind::Directory, 1),
@@ -118,7 +118,7 @@ fn a_boot_partition_is_all_that_is_on_it_but_seeds() {
     assert_eq!(text.lines().count(), 3);
 }
 
-fn refused(gone: &[u8], entries: Vec<Entry>) -> String {
+fn merge_error(gone: &[u8], entries: Vec<Entry>) -> String {
     let report = Report {
         gone: gone.into(),
         entries,
@@ -130,59 +130,59 @@ fn refused(gone: &[u8], entries: Vec<Entry>) -> String {
 }
 
 #[test]
-fn a_report_that_does_not_fit_is_refused() {
+fn rejects_reports_that_do_not_fit_the_tree() {
     for (kind, path, message) in [
         (
             RecordKind::File,
             "none/x",
-            "/none/x: its directory is not in the image",
+            "/none/x: its parent directory is not in the image",
         ),
         (
             RecordKind::Link(b"none".to_vec()),
             "x",
-            "/x: the file that it is another name of is not there",
+            "/x: it is a hard link to a file that does not exist",
         ),
         (
             RecordKind::Link(b"x".to_vec()),
             "x",
-            "/x: the file that it is another name of is not there",
+            "/x: it is a hard link to a file that does not exist",
         ),
         (RecordKind::File, "etc/..", "/etc/..: not a file name"),
         (
             RecordKind::File,
             "etc",
-            "/etc: it takes the place of a directory, and what is in that is not gone",
+            "/etc: it would replace a directory that still has entries",
         ),
-        // It made a cycle, and the walk through it never ended.
+        // It would make a cycle.
         (
             RecordKind::Link(b"etc".to_vec()),
             "etc/kept/x",
-            "/etc/kept/x: it is another name of /etc, which is a directory",
+            "/etc/kept/x: it is a hard link to /etc, which is a directory",
         ),
     ] {
-        let text = refused(b"", vec![entry(0, path, kind, 1)]);
+        let text = merge_error(b"", vec![entry(0, path, kind, 1)]);
         assert!(text.ends_with(message), "{text}");
     }
     for (gone, message) in [
-        (&b"none\0"[..], "/none is gone: it was not in the image"),
+        (&b"none\0"[..], "deleting /none: it is not in the image"),
         (
             b"etc/gone\0",
-            "/etc/gone is gone: it was a directory, and what is in it is not gone",
+            "deleting /etc/gone: it is a directory that still has entries",
         ),
         (
             b"etc/file\0etc/file\0",
-            "/etc/file is gone: it was not in the image",
+            "deleting /etc/file: it is not in the image",
         ),
     ] {
-        let text = refused(gone, Vec::new());
+        let text = merge_error(gone, Vec::new());
         assert!(text.ends_with(message), "{text}");
     }
 }
 
-/// A guest that wrote its report itself put a file into the store, and links in the place of the
-/// store and the database.
+/// A program in the guest can forge a report, with files in the store, or links that replace the store
+/// and the database.
 #[test]
-fn nothing_touches_the_store_and_the_database() {
+fn rejects_changes_of_protected_paths() {
     let symlink = || RecordKind::Symlink(b"/evil".to_vec());
     let link = |first: &str| RecordKind::Link(first.into());
     for (path, kind) in [
@@ -202,7 +202,7 @@ fn nothing_touches_the_store_and_the_database() {
         ("evil", link("nix/store/a")),
         ("evil", link("nix/var/nix/db/db.sqlite")),
     ] {
-        let text = refused(b"", vec![entry(0, path, kind, 1)]);
+        let text = merge_error(b"", vec![entry(0, path, kind, 1)]);
         assert!(text.ends_with(&format!("/{path}: {FORBIDDEN}")), "{text}");
     }
     for path in [
@@ -213,18 +213,21 @@ fn nothing_touches_the_store_and_the_database() {
         "nix/var",
         "lost+found",
     ] {
-        let text = refused(format!("{path}\0").as_bytes(), Vec::new());
+        let text = merge_error(format!("{path}\0").as_bytes(), Vec::new());
         assert!(
-            text.ends_with(&format!("/{path} is gone: {FORBIDDEN}")),
+            text.ends_with(&format!("deleting /{path}: {FORBIDDEN}")),
             "{text}"
         );
     }
-    let text = refused(b"\0", Vec::new());
-    assert!(text.ends_with(&format!("/ is gone: {FORBIDDEN}")), "{text}");
+    let text = merge_error(b"\0", Vec::new());
+    assert!(
+        text.ends_with(&format!("deleting /: {FORBIDDEN}")),
+        "{text}"
+    );
 }
 
 #[test]
-fn what_may_be_gone_has_as_many_bytes_as_it_has() {
+fn counts_the_bytes_of_the_paths_that_may_be_deleted() {
     // etc, etc/file, etc/gone, etc/gone/deep, etc/kept, etc/machine-id
     let expected = 4 + 9 + 9 + 14 + 9 + 15;
     assert_eq!(length_of_paths(&before(), STORE.as_ref()), expected);

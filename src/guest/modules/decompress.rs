@@ -1,4 +1,4 @@
-//! The bytes of a module.
+//! Reads and decompresses kernel modules.
 
 use std::fs::{self, File};
 use std::io::{BufReader, Read};
@@ -11,8 +11,8 @@ use ruzstd::decoding::StreamingDecoder;
 
 use crate::escape;
 
-/// The most bytes that a module may have, decompressed. The largest that a kernel brings, for graphics
-/// cards, have some 30 MiB; those for file systems, 5 MiB, and ten times that with all their
+/// The limit on the size of a decompressed module, in bytes. The largest modules of a kernel, drivers for
+/// graphics cards, have about 30 MiB; those for file systems have 5 MiB, or ten times that with
 /// debugging information.
 pub const LARGEST: u64 = 128 << 20;
 
@@ -20,27 +20,28 @@ pub const LARGEST: u64 = 128 << 20;
 /// 2 MiB (Linux, scripts/Makefile.modinst).
 const DICTIONARY: u32 = 128 << 10;
 
-/// The bytes of the module at `path` as the kernel loads it: decompressed.
+/// Returns the decompressed bytes of the module at `path`, as the kernel loads them.
 ///
 /// # Errors
-/// If it can't be read or decompressed, or has more than [`LARGEST`] bytes.
+/// If the file cannot be read or decompressed, or has more than [`LARGEST`] bytes.
 pub fn load(path: &Path) -> Result<Vec<u8>> {
     let end = path.extension().and_then(|end| end.to_str());
     bytes(path, end.unwrap_or_default(), LARGEST)
 }
 
-/// The bytes of the module at `path` as they are.
+/// Returns the bytes of the module at `path` without decompressing them.
 ///
 /// # Errors
-/// If it can't be read, or has more than [`LARGEST`] bytes.
+/// If the file cannot be read, or has more than [`LARGEST`] bytes.
 pub fn read(path: &Path) -> Result<Vec<u8>> {
     bytes(path, "", LARGEST)
 }
 
-/// At most `limit` bytes of the module at `path`, whose name ends with `end`.
+/// Returns the bytes of the module at `path`, at most `limit`, decompressed according to the extension
+/// `end`.
 pub(super) fn bytes(path: &Path, end: &str, limit: u64) -> Result<Vec<u8>> {
     let name = || format!("reading the kernel module {}", escape::path(path));
-    // Before it is opened: to open a pipe would wait for a writer.
+    // Checked before opening: opening a pipe would wait for a writer.
     ensure!(
         fs::metadata(path).with_context(name)?.is_file(),
         "the kernel module {} is not a regular file",
@@ -51,29 +52,29 @@ pub(super) fn bytes(path: &Path, end: &str, limit: u64) -> Result<Vec<u8>> {
     // usize to u64: lossless on every target Rust has.
     ensure!(
         module.len() as u64 <= limit,
-        "the kernel module {} has more than {} MiB: strip the kernel's modules of their debugging \
-         information (INSTALL_MOD_STRIP=1)",
+        "the kernel module {} is larger than {} MiB: strip the debugging information of the kernel's \
+         modules (INSTALL_MOD_STRIP=1)",
         escape::path(path),
         limit >> 20
     );
     Ok(module)
 }
 
-/// At most one byte more than `limit`.
+/// Returns the decompressed bytes of `file`, but at most one more than `limit`.
 pub(super) fn decompress(file: impl Read, end: &str, limit: u64) -> Result<Vec<u8>> {
-    let most = limit.saturating_add(1);
+    let limit = limit.saturating_add(1);
     let mut module = Vec::new();
     match end {
         "xz" => XzReader::new_mem_limit(file, true, DICTIONARY)
-            .take(most)
+            .take(limit)
             .read_to_end(&mut module)?,
         "zst" => StreamingDecoder::new(file)?
-            .take(most)
+            .take(limit)
             .read_to_end(&mut module)?,
         "gz" => MultiGzDecoder::new(file)
-            .take(most)
+            .take(limit)
             .read_to_end(&mut module)?,
-        _ => file.take(most).read_to_end(&mut module)?,
+        _ => file.take(limit).read_to_end(&mut module)?,
     };
     Ok(module)
 }

@@ -1,4 +1,4 @@
-//! The lists that depmod(8) makes, as text.
+//! Parses the lists that depmod(8) writes.
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
@@ -9,16 +9,16 @@ use anyhow::{Context, Result, bail, ensure};
 use super::{Module, Modules, Node};
 use crate::escape;
 
-/// The ends of a module's file name.
+/// The file name extensions of modules.
 const ENDS: [&str; 4] = [".ko", ".ko.xz", ".ko.zst", ".ko.gz"];
 
 impl Modules {
-    /// Reads the lists `modules.dep` (modules.dep(5)), `modules.alias`, `modules.softdep` and
-    /// `modules.devname`, in time and memory linear in their length. Lines about modules that
-    /// `modules.dep` does not have are skipped.
+    /// Parses the lists `modules.dep` (modules.dep(5)), `modules.alias`, `modules.softdep` and
+    /// `modules.devname`. Time and memory are linear in their length. Aliases and soft dependencies of
+    /// modules that are not in `modules.dep` are skipped.
     ///
     /// # Errors
-    /// If a line has not the form of its list, or names a file outside of the directory.
+    /// If a line is malformed, or names a file outside the directory.
     pub fn parse(dependencies: &str, aliases: &str, soft: &str, nodes: &str) -> Result<Modules> {
         let (modules, by_name) = of_dependencies(dependencies).context("modules.dep")?;
         let mut all = Modules {
@@ -41,13 +41,13 @@ impl Modules {
     }
 }
 
-/// Every line's words, without comments.
+/// Returns the words of each line, without comment lines.
 fn lines(text: &str) -> impl Iterator<Item = Vec<&str>> {
     let lines = text.lines().filter(|line| !line.starts_with('#'));
     lines.map(|line| line.split_whitespace().collect())
 }
 
-/// The name by which modules are compared: the kernel has `_` for `-`.
+/// Returns the normalized form of a name, in which the kernel writes `-` as `_`.
 pub(super) fn normal(name: &str) -> String {
     name.replace('-', "_")
 }
@@ -71,7 +71,7 @@ fn of_dependencies(text: &str) -> Result<(Vec<Module>, HashMap<String, usize>)> 
             continue;
         };
         let index = add(file.trim(), &mut modules, &mut by_file)?;
-        // All that is needed, not only what is needed directly; what is to be loaded first is last.
+        // The list includes indirect dependencies. The module to load first is the last one.
         let needs: Result<Vec<usize>> = needs
             .split_whitespace()
             .rev()
@@ -88,7 +88,7 @@ fn of_dependencies(text: &str) -> Result<(Vec<Module>, HashMap<String, usize>)> 
     Ok((modules, by_name))
 }
 
-/// The index of the module whose file is `file`.
+/// Returns the index of the module in `file`, and adds the module if it is new.
 fn add<'a>(
     file: &'a str,
     modules: &mut Vec<Module>,
@@ -109,7 +109,7 @@ fn add<'a>(
     let base = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
     let Some(name) = ENDS.iter().find_map(|end| base.strip_suffix(end)) else {
         bail!(
-            "{} is no kernel module: the name ends with none of {}",
+            "{} is not a kernel module: expected a name that ends with one of {}",
             escape::path(path),
             ENDS.join(", ")
         );
@@ -134,10 +134,10 @@ fn of_aliases(text: &str, by_name: &HashMap<String, usize>) -> Result<Vec<(Strin
                     aliases.push((normal(pattern), *index));
                 }
             }
-            // Nothing that the kernel asks for has spaces in it; names of devices may.
+            // An alias with spaces. It may name a device, but the kernel never requests one.
             ["alias", _, _, ..] => {}
             other => bail!(
-                "the line {} is no alias",
+                "the line {} is not an alias",
                 escape::bytes(other.join(" ").as_bytes())
             ),
         }
@@ -145,7 +145,7 @@ fn of_aliases(text: &str, by_name: &HashMap<String, usize>) -> Result<Vec<(Strin
     Ok(aliases)
 }
 
-/// What follows `softdep NAME`: names after `pre:` and `post:`.
+/// Parses the words after `softdep NAME`: the names that follow `pre:` and `post:`.
 fn soft_dependencies(module: &mut Module, words: &[&str]) {
     let mut list = None;
     for word in words {
@@ -161,7 +161,7 @@ fn soft_dependencies(module: &mut Module, words: &[&str]) {
     }
 }
 
-/// Lines of a module, a path below `/dev`, and `c` or `b` with the numbers.
+/// Parses lines of a module, a path below `/dev`, and `c` or `b` with the device numbers.
 fn of_nodes(text: &str) -> Result<Vec<Node>> {
     let mut nodes = Vec::new();
     for words in lines(text) {
@@ -171,7 +171,7 @@ fn of_nodes(text: &str) -> Result<Vec<Node>> {
         let node = node(&words);
         let line = || {
             format!(
-                "the line {} is no device node",
+                "the line {} is not a device node",
                 escape::bytes(words.join(" ").as_bytes())
             )
         };

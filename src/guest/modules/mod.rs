@@ -1,8 +1,8 @@
-//! The kernel modules of a modules closure: which there are, what each needs, and by which names the
-//! kernel asks for them.
+//! The kernel modules of a modules closure: their files, their dependencies, and the names by which the
+//! kernel requests them.
 //!
-//! A modules closure is what nixpkgs' `makeModulesClosure` makes: some modules with all they need
-//! below `lib/modules/VERSION`, and the lists that depmod(8) makes of them.
+//! A modules closure is the output of nixpkgs' `makeModulesClosure`: some modules with their
+//! dependencies below `lib/modules/VERSION`, and the lists that depmod(8) writes for them.
 
 mod decompress;
 mod lists;
@@ -21,41 +21,41 @@ use crate::escape;
 
 pub use decompress::{LARGEST, load, read};
 
-/// The longest list that is read, in bytes: some ten times of what a whole distribution's kernel has.
-const LONGEST_LIST: u64 = 16 << 20;
+/// The longest list that is read, in bytes: about ten times that of a distribution's full kernel.
+const MAX_LIST: u64 = 16 << 20;
 
 /// The modules of one kernel.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Modules {
     /// In the order of `modules.dep`.
     pub modules: Vec<Module>,
-    /// Other names, as patterns, and the module that each stands for, as an index of `modules`.
+    /// Patterns for other names, each with the index of its module in `modules`.
     pub aliases: Vec<(String, usize)>,
-    /// Device nodes that are there before their modules: whoever opens one has the module loaded.
+    /// Device nodes that exist before their modules are loaded. Opening one loads its module.
     pub nodes: Vec<Node>,
 }
 
 /// A kernel module.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Module {
-    /// Its name, with `_` where the file may have `-`.
+    /// Its name, with `_` even if the file has `-`.
     pub name: String,
     /// Its file, relative to the directory of the lists.
     pub file: PathBuf,
-    /// What it needs, as indices, in the order to be loaded in.
+    /// Indices of the modules that it needs, in the order in which they are loaded.
     pub needs: Vec<usize>,
-    /// Names of what is loaded before it, if it is there (`softdep` of modprobe.d(5)).
+    /// Names of the modules to load before it, if they exist (`softdep` in modprobe.d(5)).
     pub before: Vec<String>,
-    /// Names of what is loaded after it, likewise.
+    /// Names of the modules to load after it, if they exist.
     pub after: Vec<String>,
 }
 
 /// A device node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Node {
-    /// Where it is, relative to `/dev`.
+    /// Its path, relative to `/dev`.
     pub path: PathBuf,
-    /// Whether it is a character device, and not a block device.
+    /// Whether it is a character device. Otherwise it is a block device.
     pub character: bool,
     /// Major number.
     pub major: u32,
@@ -64,11 +64,11 @@ pub struct Node {
 }
 
 impl Modules {
-    /// The modules of the closure at `closure`, and the directory that their files are relative to.
-    /// A closure without `lib/modules` has none: all is built into its kernel.
+    /// Returns the modules of the closure at `closure`, and the directory that their files are relative
+    /// to. A closure without `lib/modules` has no modules: everything is built into its kernel.
     ///
     /// # Errors
-    /// If it holds the modules of several kernels, or a list can't be read or understood.
+    /// If it has the modules of several kernels, or a list cannot be read or parsed.
     pub fn of(closure: &Path) -> Result<(Modules, PathBuf)> {
         let Some(directory) = version_directory(closure)? else {
             return Ok((Modules::default(), closure.to_owned()));
@@ -96,7 +96,7 @@ impl Modules {
     }
 }
 
-/// The only directory in `lib/modules`, if that is there.
+/// Returns the only directory in `lib/modules`, or `None` if `lib/modules` does not exist.
 fn version_directory(closure: &Path) -> Result<Option<PathBuf>> {
     let modules = closure.join("lib/modules");
     let name = || format!("looking for modules in {}", escape::path(&modules));
@@ -112,13 +112,13 @@ fn version_directory(closure: &Path) -> Result<Option<PathBuf>> {
     match (found.pop(), found.is_empty()) {
         (Some(only), true) => Ok(Some(only)),
         _ => bail!(
-            "{} does not hold the modules of exactly one kernel",
+            "{} does not contain the modules of exactly one kernel",
             escape::path(&modules)
         ),
     }
 }
 
-/// The list at `path`, if it is there.
+/// Reads the list at `path`, or returns `None` if it does not exist.
 fn list(path: &Path) -> Result<Option<String>> {
     let name = || format!("reading {}", escape::path(path));
     let file = match File::open(path) {
@@ -126,15 +126,15 @@ fn list(path: &Path) -> Result<Option<String>> {
         file => file.with_context(name)?,
     };
     let mut text = String::new();
-    file.take(LONGEST_LIST + 1)
+    file.take(MAX_LIST + 1)
         .read_to_string(&mut text)
         .with_context(name)?;
     // usize to u64: lossless on every target Rust has.
     ensure!(
-        text.len() as u64 <= LONGEST_LIST,
-        "{} is longer than {} MiB, which no kernel's list of modules is",
+        text.len() as u64 <= MAX_LIST,
+        "{} is longer than {} MiB, too long for a list of kernel modules",
         escape::path(path),
-        LONGEST_LIST >> 20
+        MAX_LIST >> 20
     );
     Ok(Some(text))
 }

@@ -1,24 +1,24 @@
-//! What to load, and in which order.
+//! Which modules to load, and in which order.
 
 use std::collections::HashMap;
 
 use super::Modules;
 use super::lists::normal;
 
-/// What is left to do.
+/// A step that is left to do.
 enum Step<'a> {
-    /// Load the module of this name or alias, if there is one.
+    /// Load the module with this name or alias, if it exists.
     Name(&'a str),
-    /// Load the module of this index, and all that goes with it.
+    /// Load the module with this index, and its dependencies.
     Module(usize),
-    /// Its turn has come.
+    /// Load only this module: its dependencies are loaded.
     Load(usize),
 }
 
 impl Modules {
-    /// The modules, as indices, that `requests` stand for, each after what it needs and after what
-    /// it wants before it, where that is no circle. A request is a module's name or an alias, as
-    /// the kernel asks modprobe(8) for it; one that is not known stands for nothing.
+    /// Returns the indices of the modules that `requests` stand for, each after its dependencies and the
+    /// modules that are to be loaded before it, unless they form a cycle. A request is the name or an
+    /// alias of a module, as the kernel passes it to modprobe(8). Unknown requests are skipped.
     pub fn order(&self, requests: &[&str]) -> Vec<usize> {
         let mut by_name = HashMap::new();
         for (index, module) in self.modules.iter().enumerate() {
@@ -30,19 +30,19 @@ impl Modules {
         }
         let mut order = Vec::new();
         let mut seen = vec![false; self.modules.len()];
-        // A stack and not recursion: a hostile list may be deeper than the thread's stack.
+        // Not recursive: a hostile list could overflow the thread's stack.
         let mut stack = Vec::new();
         for request in requests {
             let request = normal(request);
             match by_name.get(request.as_str()) {
                 Some(index) => stack.push(Step::Module(*index)),
-                None => stack.extend(self.meant(&request).map(Step::Module)),
+                None => stack.extend(self.matching(&request).map(Step::Module)),
             }
             while let Some(step) = stack.pop() {
                 match step {
                     Step::Name(name) => match by_name.get(name) {
                         Some(index) => stack.push(Step::Module(*index)),
-                        // Each name's modules once: they are all loaded then.
+                        // An alias needs to be expanded only once: then all its modules are loaded.
                         None => stack.extend(
                             exact
                                 .remove(name)
@@ -72,8 +72,8 @@ impl Modules {
         order
     }
 
-    /// The modules that the alias `request` stands for.
-    fn meant<'a>(&'a self, request: &'a str) -> impl Iterator<Item = usize> + 'a {
+    /// Returns the modules with an alias that matches `request`.
+    fn matching<'a>(&'a self, request: &'a str) -> impl Iterator<Item = usize> + 'a {
         let aliases = self.aliases.iter().rev();
         aliases.filter_map(move |(pattern, index)| {
             matches(pattern.as_bytes(), request.as_bytes()).then_some(*index)
@@ -81,10 +81,11 @@ impl Modules {
     }
 }
 
-/// Whether `text` matches `pattern`, where `*` stands for any bytes, and `?` for any one. (Brackets
-/// stand for themselves: only names of devices have them, which the kernel does not ask for.)
+/// Returns whether `text` matches `pattern`, in which `*` stands for any bytes and `?` for any single
+/// byte. (Brackets are literal: only names of devices have them, and the kernel does not request those.)
 fn matches(mut pattern: &[u8], mut text: &[u8]) -> bool {
-    // After the last star, and what it has not yet taken: going back further finds nothing new.
+    // The pattern after the last star, and the text that the star has not matched yet. Backtracking to
+    // an earlier star is never needed.
     let mut star = None;
     loop {
         match (pattern.split_first(), text.split_first()) {
@@ -110,7 +111,7 @@ fn matches(mut pattern: &[u8], mut text: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     #[test]
-    fn patterns_match_as_fnmatch_has_it() {
+    fn patterns_match_as_in_fnmatch() {
         for (pattern, text, expected) in [
             ("fs_erofs", "fs_erofs", true),
             ("fs_erofs", "fs_erof", false),

@@ -1,4 +1,4 @@
-//! What the lists say, and modules that are not what they should be.
+//! Tests of the lists, and of damaged or oversized modules.
 
 use std::process::Command;
 
@@ -27,7 +27,7 @@ fn order(modules: &Modules, requests: &[&str]) -> Vec<String> {
 }
 
 #[test]
-fn what_a_module_needs_comes_before_it() {
+fn dependencies_come_before_a_module() {
     let modules = parsed();
     for (requests, expected) in [
         (
@@ -65,7 +65,7 @@ fn what_a_module_needs_comes_before_it() {
 }
 
 #[test]
-fn circles_end() {
+fn cycles_of_dependencies_terminate() {
     let soft = "softdep a pre: b a post: c\nsoftdep b pre: a c\n";
     let modules = Modules::parse("a.ko: b.ko a.ko\nb.ko: a.ko\nc.ko:\n", "", soft, "").unwrap();
     let mut all = order(&modules, &["a", "b", "c"]);
@@ -74,7 +74,7 @@ fn circles_end() {
 }
 
 #[test]
-fn lists_of_many_lines_are_read_at_once() {
+fn long_lists_are_read_quickly() {
     let begin = std::time::Instant::now();
     let lines = |make: &dyn Fn(usize) -> String| (0..20_000).map(make).collect::<String>();
     let dependencies = lines(&|n| format!("m{n}.ko: m{}.ko\n", n + 1));
@@ -87,7 +87,7 @@ fn lists_of_many_lines_are_read_at_once() {
 }
 
 #[test]
-fn lists_that_make_no_sense_are_refused() {
+fn rejects_malformed_lists() {
     for (dependencies, aliases, nodes, expected) in [
         (
             "/etc/a.ko:\n",
@@ -105,7 +105,7 @@ fn lists_that_make_no_sense_are_refused() {
             "a.txt:\n",
             "",
             "",
-            "modules.dep: a.txt is no kernel module: the name ends with none of .ko, .ko.xz, .ko.zst, .ko.gz",
+            "modules.dep: a.txt is not a kernel module: expected a name that ends with one of .ko, .ko.xz, .ko.zst, .ko.gz",
         ),
         (
             "a\u{1b}.ko\n",
@@ -117,31 +117,31 @@ fn lists_that_make_no_sense_are_refused() {
             "",
             "alias x\n",
             "",
-            "modules.alias: the line alias x is no alias",
+            "modules.alias: the line alias x is not an alias",
         ),
         (
             "",
             "",
             "a b c1\n",
-            "modules.devname: the line a b c1 is no device node",
+            "modules.devname: the line a b c1 is not a device node",
         ),
         (
             "",
             "",
             "a ../b c1:1\n",
-            "modules.devname: the line a ../b c1:1 is no device node",
+            "modules.devname: the line a ../b c1:1 is not a device node",
         ),
         (
             "",
             "",
             "a b c1:4294967296\n",
-            "modules.devname: the line a b c1:4294967296 is no device node",
+            "modules.devname: the line a b c1:4294967296 is not a device node",
         ),
         (
             "",
             "",
             "a b \u{e9}1:1\n",
-            "modules.devname: the line a b \u{e9}1:1 is no device node",
+            "modules.devname: the line a b \u{e9}1:1 is not a device node",
         ),
     ] {
         let error = Modules::parse(dependencies, aliases, "", nodes).unwrap_err();
@@ -150,7 +150,7 @@ fn lists_that_make_no_sense_are_refused() {
 }
 
 #[test]
-fn a_closure_has_one_kernel_or_none() {
+fn a_closure_has_at_most_one_kernel() {
     let closure = tempfile::tempdir().unwrap();
     let error = Modules::of(&closure.path().join("none")).unwrap_err();
     assert!(
@@ -162,7 +162,7 @@ fn a_closure_has_one_kernel_or_none() {
     fs::create_dir_all(&modules).unwrap();
     let message = || format!("{:#}", Modules::of(closure.path()).unwrap_err());
     assert!(
-        message().ends_with("lib/modules does not hold the modules of exactly one kernel"),
+        message().ends_with("lib/modules does not contain the modules of exactly one kernel"),
         "{}",
         message()
     );
@@ -175,19 +175,19 @@ fn a_closure_has_one_kernel_or_none() {
     fs::write(modules.join("6.1/modules.dep"), vec![b'\n'; 17 << 20]).unwrap();
     assert!(
         message()
-            .ends_with("modules.dep is longer than 16 MiB, which no kernel's list of modules is"),
+            .ends_with("modules.dep is longer than 16 MiB, too long for a list of kernel modules"),
         "{}",
         message()
     );
     fs::create_dir(modules.join("6.2")).unwrap();
     assert!(
-        message().ends_with("lib/modules does not hold the modules of exactly one kernel"),
+        message().ends_with("lib/modules does not contain the modules of exactly one kernel"),
         "{}",
         message()
     );
 }
 
-/// Has `program` compress `file` beside it, as Linux' scripts/Makefile.modinst does.
+/// Compresses `file` with `program` and keeps it, as Linux's scripts/Makefile.modinst does.
 fn compress(program: &str, file: &Path) {
     let options: &[&str] = match program {
         "xz" => &["--check=crc32", "--lzma2=dict=1MiB"],
@@ -220,7 +220,7 @@ fn modules_are_decompressed() {
 }
 
 #[test]
-fn a_module_that_is_a_bomb_is_refused() {
+fn rejects_decompression_bombs() {
     let directory = tempfile::tempdir().unwrap();
     let plain = directory.path().join("m.ko");
     File::create(&plain).unwrap().set_len(8 << 20).unwrap();
@@ -236,8 +236,8 @@ fn a_module_that_is_a_bomb_is_refused() {
             .to_string();
         assert!(
             error.ends_with(&format!(
-                "/{name} has more than 4 MiB: strip the kernel's modules of their debugging \
-                 information (INSTALL_MOD_STRIP=1)"
+                "/{name} is larger than 4 MiB: strip the debugging information of the kernel's \
+                 modules (INSTALL_MOD_STRIP=1)"
             )),
             "{error}"
         );

@@ -1,4 +1,4 @@
-//! Which accelerators to try.
+//! Selects the accelerators to try.
 
 use std::fs::{self, OpenOptions};
 use std::path::Path;
@@ -6,14 +6,14 @@ use std::path::Path;
 /// How QEMU runs the guest's instructions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Accelerator {
-    /// By the processor, through `/dev/kvm`.
+    /// On the processor, through `/dev/kvm`.
     Kvm,
-    /// By QEMU itself: slower, and always there.
+    /// In software. It is slower, but always available.
     Tcg,
 }
 
 impl Accelerator {
-    /// Its name in messages.
+    /// Returns its name for messages.
     pub fn name(self) -> &'static str {
         match self {
             Accelerator::Kvm => "KVM",
@@ -22,8 +22,8 @@ impl Accelerator {
     }
 }
 
-/// What to try, in this order. That `/dev/kvm` opens does not say that a guest runs: where the
-/// processor has no extensions for it, guests can hang there. So TCG always comes after KVM.
+/// Returns the accelerators to try, in order. Even if `/dev/kvm` can be opened, a guest may hang under KVM,
+/// for example if the processor has no extensions for it. So TCG always comes after KVM.
 pub fn candidates() -> &'static [Accelerator] {
     let opens = OpenOptions::new()
         .read(true)
@@ -31,22 +31,23 @@ pub fn candidates() -> &'static [Accelerator] {
         .open("/dev/kvm")
         .map_err(|error| error.to_string());
     let processor = fs::read_to_string(Path::new("/proc/cpuinfo")).unwrap_or_default();
-    let (list, why) = choose(opens.map(drop), &processor);
-    log::info!("{why}");
+    let (list, reason) = choose(opens.map(drop), &processor);
+    log::info!("{reason}");
     list
 }
 
 fn choose(opens: Result<(), String>, processor: &str) -> (&'static [Accelerator], String) {
-    let emulated = |why: String| (&[Accelerator::Tcg][..], why);
+    let emulated = |reason: String| (&[Accelerator::Tcg][..], reason);
     if let Err(error) = opens {
         return emulated(format!("the guest is emulated: /dev/kvm: {error}"));
     }
-    // On x86 the flags say it; elsewhere there are none of this kind.
+    // Only x86 has this line.
     let x86 = processor.lines().find(|line| line.starts_with("flags"));
     let extended = |flags: &str| flags.split_whitespace().any(|f| f == "vmx" || f == "svm");
     if x86.is_some_and(|flags| !extended(flags)) {
         return emulated(
-            "the guest is emulated: /dev/kvm opens, but the processor has neither vmx nor svm"
+            "the guest is emulated: the processor has neither vmx nor svm, although /dev/kvm can be \
+             opened"
                 .to_owned(),
         );
     }
@@ -61,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn kvm_is_tried_only_where_it_may_work() {
+    fn tries_kvm_only_if_it_can_work() {
         use Accelerator::{Kvm, Tcg};
         let absent = || Err("No such file or directory".to_owned());
         for (opens, processor, list) in [

@@ -12,7 +12,7 @@ use super::nbd::EXPORT;
 use crate::cores;
 use crate::spec::{Architecture, Machine};
 
-/// The most processors a guest gets, as in nixpkgs.
+/// The most processors of a guest, as in nixpkgs.
 const MAX_PROCESSORS: usize = 255;
 
 /// The files of one run.
@@ -20,21 +20,20 @@ const MAX_PROCESSORS: usize = 255;
 pub struct Files<'a> {
     /// The initrd.
     pub initrd: &'a Path,
-    /// Where the report goes, raw: `/dev/vdb`.
+    /// The raw disk for the report, `/dev/vdb`.
     pub report: &'a Path,
-    /// The firmware's variables, which it changes.
+    /// The firmware's variables, which the firmware may change.
     pub efi_variables: Option<&'a Path>,
-    /// The directory for what the guest writes to its disk.
+    /// The directory for the guest's writes to its disk.
     pub temporary: &'a Path,
-    /// The number of the descriptor that QEMU inherits for its monitor.
+    /// The file descriptor that QEMU inherits for its monitor.
     pub monitor: RawFd,
-    /// What the guest's clock chip shows when it starts, in seconds since 1970.
+    /// The initial time of the guest's clock chip, in seconds since 1970.
     pub time: i64,
 }
 
-/// The arguments of `qemu` for a `machine` with nothing but its two disks and a serial console, which
-/// is on the standard output. Its standard input is to be a socket from which it gets its disk,
-/// `/dev/vda`, by NBD.
+/// Adds the arguments for a `machine` with only two disks and a serial console, which is on standard
+/// output. The caller must set standard input to the NBD socket of the first disk, `/dev/vda`.
 pub fn arguments(
     qemu: &mut Command,
     machine: &Machine,
@@ -55,14 +54,14 @@ pub fn arguments(
         .args(["-cpu", processor(machine.architecture, accelerator)])
         .args(["-m", &format!("{}M", machine.memory)])
         .args(["-smp", &cores::count().min(MAX_PROCESSORS).to_string()])
-        // Not the host's time, which the guest's kernel would have until init sets it.
+        // Otherwise the guest's kernel would use the host's time until init sets the clock.
         .args(["-rtc", &format!("base={}", date(files.time))])
-        // Perl, Python and the kernel itself wait for random numbers; none gets into the image.
+        // Perl, Python and the kernel wait for random numbers. They do not get into the image.
         .args(["-object", "rng-builtin,id=random"])
         .args(["-device", "virtio-rng-pci,rng=random"]);
     disk(qemu, "disk", served().as_ref());
     disk(qemu, "report", &raw(files.report));
-    // Where `snapshot=on` puts its overlay; in Nix's sandbox there is no /var/tmp.
+    // QEMU creates the overlay of `snapshot=on` there. Its default, /var/tmp, is not in Nix's sandbox.
     qemu.env("TMPDIR", files.temporary);
     if let (Some(firmware), Some(variables)) = (&machine.qemu.firmware, files.efi_variables) {
         if firmware.system_management_mode {
@@ -80,7 +79,7 @@ pub fn arguments(
         .args(["-append", &parameters(machine.architecture)]);
 }
 
-/// QEMU's `-machine`.
+/// Returns the value of `-machine`.
 fn board(machine: &Machine, accelerator: Accelerator) -> String {
     let accelerator = match accelerator {
         Accelerator::Kvm => "kvm",
@@ -98,17 +97,17 @@ fn board(machine: &Machine, accelerator: Accelerator) -> String {
 
 fn processor(architecture: Architecture, accelerator: Accelerator) -> &'static str {
     match (architecture, accelerator) {
-        // Emulated, the usual algorithm of pointer authentication slows everything down.
+        // Emulating the default algorithm of pointer authentication is slow.
         (Architecture::Aarch64, Accelerator::Tcg) => "max,pauth-impdef=on",
         _ => "max",
     }
 }
 
-/// Words for the kernel: its console, and a panic that ends QEMU.
+/// Returns the kernel's parameters: its console, and a reboot on panic, which ends QEMU.
 fn parameters(architecture: Architecture) -> String {
     let machine = match architecture {
-        // An emulated timer is late on a busy machine, and a kernel that tests it panics (Linux,
-        // Documentation/admin-guide/kernel-parameters.txt). Under KVM none tests it.
+        // On a busy builder, an emulated timer is late, so that the kernel's timer check panics (Linux,
+        // Documentation/admin-guide/kernel-parameters.txt). Under KVM, the kernel skips the check.
         Architecture::X86_64 => "console=ttyS0 no_timer_check",
         Architecture::Aarch64 => "console=ttyAMA0",
     };
@@ -116,8 +115,8 @@ fn parameters(architecture: Architecture) -> String {
 }
 
 fn disk(qemu: &mut Command, name: &str, source: &OsStr) {
-    // What is written is thrown away: nobody waits for it to be on a disk. Where it can't be written,
-    // the guest waits and the monitor tells.
+    // Writes need not reach the host's disk: they are discarded after the run. If one fails, the guest
+    // is paused and the monitor reports it.
     let options = format!("if=none,id={name},cache=unsafe,discard=unmap,werror=stop,");
     qemu.arg("-drive").arg(join(&options, source)).args([
         "-device",
@@ -125,17 +124,16 @@ fn disk(qemu: &mut Command, name: &str, source: &OsStr) {
     ]);
 }
 
-/// A time, in seconds since 1970, in UTC as QEMU takes it; of one that no calendar here has, the
-/// beginning of 1970.
+/// Formats a time in seconds since 1970 as UTC for QEMU. A time that is out of range becomes the start of
+/// 1970.
 fn date(time: i64) -> String {
     let at = OffsetDateTime::from_unix_timestamp(time).unwrap_or(OffsetDateTime::UNIX_EPOCH);
     let (hour, minute, second) = at.to_hms();
     format!("{}T{hour:02}:{minute:02}:{second:02}", at.date())
 }
 
-/// What a `-drive` is of: the disk that comes over file descriptor 0, with what is written to it in
-/// an overlay. (QEMU takes a decimal number as a descriptor it has, unless it does what a monitor was
-/// told: its util/qemu-sockets.c.)
+/// Returns the source of a `-drive`: the disk that is served over file descriptor 0, with an overlay for
+/// writes. (On its command line, QEMU takes a number as an inherited descriptor: util/qemu-sockets.c.)
 fn served() -> String {
     format!(
         "snapshot=on,format=raw,file.driver=nbd,file.export={EXPORT},\
@@ -143,7 +141,7 @@ fn served() -> String {
     )
 }
 
-/// What a `-drive` is of: a raw file. QEMU wants commas in names doubled.
+/// Returns the source of a `-drive`: a raw file. QEMU expects commas in names to be doubled.
 fn raw(file: &Path) -> OsString {
     let mut value = OsString::from("format=raw,file=");
     let mut pieces = file
@@ -181,8 +179,8 @@ mod tests {
     }
 
     #[test]
-    fn times_are_dates() {
-        // As `date -u -d @TIME +%FT%T` has them.
+    fn formats_times() {
+        // From `date -u -d @TIME +%FT%T`.
         for (time, expected) in [
             (0, "1970-01-01T00:00:00"),
             (951_782_399, "2000-02-28T23:59:59"),
@@ -198,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn each_architecture_has_its_machine() {
+    fn selects_the_machine_by_architecture() {
         let mut machine = crate::guest::tests::machine();
         let firmware = |system_management_mode| Firmware {
             code: "/f".into(),

@@ -1,4 +1,4 @@
-//! QEMU as the guest's machine: under KVM, or emulated.
+//! QEMU as the guest's machine, with KVM or emulated.
 
 mod accelerate;
 mod arguments;
@@ -19,11 +19,11 @@ use super::initrd;
 use super::machine::{Ready, Run, Service};
 use crate::{escape, sys};
 
-/// QEMU for `run`, with `accelerator`. Each has connections of its own, as they end with it: one
-/// for the disk and one for the monitor.
+/// Prepares QEMU for `run`, with `accelerator`. Each QEMU gets new sockets, one for the disk and one for
+/// the monitor, because they are closed when it ends.
 ///
 /// # Errors
-/// If the initrd, the copy of the EFI variables or a socket can't be made.
+/// If the initrd, the copy of the EFI variables or a socket cannot be created.
 pub fn prepare<'a>(run: &Run<'a>, accelerator: Accelerator) -> Result<Ready<'a>> {
     let qemu = &run.machine.qemu;
     let initrd = run.directory.join("initrd");
@@ -32,7 +32,7 @@ pub fn prepare<'a>(run: &Run<'a>, accelerator: Accelerator) -> Result<Ready<'a>>
     let efi_variables = firmware
         .map(|firmware| variables(&firmware.variables, run.directory))
         .transpose()?;
-    let pair = || UnixStream::pair().context("making a socket for QEMU");
+    let pair = || UnixStream::pair().context("creating a socket for QEMU");
     let ((disk_socket, disk_end), (monitor_socket, monitor_end)) = (pair()?, pair()?);
     let mut command = Command::new(&qemu.program);
     let files = arguments::Files {
@@ -65,7 +65,7 @@ pub fn prepare<'a>(run: &Run<'a>, accelerator: Accelerator) -> Result<Ready<'a>>
     })
 }
 
-/// Copies the EFI variables at `from` to a file in `directory` that the firmware may change.
+/// Copies the EFI variables at `from` to a file in `directory` that the firmware can change.
 fn variables(from: &Path, directory: &Path) -> Result<PathBuf> {
     let to = directory.join("efi-vars.fd");
     fs::copy(from, &to)

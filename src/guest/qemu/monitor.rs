@@ -1,6 +1,6 @@
-//! QEMU's monitor: it tells when what the guest writes can't be stored.
+//! QEMU's monitor, which reports if the guest's writes cannot be stored.
 //!
-//! The guest itself gets no more than an I/O error, or waits. The protocol is QMP (QEMU,
+//! The guest itself only gets an I/O error or is paused. The protocol is QMP (QEMU,
 //! docs/interop/qmp-spec.rst).
 
 use std::io::{BufRead, BufReader, Read, Write};
@@ -8,10 +8,10 @@ use std::os::unix::net::UnixStream;
 
 use serde::Deserialize;
 
-/// Events longer than this are none of ours, in bytes.
-const LONGEST: u64 = 1 << 16;
+/// The longest event that is parsed, in bytes.
+const MAX_EVENT: u64 = 1 << 16;
 
-/// What QEMU says by itself.
+/// An event from QEMU.
 #[derive(Deserialize)]
 struct Event {
     event: String,
@@ -19,7 +19,7 @@ struct Event {
     data: Data,
 }
 
-/// Of `BLOCK_IO_ERROR` (QEMU, qapi/block-core.json).
+/// The data of `BLOCK_IO_ERROR` (QEMU, qapi/block-core.json).
 #[derive(Deserialize, Default)]
 struct Data {
     #[serde(default)]
@@ -28,10 +28,10 @@ struct Data {
     reason: String,
 }
 
-/// Listens to QEMU at the other end of `socket` until that is closed; at the first write that fails
-/// on this machine, `failed` is called with the reason.
+/// Reads events from QEMU until `socket` is closed. At the first failed write, calls `failed` with the
+/// reason and returns.
 pub fn watch(socket: &UnixStream, failed: impl FnOnce(String)) {
-    // Events come only to who has said this. If QEMU is gone already, there are none.
+    // QEMU sends events only after this command. If it has already ended, there are none.
     let hello = b"{\"execute\":\"qmp_capabilities\"}\n";
     if (&mut &*socket).write_all(hello).is_err() {
         return;
@@ -40,7 +40,7 @@ pub fn watch(socket: &UnixStream, failed: impl FnOnce(String)) {
     let mut line = Vec::new();
     loop {
         line.clear();
-        match from.by_ref().take(LONGEST).read_until(b'\n', &mut line) {
+        match from.by_ref().take(MAX_EVENT).read_until(b'\n', &mut line) {
             Ok(1..) => {}
             Ok(0) | Err(_) => return,
         }
@@ -58,27 +58,24 @@ mod tests {
     use super::*;
     use std::thread;
 
-    fn told(said: &str) -> Option<String> {
-        let (ours, mut theirs) = UnixStream::pair().unwrap();
-        let said = said.to_owned();
-        let other = thread::spawn(move || {
-            let _ = theirs.write_all(said.as_bytes());
+    fn reported(events: &str) -> Option<String> {
+        let (own_end, mut qemu_end) = UnixStream::pair().unwrap();
+        let events = events.to_owned();
+        let qemu = thread::spawn(move || {
+            let _ = qemu_end.write_all(events.as_bytes());
             let mut hello = String::new();
-            BufReader::new(&theirs).read_line(&mut hello).unwrap();
+            BufReader::new(&qemu_end).read_line(&mut hello).unwrap();
             hello
         });
-        let mut reason = None;
-        watch(&ours, |why| reason = Some(why));
-        drop(ours);
-        assert_eq!(
-            other.join().unwrap(),
-            "{\"execute\":\"qmp_capabilities\"}\n"
-        );
-        reason
+        let mut reported = None;
+        watch(&own_end, |reason| reported = Some(reason));
+        drop(own_end);
+        assert_eq!(qemu.join().unwrap(), "{\"execute\":\"qmp_capabilities\"}\n");
+        reported
     }
 
     #[test]
-    fn only_a_write_that_failed_is_told() {
+    fn reports_only_failed_writes() {
         let greeting = "{\"QMP\": {\"version\": {}, \"capabilities\": []}}\r\n{\"return\": {}}\r\n";
         let failed = |operation: &str| {
             format!(
@@ -88,11 +85,11 @@ mod tests {
             )
         };
         let reason = "No space left on device".to_owned();
-        assert_eq!(told(&failed("write")), Some(reason));
-        assert_eq!(told(&failed("read")), None);
-        assert_eq!(told(greeting), None);
-        assert_eq!(told("rubbish\n{}\n\n{\"event\": 7}\n"), None);
-        assert_eq!(told(&"x".repeat(1 << 20)), None);
-        assert_eq!(told(""), None);
+        assert_eq!(reported(&failed("write")), Some(reason));
+        assert_eq!(reported(&failed("read")), None);
+        assert_eq!(reported(greeting), None);
+        assert_eq!(reported("rubbish\n{}\n\n{\"event\": 7}\n"), None);
+        assert_eq!(reported(&"x".repeat(1 << 20)), None);
+        assert_eq!(reported(""), None);
     }
 }

@@ -1,6 +1,6 @@
-//! The guest's disk: served to QEMU as a read-only network block device over a socket, so that the
-//! files on it are read from where they are, and only those that the guest wants. QEMU keeps what
-//! the guest writes.
+//! Serves the guest's disk to QEMU as a read-only network block device over a socket. So the contents of
+//! files are read from where they are stored, and only if the guest needs them. QEMU stores the guest's
+//! writes.
 //!
 //! The protocol is NBD (<https://github.com/NetworkBlockDevice/nbd/blob/master/doc/proto.md>).
 
@@ -13,18 +13,18 @@ use nix::errno::Errno;
 
 use crate::image::{LazyImage, Reader};
 
-/// The name of the disk in the protocol: the one that the crate `nbd` lists, and QEMU looks for its
-/// disk in the list.
+/// The name of the disk in the protocol. It is fixed in the crate `nbd`, and QEMU asks for the disk by
+/// this name.
 pub const EXPORT: &str = "rustnbd";
 
-/// Enough for a piece of 64 KiB, which the crate `nbd` reads at once, and what is in front of it.
+/// Size of a buffer: enough for the 64 KiB that the crate `nbd` reads at a time, and a header.
 const BUFFER: usize = 80 << 10;
 
-/// Serves `disk` to the other end of `socket` until that is closed. When a file of it can't be
-/// read, the guest gets an I/O error and `stop` is called.
+/// Serves `disk` to the other end of `socket` until it is closed. If a file on the disk cannot be read,
+/// the guest gets an I/O error and `stop` is called.
 ///
 /// # Errors
-/// The first file that can't be read, and why; and a client that breaks the protocol.
+/// If a file cannot be read (the first one is reported), or if the client violates the protocol.
 pub fn serve(disk: &LazyImage, socket: &UnixStream, stop: impl Fn()) -> Result<()> {
     let mut stream = Stream {
         from: BufReader::with_capacity(BUFFER, socket),
@@ -50,14 +50,14 @@ pub fn serve(disk: &LazyImage, socket: &UnixStream, stop: impl Fn()) -> Result<(
     match end {
         Err(error) if error.kind() == io::ErrorKind::InvalidData => {
             (view.stop)();
-            Err(error).context("serving the guest's disk to QEMU by NBD")
+            Err(error).context("serving the guest's disk to QEMU over NBD")
         }
-        // QEMU ended: by itself, or because it was made to.
+        // QEMU ended by itself or was stopped.
         _ => Ok(()),
     }
 }
 
-/// Both directions of a socket; the crate `nbd` reads and writes pieces of a few bytes.
+/// A buffered socket: the crate `nbd` reads and writes a few bytes at a time.
 struct Stream<'a> {
     from: BufReader<&'a UnixStream>,
     to: BufWriter<&'a UnixStream>,
@@ -79,11 +79,11 @@ impl Write for Stream<'_> {
     }
 }
 
-/// The disk as a file that is open.
+/// The disk as an open file.
 struct View<'a, F> {
     reader: Reader<'a>,
     at: u64,
-    /// The first error; the protocol has only numbers.
+    /// The first error, because the protocol has only error numbers.
     failure: Option<Error>,
     stop: F,
 }
@@ -138,7 +138,7 @@ mod tests {
     use super::*;
     use crate::image::{Content, Image, Part};
 
-    /// A disk of a MiB that has `bytes` in its middle.
+    /// Returns a disk of 1 MiB with `bytes` in its middle.
     fn disk(directory: &Path, bytes: &[u8]) -> LazyImage {
         let part = Part {
             name: "test".to_owned(),
@@ -153,7 +153,7 @@ mod tests {
         LazyImage::new(image, &directory.join("disk")).unwrap()
     }
 
-    /// QEMU's own program as the client that copies the disk to `copy`.
+    /// Copies the disk to `copy` with `qemu-img` as the client.
     fn convert(socket: UnixStream, export: &str, copy: &Path) -> Output {
         let image = format!("driver=nbd,server.type=fd,server.str=0,export={export}");
         Command::new("qemu-img")
@@ -165,19 +165,19 @@ mod tests {
     }
 
     fn served(disk: &LazyImage, client: impl FnOnce(UnixStream) + Send) -> (Result<()>, bool) {
-        let (ours, theirs) = UnixStream::pair().unwrap();
+        let (server_end, client_end) = UnixStream::pair().unwrap();
         let stopped = Cell::new(false);
         let end = thread::scope(|scope| {
-            scope.spawn(|| client(theirs));
-            let end = serve(disk, &ours, || stopped.set(true));
-            ours.shutdown(Shutdown::Both).unwrap();
+            scope.spawn(|| client(client_end));
+            let end = serve(disk, &server_end, || stopped.set(true));
+            server_end.shutdown(Shutdown::Both).unwrap();
             end
         });
         (end, stopped.get())
     }
 
     #[test]
-    fn qemu_gets_the_disk() {
+    fn serves_the_disk_to_qemu() {
         let directory = tempfile::tempdir().unwrap();
         let bytes: Vec<u8> = (0..500_000u32).map(|i| i.to_le_bytes()[1]).collect();
         let copy = directory.path().join("copy");
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_not_be_read_is_told() {
+    fn reports_unreadable_files() {
         let directory = tempfile::tempdir().unwrap();
         let disk = disk(directory.path(), b"x");
         // As if the file of the metadata were cut.
@@ -208,8 +208,8 @@ mod tests {
         let copy = directory.path().join("copy");
         let (end, stopped) = served(&disk, |socket| {
             let output = convert(socket, EXPORT, &copy);
-            let said = String::from_utf8_lossy(&output.stderr).into_owned();
-            assert!(said.contains("Input/output error"), "{said}");
+            let messages = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert!(messages.contains("Input/output error"), "{messages}");
         });
         let error = end.unwrap_err().to_string();
         assert!(
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_of_the_client_is_no_error_and_rubbish_is_one() {
+    fn accepts_a_client_that_disconnects_and_rejects_invalid_requests() {
         let directory = tempfile::tempdir().unwrap();
         let disk = disk(directory.path(), b"x");
         let (end, stopped) = served(&disk, drop);
@@ -233,7 +233,7 @@ mod tests {
         let error = format!("{:#}", end.unwrap_err());
         assert_eq!(
             error,
-            "serving the guest's disk to QEMU by NBD: Invalid client flag"
+            "serving the guest's disk to QEMU over NBD: Invalid client flag"
         );
         assert!(stopped);
     }

@@ -1,15 +1,15 @@
-//! The guest's answer: a tar archive on a disk of its own.
+//! The guest's report: a tar archive on a separate disk.
 //!
-//! Its entries, in any order but that of files: `owners` (JSON), a `file` for everything new or
-//! changed, `gone` (paths that were there before, each followed by a NUL), an `area` for each part
-//! of the disk asked for, and last `end`, with the job's token. Files are in the order of a walk:
-//! one volume after the other, parents first, names sorted. What tar's own headers can't hold (any
-//! bytes in names and attributes, nanoseconds) is in one pax record ([`RECORD`]) of JSON, which has
-//! no newline: readers of pax headers trip over them.
+//! Its entries are `owners` (JSON), a `file` for everything new or changed, `gone` (the deleted paths,
+//! each followed by a NUL), an `area` for each requested part of the disk, and as the last one `end`,
+//! with the job's token. Files are in the order of a walk: one volume after the other, parents first,
+//! names sorted. The other entries may be in any order. What tar headers cannot represent (arbitrary
+//! bytes in names and attributes, nanoseconds) is in one pax record ([`RECORD`]) as JSON. It has no
+//! newline, because some readers of pax headers cannot handle one.
 //!
-//! A report is input from outside: programs of the image run as root in the guest, and what they do
-//! to its disks may be what they want. It is read in bounded memory, and what is read is sound by
-//! itself; whether it fits the image, `merge` decides.
+//! A report is untrusted: programs of the image run as root in the guest, and can write anything to its
+//! disks. It is read in bounded memory, and each record is checked. `merge` checks whether it fits the
+//! image.
 
 pub(super) mod check;
 mod read;
@@ -22,27 +22,28 @@ use crate::tree::{DataRange, Timestamp, Xattr};
 pub use read::{Entry, Limits, Report, read};
 pub use write::Writer;
 
-/// The key of the pax record with a [`Record`], or an area's name.
+/// The key of the pax record, whose value is a [`Record`] or the name of an area.
 const RECORD: &str = "MAKE-DISK-IMAGE.record";
 
-/// The most bytes of a pax record. A path has 4096 bytes, a link's target 4095, the attributes of an
-/// inode of ext4 less than 8192, and a byte takes up to 4 in JSON; [`MOST_RANGES`] take 43 each.
-const LONGEST_RECORD: u64 = 4 << 20;
+/// The longest pax record, in bytes. A path has at most 4096 bytes, a link's target 4095, and the extended
+/// attributes of an ext4 inode less than 8192; each byte takes up to 4 in JSON. The [`MAX_RANGES`] ranges
+/// take up to 43 bytes each.
+const MAX_RECORD: u64 = 4 << 20;
 
-/// The longest path, in bytes: Linux's, without the NUL.
-const LONGEST_PATH: usize = 4095;
+/// The longest path in Linux, in bytes, without the NUL.
+const MAX_PATH: usize = 4095;
 
-/// The most ranges of a file's data.
-pub const MOST_RANGES: usize = 1 << 16;
+/// The most data ranges of a file.
+pub const MAX_RANGES: usize = 1 << 16;
 
-/// One inode, or one more name of it.
+/// An inode, or a hard link to one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
-    /// Number of the boot partition it is on; 0 for the root file system.
+    /// The number of its boot partition, or 0 for the root file system.
     pub volume: u32,
-    /// Where it is: names with slashes between them, none in front. Empty: the root directory.
+    /// Its path, relative to the root of the volume. The root directory is the empty path.
     pub path: Vec<u8>,
-    /// What it is.
+    /// Its kind.
     pub kind: RecordKind,
     /// Permission bits, 0 to 0o7777.
     pub mode: u16,
@@ -50,35 +51,35 @@ pub struct Record {
     pub uid: u32,
     /// Group.
     pub gid: u32,
-    /// Time of the last change of the bytes: seconds since 1970, and nanoseconds.
+    /// Modification time: seconds since 1970, and nanoseconds.
     pub mtime: (i64, u32),
-    /// Flags, as `FS_IOC_GETFLAGS` gives them.
+    /// Flags, as returned by `FS_IOC_GETFLAGS`.
     pub flags: u32,
     /// Extended attributes, sorted by name.
     pub xattrs: Vec<(Vec<u8>, Vec<u8>)>,
-    /// Where the bytes of a regular file are that has holes; the archive's entry has no others.
+    /// The data ranges of a regular file with holes. The archive's entry contains only these bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sparse: Option<Sparse>,
 }
 
-/// Bytes of a file with holes.
+/// The data ranges of a file with holes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sparse {
     /// Length of the file in bytes, holes included.
     pub size: u64,
-    /// The parts that are no holes, in order: first byte and length, which is not 0.
+    /// Offset and length of each range, in order. No length is 0.
     pub data: Vec<(u64, u64)>,
 }
 
 impl Sparse {
-    /// Its data.
+    /// Returns the data ranges.
     pub fn ranges(&self) -> impl Iterator<Item = DataRange> + '_ {
         let data = self.data.iter();
         data.map(|&(offset, length)| DataRange { offset, length })
     }
 }
 
-/// What a [`Record`] is.
+/// The kind of a [`Record`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RecordKind {
     /// A directory, without its entries.
@@ -93,12 +94,12 @@ pub enum RecordKind {
     Character(u32, u32),
     /// A block device: major, minor.
     Block(u32, u32),
-    /// Another name of the inode that an earlier record of the volume has at this path.
+    /// A hard link to this path, which an earlier record of the volume has.
     Link(Vec<u8>),
 }
 
 impl Record {
-    /// Its time.
+    /// Returns its modification time.
     pub fn time(&self) -> Timestamp {
         Timestamp {
             seconds: self.mtime.0,
@@ -106,7 +107,7 @@ impl Record {
         }
     }
 
-    /// Its attributes.
+    /// Returns its extended attributes.
     pub fn attributes(&self) -> Vec<Xattr> {
         let xattrs = self.xattrs.iter();
         xattrs

@@ -1,4 +1,4 @@
-//! Reading a report, on the host.
+//! Reads a report, on the host.
 
 mod content;
 
@@ -11,68 +11,68 @@ use serde::de::DeserializeOwned;
 use tar::{Archive, EntryType, PaxExtensions};
 
 use self::content::Contents;
-use super::{LONGEST_RECORD, RECORD, Record, RecordKind, check};
+use super::{MAX_RECORD, RECORD, Record, RecordKind, check};
 use crate::escape;
 use crate::guest::job::Job;
 use crate::layout::BootCode;
 use crate::owner::Ids;
 use crate::tree::Content;
 
-/// The most bytes of memory for records: a million files.
-const MEMORY: u64 = 256 << 20;
+/// The limit on memory for records, in bytes: enough for a million files.
+const MAX_MEMORY: u64 = 256 << 20;
 
-/// The most bytes of an owner in JSON, with all that may be around it.
-const OWNER: u64 = 64;
+/// The longest owner in JSON, in bytes, including punctuation.
+const MAX_OWNER: u64 = 64;
 
-/// What the guest answered.
+/// A guest's report.
 #[derive(Debug, Default)]
 pub struct Report {
-    /// What the names in the job stand for, in their order.
+    /// The IDs of the owners in the job, in the same order.
     pub owners: Vec<Ids>,
-    /// Every path of the root file system that was there and is not any more, each followed by a
-    /// NUL.
+    /// The deleted paths of the root file system, each followed by a NUL.
     pub gone: Vec<u8>,
     /// What is new or changed, in the order of a walk through one volume after the other.
     pub entries: Vec<Entry>,
-    /// What is in the parts of the disk that were asked for.
+    /// The contents of the requested parts of the disk.
     pub areas: BootCode,
 }
 
-/// Something new or changed.
+/// A file that is new or changed.
 #[derive(Debug)]
 pub struct Entry {
-    /// What it is.
+    /// Its metadata.
     pub record: Record,
-    /// The bytes of a regular file.
+    /// The content of a regular file.
     pub content: Option<Content>,
 }
 
-/// What a report can have at most.
+/// The limits of a report.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits<'a> {
-    /// What the guest was told: its owners, boot partitions and areas, and no others.
+    /// The guest's job. Its owners, boot partitions and areas are accepted, and no others.
     pub job: &'a Job,
-    /// Bytes of all paths that may be gone, with a NUL for each.
+    /// Total length of the paths that may have been deleted, each with a NUL.
     pub gone: u64,
-    /// Bytes of all files: what the guest's disk holds.
+    /// Total length of all files: the size of the guest's disk.
     pub data: u64,
 }
 
-/// Reads a report; larger files are put into the directory `work`, where they must stay.
+/// Reads a report. Large files are stored in the directory `work`, where they must stay.
 ///
 /// # Errors
-/// If it is not whole or not sound, has more than `limits` allow, or can't be read or written.
+/// If the report is incomplete or invalid, exceeds `limits`, or cannot be read, or if a file cannot be
+/// written.
 pub fn read(from: impl Read, work: &Path, limits: &Limits<'_>) -> Result<Report> {
     let mut reader = Reader {
         limits,
         report: Report::default(),
         seen: Vec::new(),
         contents: Contents::new(work, limits.data),
-        memory: MEMORY,
+        memory: MAX_MEMORY,
     };
     let mut archive = Archive::new(from);
     let mut record = None;
-    // Raw: what the crate does with other entries than files takes as much memory as they say.
+    // Raw, because the crate allocates as much memory for other entries as their headers say.
     let entries = archive.entries().map_err(broken)?.raw(true);
     for (index, entry) in entries.enumerate() {
         let mut entry = entry.map_err(broken)?;
@@ -84,7 +84,7 @@ pub fn read(from: impl Read, work: &Path, limits: &Limits<'_>) -> Result<Report>
                 .map(|()| false),
             EntryType::Regular => reader.entry(index, &name, record.take(), &mut entry),
             _ => Err(anyhow!(
-                "it is of the type {}, and what comes here is a file",
+                "expected a regular file, found type {}",
                 escape::bytes(&[kind.as_byte()])
             )),
         };
@@ -98,21 +98,21 @@ pub fn read(from: impl Read, work: &Path, limits: &Limits<'_>) -> Result<Report>
             return Ok(reader.report);
         }
     }
-    bail!("the guest's report is not whole: it ends before its last entry")
+    bail!("the guest's report is incomplete: its last entry is missing")
 }
 
 struct Reader<'a> {
     limits: &'a Limits<'a>,
     report: Report,
-    /// Kinds of entries that have been there, of which there is one.
+    /// The kinds of single entries that have been read.
     seen: Vec<&'static str>,
     contents: Contents,
-    /// Bytes that records may still take.
+    /// Bytes of memory that are left for records.
     memory: u64,
 }
 
 impl Reader<'_> {
-    /// Takes an entry; whether it was the last one.
+    /// Reads an entry. Returns whether it was the last one.
     fn entry<R: Read>(
         &mut self,
         index: usize,
@@ -124,8 +124,8 @@ impl Reader<'_> {
         match (name, record) {
             (b"owners", None) => {
                 self.first("owners")?;
-                let most = OWNER.saturating_mul(job.owners.len() as u64 + 1);
-                self.report.owners = json(&bytes(entry, most)?)?;
+                let limit = MAX_OWNER.saturating_mul(job.owners.len() as u64 + 1);
+                self.report.owners = json(&bytes(entry, limit)?)?;
             }
             (b"gone", None) => {
                 self.first("gone")?;
@@ -139,20 +139,20 @@ impl Reader<'_> {
                     token == job.token.as_bytes(),
                     "it was not written by the guest's init"
                 );
-                let (found, asked) = (self.report.owners.len(), job.owners.len());
+                let (found, expected) = (self.report.owners.len(), job.owners.len());
                 ensure!(
-                    found == asked,
-                    "there are {found} owners, and {asked} were asked for"
+                    found == expected,
+                    "expected {expected} owners, found {found}"
                 );
                 return Ok(true);
             }
-            _ => bail!("there is no such entry, or not with or without a record"),
+            _ => bail!("unknown entry, or unexpected or missing record"),
         }
         Ok(false)
     }
 
     fn first(&mut self, kind: &'static str) -> Result<()> {
-        ensure!(!self.seen.contains(&kind), "it is there twice");
+        ensure!(!self.seen.contains(&kind), "duplicate entry");
         self.seen.push(kind);
         Ok(())
     }
@@ -163,12 +163,13 @@ impl Reader<'_> {
         record: Record,
         entry: &mut tar::Entry<'_, R>,
     ) -> Result<()> {
-        let place = || format!("/{}", escape::bytes(&record.path));
-        check::record(&record).with_context(place)?;
-        self.order(&record).with_context(place)?;
+        let path = || format!("/{}", escape::bytes(&record.path));
+        check::record(&record).with_context(path)?;
+        self.order(&record).with_context(path)?;
         self.memory = self.memory.checked_sub(memory(&record)).with_context(|| {
             format!(
-                "the guest changed so many files that they take more than {MEMORY} bytes of memory"
+                "the guest changed too many files: their records take more than {MAX_MEMORY} bytes of \
+                 memory"
             )
         })?;
         let content = match record.kind {
@@ -176,7 +177,7 @@ impl Reader<'_> {
                 let content =
                     self.contents
                         .take(index, entry.size(), entry, record.sparse.as_ref());
-                Some(content.with_context(place)?)
+                Some(content.with_context(path)?)
             }
             _ => None,
         };
@@ -184,7 +185,7 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// Checks that `record` comes after those that are there.
+    /// Checks that `record` comes after the previous ones.
     fn order(&self, record: &Record) -> Result<()> {
         let volumes = || {
             [0].into_iter()
@@ -200,25 +201,24 @@ impl Reader<'_> {
             true => check::in_order(&last.path, &record.path),
             false => place(last.volume).is_some_and(|last| last < here),
         };
-        ensure!(in_order, "it is there twice, or out of order");
+        ensure!(in_order, "it is a duplicate or out of order");
         Ok(())
     }
 
     fn area<R: Read>(&mut self, name: &[u8], entry: &mut tar::Entry<'_, R>) -> Result<()> {
         let mut areas = self.limits.job.areas.iter();
         let area = areas.find(|area| area.kind.name().as_bytes() == name);
-        let area = area.with_context(|| {
-            format!("the disk has no area {} for boot code", escape::bytes(name))
-        })?;
-        let bytes = bytes(entry, area.length)
-            .with_context(|| format!("the area {} of the disk", area.kind))?;
+        let area = area
+            .with_context(|| format!("the disk has no boot code area {}", escape::bytes(name)))?;
+        let bytes =
+            bytes(entry, area.length).with_context(|| format!("area {} of the disk", area.kind))?;
         let before = self.report.areas.insert(area.kind, bytes);
-        ensure!(before.is_none(), "the area {} is there twice", area.kind);
+        ensure!(before.is_none(), "duplicate area {}", area.kind);
         Ok(())
     }
 }
 
-/// What a record takes in memory, nearly.
+/// Returns the approximate size of a record in memory.
 fn memory(record: &Record) -> u64 {
     let kind = match &record.kind {
         RecordKind::Symlink(bytes) | RecordKind::Link(bytes) => bytes.len(),
@@ -234,45 +234,42 @@ fn memory(record: &Record) -> u64 {
     (size_of::<Entry>() + record.path.len() + kind + xattrs + ranges) as u64
 }
 
-/// The bytes of an entry that can have `most` of them.
-fn bytes<R: Read>(entry: &mut tar::Entry<'_, R>, most: u64) -> Result<Vec<u8>> {
+/// Reads the bytes of an entry, at most `limit`.
+fn bytes<R: Read>(entry: &mut tar::Entry<'_, R>, limit: u64) -> Result<Vec<u8>> {
     let size = entry.size();
-    ensure!(
-        size <= most,
-        "it has {size} bytes, and can have {most} at most"
-    );
-    let length = usize::try_from(size).context("it is larger than memory")?;
+    ensure!(size <= limit, "it has {size} bytes; the limit is {limit}");
+    let length = usize::try_from(size).context("it does not fit into memory")?;
     let mut bytes = Vec::new();
     bytes
         .try_reserve_exact(length)
-        .with_context(|| format!("there is no memory for its {size} bytes"))?;
+        .with_context(|| format!("not enough memory for its {size} bytes"))?;
     bytes.resize(length, 0);
     entry.read_exact(&mut bytes).map_err(broken)?;
     Ok(bytes)
 }
 
-/// The value of our record in a pax header.
+/// Returns the value of the pax record [`RECORD`], the only one that is accepted.
 fn pax<R: Read>(entry: &mut tar::Entry<'_, R>) -> Result<Vec<u8>> {
-    let bytes = bytes(entry, LONGEST_RECORD)?;
+    let bytes = bytes(entry, MAX_RECORD)?;
     let mut found = None;
     for extension in PaxExtensions::new(&bytes) {
         let extension = extension.map_err(broken)?;
         ensure!(
             extension.key_bytes() == RECORD.as_bytes() && found.is_none(),
-            "it has something else than one record of ours"
+            "expected only one pax record, {RECORD}"
         );
         found = Some(extension.value_bytes().to_vec());
     }
-    found.context("it has no record")
+    found.context("it has no pax record")
 }
 
 fn json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
-    // The message may have parts of the input.
+    // The message may contain parts of the input.
     serde_json::from_slice(bytes)
         .map_err(|error| anyhow!(escape::bytes(error.to_string().as_bytes())))
 }
 
-/// An error of the crate `tar`, which has parts of the input.
+/// Converts an error of the crate `tar`, which may contain parts of the input.
 fn broken(error: io::Error) -> anyhow::Error {
     let text = escape::bytes(error.to_string().as_bytes());
     anyhow!("reading the guest's report: {text}")

@@ -24,7 +24,7 @@ pub fn record(path: &[u8], kind: RecordKind) -> Record {
     }
 }
 
-/// A job with one boot partition and one area.
+/// Returns a job with one boot partition and one area.
 pub fn job() -> Job {
     let json = serde_json::json!({
         "token": "t0ken", "time": 1, "root": "/dev/vda2", "store": "/nix/store", "links": [],
@@ -48,7 +48,7 @@ fn limits(job: &Job) -> Limits<'_> {
     }
 }
 
-/// What comes of the report that `write` writes.
+/// Reads the report that `write` writes.
 fn written(write: impl FnOnce(&mut Writer<Vec<u8>>)) -> Result<Report, String> {
     let mut writer = Writer::new(Vec::new(), u64::MAX);
     writer.owners(&[IDS]).unwrap();
@@ -63,7 +63,7 @@ fn reading(bytes: &[u8]) -> Result<Report, String> {
 }
 
 #[test]
-fn what_is_written_is_read() {
+fn reads_what_was_written() {
     let work = tempfile::tempdir().unwrap();
     let file = tempfile::tempfile().unwrap();
     let long = [b"\xff\n ".repeat(80), b"/x".to_vec()].concat();
@@ -151,11 +151,11 @@ fn what_is_written_is_read() {
 }
 
 #[test]
-fn a_report_without_its_end_is_refused() {
+fn rejects_a_report_without_its_end() {
     let error = reading(&[0; 4096]).unwrap_err();
     assert_eq!(
         error,
-        "the guest's report is not whole: it ends before its last entry"
+        "the guest's report is incomplete: its last entry is missing"
     );
     assert!(reading(&b"rubbish".repeat(1000)).is_err());
     let other = Writer::new(Vec::new(), u64::MAX).end("other").unwrap();
@@ -166,7 +166,7 @@ fn a_report_without_its_end_is_refused() {
     );
 }
 
-/// An entry of a tar archive with all that a header can say.
+/// Returns a tar entry with this header and these bytes, which may be fewer than `size`.
 fn entry(kind: EntryType, name: &str, size: u64, bytes: &[u8]) -> Vec<u8> {
     let mut header = Header::new_gnu();
     header.set_entry_type(kind);
@@ -178,81 +178,81 @@ fn entry(kind: EntryType, name: &str, size: u64, bytes: &[u8]) -> Vec<u8> {
     all
 }
 
-/// Each took as much memory, or as many bytes of a disk, as it said.
+/// The claimed sizes must not lead to allocations in memory or on disk.
 #[test]
-fn bombs_are_refused_before_they_go_off() {
+fn rejects_entries_with_excessive_sizes() {
     for (kind, name, size, message) in [
         (
             EntryType::XHeader,
             "x",
             1 << 30,
-            "it has 1073741824 bytes, and can have 4194304 at most",
+            "it has 1073741824 bytes; the limit is 4194304",
         ),
         (
             EntryType::GNUSparse,
             "file",
             1 << 40,
-            "it is of the type S, and what comes here is a file",
+            "expected a regular file, found type S",
         ),
         (
             EntryType::GNULongName,
             "x",
             1 << 30,
-            "it is of the type L, and what comes here is a file",
+            "expected a regular file, found type L",
         ),
         (
             EntryType::GNULongLink,
             "x",
             1 << 30,
-            "it is of the type K, and what comes here is a file",
+            "expected a regular file, found type K",
         ),
         (
             EntryType::XGlobalHeader,
             "x",
             1 << 30,
-            "it is of the type g, and what comes here is a file",
+            "expected a regular file, found type g",
         ),
         (
             EntryType::Directory,
             "x",
             0,
-            "it is of the type 5, and what comes here is a file",
+            "expected a regular file, found type 5",
         ),
         (
             EntryType::new(0x1b),
             "x",
             0,
-            "it is of the type \\u{1b}, and what comes here is a file",
+            "expected a regular file, found type \\u{1b}",
         ),
         (
             EntryType::Regular,
             "owners",
             1 << 50,
-            "it has 1125899906842624 bytes, and can have 128 at most",
+            "it has 1125899906842624 bytes; the limit is 128",
         ),
         (
             EntryType::Regular,
             "gone",
             1 << 50,
-            "it has 1125899906842624 bytes, and can have 100 at most",
+            "it has 1125899906842624 bytes; the limit is 100",
         ),
         (
             EntryType::Regular,
             "end",
             1 << 50,
-            "it has 1125899906842624 bytes, and can have 5 at most",
+            "it has 1125899906842624 bytes; the limit is 5",
         ),
         (
             EntryType::Regular,
             "file",
             0,
-            "there is no such entry, or not with or without a record",
+            "unknown entry, or unexpected or missing record",
         ),
         (
             EntryType::Regular,
             "x\u{1b}",
             0,
-            "there is no such entry, or not with or without a record",
+            "unknown entry, or unexpected or missing record",
         ),
     ] {
         let error = reading(&entry(kind, name, size, b"")).unwrap_err();
@@ -263,40 +263,40 @@ fn bombs_are_refused_before_they_go_off() {
 }
 
 #[test]
-fn what_was_not_asked_for_is_refused() {
+fn rejects_what_was_not_requested() {
     let file = |path: &[u8]| record(path, RecordKind::File);
     let error = |write: &dyn Fn(&mut Writer<Vec<u8>>)| written(write).unwrap_err();
     let mebibyte = vec![0; 1 << 20];
     for (error, message) in [
         (
             error(&|to| to.area("mbr", &[1; 441]).unwrap()),
-            "area: the area mbr of the disk: it has 441 bytes, and can have 440 at most",
+            "area: area mbr of the disk: it has 441 bytes; the limit is 440",
         ),
         (
             error(&|to| to.area("g\u{1b}p", b"x").unwrap()),
-            "area: the disk has no area g\\u{1b}p for boot code",
+            "area: the disk has no boot code area g\\u{1b}p",
         ),
         (
             error(&|to| (0..2).for_each(|_| to.area("mbr", b"x").unwrap())),
-            "area: the area mbr is there twice",
+            "area: duplicate area mbr",
         ),
         (
             error(&|to| to.owners(&[IDS]).unwrap()),
-            "owners: it is there twice",
+            "owners: duplicate entry",
         ),
         (
             error(&|to| {
                 to.file(&file(b"a"), 1 << 20, &mebibyte[..]).unwrap();
                 to.file(&file(b"b"), 1, &b"x"[..]).unwrap();
             }),
-            "file: /b: with its 1 bytes, the guest's files have more than the 1048576 of its disk",
+            "file: /b: with its 1 bytes, the guest's files exceed the 1048576 bytes of its disk",
         ),
         (
             error(&|to| {
                 to.file(&file(b"a"), 0, &b""[..]).unwrap();
                 to.file(&file(b"a"), 0, &b""[..]).unwrap();
             }),
-            "file: /a: it is there twice, or out of order",
+            "file: /a: it is a duplicate or out of order",
         ),
         (
             error(&|to| {
@@ -311,7 +311,7 @@ fn what_was_not_asked_for_is_refused() {
                 .unwrap();
                 to.file(&file(b"b"), 0, &b""[..]).unwrap();
             }),
-            "file: /b: it is there twice, or out of order",
+            "file: /b: it is a duplicate or out of order",
         ),
         (
             error(&|to| {
@@ -329,7 +329,7 @@ fn what_was_not_asked_for_is_refused() {
         ),
         (
             error(&|to| to.file(&file(b"a/\x1b/.."), 0, &b""[..]).unwrap()),
-            "file: /a/\\u{1b}/..: not a path of names",
+            "file: /a/\\u{1b}/..: invalid path",
         ),
         (
             error(&|to| {
@@ -347,22 +347,19 @@ fn what_was_not_asked_for_is_refused() {
                 )
                 .unwrap();
             }),
-            "file: /a: its data has 1 bytes, and 2 came",
+            "file: /a: expected 1 bytes of data, found 2",
         ),
     ] {
         let (_, found) = error.split_once("of the guest's report, ").unwrap();
         assert_eq!(found, message);
     }
-    let none = Writer::new(Vec::new(), u64::MAX).end("t0ken").unwrap();
-    let error = reading(&none).unwrap_err();
-    assert!(
-        error.ends_with("there are 0 owners, and 1 were asked for"),
-        "{error}"
-    );
+    let empty = Writer::new(Vec::new(), u64::MAX).end("t0ken").unwrap();
+    let error = reading(&empty).unwrap_err();
+    assert!(error.ends_with("expected 1 owners, found 0"), "{error}");
 }
 
 #[test]
-fn a_report_that_is_too_large_for_its_disk_says_how_large_it_is() {
+fn reports_the_size_of_a_report_that_exceeds_its_disk() {
     let mut writer = Writer::new(Vec::new(), 4096);
     let large = record(b"a", RecordKind::File);
     writer.file(&large, 10_000, io::repeat(7)).unwrap();
@@ -370,10 +367,10 @@ fn a_report_that_is_too_large_for_its_disk_says_how_large_it_is() {
     let error = writer.end("t0ken").unwrap_err().to_string();
     assert_eq!(
         error,
-        "it takes 1099511643136 bytes, and there is room for 4096: what the image's own programs \
-         changed is too much for a diskSize like this"
+        "it needs 1099511643136 bytes, but its disk has only 4096: the image's own programs changed \
+         too much for this diskSize"
     );
-    // What is told is what it takes.
+    // The number is the length of the report.
     let mut writer = Writer::new(Vec::new(), u64::MAX);
     writer.file(&large, 10_000, io::repeat(7)).unwrap();
     writer.area("mbr", b"x").unwrap();
@@ -388,6 +385,6 @@ fn a_report_that_is_too_large_for_its_disk_says_how_large_it_is() {
         .unwrap_err();
     assert_eq!(
         error.to_string(),
-        "what is to be said of it takes 8000197 bytes, and the most is 4194304"
+        "its record takes 8000197 bytes; the limit is 4194304"
     );
 }

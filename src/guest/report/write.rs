@@ -1,17 +1,17 @@
-//! Writing a report, in the guest.
+//! Writes a report, in the guest.
 
 use std::io::{self, Read, Write};
 
 use tar::{Builder, EntryType, Header};
 
-use super::{LONGEST_RECORD, RECORD, Record};
+use super::{MAX_RECORD, RECORD, Record};
 use crate::owner::Ids;
 
-/// Bytes of a block of tar: a header is one, and what follows it takes whole ones.
+/// The block size of tar, in bytes. A header takes one block, and the content whole blocks.
 const TAR_BLOCK: u64 = 512;
 
-/// A report being written. When it has become longer than it may be, nothing more is written, and at
-/// its end the error says how long it would have been.
+/// Writes a report. If it exceeds its capacity, nothing more is written, and [`Writer::end`] returns an
+/// error with the length that it would have had.
 pub struct Writer<W: Write> {
     to: Builder<W>,
     capacity: u64,
@@ -19,7 +19,7 @@ pub struct Writer<W: Write> {
 }
 
 impl<W: Write> Writer<W> {
-    /// To the beginning of `to`, which has room for `capacity` bytes.
+    /// Returns a writer to `to`, which has space for `capacity` bytes.
     pub fn new(to: W, capacity: u64) -> Writer<W> {
         Writer {
             to: Builder::new(to),
@@ -29,49 +29,49 @@ impl<W: Write> Writer<W> {
         }
     }
 
-    /// What the names in the job stand for, in their order.
+    /// Writes the IDs of the owners in the job, in the same order.
     ///
     /// # Errors
-    /// Those of writing.
+    /// If writing fails.
     pub fn owners(&mut self, owners: &[Ids]) -> io::Result<()> {
         self.bytes("owners", &serde_json::to_vec(owners)?)
     }
 
-    /// The paths that were there before and are not any more, each followed by a NUL.
+    /// Writes the deleted paths, each followed by a NUL.
     ///
     /// # Errors
-    /// Those of writing.
+    /// If writing fails.
     pub fn gone(&mut self, paths: &[u8]) -> io::Result<()> {
         self.bytes("gone", paths)
     }
 
-    /// Something new or changed. What `bytes` has more or less than `length` is cut or zeros.
+    /// Writes a new or changed file. `bytes` is truncated, or padded with zeros, to `length`.
     ///
     /// # Errors
-    /// Those of reading and writing; a record that is too long.
+    /// If reading or writing fails, or the record is too long.
     pub fn file(&mut self, record: &Record, length: u64, bytes: impl Read) -> io::Result<()> {
         let json = serde_json::to_vec(record)?;
         self.record("file", &json, length, bytes)
     }
 
-    /// A part of the disk.
+    /// Writes a part of the disk.
     ///
     /// # Errors
-    /// Those of writing.
+    /// If writing fails.
     pub fn area(&mut self, name: &str, bytes: &[u8]) -> io::Result<()> {
         self.record("area", name.as_bytes(), as_length(bytes), bytes)
     }
 
-    /// The end, with the job's token. What was written is on the device, if it is a file or device.
+    /// Writes the last entry, with the job's token, and flushes `to`.
     ///
     /// # Errors
-    /// Those of writing. If there was too much: with the number of bytes.
+    /// If writing fails, or the report exceeds its capacity.
     pub fn end(mut self, token: &str) -> io::Result<W> {
         self.bytes("end", token.as_bytes())?;
         if self.needed > self.capacity {
             return Err(io::Error::other(format!(
-                "it takes {} bytes, and there is room for {}: what the image's own programs changed \
-                 is too much for a diskSize like this",
+                "it needs {} bytes, but its disk has only {}: the image's own programs changed too \
+                 much for this diskSize",
                 self.needed, self.capacity
             )));
         }
@@ -92,11 +92,11 @@ impl<W: Write> Writer<W> {
         length: u64,
         bytes: impl Read,
     ) -> io::Result<()> {
-        // The key, the length of all in decimal, and what is between them.
+        // The value, the key, the length in decimal, and separators.
         let pax = as_length(record).saturating_add(as_length(RECORD.as_bytes()) + 23);
-        if pax > LONGEST_RECORD {
+        if pax > MAX_RECORD {
             return Err(io::Error::other(format!(
-                "what is to be said of it takes {pax} bytes, and the most is {LONGEST_RECORD}"
+                "its record takes {pax} bytes; the limit is {MAX_RECORD}"
             )));
         }
         if self.take(pax) {
@@ -122,7 +122,7 @@ impl<W: Write> Writer<W> {
         self.to.append_data(&mut header, name, bytes)
     }
 
-    /// Counts an entry of `length` bytes; whether there is room for it and all before.
+    /// Counts an entry of `length` bytes. Returns whether it and all previous ones fit.
     fn take(&mut self, length: u64) -> bool {
         let blocks = length.div_ceil(TAR_BLOCK).saturating_add(1);
         self.needed = self.needed.saturating_add(blocks.saturating_mul(TAR_BLOCK));

@@ -1,4 +1,4 @@
-//! What is forgotten, and what is not.
+//! Tests of what is left out and what is kept.
 
 use std::path::Path;
 
@@ -28,9 +28,9 @@ fn symlink(target: &str) -> RecordKind {
     RecordKind::Symlink(target.into())
 }
 
-/// What is forgotten of these, sorted. The store has a declared `/etc/machine-id` and, by a link, an
-/// `/etc/ssh/ssh_host_rsa_key`.
-fn forgotten(entries: Vec<Entry>) -> Vec<String> {
+/// Returns which of these entries are left out, sorted. The store has a declared `/etc/machine-id` and,
+/// through a link, a declared `/etc/ssh/ssh_host_rsa_key`.
+fn left_out(entries: Vec<Entry>) -> Vec<String> {
     let mut tree = Tree::new(Metadata::new(0o755));
     let metadata = Metadata::new(0o755);
     let mut insert = |directory: &str, name: &str, kind| {
@@ -51,7 +51,7 @@ fn forgotten(entries: Vec<Entry>) -> Vec<String> {
     );
     insert("nix/store", "key", file("key"));
     insert("nix/store", "loop", link("loop"));
-    // By `contents`.
+    // From `contents`.
     insert("var/lib/systemd", "credential.secret", file("given"));
     insert("var/lib/systemd", "random-seed", file("given"));
     let report = Report {
@@ -68,7 +68,7 @@ fn forgotten(entries: Vec<Entry>) -> Vec<String> {
 }
 
 #[test]
-fn seeds_are_known_and_other_files_kept() {
+fn leaves_out_seeds_and_keeps_other_files() {
     for (volume, path, seed) in [
         (1, "loader/random-seed", true),
         (1, "LOADER/RANDOM-SEED", true),
@@ -83,18 +83,18 @@ fn seeds_are_known_and_other_files_kept() {
         (0, "etc/ssh/ssh_config", false),
         (0, "home/etc/machine-id", false),
     ] {
-        let found = forgotten(vec![entry(volume, path, RecordKind::File, "random")]);
+        let found = left_out(vec![entry(volume, path, RecordKind::File, "random")]);
         let expected: &[String] = &[format!("{volume} {path}")];
         assert_eq!(found, if seed { expected } else { &[] }, "{path}");
     }
 }
 
 #[test]
-fn what_the_configuration_declares_is_kept() {
+fn keeps_what_the_configuration_declares() {
     let etc = || entry(0, "etc/static", symlink("/nix/store/e/etc"), "");
     let file = |path: &str, bytes: &str| entry(0, path, RecordKind::File, bytes);
     for (entries, expected) in [
-        // Links hold nothing random, wherever they lead.
+        // Links contain nothing random, wherever they lead.
         (
             vec![entry(
                 0,
@@ -130,7 +130,7 @@ fn what_the_configuration_declares_is_kept() {
             vec![entry(0, "etc/machine-id", symlink("machine-id"), "")],
             &[],
         ),
-        // Copies of what is in /etc/static.
+        // Copies of files in /etc/static.
         (vec![etc(), file("etc/machine-id", "declared")], &[]),
         (
             vec![etc(), file("etc/machine-id", "random")],
@@ -148,7 +148,7 @@ fn what_the_configuration_declares_is_kept() {
             ],
             &["0 etc/machine-id"],
         ),
-        // What machine-id(5) has for a first boot.
+        // The placeholders of machine-id(5) for a first boot.
         (vec![file("etc/machine-id", "")], &[]),
         (vec![file("etc/machine-id", "uninitialized\n")], &[]),
         (
@@ -164,12 +164,12 @@ fn what_the_configuration_declares_is_kept() {
             &[],
         ),
     ] {
-        assert_eq!(forgotten(entries), expected);
+        assert_eq!(left_out(entries), expected);
     }
 }
 
 #[test]
-fn what_is_random_is_forgotten_by_all_its_names() {
+fn leaves_out_all_names_of_a_seed() {
     let entries = vec![
         entry(0, "etc/machine-id", symlink("../persist/./id"), ""),
         entry(0, "persist/id", RecordKind::File, "random"),
@@ -189,7 +189,7 @@ fn what_is_random_is_forgotten_by_all_its_names() {
         entry(0, "srv/other", RecordKind::File, "random"),
     ];
     assert_eq!(
-        forgotten(entries),
+        left_out(entries),
         [
             "0 etc/ssh/ssh_host_x_key",
             "0 persist/id",

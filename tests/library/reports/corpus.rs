@@ -46,12 +46,12 @@ pub fn found(job: &Job) -> Vec<(Vec<u8>, &'static str)> {
         changes: vec![change],
         ..Case::default()
     };
-    let host = "a guest can't change the store, the Nix database or lost+found";
+    let host = "a guest cannot change the store, the Nix database or lost+found";
     let cases = [
         // Caused an endless walk, until memory ran out.
         (
             pieces(vec![link("etc/directory/loop", "etc")]),
-            "/etc/directory/loop: it is another name of /etc, which is a directory",
+            "/etc/directory/loop: it is a hard link to /etc, which is a directory",
         ),
         // Put files into the closure, and replaced the store and the database.
         (
@@ -76,17 +76,17 @@ pub fn found(job: &Job) -> Vec<(Vec<u8>, &'static str)> {
         // Boot code that continued into the partition table.
         (
             pieces(vec![Piece::Area("mbr".to_owned(), 512)]),
-            "the area mbr of the disk: it has 512 bytes, and can have 440 at most",
+            "area mbr of the disk: it has 512 bytes; the limit is 440",
         ),
         // Took twice the memory that a header declares.
         (
             changed(Change::Size(2, 1_300_000_000)),
-            "it has 1300000000 bytes, and can have 4194304 at most",
+            "it has 1300000000 bytes; the limit is 4194304",
         ),
         // A TiB of zeros.
         (
             changed(Change::Type(3, b'S')),
-            "it is of the type S, and what comes here is a file",
+            "expected a regular file, found type S",
         ),
         // Terminal control bytes, in the crate's own message.
         (changed(Change::Byte(124, 0x1b)), "\\u{1b}"),

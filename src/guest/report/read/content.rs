@@ -1,4 +1,4 @@
-//! The bytes of files.
+//! The contents of files.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -13,36 +13,36 @@ use crate::tree::{Content, Source, SourceFile};
 
 use super::super::Sparse;
 
-/// Files up to this many bytes are kept in memory, as long as all of them have no more than
-/// [`SMALL_ALL`].
+/// Files up to this many bytes are kept in memory, up to [`SMALL_TOTAL`] bytes in total.
 const SMALL: u64 = 1 << 16;
-const SMALL_ALL: u64 = 64 << 20;
+const SMALL_TOTAL: u64 = 64 << 20;
 
-/// Where the bytes of files go.
+/// Stores the contents of files.
 pub struct Contents {
     directory: Arc<Path>,
-    /// Bytes that small files in memory may still have.
+    /// Bytes that are left for small files in memory.
     small: u64,
-    /// Bytes that files may still have, and may have in all.
+    /// Bytes that are left for all files, of `limit`.
     data: u64,
-    most: u64,
+    limit: u64,
 }
 
 impl Contents {
-    /// To files in `directory`, or to memory; `most` bytes in all.
-    pub fn new(directory: &Path, most: u64) -> Contents {
+    /// Stores contents in memory or as files in `directory`, at most `limit` bytes in total.
+    pub fn new(directory: &Path, limit: u64) -> Contents {
         Contents {
             directory: directory.into(),
-            small: SMALL_ALL,
-            data: most,
-            most,
+            small: SMALL_TOTAL,
+            data: limit,
+            limit,
         }
     }
 
-    /// Takes the bytes of the file that is number `index`: the next `length` of `from`.
+    /// Stores the next `length` bytes of `from` as the content of file number `index`.
     ///
     /// # Errors
-    /// If there are not as many, or too many, or no room for them.
+    /// If there are fewer bytes, or `sparse` does not match them, or the limit or the free space is
+    /// exceeded.
     pub fn take(
         &mut self,
         index: usize,
@@ -52,17 +52,17 @@ impl Contents {
     ) -> Result<Content> {
         let size = sparse.map_or(length, |sparse| sparse.size);
         if let Some(sparse) = sparse {
-            // Each is within the size: the sum has no more.
+            // Cannot overflow: the ranges are within the size of the file and do not overlap.
             let data: u64 = sparse.ranges().map(|range| range.length).sum();
             ensure!(
                 data == length,
-                "its data has {data} bytes, and {length} came"
+                "expected {data} bytes of data, found {length}"
             );
         }
         self.data = self.data.checked_sub(length).with_context(|| {
             format!(
-                "with its {length} bytes, the guest's files have more than the {} of its disk",
-                self.most
+                "with its {length} bytes, the guest's files exceed the {} bytes of its disk",
+                self.limit
             )
         })?;
         let data = sparse.map(|sparse| Box::new(sparse.ranges().collect()));
@@ -89,8 +89,8 @@ fn small(size: u64, from: &mut impl Read, sparse: Option<&Sparse>) -> Result<Con
     for &(offset, length) in sparse.map_or(&whole[..], |sparse| &sparse.data) {
         let start = usize::try_from(offset)?;
         let end = start + usize::try_from(length)?;
-        let part = bytes.get_mut(start..end).context("data after the end")?;
-        from.read_exact(part).context("the report is cut")?;
+        let part = bytes.get_mut(start..end).context("data beyond the end")?;
+        from.read_exact(part).context("the report is truncated")?;
     }
     Ok(Content::bytes(bytes))
 }
@@ -101,7 +101,7 @@ fn copy(path: &Path, length: u64, from: &mut impl Read, sparse: Option<&Sparse>)
     for &(offset, length) in sparse.map_or(&whole[..], |sparse| &sparse.data) {
         file.seek(SeekFrom::Start(offset))?;
         let copied = io::copy(&mut from.by_ref().take(length), &mut file)?;
-        ensure!(copied == length, "the report is cut");
+        ensure!(copied == length, "the report is truncated");
     }
     if let Some(sparse) = sparse {
         file.set_len(sparse.size)?;
