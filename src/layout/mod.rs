@@ -7,6 +7,7 @@
 
 mod areas;
 mod describe;
+mod divide;
 mod error;
 mod gpt;
 mod mbr;

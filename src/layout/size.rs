@@ -1,6 +1,6 @@
 //! How large a disk must be.
 
-use super::place::{boot_end_sector, divide, first_sector};
+use super::divide::{boot_end_sector, divide, first_sector};
 use super::{BLOCK, Error, MEBIBYTE, SECTOR, gpt};
 use crate::scheme::{PartitionTable, Role, TableKind};
 
