@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 use super::BLOCK;
-use super::data::DataExtent;
-use super::source::open;
+use super::data_extent::DataExtent;
+use super::regular;
 use crate::{escape, holes};
 
 /// A sparse file whose bytes go where they are in it: what `mkfs` has made. It stays open, so its
@@ -27,7 +27,7 @@ impl FinishedFile {
     /// # Errors
     /// If it can't be opened, is no regular file, or its holes can't be found.
     pub fn open(path: &Path) -> Result<FinishedFile> {
-        let (file, length) = open(path)?;
+        let (file, length) = regular::open(path)?;
         let ranges = holes::data_ranges(&file, length, BLOCK)
             .with_context(|| format!("looking for the holes of {}", escape::path(path)))?;
         let extent = |range: Range<u64>| DataExtent {

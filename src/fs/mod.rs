@@ -15,15 +15,18 @@
 //! Code that writes or reads an image handles both in the same way.
 
 mod data;
+mod data_extent;
 mod ext4;
 pub mod fat;
 mod finished;
 mod number;
+mod regular;
 pub(crate) mod source;
 #[cfg(test)]
 pub(crate) mod tests;
 
-pub use data::{DataExtent, DataSource};
+pub use data::DataSource;
+pub use data_extent::DataExtent;
 pub use ext4::Ext4;
 pub(crate) use ext4::SuperBlock as Ext4SuperBlock;
 pub use finished::FinishedFile;

@@ -2,54 +2,21 @@
 
 mod directory;
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail, ensure};
 use nix::fcntl::{OFlag, openat};
 use nix::sys::stat::Mode;
 
+use super::regular::{FLAGS, length, opening};
 use super::{DataSource, FinishedFile};
 use crate::escape;
 use crate::tree::{ChangeCheck, Source, SourceDirectory, SourceFile};
-
-/// A pipe in the place of a file must not make us wait, nor a symbolic link lead us away.
-const FLAGS: OFlag = OFlag::O_NOFOLLOW.union(OFlag::O_NONBLOCK);
-
-/// Opens a regular file for reading, and says how many bytes it has.
-///
-/// # Errors
-/// If it can't be opened or is no regular file.
-pub fn open(path: &Path) -> Result<(File, u64)> {
-    let file = OpenOptions::new()
-        .read(true)
-        .custom_flags(FLAGS.bits())
-        .open(path)
-        .with_context(|| opening(path))?;
-    let length = length(&file, || path.to_owned())?;
-    Ok((file, length))
-}
-
-fn opening(path: &Path) -> String {
-    format!("opening {} to copy it", escape::path(path))
-}
-
-/// The length of a regular file. The path is for messages: making it takes time for every file.
-fn length(file: &File, path: impl Fn() -> PathBuf) -> Result<u64> {
-    let metadata = file
-        .metadata()
-        .with_context(|| format!("reading the length of {}", escape::path(&path())))?;
-    ensure!(
-        metadata.is_file(),
-        "{} was a file when it was listed and is none now",
-        escape::path(&path())
-    );
-    Ok(metadata.len())
-}
 
 /// Opens files of trees. The directory of the last one stays open: the next is likely to be there,
 /// and half of what opening by a path takes is finding the directory.
