@@ -7,9 +7,8 @@ use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
-use nix::libc;
 
-use crate::escape;
+use crate::{escape, untrusted};
 
 /// Opens the regular file `path`, which `tool` should have left, for reading and writing. It follows
 /// no symbolic link, and waits for nobody at the other end of a FIFO.
@@ -33,7 +32,7 @@ pub fn open(path: &Path, tool: &str) -> Result<File> {
     OpenOptions::new()
         .read(true)
         .write(true)
-        .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
+        .custom_flags(untrusted::FLAGS.bits())
         .open(path)
         .with_context(|| format!("opening {shown}"))
 }

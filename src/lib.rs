@@ -15,6 +15,8 @@ mod cores;
 mod sys;
 
 mod holes;
+mod untrusted;
+
 mod leftover;
 mod remove;
 

@@ -1,27 +1,18 @@
 //! Opening regular files, whatever is in their place.
 
-use std::fs::{File, OpenOptions};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
-use nix::fcntl::OFlag;
 
-use crate::escape;
-
-/// A pipe in the place of a file must not make us wait, nor a symbolic link lead us away.
-pub(super) const FLAGS: OFlag = OFlag::O_NOFOLLOW.union(OFlag::O_NONBLOCK);
+use crate::{escape, untrusted};
 
 /// Opens a regular file for reading, and says how many bytes it has.
 ///
 /// # Errors
 /// If it can't be opened or is no regular file.
 pub(super) fn open(path: &Path) -> Result<(File, u64)> {
-    let file = OpenOptions::new()
-        .read(true)
-        .custom_flags(FLAGS.bits())
-        .open(path)
-        .with_context(|| opening(path))?;
+    let file = untrusted::open(path).with_context(|| opening(path))?;
     let length = length(&file, || path.to_owned())?;
     Ok((file, length))
 }

@@ -13,10 +13,10 @@ use anyhow::{Context, Result, bail, ensure};
 use nix::fcntl::{OFlag, openat};
 use nix::sys::stat::Mode;
 
-use super::regular::{FLAGS, length, opening};
+use super::regular::{length, opening};
 use super::{DataSource, FinishedFile};
-use crate::escape;
 use crate::tree::{ChangeCheck, Source, SourceDirectory, SourceFile};
+use crate::{escape, untrusted};
 
 /// Opens files of trees. The directory of the last one stays open: the next is likely to be there,
 /// and half of what opening by a path takes is finding the directory.
@@ -55,7 +55,7 @@ impl Opener {
                 directory::open(source.directory().path())?,
             ),
         };
-        let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC | FLAGS;
+        let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC | untrusted::FLAGS;
         let file = openat(directory.1.as_fd(), source.name(), flags, Mode::empty())
             .map_err(io::Error::from)?;
         self.last = Some(directory);

@@ -6,15 +6,14 @@ use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 use anyhow::{Context, Result, anyhow};
-use nix::libc;
 
 use super::Image;
 use super::copy::{self, CopyRange};
 use super::ranges::{Bytes, Selection};
 use super::reserve::reserve;
 use super::sink::Sink;
-use crate::escape;
 use crate::fs::{BLOCK, DataExtent};
+use crate::{escape, untrusted};
 
 /// The file an image goes to.
 pub struct RawFile<'a> {
@@ -36,8 +35,7 @@ impl<'a> RawFile<'a> {
             .write(true)
             .create(true)
             .truncate(true)
-            // What a tool may have left there leads nowhere else and holds nobody up.
-            .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
+            .custom_flags(untrusted::FLAGS.bits())
             .open(path)
             .with_context(|| format!("making {}", escape::path(path)))?;
         let raw = RawFile {

@@ -1,21 +1,20 @@
 //! A FAT file system put into a file.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::mem::offset_of;
-use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
-use nix::libc;
 
 use super::geometry::FIRST;
 use super::mkfs::Empty;
 use super::ondisk::FsInfo;
 use super::place::Placed;
 use super::table;
-use crate::escape;
 use crate::tree::{Content, Kind, Source, Tree};
+use crate::{escape, untrusted};
 
 /// Where the number of free clusters and the last one that was taken are in their sector.
 const FREE: u64 = offset_of!(FsInfo, fsi_free_count) as u64;
@@ -87,12 +86,7 @@ fn copy(content: &Content, mut file: &File, at: u64) -> Result<()> {
         Source::File(source) => source.path(),
     };
     let name = escape::path(&source);
-    // A pipe in the place of a file must not make us wait, nor a symbolic link lead us away.
-    let mut from = OpenOptions::new()
-        .read(true)
-        .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
-        .open(&source)
-        .with_context(|| format!("reading {name}"))?;
+    let mut from = untrusted::open(&source).with_context(|| format!("reading {name}"))?;
     let length = from
         .metadata()
         .with_context(|| format!("reading {name}"))?

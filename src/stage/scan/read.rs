@@ -1,12 +1,10 @@
 //! Reading one directory, and one entry.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::File;
 use std::io;
 use std::ops::Range;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::slice;
 
@@ -18,8 +16,8 @@ use nix::unistd::{AccessFlags, access};
 use super::policy::{HardLinks, Mtime, Policy};
 use super::{flags, xattrs};
 use crate::fs::BLOCK;
-use crate::holes;
 use crate::tree::{DataRange, Device, Flags, Kind, Metadata, Timestamp, Xattrs};
+use crate::{holes, untrusted};
 
 /// Whether the last name of a path is followed where it is a symlink.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -267,12 +265,7 @@ impl Reader {
         {
             return Ok(None);
         }
-        let file = File::options()
-            .read(true)
-            // Not to hang if it has become a pipe.
-            .custom_flags((OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits())
-            .open(path())
-            .map_err(|cause| ("opening", cause))?;
+        let file = untrusted::open(&path()).map_err(|cause| ("opening", cause))?;
         let ranges = holes::data_ranges(&file, size, BLOCK)
             .map_err(|cause| ("looking for holes in", cause))?;
         // Those that are there may lie within blocks of the image.

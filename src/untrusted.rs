@@ -1,0 +1,22 @@
+//! Opening files that somebody else may have replaced by something else.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use nix::fcntl::OFlag;
+
+/// Flags for open(2) that do not follow a symbolic link, or wait for the other end of a FIFO.
+pub(crate) const FLAGS: OFlag = OFlag::O_NOFOLLOW.union(OFlag::O_NONBLOCK);
+
+/// Opens `path` for reading, with [`FLAGS`].
+///
+/// # Errors
+/// Those of open(2); `ELOOP` for a symbolic link.
+pub(crate) fn open(path: &Path) -> io::Result<File> {
+    OpenOptions::new()
+        .read(true)
+        .custom_flags(FLAGS.bits())
+        .open(path)
+}
