@@ -59,3 +59,6 @@ pub mod output;
 pub mod build;
 
 pub mod inspect;
+
+#[cfg(test)]
+mod tests;
