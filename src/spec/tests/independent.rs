@@ -234,7 +234,7 @@ fn of_two_that_are_wrong_both_are_told() {
 fn of_many_that_are_wrong_all_are_told() {
     let cases = cases();
     let some = (any::<Index>(), vec(any::<Index>(), 1..20));
-    let outcome = runner("ATTRIBUTES_CASES", 500).run(&some, |(case, places)| {
+    let outcome = runner("ATTRIBUTES_CASES", 150).run(&some, |(case, places)| {
         let case = case.get(&cases);
         let read: Vec<&str> = case.read.keys().map(String::as_str).collect();
         let places: Vec<&str> = places.iter().map(|place| *place.get(&read)).collect();
