@@ -29,12 +29,12 @@ const SHOWN: usize = 400;
 
 /// As [`bytes`], for values that have no bound of their own, as paths and names have: of a long one
 /// the beginning, with a "…" behind it.
-pub fn short(text: &[u8]) -> String {
+pub(crate) fn short(text: &[u8]) -> String {
     beginning(text, SHOWN)
 }
 
 /// As [`bytes`]; of more than `most` bytes the beginning, with a "…" behind it.
-pub fn beginning(text: &[u8], most: usize) -> String {
+pub(crate) fn beginning(text: &[u8], most: usize) -> String {
     if text.len() <= most {
         return bytes(text);
     }
@@ -46,7 +46,7 @@ pub fn beginning(text: &[u8], most: usize) -> String {
 }
 
 /// As [`bytes`], of a path.
-pub fn path(path: &Path) -> String {
+pub(crate) fn path(path: &Path) -> String {
     bytes(path.as_os_str().as_bytes())
 }
 

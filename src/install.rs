@@ -30,7 +30,7 @@ const WORK_SPACE: u64 = 4 << 30;
 ///
 /// # Errors
 /// If the disk cannot be created or the guest fails.
-pub fn run(
+pub(crate) fn run(
     spec: &Spec,
     guest: &Guest,
     tree: Arc<Tree>,

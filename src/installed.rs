@@ -9,7 +9,7 @@ use crate::tree::Tree;
 /// What was installed outside the root file system. The default is no boot code and empty boot
 /// partitions.
 #[derive(Debug, Default)]
-pub struct Installed {
+pub(crate) struct Installed {
     /// The files of the boot partitions, by partition number.
     pub boot: BTreeMap<u32, Tree>,
     /// Boot code outside of file systems.

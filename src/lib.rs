@@ -30,7 +30,7 @@ pub mod scheme;
 
 pub mod spec;
 
-pub mod inputs;
+mod inputs;
 
 pub mod tree;
 
@@ -40,21 +40,21 @@ pub mod fs;
 
 pub mod image;
 
-pub mod plan;
+mod plan;
 
 pub mod store;
 
 pub mod stage;
 
-pub mod installed;
+mod installed;
 
-pub mod assemble;
+mod assemble;
 
 pub mod guest;
 
-pub mod install;
+mod install;
 
-pub mod output;
+mod output;
 
 pub mod build;
 

@@ -17,8 +17,8 @@ use crate::layout::{self, Layout, MEBIBYTE};
 use crate::spec::{DiskSize, Spec};
 use crate::tree::{Timestamp, Tree};
 
-pub use margin::Cramped;
-pub use sizes::Sizes;
+pub(crate) use margin::Cramped;
+pub(crate) use sizes::Sizes;
 
 /// A disk whose partitions and root file system are known to the byte.
 pub struct Disk {

@@ -1,7 +1,7 @@
 //! Child processes: started so that they die with us, watched while they run, and with errors that
 //! say what they said.
 
-pub mod end;
+pub(crate) mod end;
 
 mod message;
 mod output;

@@ -58,7 +58,7 @@ impl Write for Lines {
 
 /// Sends what a child said to the log as it is. It waits while the log is slow, but not for one that
 /// nobody reads.
-pub fn echo(bytes: &[u8]) {
+pub(crate) fn echo(bytes: &[u8]) {
     match queue() {
         Some(queue) => queue.push_slowly(bytes.to_vec(), PATIENCE),
         // A log that can't be written to is no reason to stop the build.
@@ -91,7 +91,7 @@ impl Log {
     }
 
     /// Tells Nix (where there is one) the name of the phase that begins, for `nix build` to show.
-    pub fn phase(&self, name: &str) {
+    pub(crate) fn phase(&self, name: &str) {
         if self.in_nix {
             let message = serde_json::json!({ "action": "setPhase", "phase": name });
             // The prefix is the protocol of Nix's log lines; it must start the line. A log that
@@ -104,7 +104,7 @@ impl Log {
     ///
     /// # Errors
     /// Those of `work`.
-    pub fn step<T>(&self, what: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    pub(crate) fn step<T>(&self, what: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
         info!("{what}");
         let start = Instant::now();
         let result = work()?;
@@ -113,7 +113,7 @@ impl Log {
     }
 
     /// A display of how much of `total` bytes is done.
-    pub fn bytes(&self, total: u64) -> Bytes {
+    pub(crate) fn bytes(&self, total: u64) -> Bytes {
         let bar = self.on_terminal.then(|| {
             // It draws itself, below what was said before.
             flush(PATIENCE);
@@ -134,7 +134,7 @@ impl Log {
 }
 
 /// Progress in bytes; many threads may tell of it.
-pub struct Bytes {
+pub(crate) struct Bytes {
     total: u64,
     done: AtomicU64,
     start: Instant,

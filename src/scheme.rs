@@ -10,7 +10,7 @@ mod tests;
 use uuid::Uuid;
 
 /// Sectors in a MiB.
-pub const MIB: u64 = 2048;
+pub(crate) const MIB: u64 = 2048;
 
 /// nixpkgs' `partitionTableType`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,7 +44,7 @@ pub struct Scheme {
     pub efi_variables: bool,
     /// The partitions in the order of their numbers, which need not be that on disk. Without a
     /// table: one, the whole disk.
-    pub partitions: &'static [Partition],
+    pub(crate) partitions: &'static [Partition],
 }
 
 /// Kinds of partition tables.
@@ -64,16 +64,16 @@ pub struct Partition {
     /// What it is for.
     pub role: Role,
     /// Its first sector.
-    pub first: First,
+    pub(crate) first: First,
     /// Its last sector.
-    pub last: Last,
+    pub(crate) last: Last,
     /// What the table says about it, apart from the sectors.
     pub entry: Entry,
     /// Which of the disk's GUIDs is its own. Its FAT volume ID is derived from the same GUID, in an
     /// MBR, too.
     pub guid: PartitionGuid,
     /// What is in it.
-    pub contents: Contents,
+    pub(crate) contents: Contents,
 }
 
 /// What a partition is for.
@@ -93,7 +93,7 @@ pub enum Role {
 
 /// Where a partition begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum First {
+pub(crate) enum First {
     /// At this sector.
     Sector(u64),
     /// Where the boot partition ends: at `bootSize`.
@@ -102,7 +102,7 @@ pub enum First {
 
 /// Where a partition ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Last {
+pub(crate) enum Last {
     /// With this sector.
     Sector(u64),
     /// With the last sector before `bootSize`.
@@ -147,7 +147,7 @@ pub enum PartitionGuid {
 
 /// What is in a partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Contents {
+pub(crate) enum Contents {
     /// The root file system.
     Root,
     /// A FAT file system for boot loaders.
@@ -238,7 +238,7 @@ impl Scheme {
 
 impl Partition {
     /// Its FAT file system, if it has one.
-    pub fn fat(&self) -> Option<Fat> {
+    pub(crate) fn fat(&self) -> Option<Fat> {
         match self.contents {
             Contents::Fat(fat) => Some(fat),
             Contents::Root | Contents::BootCode => None,
@@ -259,7 +259,7 @@ impl Role {
     }
 
     /// What a partition with this role is called.
-    pub fn partition_name(self) -> &'static str {
+    pub(crate) fn partition_name(self) -> &'static str {
         match self {
             Role::Root => "root partition",
             Role::Esp => "ESP",

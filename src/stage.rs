@@ -25,7 +25,7 @@ use scan::Policy;
 /// # Errors
 /// If a path of the closure is missing, `nixos-install` fails, something in `contents` can't be
 /// grafted, or anything can't be read.
-pub fn tree(spec: &Spec, work: &Path, log: &Log) -> Result<Tree> {
+pub(crate) fn tree(spec: &Spec, work: &Path, log: &Log) -> Result<Tree> {
     log.step("looking for the paths of the closure", || {
         store::check(&spec.closure)
     })?;

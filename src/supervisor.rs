@@ -21,7 +21,7 @@ use self::ledger::Entries;
 use crate::process::end;
 use crate::{progress, sys};
 
-pub use self::ledger::Ledger;
+pub(crate) use self::ledger::Ledger;
 
 /// How long processes that are killed may take to go: one that waits for a disk takes its time.
 const PATIENCE: Duration = Duration::from_secs(5);

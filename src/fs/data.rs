@@ -14,7 +14,7 @@ pub enum DataSource<'a> {
 
 impl<'a> DataSource<'a> {
     /// The regular file `id` of `tree`; `None` if it is anything else.
-    pub fn of_tree(tree: &'a Tree, id: InodeId) -> Option<DataSource<'a>> {
+    pub(crate) fn of_tree(tree: &'a Tree, id: InodeId) -> Option<DataSource<'a>> {
         match &tree.inodes().get(id.index())?.kind {
             Kind::File(content) => Some(DataSource::Tree(content)),
             _ => None,
@@ -22,7 +22,7 @@ impl<'a> DataSource<'a> {
     }
 
     /// Length of the file in bytes.
-    pub fn length(&self) -> u64 {
+    pub(crate) fn length(&self) -> u64 {
         match self {
             DataSource::Tree(content) => content.size,
             DataSource::Finished(file) => file.length(),

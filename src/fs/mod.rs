@@ -43,7 +43,8 @@ use crate::tree::{Timestamp, Tree};
 
 /// The tools and the directory that a file system can use during planning.
 #[derive(Debug, Clone, Copy)]
-pub struct Workspace<'a> {
+#[expect(dead_code, reason = "ext4 needs none of it; what a tool makes does")]
+pub(crate) struct Workspace<'a> {
     /// Programs to run.
     pub tools: &'a Tools,
     /// A directory for temporary files. It is removed at the end of the build.
@@ -52,7 +53,7 @@ pub struct Workspace<'a> {
 
 /// Returns the writer for root file systems of this kind. Only this and the parser list the kinds.
 /// A writer that runs tools keeps what it needs of the workspace.
-pub fn format(kind: FileSystemKind, _workspace: Workspace<'_>) -> Box<dyn Format> {
+pub(crate) fn format(kind: FileSystemKind, _workspace: Workspace<'_>) -> Box<dyn Format> {
     match kind {
         FileSystemKind::Ext4 => Box::new(Ext4),
     }
@@ -127,15 +128,15 @@ pub trait Plan: Send + Sync {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Usage {
     /// Length of the file system in bytes.
-    pub length: u64,
+    pub(crate) length: u64,
     /// Bytes an ordinary user can still fill, as Linux counts them: `f_bavail` of statfs(2).
     pub available: u64,
     /// Bytes root can still fill, which are those that Linux doesn't keep for itself.
-    pub available_to_root: u64,
+    pub(crate) available_to_root: u64,
     /// Inodes in all.
-    pub inodes: u64,
+    pub(crate) inodes: u64,
     /// Inodes taken, those of the file system itself included.
-    pub inodes_used: u64,
+    pub(crate) inodes_used: u64,
 }
 
 /// What a file system needs that is not in its tree.

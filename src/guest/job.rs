@@ -6,17 +6,17 @@ use crate::layout::Area;
 use crate::owner::Names;
 
 /// The path of the job in the initrd.
-pub const PATH: &str = "/job.json";
+pub(crate) const PATH: &str = "/job.json";
 
 /// The device of the disk to install to.
-pub const DISK: &str = "/dev/vda";
+pub(crate) const DISK: &str = "/dev/vda";
 
 /// The device of the disk to write the report to.
-pub const REPORT: &str = "/dev/vdb";
+pub(crate) const REPORT: &str = "/dev/vdb";
 
 /// The earliest time to which the guest's clock can be set, in seconds since 1970. Linux refuses times
 /// that would put its own start before 1970 (Linux, kernel/time/timekeeping.c).
-pub const EARLIEST: i64 = 86_400;
+pub(crate) const EARLIEST: i64 = 86_400;
 
 /// What the guest has to do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

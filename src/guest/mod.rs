@@ -27,4 +27,4 @@ mod seeds;
 mod tests;
 
 pub use merge::{boot, length_of_paths, root};
-pub use run::{Outcome, run};
+pub(crate) use run::{Outcome, run};

@@ -24,8 +24,7 @@ mod write;
 
 use crate::fs::{FinishedFile, Plan};
 
-pub use lazy::{LazyImage, Reader};
-pub use ranges::{Bytes, Range};
+pub(crate) use lazy::{LazyImage, Reader};
 pub use write::write;
 
 /// A whole disk. What no part covers is zeros.
@@ -61,7 +60,7 @@ pub enum Content {
 impl Image {
     /// How many bytes [`write()`] copies from files: the bytes it reports to its `progress`, which
     /// leaves out tables and metadata that is made.
-    pub fn data_length(&self) -> u64 {
+    pub(crate) fn data_length(&self) -> u64 {
         self.parts
             .iter()
             .flat_map(|part| part.content.copied())

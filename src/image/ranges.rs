@@ -7,7 +7,14 @@ use crate::fs::{DataExtent, DataSource};
 
 /// A range of the disk whose bytes come from one place.
 #[derive(Debug, Clone, Copy)]
-pub struct Range<'a> {
+#[cfg_attr(
+    not(test),
+    expect(
+        dead_code,
+        reason = "the raw disk needs their lengths only; a format that is written in order needs all"
+    )
+)]
+pub(crate) struct Range<'a> {
     /// First byte on the disk.
     pub start: u64,
     /// Number of bytes, never 0.
@@ -18,7 +25,14 @@ pub struct Range<'a> {
 
 /// Where the bytes of a [`Range`] come from.
 #[derive(Debug, Clone, Copy)]
-pub enum Bytes<'a> {
+#[cfg_attr(
+    not(test),
+    expect(
+        dead_code,
+        reason = "the raw disk needs their lengths only; a format that is written in order needs all"
+    )
+)]
+pub(crate) enum Bytes<'a> {
     /// They are zeros.
     Zeros,
     /// They are made in memory, and last as long as the call.
@@ -47,7 +61,7 @@ impl Image {
     ///
     /// # Errors
     /// Those of `take`, and if ranges overlap.
-    pub fn ranges(&self, take: &mut dyn FnMut(Range<'_>) -> Result<()>) -> Result<()> {
+    pub(crate) fn ranges(&self, take: &mut dyn FnMut(Range<'_>) -> Result<()>) -> Result<()> {
         let mut disk = Disk { at: 0, take };
         for part in &self.parts {
             let mut copied = part.content.copied().iter().peekable();

@@ -19,11 +19,11 @@ const UNPARTITIONED_CODE: u64 = 1024;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Area {
     /// Which part it is.
-    pub kind: AreaKind,
+    pub(crate) kind: AreaKind,
     /// First byte on the disk.
-    pub start: u64,
+    pub(crate) start: u64,
     /// Bytes.
-    pub length: u64,
+    pub(crate) length: u64,
 }
 
 /// The parts of a disk that may hold boot code, in the order in which they are on it.
@@ -45,7 +45,7 @@ pub type BootCode = BTreeMap<AreaKind, Vec<u8>>;
 
 impl AreaKind {
     /// Its name in a guest's report.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             AreaKind::Mbr => "mbr",
             AreaKind::Gap => "gap",

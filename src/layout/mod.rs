@@ -14,24 +14,27 @@ mod mbr;
 mod place;
 mod size;
 
-pub use areas::{Area, AreaKind, BootCode, areas, check_boot_code, with_boot_code};
-pub use describe::Description;
+#[cfg(test)]
+pub(crate) use areas::AreaKind;
+pub(crate) use areas::{Area, BootCode};
+pub use areas::{areas, check_boot_code, with_boot_code};
+pub(crate) use describe::Description;
 pub use error::Error;
 pub use place::place;
-pub use size::{automatic_disk_length, shortest_disk_length};
+pub(crate) use size::{automatic_disk_length, shortest_disk_length};
 
 use crate::scheme::{self, PartitionTable, Role, TableKind};
 use crate::spec::Identity;
 
 /// Bytes in a sector, everywhere here.
-pub const SECTOR: u64 = 512;
+pub(crate) const SECTOR: u64 = 512;
 
 /// One MiB.
 pub const MEBIBYTE: u64 = 1 << 20;
 
 /// Bytes of a block of the root file system: its length, and the place of all data in it, are
 /// multiples of this.
-pub const BLOCK: u64 = 4096;
+pub(crate) const BLOCK: u64 = 4096;
 
 /// A disk divided.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,7 +42,7 @@ pub struct Layout {
     /// Length of the disk in bytes.
     pub disk_length: u64,
     /// How it is divided.
-    pub table: PartitionTable,
+    pub(crate) table: PartitionTable,
     /// The partitions in the order of their numbers, which need not be that on disk. Without a
     /// table: one, number 0, the whole disk.
     pub partitions: Vec<Partition>,
@@ -94,7 +97,7 @@ impl Partition {
 
 impl Layout {
     /// The first partition with this role.
-    pub fn partition(&self, role: Role) -> Option<&Partition> {
+    pub(crate) fn partition(&self, role: Role) -> Option<&Partition> {
         self.partitions.iter().find(|p| p.role() == role)
     }
 
@@ -105,7 +108,7 @@ impl Layout {
 
     /// The length in bytes of the root file system: the whole blocks of the root partition. On a
     /// GPT disk of 200 MiB or less, the partition has some sectors more.
-    pub fn root_length(&self) -> u64 {
+    pub(crate) fn root_length(&self) -> u64 {
         self.root().map_or(0, |root| root.length() / BLOCK * BLOCK)
     }
 

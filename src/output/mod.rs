@@ -6,8 +6,8 @@ mod headers;
 mod post_vm;
 
 pub(crate) use check::{BEGINNING, format_of};
-pub use format::convert;
-pub use post_vm::run as run_post_vm;
+pub(crate) use format::convert;
+pub(crate) use post_vm::run as run_post_vm;
 
 use std::fs::{self, File};
 use std::io::Write as _;

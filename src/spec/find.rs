@@ -15,7 +15,7 @@ use crate::{absent, escape};
 ///
 /// # Errors
 /// Where there is none, it can't be read, or what is in it is wrong.
-pub fn read() -> Result<Spec> {
+pub(crate) fn read() -> Result<Spec> {
     read_first(&candidates(|name| env::var_os(name)))
 }
 

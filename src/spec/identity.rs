@@ -103,7 +103,7 @@ impl Identity {
     /// The volume ID of the FAT file system in a partition: the first four bytes of the partition's
     /// GUID. It is fixed where that is fixed, random where that is random, and no two partitions of a
     /// disk have the same one.
-    pub fn fat_volume(&self, guid: PartitionGuid) -> u32 {
+    pub(crate) fn fat_volume(&self, guid: PartitionGuid) -> u32 {
         self.partition(guid).as_fields().0
     }
 }

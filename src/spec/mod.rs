@@ -22,12 +22,14 @@ mod tools;
 #[cfg(test)]
 pub(crate) mod tests;
 
-pub use crate::owner::{Ids, Names};
+pub use crate::owner::Ids;
+pub(crate) use crate::owner::Names;
 pub use chmod::Chmod;
-pub use find::read;
-pub use parse::parse;
-pub use problems::{Problem, Problems};
-pub use store_path::{StorePath, StorePathError};
+pub(crate) use find::read;
+pub(crate) use parse::parse;
+#[cfg(test)]
+pub(crate) use problems::Problems;
+pub use store_path::StorePath;
 pub use target::Target;
 
 use std::collections::BTreeMap;
@@ -41,7 +43,7 @@ use crate::scheme::PartitionTable;
 
 /// The whole order.
 #[derive(Debug, Clone)]
-pub struct Spec {
+pub(crate) struct Spec {
     /// `$out`.
     pub out: PathBuf,
     /// What the file in `$out` is.
@@ -70,7 +72,7 @@ pub struct Spec {
 
 /// What the caller gets.
 #[derive(Debug, Clone)]
-pub struct Output {
+pub(crate) struct Output {
     /// The format and the file name's extension.
     pub format: Format,
     /// The file name without its extension.
@@ -100,7 +102,7 @@ pub enum Format {
 
 /// The size of the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DiskSize {
+pub(crate) enum DiskSize {
     /// As large as it must be, with this many bytes left to users.
     Auto {
         /// Bytes.
@@ -115,7 +117,7 @@ pub enum DiskSize {
 
 /// The root file system's own properties.
 #[derive(Debug, Clone)]
-pub struct RootFileSystem {
+pub(crate) struct RootFileSystem {
     /// nixpkgs' `fsType`; only "ext4" gets as far as a [`Spec`].
     pub kind: FileSystemKind,
     /// Volume label, at most 16 bytes.
@@ -124,7 +126,7 @@ pub struct RootFileSystem {
 
 /// Kinds of root file systems we can make.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FileSystemKind {
+pub(crate) enum FileSystemKind {
     /// ext4.
     Ext4,
 }
@@ -151,7 +153,7 @@ pub struct Identity {
 
 /// What goes onto the root file system.
 #[derive(Debug, Clone)]
-pub enum System {
+pub(crate) enum System {
     /// nixpkgs' `onlyNixStore`: the paths of the closure at the top, nothing else.
     StoreOnly,
     /// An installed NixOS.
@@ -196,7 +198,7 @@ pub enum Owner {
 
 /// What has to run in the image's own system, and what it runs on.
 #[derive(Debug, Clone)]
-pub struct Guest {
+pub(crate) struct Guest {
     /// What has to be done there.
     pub tasks: Tasks,
     /// The machine that does it.
@@ -205,7 +207,7 @@ pub struct Guest {
 
 /// What only the image's own system can do, when it is activated.
 #[derive(Debug, Clone)]
-pub struct Tasks {
+pub(crate) struct Tasks {
     /// The boot loader to install.
     pub boot_loader: Option<BootLoader>,
     /// Owners to look up: those of `contents` that are names, in its order.
@@ -214,7 +216,7 @@ pub struct Tasks {
 
 /// The installation of the boot loader that the system is configured with.
 #[derive(Debug, Clone)]
-pub struct BootLoader {
+pub(crate) struct BootLoader {
     /// What it will be told to install to: paths below `/dev`, or words that are no device, like
     /// "nodev".
     pub devices: Vec<String>,
@@ -222,7 +224,7 @@ pub struct BootLoader {
 
 /// A machine for the image's own system.
 #[derive(Debug, Clone)]
-pub struct Machine {
+pub(crate) struct Machine {
     /// The processor that the system is for.
     pub architecture: Architecture,
     /// Memory in MiB.
@@ -235,7 +237,7 @@ pub struct Machine {
 
 /// QEMU, and what it boots.
 #[derive(Debug, Clone)]
-pub struct Qemu {
+pub(crate) struct Qemu {
     /// The program for the machine's architecture.
     pub program: PathBuf,
     /// The kernel, as a boot loader takes it.
@@ -248,7 +250,7 @@ pub struct Qemu {
 
 /// EFI firmware.
 #[derive(Debug, Clone)]
-pub struct Firmware {
+pub(crate) struct Firmware {
     /// Its code.
     pub code: PathBuf,
     /// The variables that it starts with.
@@ -259,7 +261,7 @@ pub struct Firmware {
 
 /// Processors that a guest can have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Architecture {
+pub(crate) enum Architecture {
     /// 64-bit x86.
     X86_64,
     /// 64-bit ARM.

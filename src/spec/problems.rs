@@ -31,7 +31,8 @@ pub struct Problems {
 
 impl Problems {
     /// Each problem that is kept.
-    pub fn iter(&self) -> impl Iterator<Item = &Problem> {
+    #[cfg(test)]
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Problem> {
         self.kept.iter()
     }
 

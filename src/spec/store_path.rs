@@ -62,7 +62,7 @@ impl StorePath {
     }
 
     /// The last name of it: `<hash>-<name>`.
-    pub fn base_name(&self) -> &str {
+    pub(crate) fn base_name(&self) -> &str {
         self.0.rsplit('/').next().unwrap_or(&self.0)
     }
 }

@@ -61,7 +61,7 @@ impl Target {
     }
 
     /// The path in the image, with a slash in front, and one at the end if there was one.
-    pub fn path(&self) -> PathBuf {
+    pub(crate) fn path(&self) -> PathBuf {
         let mut path = PathBuf::from("/");
         path.extend(&self.names);
         if self.below {

@@ -48,7 +48,7 @@ impl Ledger {
     ///
     /// # Errors
     /// If it can't be made, or anything of that name exists: that would not be ours to remove.
-    pub fn make_output(&self, path: &Path) -> Result<()> {
+    pub(crate) fn make_output(&self, path: &Path) -> Result<()> {
         self.make(OUTPUT, path, 0o777)
             .with_context(|| format!("making the output directory {}", escape::path(path)))
     }
@@ -58,7 +58,7 @@ impl Ledger {
     ///
     /// # Errors
     /// If it can't be made.
-    pub fn make_work_directory(&self) -> Result<PathBuf> {
+    pub(crate) fn make_work_directory(&self) -> Result<PathBuf> {
         let name = || "making a work directory (TMPDIR says where)";
         let (_, path) = tempfile::Builder::new()
             .prefix("make-disk-image-")

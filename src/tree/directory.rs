@@ -15,23 +15,23 @@ pub struct Directory {
 
 impl Directory {
     /// How many entries there are; `.` and `..` are none of them.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.entries.len()
     }
 
     /// Whether there is no entry.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
 
     /// What `name` stands for.
-    pub fn get(&self, name: &[u8]) -> Option<InodeId> {
+    pub(crate) fn get(&self, name: &[u8]) -> Option<InodeId> {
         let at = self.position(name).ok()?;
         Some(self.entries[at].1)
     }
 
     /// The entry at place `index` in the order of names.
-    pub fn nth(&self, index: usize) -> Option<(&[u8], InodeId)> {
+    pub(crate) fn nth(&self, index: usize) -> Option<(&[u8], InodeId)> {
         let &(name, id) = self.entries.get(index)?;
         Some((self.names.get(name), id))
     }

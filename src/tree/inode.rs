@@ -49,11 +49,6 @@ impl From<Vec<Xattr>> for Xattrs {
 }
 
 impl Xattrs {
-    /// Adds one, whose name comes after those of the others.
-    pub fn push(&mut self, xattr: Xattr) {
-        self.0.get_or_insert_default().push(xattr);
-    }
-
     /// Drops those that are not to be kept.
     pub fn retain(&mut self, keep: impl FnMut(&Xattr) -> bool) {
         if let Some(xattrs) = &mut self.0 {
@@ -194,7 +189,7 @@ impl Content {
     }
 
     /// The parts that are not holes, in order.
-    pub fn data_ranges(&self) -> impl Iterator<Item = DataRange> + '_ {
+    pub(crate) fn data_ranges(&self) -> impl Iterator<Item = DataRange> + '_ {
         let whole = match &self.data {
             None if self.size > 0 => Some(DataRange {
                 offset: 0,

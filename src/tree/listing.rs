@@ -124,10 +124,11 @@ mod tests {
             nanoseconds: 7,
         };
         metadata.flags = Flags::of_file(0x30);
-        metadata.xattrs.push(Xattr {
+        metadata.xattrs = vec![Xattr {
             name: b"user.a"[..].into(),
             value: b"\0z"[..].into(),
-        });
+        }]
+        .into();
         assert_eq!(
             listing(&tree),
             "directory 0755 0:0 1.000000000 /\n\

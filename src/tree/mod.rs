@@ -13,9 +13,11 @@ mod source;
 
 pub use directory::Directory;
 pub use flags::Flags;
-pub use inode::{Content, DataRange, Device, Inode, Kind, Metadata, Timestamp, Xattr, Xattrs};
+pub(crate) use inode::Xattrs;
+pub use inode::{Content, DataRange, Device, Inode, Kind, Metadata, Timestamp, Xattr};
 pub(crate) use names::{Name, Names};
-pub use source::{ChangeCheck, ListedPath, Source, SourceDirectory, SourceFile};
+pub use source::{ChangeCheck, Source, SourceFile};
+pub(crate) use source::{ListedPath, SourceDirectory};
 
 use std::ops::Range;
 
@@ -196,7 +198,7 @@ impl Tree {
     }
 
     /// Takes `name` out of the directory `parent` and returns what it stood for.
-    pub fn unlink(&mut self, parent: InodeId, name: &[u8]) -> Option<InodeId> {
+    pub(crate) fn unlink(&mut self, parent: InodeId, name: &[u8]) -> Option<InodeId> {
         match &mut self.inodes[parent.index()].kind {
             Kind::Directory(entries) => entries.remove(name),
             _ => None,
@@ -211,7 +213,7 @@ impl Tree {
     }
 
     /// As [`Tree::walk`], of what is below `top`, whose paths are relative to that.
-    pub fn walk_below(&self, top: InodeId, mut visit: impl FnMut(&[u8], InodeId)) {
+    pub(crate) fn walk_below(&self, top: InodeId, mut visit: impl FnMut(&[u8], InodeId)) {
         let mut path = Vec::new();
         // A stack and not recursion: a hostile tree may be deeper than the thread's stack.
         let mut stack = vec![(0usize, top, 0usize)];
@@ -234,7 +236,7 @@ impl Tree {
 
     /// The path of a directory that has a second name, or is in itself: what [`Tree::link`] can make
     /// of the wrong inode, and [`Tree::walk`] may never end with. There is none in a sound tree.
-    pub fn hard_linked_directory(&self) -> Option<Vec<u8>> {
+    pub(crate) fn hard_linked_directory(&self) -> Option<Vec<u8>> {
         let mut seen = vec![false; self.inodes.len()];
         seen[InodeId::ROOT.index()] = true;
         let mut stack = vec![(Vec::new(), InodeId::ROOT)];

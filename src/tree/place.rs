@@ -38,7 +38,7 @@ pub fn make_directories(tree: &mut Tree, path: &Path, metadata: &Metadata) -> Re
 ///
 /// # Errors
 /// As [`make_directories`].
-pub fn find_directory(tree: &Tree, path: &Path) -> Result<Option<InodeId>> {
+pub(crate) fn find_directory(tree: &Tree, path: &Path) -> Result<Option<InodeId>> {
     let mut route = Route::new(path)?;
     match route.next(tree)? {
         Some(_) => Ok(None),

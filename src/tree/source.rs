@@ -26,7 +26,7 @@ pub struct SourceFile {
 
 /// A directory on this machine and names in it.
 #[derive(Debug)]
-pub struct SourceDirectory {
+pub(crate) struct SourceDirectory {
     path: ListedPath,
     change_check: ChangeCheck,
     names: Names,
@@ -35,7 +35,7 @@ pub struct SourceDirectory {
 /// The path of a directory that was listed. Its front part was given to us and may lead through
 /// symbolic links; all behind that were directories when they were listed.
 #[derive(Debug, Clone)]
-pub struct ListedPath {
+pub(crate) struct ListedPath {
     path: Arc<Path>,
     /// Length of the front part in bytes.
     given: usize,
@@ -163,12 +163,12 @@ impl SourceFile {
     }
 
     /// The directory it is in; files found together share one.
-    pub fn directory(&self) -> &Arc<SourceDirectory> {
+    pub(crate) fn directory(&self) -> &Arc<SourceDirectory> {
         &self.directory
     }
 
     /// Its name in the directory.
-    pub fn name(&self) -> &OsStr {
+    pub(crate) fn name(&self) -> &OsStr {
         OsStr::from_bytes(self.directory.names.get(self.name))
     }
 
@@ -178,7 +178,7 @@ impl SourceFile {
     }
 
     /// What [`ChangeCheck::time`] said of it when it was listed.
-    pub fn time(&self) -> i64 {
+    pub(crate) fn time(&self) -> i64 {
         self.time
     }
 }

@@ -30,9 +30,9 @@ pub struct Modules {
     /// In the order of `modules.dep`.
     pub modules: Vec<Module>,
     /// Patterns for other names, each with the index of its module in `modules`.
-    pub aliases: Vec<(String, usize)>,
+    pub(crate) aliases: Vec<(String, usize)>,
     /// Device nodes that exist before their modules are loaded. Opening one loads its module.
-    pub nodes: Vec<Node>,
+    pub(crate) nodes: Vec<Node>,
 }
 
 /// A kernel module.
@@ -41,18 +41,18 @@ pub struct Module {
     /// Its name, with `_` even if the file has `-`.
     pub name: String,
     /// Its file, relative to the directory of the lists.
-    pub file: PathBuf,
+    pub(crate) file: PathBuf,
     /// Indices of the modules that it needs, in the order in which they are loaded.
     pub needs: Vec<usize>,
     /// Names of the modules to load before it, if they exist (`softdep` in modprobe.d(5)).
-    pub before: Vec<String>,
+    pub(crate) before: Vec<String>,
     /// Names of the modules to load after it, if they exist.
-    pub after: Vec<String>,
+    pub(crate) after: Vec<String>,
 }
 
 /// A device node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Node {
+pub(crate) struct Node {
     /// Its path, relative to `/dev`.
     pub path: PathBuf,
     /// Whether it is a character device. Otherwise it is a block device.
@@ -69,7 +69,7 @@ impl Modules {
     ///
     /// # Errors
     /// If it has the modules of several kernels, or a list cannot be read or parsed.
-    pub fn of(closure: &Path) -> Result<(Modules, PathBuf)> {
+    pub(crate) fn of(closure: &Path) -> Result<(Modules, PathBuf)> {
         let Some(directory) = version_directory(closure)? else {
             return Ok((Modules::default(), closure.to_owned()));
         };

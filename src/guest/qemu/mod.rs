@@ -14,7 +14,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result};
 
-pub use self::accelerate::{Accelerator, candidates};
+pub(crate) use self::accelerate::{Accelerator, candidates};
 use super::initrd;
 use super::machine::{Ready, Run, Service};
 use crate::{escape, sys};

@@ -19,7 +19,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::tree::{DataRange, Timestamp, Xattr};
 
-pub use read::{Entry, Limits, Report, read};
+pub(crate) use read::{Entry, Report};
+pub use read::{Limits, read};
 pub use write::Writer;
 
 /// The key of the pax record, whose value is a [`Record`] or the name of an area.
@@ -34,7 +35,7 @@ const MAX_RECORD: u64 = 4 << 20;
 const MAX_PATH: usize = 4095;
 
 /// The most data ranges of a file.
-pub const MAX_RANGES: usize = 1 << 16;
+pub(crate) const MAX_RANGES: usize = 1 << 16;
 
 /// An inode, or a hard link to one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -73,7 +74,7 @@ pub struct Sparse {
 
 impl Sparse {
     /// Returns the data ranges.
-    pub fn ranges(&self) -> impl Iterator<Item = DataRange> + '_ {
+    pub(crate) fn ranges(&self) -> impl Iterator<Item = DataRange> + '_ {
         let data = self.data.iter();
         data.map(|&(offset, length)| DataRange { offset, length })
     }
@@ -100,7 +101,7 @@ pub enum RecordKind {
 
 impl Record {
     /// Returns its modification time.
-    pub fn time(&self) -> Timestamp {
+    pub(crate) fn time(&self) -> Timestamp {
         Timestamp {
             seconds: self.mtime.0,
             nanoseconds: self.mtime.1,
@@ -108,7 +109,7 @@ impl Record {
     }
 
     /// Returns its extended attributes.
-    pub fn attributes(&self) -> Vec<Xattr> {
+    pub(crate) fn attributes(&self) -> Vec<Xattr> {
         let xattrs = self.xattrs.iter();
         xattrs
             .map(|(name, value)| Xattr {

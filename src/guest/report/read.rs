@@ -28,22 +28,22 @@ const MAX_OWNER: u64 = 64;
 #[derive(Debug, Default)]
 pub struct Report {
     /// The IDs of the owners in the job, in the same order.
-    pub owners: Vec<Ids>,
+    pub(crate) owners: Vec<Ids>,
     /// The deleted paths of the root file system, each followed by a NUL.
-    pub gone: Vec<u8>,
+    pub(crate) gone: Vec<u8>,
     /// What is new or changed, in the order of a walk through one volume after the other.
-    pub entries: Vec<Entry>,
+    pub(crate) entries: Vec<Entry>,
     /// The contents of the requested parts of the disk.
     pub areas: BootCode,
 }
 
 /// A file that is new or changed.
 #[derive(Debug)]
-pub struct Entry {
+pub(crate) struct Entry {
     /// Its metadata.
-    pub record: Record,
+    pub(crate) record: Record,
     /// The content of a regular file.
-    pub content: Option<Content>,
+    pub(crate) content: Option<Content>,
 }
 
 /// The limits of a report.

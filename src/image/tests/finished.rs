@@ -1,7 +1,7 @@
 //! File systems whose bytes are there when they are planned, through all that takes and reads an
 //! image.
 
-use super::super::ranges::Selection;
+use super::super::ranges::{Bytes, Range, Selection};
 use super::super::sink::Sink;
 use super::super::write::write_to;
 use super::*;

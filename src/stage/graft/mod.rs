@@ -24,7 +24,7 @@ use crate::spec::Graft;
 use crate::tree::{Metadata, Timestamp, Tree};
 
 pub use configuration::configuration;
-pub use origin::Origins;
+pub(crate) use origin::Origins;
 pub use owners::owners;
 
 /// Grafts `contents` into `tree`, one after the other, all owned by root: owners come at the very

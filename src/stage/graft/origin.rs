@@ -22,7 +22,7 @@ impl<'a> Origins<'a> {
     }
 
     /// Nothing came from any entry.
-    pub fn none() -> Origins<'a> {
+    pub(crate) fn none() -> Origins<'a> {
         Origins::new(&[])
     }
 
@@ -37,14 +37,14 @@ impl<'a> Origins<'a> {
     }
 
     /// The entry that `id` came from, and its place in `contents`; `None` where it came from none.
-    pub fn of(&self, id: InodeId) -> Option<(usize, &'a Graft)> {
+    pub(crate) fn of(&self, id: InodeId) -> Option<(usize, &'a Graft)> {
         let at = self.first.partition_point(|&first| first <= id.index());
         let at = at.checked_sub(1)?;
         Some((at, self.contents.get(at)?))
     }
 
     /// The entry at place `at` in `contents`.
-    pub fn entry(&self, at: usize) -> Option<&'a Graft> {
+    pub(crate) fn entry(&self, at: usize) -> Option<&'a Graft> {
         self.contents.get(at)
     }
 }

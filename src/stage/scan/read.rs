@@ -41,11 +41,11 @@ pub struct HostInode {
 #[derive(Debug)]
 pub struct Entry {
     /// Mode, owner, time, flags, attributes.
-    pub metadata: Metadata,
+    pub(crate) metadata: Metadata,
     /// What it is.
-    pub kind: EntryKind,
+    pub(crate) kind: EntryKind,
     /// Where it has other names, too, and that matters.
-    pub shared: Option<HostInode>,
+    pub(crate) shared: Option<HostInode>,
 }
 
 /// A [`Kind`] that knows neither its entries nor its place yet.
