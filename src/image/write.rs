@@ -32,10 +32,10 @@ pub fn write(image: &Image, path: &Path, progress: &(dyn Fn(u64) + Sync)) -> Res
     write_file(image, path, Selection::All, progress)
 }
 
-/// As [`write`], but all that is copied from files stays a hole.
+/// As [`write()`], but all that is copied from files stays a hole.
 ///
 /// # Errors
-/// As [`write`], but no source is looked at.
+/// As [`write()`], but no source is looked at.
 pub(super) fn write_made(image: &Image, path: &Path) -> Result<()> {
     write_file(image, path, Selection::Made, &|_| ())
 }
@@ -52,7 +52,7 @@ fn write_file(
 }
 
 /// Hands the ranges `selection` of `image`, which is checked, to `sink`. The rest is as for
-/// [`write`].
+/// [`write()`].
 ///
 /// # Errors
 /// If a source can't be read or has changed, and those of `sink`.

@@ -1,6 +1,6 @@
 //! Where partitions are, and the bytes of partition tables.
 //!
-//! [`place`] is arithmetic: from a [`PartitionTable`] and lengths to sectors. [`table_bytes`] makes the
+//! [`place()`] is arithmetic: from a [`PartitionTable`] and lengths to sectors. [`table_bytes`] makes the
 //! table when all is known, the identity too. Both give what nixpkgs' `make-disk-image.nix` gets from
 //! `parted` and `sgdisk`, byte for byte, and tests compare them. `docs/differences.md` lists what
 //! differs on purpose.

@@ -8,7 +8,7 @@ use crate::scheme::{PartitionTable, Role, TableKind};
 /// `root_length` bytes.
 ///
 /// # Errors
-/// As [`place`](super::place) of that disk.
+/// As [`place`](fn@super::place) of that disk.
 pub fn shortest_disk_length(
     table: PartitionTable,
     boot_end: u64,
@@ -47,7 +47,7 @@ pub fn shortest_disk_length(
 /// disk is 1 MiB longer.
 ///
 /// # Errors
-/// As [`place`](super::place) of that disk.
+/// As [`place`](fn@super::place) of that disk.
 pub fn automatic_disk_length(
     table: PartitionTable,
     boot_end: u64,

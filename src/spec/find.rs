@@ -11,7 +11,7 @@ use super::Spec;
 use crate::{absent, escape};
 
 /// Finds the `.attrs.json` of the derivation that is being built, and checks it: see
-/// [`super::parse`].
+/// [`super::parse()`].
 ///
 /// # Errors
 /// Where there is none, it can't be read, or what is in it is wrong.

@@ -47,7 +47,7 @@ pub fn check(closure: &[PathInfo]) -> Result<()> {
 /// the deriver (none), the number of references, and the references. Paths and references are
 /// sorted.
 ///
-/// The format has no place for a content address; [`install`](super::install) puts it into the
+/// The format has no place for a content address; [`install`](fn@super::install) puts it into the
 /// database afterwards.
 pub fn registration(closure: &[PathInfo]) -> Vec<u8> {
     let mut sorted: Vec<&PathInfo> = closure.iter().collect();

@@ -28,7 +28,7 @@ pub(crate) use origin::Origins;
 pub use owners::owners;
 
 /// Grafts `contents` into `tree`, one after the other, all owned by root: owners come at the very
-/// end, see [`owners`]. Directories that are missing on the way to a target are made, with mode
+/// end, see [`owners()`]. Directories that are missing on the way to a target are made, with mode
 /// 0755 and the time `time`.
 ///
 /// A symlink that is a source is kept, but for one to a directory, whose entries are taken as a

@@ -48,7 +48,7 @@ pub fn entries(tree: &mut Tree, sources: &[Subtree], policy: Policy) -> Result<(
 /// Returns a directory for each of `directories` that has its entries and itself no name yet.
 ///
 /// # Errors
-/// As [`entries`].
+/// As [`entries()`].
 pub(crate) fn selected(
     tree: &mut Tree,
     directories: &[PathBuf],
@@ -65,7 +65,7 @@ pub(crate) fn selected(
 /// followed.
 ///
 /// # Errors
-/// As [`entries`].
+/// As [`entries()`].
 pub fn root(path: &Path, policy: Policy) -> Result<Tree> {
     root_on(cores::count(), path, policy)
 }
