@@ -1,15 +1,15 @@
-//! Files and directories that need not be there.
+//! Files and directories that may be absent.
 
 use std::ffi::OsString;
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::Path;
 
-/// What `result` has; none where there is no file of that name, or what should be a directory above
-/// it is something else.
+/// Turns "not found" into `None`: the file does not exist, or a component of the path above it is
+/// not a directory.
 ///
 /// # Errors
-/// Every other error of `result`.
+/// Returns every other error of `result`.
 pub(crate) fn optional<T>(result: io::Result<T>) -> io::Result<Option<T>> {
     match result {
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
@@ -19,10 +19,10 @@ pub(crate) fn optional<T>(result: io::Result<T>) -> io::Result<Option<T>> {
     }
 }
 
-/// The names in `directory`, sorted by their bytes; none where there is no such directory.
+/// Returns the names in `directory`, sorted by their bytes; empty if the directory does not exist.
 ///
 /// # Errors
-/// If it is there and can't be listed.
+/// If the directory exists but cannot be listed.
 pub(crate) fn names(directory: &Path) -> io::Result<Vec<OsString>> {
     let Some(entries) = optional(fs::read_dir(directory))? else {
         return Ok(Vec::new());
@@ -39,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_is_absent_is_no_error() {
+    fn ignores_only_missing_files() {
         let top = tempfile::tempdir().unwrap();
         for name in ["b", "a", "c"] {
             fs::write(top.path().join(name), "").unwrap();

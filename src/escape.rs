@@ -1,11 +1,11 @@
-//! Names from outside, made safe to print.
+//! Makes untrusted names safe to print.
 
 use std::fmt::Write as _;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-/// `bytes` as text for a message: control characters, characters that change the direction of
-/// text, backslashes and bytes that are not UTF-8 as escapes, everything else as it is.
+/// Returns `bytes` as text for a message. Control characters, characters that change the direction
+/// of text, backslashes, and bytes that are not UTF-8 are escaped. Everything else is unmodified.
 pub fn bytes(bytes: &[u8]) -> String {
     let mut out = String::with_capacity(bytes.len());
     for chunk in bytes.utf8_chunks() {
@@ -24,28 +24,28 @@ pub fn bytes(bytes: &[u8]) -> String {
     out
 }
 
-/// How much a message shows of a value from outside, in bytes.
+/// The most bytes of an untrusted value that a message shows.
 const SHOWN: usize = 400;
 
-/// As [`bytes`], for values that have no bound of their own, as paths and names have: of a long one
-/// the beginning, with a "…" behind it.
+/// Like [`bytes`], for values whose length is not limited (as that of paths and names is). Long
+/// values are cut, and end with "…".
 pub(crate) fn short(text: &[u8]) -> String {
     beginning(text, SHOWN)
 }
 
-/// As [`bytes`]; of more than `most` bytes the beginning, with a "…" behind it.
+/// Like [`bytes`], but text of more than `most` bytes is cut, and ends with "…".
 pub(crate) fn beginning(text: &[u8], most: usize) -> String {
     if text.len() <= most {
         return bytes(text);
     }
-    // Not in the middle of a character, which has at most three more bytes than its first.
+    // Do not cut within a character, which has at most three bytes after its first.
     let is_first = |place: &usize| text.get(*place).is_some_and(|byte| byte & 0xc0 != 0x80);
     let places = most.saturating_sub(3)..=most;
     let end = places.rev().find(is_first).unwrap_or(most);
     format!("{}…", bytes(text.get(..end).unwrap_or_default()))
 }
 
-/// As [`bytes`], of a path.
+/// Like [`bytes`], for a path.
 pub(crate) fn path(path: &Path) -> String {
     bytes(path.as_os_str().as_bytes())
 }
@@ -58,7 +58,7 @@ fn is_bidirectional(c: char) -> bool {
 #[cfg(test)]
 mod tests {
     #[test]
-    fn only_what_harms_a_terminal_is_escaped() {
+    fn only_harmful_characters_are_escaped() {
         for (from, to) in [
             (&b"/nix/store/a b"[..], "/nix/store/a b"),
             ("/é".as_bytes(), "/é"),
@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_beginning_of_a_long_text_is_shown() {
+    fn long_text_is_cut() {
         let a = |count| "a".repeat(count);
         for (text, shown) in [
             (a(400), a(400)),

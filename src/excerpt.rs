@@ -1,9 +1,9 @@
-//! Lists in messages, of a length that somebody reads.
+//! Lists in messages, cut to a readable length.
 
-/// How many things a message names.
+/// The maximum number of items that a message lists.
 pub const NAMED: usize = 10;
 
-/// The first of `items` with `separator` between them, and how many more there are.
+/// Joins the first of `items` with `separator`, and adds the number of the remaining ones.
 pub fn list<T: AsRef<str>>(items: &[T], separator: &str) -> String {
     let named: Vec<&str> = items.iter().take(NAMED).map(AsRef::as_ref).collect();
     let named = named.join(separator);
@@ -23,7 +23,7 @@ mod tests {
         assert_eq!(
             super::list(&items[..10], " "),
             "0 1 2 3 4 5 6 7 8 9",
-            "ten are not too many"
+            "ten items are not cut"
         );
         assert_eq!(
             super::list(&items, "\n"),

@@ -1,4 +1,4 @@
-//! Holes of files of this machine (lseek(2), `SEEK_DATA`).
+//! Holes in files on the host (lseek(2), `SEEK_DATA`).
 
 use std::fs::File;
 use std::io;
@@ -7,16 +7,16 @@ use std::ops::Range;
 use nix::errno::Errno;
 use nix::unistd::{Whence, lseek};
 
-/// Whether a file of `size` bytes that takes `sectors` of 512 bytes (`st_blocks`, whatever the file
-/// system's block is, stat(3type)) can have a hole at all. One that is stored compressed takes less
-/// room than it is long, too, and has none.
+/// Whether a file of `size` bytes that occupies `sectors` sectors of 512 bytes can have a hole at
+/// all. `st_blocks` counts in this unit, regardless of the file system's block size (stat(3type)).
+/// A compressed file may also occupy less space than its size without having a hole.
 pub(crate) fn possible(size: u64, sectors: u64) -> bool {
     sectors.saturating_mul(512) < size
 }
 
-/// The parts of the first `length` bytes of `file` that are not holes: in order, apart, and widened
-/// to whole blocks of `block` bytes, but for the last one, which ends where the file does. A file
-/// system that does not know its holes says that all is data.
+/// Returns the parts of the first `length` bytes of `file` that are not holes, in order and without
+/// overlaps. They are widened to whole blocks of `block` bytes, except that the last one ends where
+/// the file does. A file system that does not track holes reports the whole file as data.
 ///
 /// # Errors
 /// If seeking fails.
@@ -29,7 +29,7 @@ pub(crate) fn data_ranges(file: &File, length: u64, block: u64) -> io::Result<Ve
         };
         let end = seek(file, start, Whence::SeekHole)?.unwrap_or(length);
         if end <= start {
-            // Somebody cut the file meanwhile.
+            // The file was truncated in the meantime.
             break;
         }
         extents.push(start..end);
@@ -38,7 +38,7 @@ pub(crate) fn data_ranges(file: &File, length: u64, block: u64) -> io::Result<Ve
     Ok(widen(extents, length, block))
 }
 
-/// `None` after the last of what is looked for.
+/// Returns `None` if there is no further data or hole.
 fn seek(file: &File, offset: u64, whence: Whence) -> io::Result<Option<u64>> {
     let offset = i64::try_from(offset).map_err(io::Error::other)?;
     match lseek(file, offset, whence) {
@@ -48,7 +48,7 @@ fn seek(file: &File, offset: u64, whence: Whence) -> io::Result<Option<u64>> {
     }
 }
 
-/// Extents in order, as ranges of whole blocks within `length`.
+/// Widens sorted extents to whole blocks, within `length`, and merges those that touch.
 fn widen(extents: Vec<Range<u64>>, length: u64, block: u64) -> Vec<Range<u64>> {
     let mut ranges: Vec<Range<u64>> = Vec::new();
     for extent in extents {
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn ranges_are_whole_blocks_apart_and_inside() {
+    fn widens_extents_to_whole_blocks_and_merges_them() {
         for (extents, expected) in [
             (&[][..], &[][..]),
             (&[(0, 9000)], &[(0, 9000)]),
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn holes_of_real_files_are_found() {
+    fn finds_holes_in_real_files() {
         let mut plain = tempfile::tempfile().unwrap();
         plain.write_all(&[1; 10_000]).unwrap();
         assert_eq!(found(&plain, 10_000), [(0, 10_000)]);

@@ -1,5 +1,5 @@
-//! What the attributes name has to be there, and the output must not. A build that would miss it late, after a closure is
-//! listed or a guest has run, is told at once.
+//! Checks that the files named by the attributes exist and that the output does not. Without these
+//! checks, the build would fail only after listing the closure or running a guest.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -11,18 +11,19 @@ use anyhow::{Result, bail};
 use crate::spec::{Installation, Spec, System};
 use crate::{absent, escape, excerpt};
 
-/// What installs the boot loader, below the system.
+/// The program that installs the boot loader, relative to the system.
 const SWITCH: &str = "bin/switch-to-configuration";
 
-/// Looks for the sources of `contents`, `configFile`, and the program that installs the boot loader, and
-/// whether the place of the output is free.
+/// Checks that the output does not exist, and that the sources of `contents`, `configFile`, and the
+/// program that installs the boot loader do.
 ///
 /// # Errors
-/// Naming what is missing, one a line, and what to do; or the output that is there already.
+/// If the output exists, or if files are missing. The error lists one missing file per line, with
+/// what to do.
 pub fn check(spec: &Spec) -> Result<()> {
     if spec.out.symlink_metadata().is_ok() {
         bail!(
-            "the output {} exists already; remove it, or have Nix do it (nix-store --delete)",
+            "the output {} already exists; remove it first (in the Nix store: nix-store --delete)",
             escape::path(&spec.out)
         );
     }
@@ -57,23 +58,26 @@ fn files(installation: &Installation, store_dir: &Path) -> Vec<String> {
         .collect()
 }
 
-/// Why `source` isn't there, if that can be told: not every file that a store path lacks.
+/// Returns why `source` is missing, or `None` if it exists. It is not checked whether an existing
+/// store path contains the file.
 fn missing(source: &OsStr, store_dir: &Path) -> Option<&'static str> {
     let path = before_pattern(source);
     if let Ok(below) = path.strip_prefix(store_dir) {
         let store_path = store_dir.join(below.components().next()?);
         return is_absent(&store_path).then_some(
-            "the build does not have this store path. Nix gives it those that the attributes refer \
-             to: write \"${package}/file\" and not the path's own text",
+            "no such store path in the build; Nix provides those that attributes refer to: write \
+             \"${package}/file\" instead of the literal path",
         );
     }
     is_absent(&path).then_some(
-        "no such file where the image is built. A sandboxed build sees store paths only: write a \
-         path like ./key, and not a string like \"/etc/key\", and Nix copies it to the store",
+        "no such file on the builder; a sandboxed build has access only to store paths: write a \
+         path such as ./key, which Nix copies to the store, instead of a string such as \
+         \"/etc/key\"",
     )
 }
 
-/// The part of a source that has no pattern in it: the whole, or the directories above.
+/// Returns the part of a source without a pattern: the whole path, or the directories above the
+/// pattern.
 fn before_pattern(source: &OsStr) -> PathBuf {
     let path = Path::new(source);
     let has_star = |path: &Path| path.as_os_str().as_bytes().contains(&b'*');
@@ -89,7 +93,7 @@ fn boot_loader(installation: &Installation) -> Option<String> {
     let program = Path::new(installation.toplevel.as_str()).join(SWITCH);
     is_absent(&program).then(|| {
         format!(
-            "installBootLoader = true (its default) needs {}, and the system has none: set \
+            "installBootLoader = true (its default) needs {}, which the system does not contain; set \
              system.switch.enable = true in its configuration, or installBootLoader = false",
             escape::path(&program)
         )
@@ -101,14 +105,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_source_that_is_not_there_is_explained() {
+    fn explains_missing_sources() {
         let directory = tempfile::tempdir().unwrap();
         let here = directory.path().to_str().unwrap();
         let store = directory.path().join("store");
         fs::create_dir_all(store.join("path")).unwrap();
         fs::write(directory.path().join("file"), "").unwrap();
         std::os::unix::fs::symlink("/nowhere", directory.path().join("link")).unwrap();
-        let (outside, unknown) = ("A sandboxed build sees store paths only", "${package}/file");
+        let (outside, unknown) = (
+            "a sandboxed build has access only to store paths",
+            "${package}/file",
+        );
         for (source, expected) in [
             ("/file", None),
             ("/link", None),
@@ -119,7 +126,7 @@ mod tests {
             ("/missing/*", Some(outside)),
             ("/missing/a*/b", Some(outside)),
             ("/store/path", None),
-            // What scans it says that.
+            // The scan of the source reports this.
             ("/store/path/missing", None),
             ("/store/other/file", Some(unknown)),
             ("/store/other", Some(unknown)),
@@ -127,12 +134,16 @@ mod tests {
             ("/store/*", None),
         ] {
             let source = format!("{here}{source}");
-            let told = missing(OsStr::new(&source), &store);
-            assert_eq!(told.is_some(), expected.is_some(), "{source}: {told:?}");
-            let told = told.unwrap_or_default();
+            let message = missing(OsStr::new(&source), &store);
+            assert_eq!(
+                message.is_some(),
+                expected.is_some(),
+                "{source}: {message:?}"
+            );
+            let message = message.unwrap_or_default();
             assert!(
-                told.contains(expected.unwrap_or_default()),
-                "{source}: {told}"
+                message.contains(expected.unwrap_or_default()),
+                "{source}: {message}"
             );
         }
     }

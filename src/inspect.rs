@@ -1,5 +1,5 @@
-//! What is in a raw disk image, for people: the partitions, the file systems, and a hash of each
-//! part, so that of two images that should be equal one sees which part is not.
+//! Describes a raw disk image: its partitions and file systems, and a hash of each part. If two
+//! images should be equal and are not, the hashes show which part differs.
 
 mod contents;
 mod disk;
@@ -22,7 +22,7 @@ use table::{Found, Table};
 /// Describes the raw disk image `path`.
 ///
 /// # Errors
-/// If it can't be read, is in another format than raw, or its partition table is damaged.
+/// If it cannot be read, is not in raw format, or has a damaged partition table.
 pub fn describe(path: &Path) -> Result<String> {
     let shown = escape::path(path);
     read(path, &shown).with_context(|| format!("inspecting {shown}"))
@@ -32,17 +32,20 @@ fn read(path: &Path, shown: &str) -> Result<String> {
     let disk = Disk::open(path)?;
     if let Some(format) = other_format(&disk)? {
         bail!(
-            "{shown} is a {format} image and only raw ones can be inspected: make one with \
+            "{shown} is a {format} image, but only raw images can be inspected; convert it with \
              qemu-img convert -O raw"
         );
     }
     text(&disk, &table(&disk)?)
 }
 
-/// The partition table of `disk`; where there is none, the whole disk as its one partition.
+/// Reads the partition table of `disk`. If there is none, the whole disk is the only partition.
 fn table(disk: &Disk) -> Result<Table> {
     let length = disk.length;
-    ensure!(length >= SECTOR, "{length} bytes are no disk");
+    ensure!(
+        length >= SECTOR,
+        "too small for a disk image: {length} bytes"
+    );
     let Some(header) = mbr::read(disk)? else {
         return Ok(Table {
             description: "no partition table".to_owned(),
@@ -55,7 +58,7 @@ fn table(disk: &Disk) -> Result<Table> {
         });
     };
     let table = match mbr::is_protective(&header) {
-        true => gpt::read(disk).context("the GUID partition table")?,
+        true => gpt::read(disk).context("reading the GUID partition table")?,
         false => mbr::table(&header),
     };
     table.check(disk)?;
@@ -95,7 +98,7 @@ fn text(disk: &Disk, table: &Table) -> Result<String> {
     Ok(out)
 }
 
-/// The format of a disk image that is not raw.
+/// The format of the image, if it is not raw.
 fn other_format(disk: &Disk) -> Result<Option<&'static str>> {
     let mut start = [0; BEGINNING];
     let count = usize::try_from(disk.length).map_or(start.len(), |length| length.min(start.len()));
@@ -110,7 +113,7 @@ fn hash(disk: &Disk, start: u64, end: u64, sum: &mut Sha256) -> Result<()> {
     while position < end {
         let most = usize::try_from(end - position).unwrap_or(usize::MAX);
         let want = most.min(buffer.len());
-        disk.read(position, &mut buffer[..want], "what is hashed")?;
+        disk.read(position, &mut buffer[..want], "the data to hash")?;
         sum.update(&buffer[..want]);
         // usize to u64: lossless on every target Rust has.
         position += want as u64;

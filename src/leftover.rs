@@ -1,5 +1,5 @@
-//! What tools have left, looked at before it is used. A tool is the caller's: it may be broken, or be
-//! another than it should be.
+//! Checks the files that tools leave before they are used. The caller provides the tools: one may
+//! be broken, or not be the expected program.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -10,23 +10,23 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::{escape, untrusted};
 
-/// Opens the regular file `path`, which `tool` should have left, for reading and writing. It follows
-/// no symbolic link, and waits for nobody at the other end of a FIFO.
+/// Opens the regular file `path`, which `tool` should have left, for reading and writing. It does
+/// not follow symbolic links, and does not wait for the other end of a FIFO.
 ///
 /// # Errors
-/// If it is missing, is anything else, or can't be opened.
+/// If it is missing, is not a regular file, or cannot be opened.
 pub fn open(path: &Path, tool: &str) -> Result<File> {
     let shown = escape::path(path);
     let kind = match fs::symlink_metadata(path) {
         Ok(metadata) => metadata.file_type(),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            bail!("{tool} did not make {shown}, and yet its status was 0")
+            bail!("{tool} did not create {shown}, but exited with status 0")
         }
         Err(error) => return Err(error).with_context(|| format!("looking for {shown}")),
     };
     ensure!(
         kind.is_file(),
-        "{tool} should have left a regular file at {shown}, and left {}",
+        "{tool} should have left a regular file at {shown}, but left {}",
         name(kind)
     );
     OpenOptions::new()
@@ -37,26 +37,29 @@ pub fn open(path: &Path, tool: &str) -> Result<File> {
         .with_context(|| format!("opening {shown}"))
 }
 
-/// As [`open`], of a file that has `length` bytes.
+/// Like [`open`], for a file of `length` bytes.
 ///
 /// # Errors
-/// Also if it has more or less.
+/// As for [`open`], and if it has another length.
 pub fn open_of_length(path: &Path, tool: &str, length: u64) -> Result<File> {
     let file = open(path, tool)?;
-    let found = file.metadata().context("asking for a file's length")?.len();
+    let found = file
+        .metadata()
+        .context("getting the length of a file")?
+        .len();
     ensure!(
         found == length,
-        "{tool} should have left {length} bytes in {}, and left {found}",
+        "{tool} should have left {length} bytes in {}, but left {found}",
         escape::path(path)
     );
     Ok(file)
 }
 
-/// `root` with `below`, a relative path whose names are directories or missing.
+/// Joins `root` and `below`, a relative path whose components are directories or missing.
 ///
 /// # Errors
-/// If one of them is a symbolic link or anything else: `tool`, which had the root, must not lead us
-/// out of it.
+/// If a component is a symbolic link or anything else: `tool`, which could write to the root, must
+/// not lead us out of it.
 pub fn directory(root: &Path, below: &Path, tool: &str) -> Result<PathBuf> {
     let mut path = root.to_owned();
     for component in below {
@@ -64,7 +67,7 @@ pub fn directory(root: &Path, below: &Path, tool: &str) -> Result<PathBuf> {
         match fs::symlink_metadata(&path) {
             Ok(found) => ensure!(
                 found.is_dir(),
-                "{tool} should have left a directory at {}, and left {}",
+                "{tool} should have left a directory at {}, but left {}",
                 escape::path(&path),
                 name(found.file_type())
             ),
@@ -99,7 +102,7 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     #[test]
-    fn only_a_regular_file_is_opened() {
+    fn opens_only_regular_files() {
         let top = tempfile::tempdir().unwrap();
         let at = |name: &str| top.path().join(name);
         fs::write(at("file"), "12345").unwrap();
@@ -108,10 +111,10 @@ mod tests {
         open(&at("file"), "tool").unwrap();
         open_of_length(&at("file"), "tool", 5).unwrap();
         for (name, end) in [
-            ("", "and left a directory"),
-            ("link", "and left a symbolic link"),
-            ("fifo", "and left a FIFO"),
-            ("gone", "gone, and yet its status was 0"),
+            ("", "but left a directory"),
+            ("link", "but left a symbolic link"),
+            ("fifo", "but left a FIFO"),
+            ("gone", "gone, but exited with status 0"),
         ] {
             let error = open(&at(name), "tool").unwrap_err().to_string();
             assert!(
@@ -120,11 +123,11 @@ mod tests {
             );
         }
         let error = open_of_length(&at("file"), "tool", 6).unwrap_err();
-        assert!(error.to_string().ends_with("and left 5"), "{error}");
+        assert!(error.to_string().ends_with("but left 5"), "{error}");
     }
 
     #[test]
-    fn a_path_below_leads_nowhere_else() {
+    fn rejects_paths_through_symbolic_links() {
         let top = tempfile::tempdir().unwrap();
         fs::create_dir_all(top.path().join("a/b")).unwrap();
         symlink("/etc", top.path().join("a/link")).unwrap();
@@ -138,7 +141,7 @@ mod tests {
         assert!(
             error
                 .to_string()
-                .ends_with("a/link, and left a symbolic link"),
+                .ends_with("a/link, but left a symbolic link"),
             "{error}"
         );
     }

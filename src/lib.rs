@@ -1,11 +1,11 @@
-//! NixOS disk images: from the attributes of a derivation to the file a machine boots.
+//! NixOS disk images: from the attributes of a derivation to a bootable file.
 //!
-//! The data flows one way, and the modules are listed in its order: attributes become a
-//! [`spec::Spec`], the closure and what is installed become a [`tree::Tree`], trees and a partition
-//! table become an [`image::Image`], and the image is written to a file. `docs/architecture.md`
-//! describes the way on one page.
+//! Data flows in one direction, and the modules are listed in this order: attributes become a
+//! [`spec::Spec`], the closure and the installed files become a [`tree::Tree`], trees and a
+//! partition table become an [`image::Image`], and the image is written to a file.
+//! `docs/architecture.md` describes the data flow on one page.
 
-// What knows nothing of images.
+// General helpers, independent of images.
 mod absent;
 pub mod escape;
 mod excerpt;

@@ -1,6 +1,6 @@
-//! The disk planned: how large it is, how it is divided, and where everything on the root file
-//! system goes. Nothing here reads the clock, draws a random number or touches a file; what a file
-//! system does that is made by a tool is said in [`crate::fs`].
+//! Planning of the disk: its size, its partitions, and the positions of everything on the root file
+//! system. This module does not read the clock, generate random numbers or access files. File
+//! systems that are made by a tool are an exception; see [`crate::fs`].
 
 mod margin;
 mod sizes;
@@ -20,24 +20,25 @@ use crate::tree::{Timestamp, Tree};
 pub(crate) use margin::Cramped;
 pub(crate) use sizes::Sizes;
 
-/// A disk whose partitions and root file system are known to the byte.
+/// A disk whose partitions and root file system are planned to the byte.
 pub struct Disk {
     /// The partitions.
     pub layout: Layout,
     /// The root file system.
     pub root: Box<dyn Plan>,
-    /// How the size came about, where it was ours to choose.
+    /// The figures behind the size, if the size is automatic.
     pub sizes: Option<Sizes>,
-    /// That it has hardly any room, where the size was not ours to choose.
+    /// Set if the size is fixed and leaves too little free space.
     pub cramped: Option<Cramped>,
 }
 
-/// Plans the disk of `spec` with `tree` as its root file system. A file system whose bytes a tool
-/// makes is made in `work`.
+/// Plans the disk of `spec` with `tree` as its root file system. A file system that is made by a
+/// tool is made in `work`.
 ///
 /// # Errors
-/// When the tree does not fit a fixed size (with the size to set), when the layout is impossible,
-/// when the file system can't hold something that is in the tree, and when making it fails.
+/// If the tree does not fit a fixed size (the error has the size to set), if the layout is
+/// impossible, if the file system cannot represent something in the tree, or if making the file
+/// system fails.
 pub fn disk(spec: &Spec, tree: &Arc<Tree>, work: &Path) -> Result<Disk> {
     let workspace = Workspace {
         tools: &spec.tools,
@@ -66,23 +67,24 @@ fn disk_with(spec: &Spec, tree: &Arc<Tree>, format: &dyn Format) -> Result<Disk>
     }
 }
 
-/// What stays the same while a size is looked for.
+/// The state that stays the same during the search for a size.
 struct Planner<'a> {
     spec: &'a Spec,
     tree: &'a dyn Counted,
-    /// Bytes that users get beyond the additional space.
+    /// Free space for users beyond the additional space, in bytes.
     margin: u64,
 }
 
 impl Planner<'_> {
     fn automatic(&self, additional_space: u64) -> Result<Disk> {
-        // Before the plan that is kept: each takes memory for every file.
+        // This comes first, so that only one plan is in memory: each plan takes memory for every
+        // file.
         let smallest = self.smallest_root(0)?;
         let free = additional_space.saturating_add(self.margin);
         let needed = self.smallest_root(free).with_context(|| {
             format!(
                 "additionalSpace is {additional_space} bytes, and without it the root file system \
-                 has {smallest}: set additionalSpace to less"
+                 needs {smallest} bytes; reduce additionalSpace"
             )
         })?;
         let length = layout::automatic_disk_length(self.spec.table, self.spec.boot_end, needed)?;
@@ -97,15 +99,15 @@ impl Planner<'_> {
     }
 
     fn fixed(&self, mebibytes: u64) -> Result<Disk> {
-        let length = mebibytes
-            .checked_mul(MEBIBYTE)
-            .with_context(|| format!("diskSize {mebibytes} MiB is more than a disk can have"))?;
+        let length = mebibytes.checked_mul(MEBIBYTE).with_context(|| {
+            format!("diskSize is {mebibytes} MiB, which is more than a disk can hold")
+        })?;
         let layout = self.layout(length)?;
         let root = match self.root(&layout) {
             Ok(root) => root,
             Err(PlanError::TooSmall { needed, inodes, .. }) => bail!(
-                "the root file system needs {needed} bytes and {inodes} inodes; diskSize is \
-                 {mebibytes} MiB, which leaves {} bytes to the root partition: set diskSize to at \
+                "the root file system needs {needed} bytes and {inodes} inodes, but diskSize is \
+                 {mebibytes} MiB, which leaves {} bytes for the root partition; set diskSize to at \
                  least {} or to \"auto\"",
                 layout.root_length(),
                 self.advised(length)?
@@ -121,7 +123,7 @@ impl Planner<'_> {
                 cramped: None,
             });
         }
-        // Not beside another plan: each takes memory for every file.
+        // Drop this plan before the next one: each plan takes memory for every file.
         drop(root);
         let cramped = Cramped {
             mebibytes,
@@ -137,7 +139,7 @@ impl Planner<'_> {
         })
     }
 
-    /// The smallest diskSize above `length` bytes that leaves the margin, in MiB.
+    /// Returns the smallest diskSize above `length` bytes that leaves the margin, in MiB.
     fn advised(&self, length: u64) -> Result<u64> {
         let needed = self.smallest_root(self.margin)?;
         let start = layout::shortest_disk_length(self.spec.table, self.spec.boot_end, needed)?;
@@ -146,9 +148,9 @@ impl Planner<'_> {
         Ok(layout.disk_length / MEBIBYTE)
     }
 
-    /// The first disk of `length` bytes or somewhat more whose root file system holds the tree and
-    /// leaves `free` bytes to users. One that is longer than the smallest may still be too small:
-    /// a file system past certain sizes has a longer journal.
+    /// Returns the first disk of at least `length` bytes whose root file system holds the tree and
+    /// leaves `free` bytes for users. A disk that is longer than the smallest one may still be too
+    /// small, because the journal grows at certain sizes of the file system.
     fn first_that_holds(&self, mut length: u64, free: u64) -> Result<(Layout, Box<dyn Plan>)> {
         let mut step = MEBIBYTE;
         loop {

@@ -1,5 +1,4 @@
-//! Child processes: started so that they die with us, watched while they run, and with errors that
-//! say what they said.
+//! Child processes. They are killed when this process exits, and errors include their output.
 
 pub(crate) mod end;
 
@@ -19,45 +18,45 @@ use self::output::Output;
 
 pub(crate) use self::watched::Watched;
 
-/// How long a tool that takes seconds may take: something is wrong with one that takes longer.
+/// The time limit of tools that normally take seconds.
 pub const USUAL: Duration = Duration::from_secs(600);
 
-/// Runs `command` to its end, but for `limit` at most, with nothing on its standard input. Its
-/// standard error is kept for the error message, and its standard output thrown away.
+/// Runs `command` for at most `limit`, with an empty standard input. The end of its standard error
+/// is kept for the error message, and its standard output is discarded.
 ///
-/// What it leaves running in its process group ends with it.
+/// When it exits, the other processes in its process group are killed.
 ///
 /// # Errors
-/// If it can't be started, takes too long or its status is not 0: with its command line, its status
-/// and the end of its standard error.
+/// If it cannot be started, takes too long, or its status is not 0. The error has its command line,
+/// its status and the end of its standard error.
 pub fn quiet(command: &mut Command, limit: Duration) -> Result<()> {
     run(command, Stdio::null(), Some(limit), false)
 }
 
-/// As [`quiet`], with `input` on the child's standard input.
+/// Like [`quiet`], with `input` on the child's standard input.
 ///
 /// # Errors
-/// As [`quiet`]. A child that ends without having read everything is judged by its status.
+/// As for [`quiet`]. A child that exits without reading all of `input` is judged by its status.
 pub fn quiet_with_input(command: &mut Command, input: &[u8], limit: Duration) -> Result<()> {
-    let mut file = tempfile::tempfile().context("making a temporary file for a child's input")?;
+    let mut file = tempfile::tempfile().context("creating a temporary file for a child's input")?;
     file.write_all(input)
         .and_then(|()| io::Seek::rewind(&mut file))
         .context("writing a child's input to a temporary file")?;
     run(command, Stdio::from(file), Some(limit), false)
 }
 
-/// Runs `command`, code of the caller's that may take as long as it likes, to its end with nothing on
-/// its standard input; what it says on either stream goes to our standard error, that is to the
-/// build's log, as it comes.
+/// Runs `command`, which is the caller's code and has no time limit, with an empty standard input.
+/// Its output on both streams goes immediately and unmodified to our standard error, that is, to
+/// the build's log.
 ///
 /// # Errors
-/// As [`quiet`], with the end of both streams.
+/// As for [`quiet`], with the end of both streams.
 pub fn logged(command: &mut Command) -> Result<()> {
     run(command, Stdio::null(), None, true)
 }
 
 fn run(command: &mut Command, stdin: Stdio, limit: Option<Duration>, echo: bool) -> Result<()> {
-    let (reader, writer) = io::pipe().context("making a pipe for a child's output")?;
+    let (reader, writer) = io::pipe().context("creating a pipe for a child's output")?;
     // One pipe for both streams keeps their order.
     let stdout = match echo {
         true => Stdio::from(writer.try_clone().context("duplicating a pipe")?),
@@ -67,10 +66,10 @@ fn run(command: &mut Command, stdin: Stdio, limit: Option<Duration>, echo: bool)
         .stdin(stdin)
         .stdout(stdout)
         .stderr(writer)
-        // In a Nix build the log is a terminal, and a pager would wait for ever.
+        // In a Nix build, the log is a terminal, and a pager would wait forever.
         .env("PAGER", "cat");
     let running = Watched::start(command);
-    // Our copies of the writing end live in `command`: without this the pipe never ends.
+    // `command` holds our copies of the writing end. Unless they are closed, the pipe never ends.
     command
         .stdin(Stdio::null())
         .stdout(Stdio::null())
@@ -82,7 +81,7 @@ fn run(command: &mut Command, stdin: Stdio, limit: Option<Duration>, echo: bool)
     output.drain()?;
     let what = match limit {
         Some(limit) if !in_time => {
-            format!("did not end within {} s and was killed", limit.as_secs())
+            format!("did not finish within {} s and was killed", limit.as_secs())
         }
         _ if status.success() => return Ok(()),
         _ => format!("failed with {status}{}", end::hint(status)),
@@ -90,6 +89,6 @@ fn run(command: &mut Command, stdin: Stdio, limit: Option<Duration>, echo: bool)
     bail!(
         "{} {what}; {}",
         message::command_line(command),
-        message::last_words(output.tail())
+        message::last_output(output.tail())
     )
 }

@@ -1,9 +1,9 @@
-//! What a build says while it works: steps with their times, phases for Nix, progress in bytes.
+//! The log of a build: steps with their times, phases for Nix, progress in bytes.
 //!
-//! In a Nix build the log is a terminal to look at (a pseudo-terminal), and yet nobody watches
-//! it: there, and wherever standard error is no terminal, progress is a line a second at most.
+//! In a Nix build, standard error is a pseudo-terminal that no user watches. There, and if standard
+//! error is not a terminal, progress is at most one line per second.
 //!
-//! Whoever says something need not wait until the log takes it: a thread of its own writes.
+//! Callers do not wait for the log: a separate thread writes it.
 
 mod queue;
 
@@ -23,13 +23,13 @@ use self::queue::Queue;
 
 pub use self::queue::PATIENCE;
 
-/// The queue to standard error; none if it can't have a thread.
+/// The queue to standard error; `None` if its thread cannot be started.
 fn queue() -> Option<&'static Queue> {
     static QUEUE: OnceLock<Queue> = OnceLock::new();
     static WRITES: OnceLock<bool> = OnceLock::new();
     let queue = QUEUE.get_or_init(Queue::new);
     let start = || -> io::Result<()> {
-        // Not by `Stderr`: its lock would keep a panic from being told.
+        // Not through `Stderr`: its lock would keep a panic from being reported.
         let mut log = File::from(io::stderr().as_fd().try_clone_to_owned()?);
         thread::Builder::new()
             .name("log".to_owned())
@@ -39,7 +39,7 @@ fn queue() -> Option<&'static Queue> {
     WRITES.get_or_init(|| start().is_ok()).then_some(queue)
 }
 
-/// Where the lines of the `log` crate go.
+/// The destination of the `log` crate's lines.
 struct Lines;
 
 impl Write for Lines {
@@ -56,24 +56,24 @@ impl Write for Lines {
     }
 }
 
-/// Sends what a child said to the log as it is. It waits while the log is slow, but not for one that
-/// nobody reads.
+/// Sends a child's output to the log unmodified. It waits for a slow log, but not for one that is
+/// not read.
 pub(crate) fn echo(bytes: &[u8]) {
     match queue() {
         Some(queue) => queue.push_slowly(bytes.to_vec(), PATIENCE),
-        // A log that can't be written to is no reason to stop the build.
+        // A log that cannot be written must not stop the build.
         None => _ = io::stderr().write_all(bytes),
     }
 }
 
-/// Waits until the log has everything that was said, as long as it takes something every `patience`.
+/// Waits until everything is written to the log, as long as some of it is written every `patience`.
 pub fn flush(patience: Duration) {
     if let Some(queue) = queue() {
         queue.flush(patience);
     }
 }
 
-/// How the log is read.
+/// The reader of the log.
 #[derive(Debug, Clone, Copy)]
 pub struct Log {
     in_nix: bool,
@@ -81,7 +81,7 @@ pub struct Log {
 }
 
 impl Log {
-    /// Finds out who reads the log.
+    /// Detects the reader of the log.
     pub fn detect() -> Log {
         let in_nix = std::env::var_os("NIX_LOG_FD").is_some();
         Log {
@@ -90,32 +90,32 @@ impl Log {
         }
     }
 
-    /// Tells Nix (where there is one) the name of the phase that begins, for `nix build` to show.
+    /// Reports the name of the phase that begins to Nix, if there is one. `nix build` shows it.
     pub(crate) fn phase(&self, name: &str) {
         if self.in_nix {
             let message = serde_json::json!({ "action": "setPhase", "phase": name });
-            // The prefix is the protocol of Nix's log lines; it must start the line. A log that
-            // can't be written to is no reason to stop the build.
+            // The prefix belongs to Nix's log protocol, and must start the line. A log that cannot
+            // be written must not stop the build.
             let _ = Lines.write_all(format!("@nix {message}\n").as_bytes());
         }
     }
 
-    /// Does `work`, says what it is before and how long it took after.
+    /// Logs `name`, does `work`, and logs how long it took.
     ///
     /// # Errors
     /// Those of `work`.
-    pub(crate) fn step<T>(&self, what: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
-        info!("{what}");
+    pub(crate) fn step<T>(&self, name: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        info!("{name}");
         let start = Instant::now();
         let result = work()?;
         info!("  {:.2} s", start.elapsed().as_secs_f64());
         Ok(result)
     }
 
-    /// A display of how much of `total` bytes is done.
+    /// Returns a progress display for `total` bytes.
     pub(crate) fn bytes(&self, total: u64) -> Bytes {
         let bar = self.on_terminal.then(|| {
-            // It draws itself, below what was said before.
+            // The bar is drawn without the queue, below earlier lines.
             flush(PATIENCE);
             let template = "  {wide_bar} {bytes} of {total_bytes}, {bytes_per_sec}";
             let style = ProgressStyle::with_template(template)
@@ -133,7 +133,7 @@ impl Log {
     }
 }
 
-/// Progress in bytes; many threads may tell of it.
+/// A progress display in bytes, which several threads may update.
 pub(crate) struct Bytes {
     total: u64,
     done: AtomicU64,
@@ -143,14 +143,14 @@ pub(crate) struct Bytes {
 }
 
 impl Bytes {
-    /// Says that `done` bytes are done by now. Of several threads the one that has more is right.
+    /// Reports that `done` bytes are done. If several threads report, the largest number counts.
     pub fn reach(&self, done: u64) {
         let done = self.done.fetch_max(done, Ordering::Relaxed).max(done);
         if let Some(bar) = &self.bar {
             bar.set_position(done);
             return;
         }
-        // Whoever finds the lock taken leaves the line to its holder.
+        // If another thread holds the lock, it writes the line.
         let Ok(mut last) = self.last_line.try_lock() else {
             return;
         };
@@ -160,7 +160,7 @@ impl Bytes {
         }
     }
 
-    /// Ends the display with a line about the whole.
+    /// Ends the display with a final line.
     pub fn finish(&self) {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
@@ -182,11 +182,11 @@ fn line(done: u64, total: u64, elapsed: Duration) -> String {
     )
 }
 
-/// Sends the lines of the `log` crate to standard error: bare, and from `info` up unless
-/// `RUST_LOG` says otherwise. Call [`flush`] before the process ends.
+/// Sends the lines of the `log` crate to standard error, without time or module, and from `info` up
+/// unless `RUST_LOG` sets another level. Call [`flush`] before the process exits.
 pub fn init() {
     let environment = env_logger::Env::default().default_filter_or("info");
-    // It is there already if this is called again.
+    // It fails if a logger is already set, by an earlier call.
     let _ = env_logger::Builder::from_env(environment)
         .target(env_logger::Target::Pipe(Box::new(Lines)))
         .format(|out, record| match record.level() {

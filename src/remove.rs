@@ -1,4 +1,4 @@
-//! Removing files and directories, whatever they let their owner do.
+//! Removes files and directories, whatever their permissions.
 
 use std::ffi::CString;
 use std::fs;
@@ -12,12 +12,12 @@ use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, renameat};
 use nix::sys::stat::{FchmodatFlags, Mode, SFlag, fchmodat, fstatat};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
-/// Removes `path` and all that is below it, read-only directories too, and no target of a symbolic
-/// link; does nothing where it is missing. It takes little memory and few descriptors, however deep
-/// the directories are.
+/// Removes `path` and everything below it, including read-only directories, but not the targets of
+/// symbolic links. It does nothing if `path` is missing. It needs little memory and few
+/// descriptors, however deep the directories are.
 ///
 /// # Errors
-/// The first error. What could be removed is removed all the same.
+/// The first error. Everything that can be removed is removed anyway.
 pub fn remove(path: &Path) -> io::Result<()> {
     let kind = match fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -30,11 +30,11 @@ pub fn remove(path: &Path) -> io::Result<()> {
     fs::remove_dir(path)
 }
 
-/// A directory while what is in it is removed: directories of directories are moved up into it, so
-/// that nothing is deeper than in one directory of it.
+/// A directory that is being emptied. Subdirectories of its directories are moved up into it, so
+/// that only two levels have to be open at a time.
 struct Emptying {
     top: Dir,
-    /// Names of directories in it that are still to be removed.
+    /// The names of its directories that have not been removed yet.
     waiting: Vec<CString>,
     moved: u64,
     failure: Option<Errno>,
@@ -63,7 +63,7 @@ impl Emptying {
         emptying.failure.map_or(Ok(()), Err)
     }
 
-    /// Removes a directory of the top.
+    /// Removes a directory in `top`.
     fn directory(&mut self, name: &CString) -> nix::Result<()> {
         make_usable(&self.top, &**name);
         let mut directory = open(&self.top, &**name)?;
@@ -78,7 +78,7 @@ impl Emptying {
     }
 
     fn move_up(&mut self, from: &Dir, name: CString) -> nix::Result<()> {
-        // Its entry for the directory above is changed.
+        // Moving a directory changes its ".." entry.
         make_usable(from, &*name);
         loop {
             let new = CString::new(format!(".moved-{}", self.moved)).unwrap_or_default();
@@ -88,7 +88,7 @@ impl Emptying {
                     self.waiting.push(new);
                     return Ok(());
                 }
-                // One of that name was there before.
+                // An entry of that name exists.
                 Err(Errno::EEXIST | Errno::ENOTEMPTY) => {}
                 Err(errno) => return Err(errno),
             }
@@ -97,14 +97,14 @@ impl Emptying {
 
     fn note(&mut self, result: nix::Result<()>) {
         match result {
-            // An empty one that was replaced by another.
+            // ENOENT: an empty directory that was replaced by a moved one.
             Ok(()) | Err(Errno::ENOENT) => {}
             Err(errno) => _ = self.failure.get_or_insert(errno),
         }
     }
 }
 
-/// Lets the owner of a directory list and change it. Where that fails, what is done next tells.
+/// Lets the owner of a directory list and change it. If that fails, the next operation reports it.
 fn make_usable<P: ?Sized + nix::NixPath>(at: impl AsFd, path: &P) {
     let _ = fchmodat(at, path, Mode::S_IRWXU, FchmodatFlags::FollowSymlink);
 }
@@ -142,9 +142,9 @@ mod tests {
     use std::fs::Permissions;
     use std::os::unix::fs::{PermissionsExt, symlink};
 
-    /// As an ordinary user: root may remove everything.
+    /// Only meaningful for an ordinary user: root may remove everything.
     #[test]
-    fn what_is_read_only_goes_and_no_target_of_a_link() {
+    fn removes_read_only_directories_but_no_targets_of_links() {
         let top = tempfile::tempdir().unwrap();
         let kept = top.path().join("kept");
         let gone = top.path().join("gone");
@@ -164,14 +164,14 @@ mod tests {
         assert!(kept.join("file").exists());
     }
 
-    /// More levels than a process has descriptors, and a longer path than there can be.
+    /// More levels than a process has descriptors, and a path longer than the limit.
     #[test]
-    fn depth_does_not_matter() {
+    fn removes_directories_of_any_depth() {
         let top = tempfile::tempdir().unwrap();
         let gone = top.path().join("gone");
         fs::create_dir(&gone).unwrap();
         let mut directory = open(AT_FDCWD, &gone).unwrap();
-        // More levels than descriptors, and more bytes than a path may have.
+        // More levels than descriptors, and a path longer than the limit.
         let name = "d".repeat(20);
         for _ in 0..1200 {
             nix::sys::stat::mkdirat(&directory, name.as_str(), Mode::S_IRWXU).unwrap();
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_itself_is_removed() {
+    fn removes_a_link_itself() {
         let top = tempfile::tempdir().unwrap();
         let link = top.path().join("link");
         symlink(top.path(), &link).unwrap();

@@ -1,7 +1,7 @@
-//! Partition schemes: what each `partitionTableType` is, as data.
+//! Partition schemes: the definition of each `partitionTableType`, as data.
 //!
-//! All of it is in `table`. What the Nix code needs to know is in `nix/partition-tables.nix`, too, and
-//! a test compares the two.
+//! The data is in `table`. `nix/partition-tables.nix` repeats what the Nix code needs, and a test
+//! compares the two.
 
 mod table;
 #[cfg(test)]
@@ -31,7 +31,7 @@ pub enum PartitionTable {
     Hybrid,
 }
 
-/// How a disk is divided.
+/// A partition scheme: how a disk is divided.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Scheme {
     /// The value of `partitionTableType`.
@@ -42,8 +42,8 @@ pub struct Scheme {
     pub bios: bool,
     /// Whether `touchEFIVars` may be set. nixpkgs allows it for `legacy+gpt`, which has no ESP.
     pub efi_variables: bool,
-    /// The partitions in the order of their numbers, which need not be that on disk. Without a
-    /// table: one, the whole disk.
+    /// The partitions in the order of their numbers, which may differ from the order on disk.
+    /// Without a table, there is one partition: the whole disk.
     pub(crate) partitions: &'static [Partition],
 }
 
@@ -61,22 +61,22 @@ pub enum TableKind {
 /// A partition of a [`Scheme`].
 #[derive(Debug, PartialEq, Eq)]
 pub struct Partition {
-    /// What it is for.
+    /// The purpose of the partition.
     pub role: Role,
     /// Its first sector.
     pub(crate) first: First,
     /// Its last sector.
     pub(crate) last: Last,
-    /// What the table says about it, apart from the sectors.
+    /// Its entry in the table, except for the sectors.
     pub entry: Entry,
-    /// Which of the disk's GUIDs is its own. Its FAT volume ID is derived from the same GUID, in an
-    /// MBR, too.
+    /// Which of the disk's GUIDs it has. Its FAT volume ID is derived from the same GUID, with an
+    /// MBR as well.
     pub guid: PartitionGuid,
-    /// What is in it.
+    /// The contents of the partition.
     pub(crate) contents: Contents,
 }
 
-/// What a partition is for.
+/// The purpose of a partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
     /// The root file system.
@@ -85,36 +85,36 @@ pub enum Role {
     Esp,
     /// Extended boot loader partition (Boot Loader Specification).
     Xbootldr,
-    /// Any other partition that is mounted at `/boot`.
+    /// Another partition that is mounted at `/boot`.
     Boot,
     /// GRUB's core image.
     BiosBoot,
 }
 
-/// Where a partition begins.
+/// The first sector of a partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum First {
-    /// At this sector.
+    /// This sector.
     Sector(u64),
-    /// Where the boot partition ends: at `bootSize`.
+    /// The end of the boot partition, at `bootSize`.
     BootEnd,
 }
 
-/// Where a partition ends.
+/// The last sector of a partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Last {
-    /// With this sector.
+    /// This sector.
     Sector(u64),
-    /// With the last sector before `bootSize`.
+    /// The last sector before `bootSize`.
     BootEnd,
-    /// As close to the end of the disk as `parted` puts it for `100%`.
+    /// The sector that `parted` chooses for `100%`, near the end of the disk.
     DiskEnd,
 }
 
-/// What a table says about a partition, apart from the sectors.
+/// The entry of a partition in the table, except for the sectors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Entry {
-    /// There is no table.
+    /// No table.
     None,
     /// An MBR entry.
     Mbr {
@@ -123,10 +123,10 @@ pub enum Entry {
         /// Whether a BIOS boots it.
         active: bool,
     },
-    /// A GPT entry. The attribute flags are all clear: parted's `boot` is the ESP's type on GPT,
-    /// and not the bit "legacy BIOS bootable".
+    /// A GPT entry. All attribute flags are clear: on a GPT, parted's `boot` sets the type of the
+    /// ESP, not the flag "legacy BIOS bootable".
     Gpt {
-        /// The type.
+        /// The partition type.
         kind: Uuid,
         /// The partition's name.
         name: &'static str,
@@ -134,18 +134,18 @@ pub enum Entry {
 }
 
 /// Which of a disk's GUIDs a partition has. nixpkgs has constants for the first and the second
-/// partition, and an argument for the root partition.
+/// partition and an argument for the root partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PartitionGuid {
-    /// That of the first partition.
+    /// The GUID of the first partition.
     First,
-    /// That of the second partition.
+    /// The GUID of the second partition.
     Second,
     /// `rootGPUID`.
     Root,
 }
 
-/// What is in a partition.
+/// The contents of a partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Contents {
     /// The root file system.
@@ -161,12 +161,12 @@ pub(crate) enum Contents {
 pub struct Fat {
     /// The volume label.
     pub label: &'static str,
-    /// Where it is mounted while a boot loader is installed: an absolute path.
+    /// The absolute path where it is mounted while a boot loader is installed.
     pub mount_point: &'static str,
 }
 
 impl PartitionTable {
-    /// All of them.
+    /// All types.
     pub const ALL: [PartitionTable; 7] = [
         PartitionTable::None,
         PartitionTable::Legacy,
@@ -177,7 +177,7 @@ impl PartitionTable {
         PartitionTable::Hybrid,
     ];
 
-    /// How it divides a disk.
+    /// Returns its scheme.
     pub fn scheme(self) -> &'static Scheme {
         match self {
             PartitionTable::None => &table::NONE,
@@ -190,17 +190,18 @@ impl PartitionTable {
         }
     }
 
-    /// The caller's word for it.
+    /// Returns its name in `partitionTableType`.
     pub fn name(self) -> &'static str {
         self.scheme().name
     }
 
-    /// Whether its partitions have GUIDs.
+    /// Returns whether its partitions have GUIDs.
     pub fn is_gpt(self) -> bool {
         self.scheme().kind == TableKind::Gpt
     }
 
-    /// The names of those that `wanted` picks, quoted, for a message: `"a", "b" or "c"`.
+    /// Returns the quoted names of the types that `wanted` selects, for a message:
+    /// `"a", "b" or "c"`.
     pub(crate) fn names(wanted: impl Fn(&Scheme) -> bool) -> String {
         let schemes = Self::ALL.into_iter().map(Self::scheme);
         let mut names: Vec<_> = schemes
@@ -215,8 +216,8 @@ impl PartitionTable {
 }
 
 impl Scheme {
-    /// Where the boot partition that ends at `bootSize` begins, in sectors; `None` if `bootSize` has
-    /// no effect.
+    /// Returns the first sector of the boot partition that ends at `bootSize`, or `None` if
+    /// `bootSize` has no effect.
     pub fn boot_begin(&self) -> Option<u64> {
         let mut partitions = self.partitions.iter();
         partitions.find_map(|partition| match (partition.first, partition.last) {
@@ -225,7 +226,7 @@ impl Scheme {
         })
     }
 
-    /// The partitions with a FAT file system, in an order in which they can be mounted.
+    /// Returns the partitions with a FAT file system, in the order in which they must be mounted.
     pub fn fat_partitions(&self) -> Vec<(&'static Partition, Fat)> {
         let partitions = self.partitions.iter();
         let mut found: Vec<_> = partitions
@@ -237,7 +238,7 @@ impl Scheme {
 }
 
 impl Partition {
-    /// Its FAT file system, if it has one.
+    /// Returns its FAT file system, if it has one.
     pub(crate) fn fat(&self) -> Option<Fat> {
         match self.contents {
             Contents::Fat(fat) => Some(fat),
@@ -247,7 +248,7 @@ impl Partition {
 }
 
 impl Role {
-    /// A word for people.
+    /// Returns a short name for users.
     pub fn name(self) -> &'static str {
         match self {
             Role::Root => "root",
@@ -258,7 +259,7 @@ impl Role {
         }
     }
 
-    /// What a partition with this role is called.
+    /// Returns the name of a partition with this role.
     pub(crate) fn partition_name(self) -> &'static str {
         match self {
             Role::Root => "root partition",

@@ -19,14 +19,14 @@ use crate::tree::{InodeId, Metadata, Timestamp, Tree};
 use graft::Origins;
 use scan::Policy;
 
-/// Makes the tree. What has to be made for it on this machine, and not only listed, is below
-/// `work`, which must outlive the tree's use.
+/// Builds the tree. Files that have to be created for it are placed below `work`, which must exist
+/// for as long as the tree is used.
 ///
 /// # Errors
-/// If a path of the closure is missing, `nixos-install` fails, something in `contents` can't be
-/// grafted, or anything can't be read.
+/// If a path of the closure is missing, `nixos-install` fails, an entry of `contents` cannot be
+/// grafted, or a file cannot be read.
 pub(crate) fn tree(spec: &Spec, work: &Path, log: &Log) -> Result<Tree> {
-    log.step("looking for the paths of the closure", || {
+    log.step("checking the paths of the closure", || {
         store::check(&spec.closure)
     })?;
     let time = Timestamp::from_seconds(spec.identity.time);
@@ -35,23 +35,25 @@ pub(crate) fn tree(spec: &Spec, work: &Path, log: &Log) -> Result<Tree> {
         ..Metadata::new(0o755)
     });
     let (store, origins) = match &spec.system {
-        System::StoreOnly => (InodeId::ROOT, Origins::none()),
+        System::StoreOnly => (InodeId::ROOT, Origins::empty()),
         System::Installed(installation) => {
             installed(&mut tree, spec, installation, work, log, time)?
         }
     };
-    let what = format!("listing the {} paths of the closure", spec.closure.len());
-    log.step(&what, || {
+    let step = format!("listing the {} paths of the closure", spec.closure.len());
+    log.step(&step, || {
         closure::list(&mut tree, &spec.closure, store, &origins)
     })?;
     if let (System::Installed(installation), None) = (&spec.system, &spec.guest) {
-        // Last, as everything below a target changes hands with it; a guest comes even before.
+        // Last, because everything below a target changes its owner, too. With a guest, this
+        // happens after it has run.
         graft::owners(&mut tree, &installation.contents, &[])?;
     }
     Ok(tree)
 }
 
-/// Everything but the closure; returns the directory of the store, and what `contents` put where.
+/// Adds everything except the closure. Returns the store directory and the origins of the files
+/// from `contents`.
 fn installed<'a>(
     tree: &mut Tree,
     spec: &Spec,
@@ -60,23 +62,26 @@ fn installed<'a>(
     log: &Log,
     time: Timestamp,
 ) -> Result<(InodeId, Origins<'a>)> {
-    // In nixpkgs, nixos-install runs where the contents are already.
-    let mut origins = Origins::none();
+    // As in nixpkgs, where nixos-install runs after the contents have been copied.
+    let mut origins = Origins::empty();
     if !installation.contents.is_empty() {
-        let what = format!("listing the {} contents", installation.contents.len());
-        origins = log.step(&what, || {
+        let step = format!(
+            "listing the {} entries of contents",
+            installation.contents.len()
+        );
+        origins = log.step(&step, || {
             graft::contents(tree, &installation.contents, &spec.store_dir, time)
         })?;
-        conflicts::refuse_database(tree, &origins)?;
-        for sentence in conflicts::hidden_by_mounts(tree, &origins, spec.table) {
-            log::warn!("{sentence}");
+        conflicts::reject_database(tree, &origins)?;
+        for warning in conflicts::hidden_by_mounts(tree, &origins, spec.table) {
+            log::warn!("{warning}");
         }
     }
-    let what = format!(
+    let step = format!(
         "registering {} paths and running nixos-install",
         spec.closure.len()
     );
-    let root = log.step(&what, || {
+    let root = log.step(&step, || {
         store::install(
             installation,
             &spec.closure,
@@ -85,17 +90,17 @@ fn installed<'a>(
             spec.identity.time,
         )
     })?;
-    merge::installed(tree, scan::root(&root, Policy::made_now(time))?)?;
+    merge::installed(tree, scan::root(&root, Policy::freshly_written(time))?)?;
     graft::configuration(tree, installation.config_file.as_deref(), time)?;
-    let made = Metadata {
+    let metadata = Metadata {
         mtime: time,
         ..Metadata::new(0o755)
     };
     for (_, fat) in spec.table.scheme().fat_partitions() {
         let path = fat.mount_point;
-        make_directories(tree, Path::new(path), &made)
-            .with_context(|| format!("making the mount point {path} in the image"))?;
+        make_directories(tree, Path::new(path), &metadata)
+            .with_context(|| format!("creating the mount point {path} in the image"))?;
     }
-    let store = make_directories(tree, &spec.store_dir, &made);
-    Ok((store.context("making the store in the image")?, origins))
+    let store = make_directories(tree, &spec.store_dir, &metadata);
+    Ok((store.context("creating the store in the image")?, origins))
 }

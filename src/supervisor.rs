@@ -1,6 +1,6 @@
-//! A build is two processes: a worker that does everything, and a supervisor that does nothing but
-//! wait. However the worker ends, by an error, a signal or the kernel's want of memory, the supervisor
-//! ends what it has started and removes what it has left.
+//! A build is two processes: a worker that does everything, and a supervisor that only waits.
+//! However the worker ends (an error, a signal, the kernel's OOM killer), the supervisor kills the
+//! processes that the worker has started, and removes the files that it has left.
 
 mod ledger;
 
@@ -23,41 +23,42 @@ use crate::{progress, sys};
 
 pub(crate) use self::ledger::Ledger;
 
-/// How long processes that are killed may take to go: one that waits for a disk takes its time.
+/// How long killed processes may take to exit: one that waits for a disk needs some time.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How long the log may take for the last line after a signal.
 const LAST_WORD: Duration = Duration::from_secs(1);
 
-/// The process that this one is after [`split`].
+/// The role of this process after [`split`].
 #[derive(Debug)]
 pub enum Side {
-    /// The one that waits.
+    /// The process that waits.
     Supervisor(Supervisor),
-    /// The one that works; it writes down what it makes.
+    /// The process that works. It records what it creates.
     Worker(Ledger),
 }
 
 /// Splits this process in two. Call it before any other thread starts.
 ///
-/// In the worker, a signal that ends a process ends it by its default action; but a file that may not
-/// grow (SIGXFSZ, `ulimit -f`) is an error of the write.
+/// In the worker, fatal signals have their default action, except that exceeding the file size
+/// limit (SIGXFSZ, `ulimit -f`) is an error of the write.
 ///
 /// # Errors
 /// Those of the system calls.
 pub fn split() -> Result<Side> {
     let (ledger, entries) = ledger::open()?;
-    // Where it is ignored, a child that ends leaves no status.
+    // If it is ignored, a child that exits leaves no status.
     sys::set_default(libc::SIGCHLD);
-    // Not those that stop a process: who stops the build from a terminal has the terminal again.
+    // Not those that stop a process, so that a user who stops the build in a terminal gets the
+    // terminal back.
     sys::block(&awaited()).context("blocking signals")?;
-    match sys::fork().context("starting the process that builds")? {
+    match sys::fork().context("starting the worker process")? {
         ForkResult::Parent { child } => Ok(Side::Supervisor(Supervisor {
             worker: child,
             entries,
         })),
         ForkResult::Child => {
-            sys::survive_file_size_signal().context("catching a signal")?;
+            sys::survive_file_size_signal().context("handling SIGXFSZ")?;
             SigSet::all()
                 .thread_unblock()
                 .context("unblocking signals")?;
@@ -78,29 +79,30 @@ pub struct Supervisor {
     entries: Entries,
 }
 
-/// What happened first.
+/// The first event.
 enum End {
     Worker(ExitStatus),
     Signal(c_int),
 }
 
 impl Supervisor {
-    /// Waits until the worker ends, or a signal comes that ends this process; then ends all that it
-    /// has started, and removes all but an output that is whole.
+    /// Waits until the worker exits, or this process receives a fatal signal. Then it kills
+    /// everything that the worker has started, and removes everything but a complete output.
     ///
-    /// The status is the worker's. A signal ends this process, too, but after that.
+    /// Returns the status of the worker. A signal also terminates this process, but after the
+    /// cleanup.
     pub fn run(self) -> ExitCode {
         progress::init();
-        // What the worker has started is ours when it is gone.
+        // When the worker is gone, its children become ours.
         let adopted = prctl::set_child_subreaper(true);
         let end = self.wait();
-        // It may have ended already.
+        // It may have exited already.
         let _ = kill(self.worker, Signal::SIGKILL);
         end_children();
-        let whole = matches!(&end, End::Worker(status) if status.success());
-        self.entries.remove(whole);
+        let complete = matches!(&end, End::Worker(status) if status.success());
+        self.entries.remove(complete);
         if let Err(errno) = adopted {
-            log::warn!("what tools have started in the background may be left: {errno}");
+            log::warn!("background processes of tools may be left running: {errno}");
         }
         finish(&end)
     }
@@ -109,7 +111,7 @@ impl Supervisor {
         let awaited = awaited();
         loop {
             let signal = sys::wait_for_signal(&awaited).unwrap_or(libc::SIGTERM);
-            // First of all: a signal that comes when the build is done comes too late.
+            // Check this first: a signal that arrives after the build is done has no effect.
             while let Ok(Some((child, status))) = sys::reap() {
                 if child == self.worker {
                     return End::Worker(status);
@@ -122,7 +124,7 @@ impl Supervisor {
     }
 }
 
-/// Kills the children of this process, and theirs as they become ours, until none is left.
+/// Kills the children of this process, and their children as they become ours, until none is left.
 fn end_children() {
     let begin = Instant::now();
     loop {
@@ -132,7 +134,7 @@ fn end_children() {
             Ok(None) | Err(_) => {}
         }
         if begin.elapsed() > PATIENCE {
-            log::warn!("a process of the build does not end though it was killed");
+            log::warn!("a process of the build was killed, but does not exit");
             return;
         }
         for child in children() {
@@ -142,17 +144,17 @@ fn end_children() {
     }
 }
 
-/// The children of this process, as far as /proc tells.
+/// The children of this process, as listed in /proc.
 fn children() -> Vec<Pid> {
     let own = nix::unistd::getpid().to_string();
-    // Mounted in another PID namespace, it has other numbers for the same processes.
+    // If it was mounted in another PID namespace, it has other IDs for the same processes.
     if fs::read_link("/proc/self").is_ok_and(|id| id.as_os_str() != own.as_str()) {
         return Vec::new();
     }
     let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
     let is_child = |id: &i32| {
         let stat = fs::read(format!("/proc/{id}/stat")).unwrap_or_default();
-        // "id (name) state parent ...", where the name may hold anything (proc(5)).
+        // "id (name) state parent ...", where the name may contain anything (proc(5)).
         let text = String::from_utf8_lossy(&stat);
         let rest = text.rsplit_once(')').map_or("", |(_, rest)| rest);
         rest.split_whitespace().nth(1) == Some(&own)
@@ -164,7 +166,7 @@ fn children() -> Vec<Pid> {
         .collect()
 }
 
-/// Says what ended the build if nobody did yet, and ends as it did.
+/// Reports the signal that terminated the build, if any, and exits in the same way as the worker.
 fn finish(end: &End) -> ExitCode {
     let signal = match end {
         End::Signal(signal) => *signal,
@@ -175,11 +177,11 @@ fn finish(end: &End) -> ExitCode {
     };
     log::error!("{}", end::of_build(signal));
     progress::flush(LAST_WORD);
-    // One that nobody sends is a fault of the worker's, or of the kernel's, and we have none.
+    // A signal that means a fault of the worker does not terminate this process, too.
     let sent = matches!(end, End::Signal(_)) || !end::is_fault(signal);
     if sent {
         sys::die_of(signal);
-        // As a shell has it.
+        // The status that a shell returns.
         return ExitCode::from(u8::try_from(signal.saturating_add(128)).unwrap_or(1));
     }
     ExitCode::FAILURE

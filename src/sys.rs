@@ -13,11 +13,11 @@ use nix::sys::prctl;
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 use nix::unistd::{ForkResult, Pid};
 
-/// Splits this process in two (fork(2)). The child is killed when this one ends, however it ends.
+/// Forks this process (fork(2)). The child is killed when the parent exits, for whatever reason.
 ///
 /// # Errors
 /// Those of the system calls, and EBUSY if there is more than one thread: the child would have only
-/// one of them, and whatever the others had locked would stay so.
+/// one of them, and locks held by the others would never be released.
 pub fn fork() -> nix::Result<ForkResult> {
     let threads = std::fs::read_dir("/proc/self/task").map_or(1, Iterator::count);
     if threads > 1 {
@@ -32,8 +32,8 @@ pub fn fork() -> nix::Result<ForkResult> {
     Ok(side)
 }
 
-/// Makes the kernel kill the child that `command` starts when the thread that started it ends,
-/// however it ends (`PR_SET_PDEATHSIG`, prctl(2)). Start it on the main thread, or on one that
+/// Makes the kernel kill the child that `command` starts when the thread that started it exits, for
+/// whatever reason (`PR_SET_PDEATHSIG`, prctl(2)). Start it on the main thread, or on one that
 /// waits for it.
 pub fn die_with_parent(command: &mut Command) -> &mut Command {
     let parent = nix::unistd::getpid();
@@ -47,8 +47,8 @@ pub fn die_with_parent(command: &mut Command) -> &mut Command {
     }
 }
 
-/// Lets the child that `command` starts have `file`, under the same number, for as long as `command`
-/// lives. No other child gets it.
+/// Lets the child that `command` starts inherit `file` under the same descriptor number. `file`
+/// stays open as long as `command` exists. No other child inherits it.
 pub fn inherit(command: &mut Command, file: OwnedFd) -> RawFd {
     let number = file.as_raw_fd();
     // SAFETY: between fork and exec only fcntl(2) is called, which is async-signal-safe; `file` is
@@ -64,15 +64,15 @@ pub fn inherit(command: &mut Command, file: OwnedFd) -> RawFd {
 
 fn die_with(parent: Pid) -> nix::Result<()> {
     prctl::set_pdeathsig(Signal::SIGKILL)?;
-    // The parent may be gone since before the call above.
+    // The parent may have exited before the call above.
     match nix::unistd::getppid() == parent {
         true => Ok(()),
         false => Err(Errno::ESRCH),
     }
 }
 
-/// Gives the child that `command` starts the file mode creation mask `mask` (umask(2)), whatever
-/// ours is.
+/// Gives the child that `command` starts the file mode creation mask `mask` (umask(2)), independent
+/// of ours.
 pub fn umask(command: &mut Command, mask: u32) -> &mut Command {
     let mask = nix::sys::stat::Mode::from_bits_truncate(mask);
     // SAFETY: between fork and exec only umask(2) is called, which is async-signal-safe and
@@ -85,12 +85,12 @@ pub fn umask(command: &mut Command, mask: u32) -> &mut Command {
     }
 }
 
-/// Whether this process ignores `signal`: as nohup(1) has it for SIGHUP, and a shell without job
-/// control for SIGINT of what it runs in the background.
+/// Whether this process ignores `signal`. nohup(1) makes its child ignore SIGHUP, and a shell
+/// without job control makes background processes ignore SIGINT.
 pub fn ignores(signal: c_int) -> bool {
     let mut action = std::mem::MaybeUninit::<libc::sigaction>::zeroed();
-    // SAFETY: without a new action sigaction(2) only fills in the present one; where it fails, the
-    // zeros that are there are a valid value, too.
+    // SAFETY: without a new action, sigaction(2) only fills in the current one. If it fails, the
+    // zeros are a valid value, too.
     let action = unsafe {
         libc::sigaction(signal, std::ptr::null(), action.as_mut_ptr());
         action.assume_init()
@@ -100,12 +100,12 @@ pub fn ignores(signal: c_int) -> bool {
 
 /// Gives `signal` its default action.
 pub fn set_default(signal: c_int) {
-    // SAFETY: the default action is no code of ours.
+    // SAFETY: the default action runs no code of this process.
     unsafe { libc::signal(signal, libc::SIG_DFL) };
 }
 
-/// Makes a write beyond the limit of a file's size (`ulimit -f`) an error of that write (EFBIG), and
-/// not the end of this process. To children the signal (SIGXFSZ) does what it did before.
+/// Makes a write beyond the file size limit (`ulimit -f`) fail with EFBIG instead of killing this
+/// process. In children, the signal (SIGXFSZ) keeps its previous action.
 ///
 /// # Errors
 /// That of sigaction(2).
@@ -114,7 +114,8 @@ pub fn survive_file_size_signal() -> nix::Result<()> {
     if ignores(libc::SIGXFSZ) {
         return Ok(());
     }
-    // A handler, and not to ignore it: execve(2) gives only what has one its default action again.
+    // The signal is handled, not ignored: execve(2) resets only handled signals to their default
+    // action.
     let action = SigAction::new(
         SigHandler::Handler(handler),
         SaFlags::SA_RESTART,
@@ -129,7 +130,7 @@ pub fn real_time_signals() -> std::ops::RangeInclusive<c_int> {
     libc::SIGRTMIN()..=libc::SIGRTMAX()
 }
 
-/// Keeps `signals` from this thread, and those that it starts, until they are waited for.
+/// Blocks `signals` in this thread and those that it starts, until they are waited for.
 ///
 /// # Errors
 /// That of sigprocmask(2).
@@ -144,10 +145,10 @@ pub fn block(signals: &[c_int]) -> nix::Result<()> {
     }
 }
 
-/// Waits until one of `signals` comes, which are blocked, and returns it.
+/// Waits for one of `signals`, which must be blocked, and returns it.
 ///
 /// # Errors
-/// That of sigwaitinfo(2), if one is no signal.
+/// That of sigwaitinfo(2), if a number is not a signal.
 pub fn wait_for_signal(signals: &[c_int]) -> io::Result<c_int> {
     let set = set_of(signals);
     loop {
@@ -160,10 +161,10 @@ pub fn wait_for_signal(signals: &[c_int]) -> io::Result<c_int> {
     }
 }
 
-/// The real-time signals too, which `nix` leaves out of its sets.
+/// Returns the set of `signals`. It may contain real-time signals, which `nix` does not support.
 fn set_of(signals: &[c_int]) -> libc::sigset_t {
     let mut set = std::mem::MaybeUninit::<libc::sigset_t>::zeroed();
-    // SAFETY: sigemptyset(3) makes it a set, and the other calls get that.
+    // SAFETY: sigemptyset(3) initializes the set before the other calls use it.
     unsafe {
         libc::sigemptyset(set.as_mut_ptr());
         for signal in signals {
@@ -173,8 +174,8 @@ fn set_of(signals: &[c_int]) -> libc::sigset_t {
     }
 }
 
-/// Ends this process by `signal`, by its default action. It returns where there is none, as in the
-/// first process of a PID namespace.
+/// Terminates this process by the default action of `signal`. It returns if there is none, as in
+/// the first process of a PID namespace.
 pub fn die_of(signal: c_int) {
     set_default(signal);
     let set = set_of(&[signal]);
@@ -185,14 +186,14 @@ pub fn die_of(signal: c_int) {
     }
 }
 
-/// A child that has ended, and how; none if all go on.
+/// Returns a child that has exited, and its status, or `None` if all are still running.
 ///
 /// # Errors
 /// ECHILD if there are no children at all.
 pub fn reap() -> nix::Result<Option<(Pid, ExitStatus)>> {
     let mut status = 0;
-    // SAFETY: waitpid(2) writes to `status` only. (That of `nix` fails for a child that a real-time
-    // signal ended.)
+    // SAFETY: waitpid(2) writes only to `status`. (The wrapper of `nix` fails for a child that was
+    // killed by a real-time signal.)
     let pid = unsafe { libc::waitpid(-1, &raw mut status, libc::WNOHANG) };
     match Errno::result(pid)? {
         0 => Ok(None),
@@ -200,15 +201,15 @@ pub fn reap() -> nix::Result<Option<(Pid, ExitStatus)>> {
     }
 }
 
-/// The flags of the inode that `file` is open on, as chattr(1) sets them (`FS_IOC_GETFLAGS`,
+/// Returns the flags of the inode of `file`, as set by chattr(1) (`FS_IOC_GETFLAGS`,
 /// ioctl_iflags(2)).
 ///
 /// # Errors
-/// Where its file system has no flags, mostly `ENOTTY`.
+/// If its file system has no flags, usually `ENOTTY`.
 pub fn inode_flags(file: &impl AsFd) -> nix::Result<u32> {
     let mut flags: c_int = 0;
     // SAFETY: the descriptor is open as long as `file` is borrowed, and the kernel writes an int,
-    // whatever the long in the number of this call says.
+    // although the number of this call encodes a long.
     let result = unsafe {
         libc::ioctl(
             file.as_fd().as_raw_fd(),

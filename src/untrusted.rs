@@ -1,4 +1,4 @@
-//! Opening files that somebody else may have replaced by something else.
+//! Opening files that another process may have replaced.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -7,7 +7,7 @@ use std::path::Path;
 
 use nix::fcntl::OFlag;
 
-/// Flags for open(2) that do not follow a symbolic link, or wait for the other end of a FIFO.
+/// Flags for open(2) that neither follow a symbolic link nor wait for the other end of a FIFO.
 pub(crate) const FLAGS: OFlag = OFlag::O_NOFOLLOW.union(OFlag::O_NONBLOCK);
 
 /// Opens `path` for reading, with [`FLAGS`].

@@ -1,4 +1,4 @@
-//! The files that have bytes of a file system.
+//! The files that hold data of a file system.
 
 use super::finished::FinishedFile;
 use crate::tree::{Content, InodeId, Kind, Tree};
@@ -8,12 +8,12 @@ use crate::tree::{Content, InodeId, Kind, Tree};
 pub enum DataSource<'a> {
     /// A regular file of the tree.
     Tree(&'a Content),
-    /// A file that was finished when the file system was planned.
+    /// A file that was written during planning.
     Finished(&'a FinishedFile),
 }
 
 impl<'a> DataSource<'a> {
-    /// The regular file `id` of `tree`; `None` if it is anything else.
+    /// Returns the regular file `id` of `tree`, or `None` if `id` is anything else.
     pub(crate) fn of_tree(tree: &'a Tree, id: InodeId) -> Option<DataSource<'a>> {
         match &tree.inodes().get(id.index())?.kind {
             Kind::File(content) => Some(DataSource::Tree(content)),

@@ -1,14 +1,14 @@
-//! Where bytes of a file system are in files.
+//! Parts of a file system that are copied from files.
 
-/// A part of a file's bytes and where it goes. Lengths and offsets are in bytes.
+/// A part of a file and its place in the file system. Lengths and offsets are in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DataExtent {
-    /// The file. What a number means is the plan's business: [`super::Plan::source`].
+    /// The number of the file. The plan defines its meaning: see [`super::Plan::source`].
     pub file: u32,
     /// Where the part begins in the file.
     pub file_offset: u64,
-    /// Where it begins in the file system; a multiple of the block size.
+    /// Where the part begins in the file system; a multiple of the block size.
     pub offset: u64,
-    /// How long it is; what is left of its last block is zeros.
+    /// The length of the part. The rest of its last block is zero.
     pub length: u64,
 }

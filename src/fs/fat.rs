@@ -1,10 +1,10 @@
-//! FAT boot partitions: `mkfs.fat` makes the empty file system, and everything that is put into it
-//! is laid out here.
+//! FAT boot partitions: `mkfs.fat` makes the empty file system, and this module lays out its
+//! contents.
 //!
-//! The directories are ours because no tool makes all that VFAT can hold, or makes it the same in
-//! every version: mtools have no characters outside of Unicode's first plane, take `[` for a
-//! pattern, and give names of eight and three characters a long entry or not by what is on their
-//! stack.
+//! No existing tool supports all VFAT names and writes the same bytes in every version. mtools
+//! cannot write characters outside Unicode's Basic Multilingual Plane and treat `[` as a pattern.
+//! Whether they write a long entry for a name in 8.3 format depends on uninitialised memory on
+//! their stack.
 
 mod alias;
 mod entry;
@@ -30,79 +30,83 @@ use crate::tree::Tree;
 /// The longest file, in bytes.
 const LARGEST_FILE: u64 = u32::MAX as u64;
 
-/// A FAT file system to be made.
+/// The description of a FAT file system to be made.
 #[derive(Debug, Clone, Copy)]
 pub struct FatVolume<'a> {
-    /// The label: at most 11 of `A`-`Z`, `0`-`9`, `_` and `-`.
+    /// The label: 1 to 11 characters from `A`-`Z`, `0`-`9`, `_` and `-`.
     pub label: &'a str,
     /// The volume ID.
     pub id: u32,
-    /// Length in bytes; whole sectors.
+    /// Length in bytes, a multiple of the sector size.
     pub length: u64,
     /// The partition's first sector, which goes into the boot sector ("hidden sectors").
     pub first_sector: u64,
-    /// What is in it. Directories and regular files; owners, modes and extended attributes have no
-    /// place in FAT and are left out, a hard link becomes a second file, and times are cut to
-    /// 1980..2107 and to even seconds.
+    /// The contents: directories and regular files. FAT cannot store owners, modes and extended
+    /// attributes, so they are left out. A hard link becomes a second file. Times are limited to
+    /// the years 1980 to 2107 and rounded down to even seconds.
     pub tree: &'a Tree,
 }
 
-/// Why a FAT file system can't be made.
+/// The reason why a FAT file system can't be made.
 #[derive(Debug, thiserror::Error)]
 pub enum FatError {
-    /// Something in the tree can't be said in FAT: one line for each such thing, with its path
-    /// (escaped) and the reason.
-    #[error("{} can't be stored on a FAT boot partition:\n{}", count(.0.len()), crate::excerpt::list(.0, "\n"))]
+    /// Something in the tree cannot be represented in FAT. There is one line for each such problem,
+    /// with its path (escaped) and the reason.
+    #[error(
+        "{} cannot be stored on a FAT boot partition:\n{}",
+        entries(.0.len()),
+        crate::excerpt::list(.0, "\n")
+    )]
     Unrepresentable(Vec<String>),
     /// The files do not fit.
     #[error(
-        "the boot partition {label} is {length} bytes and has room for {available} bytes of files \
-         and directories; {needed} are needed: set bootSize to at least {} MiB more",
+        "the boot partition {label} of {length} bytes has room for {available} bytes of files and \
+         directories, but {needed} are needed: increase bootSize by at least {} MiB",
         needed.saturating_sub(*available).div_ceil(crate::layout::MEBIBYTE)
     )]
     TooSmall {
         /// The volume's label.
         label: String,
-        /// Bytes that the tree takes, in whole clusters.
+        /// Bytes that the tree needs, in whole clusters.
         needed: u64,
-        /// Bytes that all clusters have.
+        /// Total size of all clusters in bytes.
         available: u64,
         /// Length of the partition in bytes.
         length: u64,
     },
-    /// More names at the top than a small FAT has room for.
+    /// The root directory needs more entries than a small FAT has room for.
     #[error(
-        "the boot partition {label} has {slots} directory entries at its top, and the root \
-         directory of a FAT this small holds {entries}: use fewer or shorter names, or a bootSize \
-         that makes the partition at least 33 MiB"
+        "the boot partition {label} needs {slots} entries in its root directory, but a FAT this \
+         small has room for {entries}: use fewer or shorter names there, or a bootSize that makes \
+         the partition at least 33 MiB"
     )]
     RootFull {
         /// The volume's label.
         label: String,
-        /// Entries that the names take, long names several each.
+        /// Entries that the names need. A long name needs several.
         slots: u64,
-        /// Entries there are.
+        /// Entries available.
         entries: u64,
     },
-    /// The label is not one that every program reads the same.
-    #[error("{0:?} is no FAT label: it takes 1 to 11 of A-Z, 0-9, _ and -")]
+    /// The label contains characters that not every program reads the same way.
+    #[error("{0:?} is not a valid FAT label: expected 1 to 11 characters from A-Z, 0-9, _ and -")]
     Label(String),
     /// A program or a system call failed.
     #[error(transparent)]
     Failed(#[from] anyhow::Error),
 }
 
-fn count(things: usize) -> String {
-    match things {
-        1 => "1 thing".to_owned(),
-        more => format!("{more} things"),
+fn entries(count: usize) -> String {
+    match count {
+        1 => "1 entry".to_owned(),
+        more => format!("{more} entries"),
     }
 }
 
 /// Makes the file system in a sparse file of `volume.length` bytes in the directory `work`, and
-/// returns the file. It is FAT32 where there are at least 65,525 clusters, which is from 33 MiB on,
-/// else what `mkfs.fat` picks. A file that `work` has from an earlier call with the same label is
-/// overwritten.
+/// returns the path of the file. From 33 MiB on, where there are at least 65,525 clusters, it is
+/// FAT32. Below that, `mkfs.fat` selects the type. If `work` contains a file from an earlier call
+/// with the same label, that file is overwritten.
 ///
 /// # Errors
 /// See [`FatError`].

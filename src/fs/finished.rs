@@ -1,4 +1,4 @@
-//! A file system, or a part of one, that is ready in a file.
+//! A file that contains a finished file system or part of one.
 
 use std::fs::File;
 use std::ops::Range;
@@ -11,8 +11,8 @@ use super::data_extent::DataExtent;
 use super::regular;
 use crate::{escape, holes};
 
-/// A sparse file whose bytes go where they are in it: what `mkfs` has made. It stays open, so its
-/// name may be removed.
+/// A sparse file whose bytes have the same offsets as in the file system, such as the output of a
+/// `mkfs` program. It stays open, so its name may be removed.
 #[derive(Debug)]
 pub struct FinishedFile {
     file: File,
@@ -22,14 +22,14 @@ pub struct FinishedFile {
 }
 
 impl FinishedFile {
-    /// The file `path`, which nobody changes any more.
+    /// Opens the file `path`, which must not change any more.
     ///
     /// # Errors
-    /// If it can't be opened, is no regular file, or its holes can't be found.
+    /// If it can't be opened, is not a regular file, or its holes can't be found.
     pub fn open(path: &Path) -> Result<FinishedFile> {
         let (file, length) = regular::open(path)?;
         let ranges = holes::data_ranges(&file, length, BLOCK)
-            .with_context(|| format!("looking for the holes of {}", escape::path(path)))?;
+            .with_context(|| format!("finding the holes in {}", escape::path(path)))?;
         let extent = |range: Range<u64>| DataExtent {
             file: 0,
             file_offset: range.start,
@@ -45,12 +45,12 @@ impl FinishedFile {
         })
     }
 
-    /// Its length in bytes, holes included.
+    /// The length in bytes, including holes.
     pub fn length(&self) -> u64 {
         self.length
     }
 
-    /// What is in it beside holes, in order, in whole blocks. The file has the number 0.
+    /// The parts that are not holes, in order and in whole blocks. The file has the number 0.
     pub fn data(&self) -> &[DataExtent] {
         &self.data
     }
@@ -60,7 +60,7 @@ impl FinishedFile {
         &self.file
     }
 
-    /// What it is called, or was, for messages.
+    /// The path under which it was opened, for messages.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -74,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn extents_are_whole_blocks_and_leave_holes_out() {
+    fn extents_are_whole_blocks_without_holes() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("file");
         let file = File::create(&path).unwrap();
@@ -84,7 +84,7 @@ mod tests {
         file.write_all_at(b"x", 1 << 20).unwrap();
         file.write_all_at(b"end", length - 3).unwrap();
         let finished = FinishedFile::open(&path).unwrap();
-        // It stays open.
+        // The file stays open.
         fs::remove_file(&path).unwrap();
         assert_eq!(finished.length(), length);
         let found: Vec<(u64, u64)> = finished

@@ -43,52 +43,57 @@ use crate::tree::{Timestamp, Tree};
 
 /// The tools and the directory that a file system can use during planning.
 #[derive(Debug, Clone, Copy)]
-#[expect(dead_code, reason = "ext4 needs none of it; what a tool makes does")]
+#[expect(
+    dead_code,
+    reason = "ext4 does not use it; file systems made by a tool will"
+)]
 pub(crate) struct Workspace<'a> {
     /// Programs to run.
     pub tools: &'a Tools,
-    /// A directory for temporary files. It is removed at the end of the build.
+    /// A directory for temporary files, which is removed at the end of the build.
     pub directory: &'a Path,
 }
 
-/// Returns the writer for root file systems of this kind. Only this and the parser list the kinds.
-/// A writer that runs tools keeps what it needs of the workspace.
+/// Returns the writer for root file systems of this kind. Only this function and the parser list
+/// the kinds. A writer that runs tools keeps the parts of the workspace that it needs.
 pub(crate) fn format(kind: FileSystemKind, _workspace: Workspace<'_>) -> Box<dyn Format> {
     match kind {
         FileSystemKind::Ext4 => Box::new(Ext4),
     }
 }
 
-/// A kind of file system that can hold a [`Tree`], with what it needs to make one.
+/// A kind of file system that can hold a [`Tree`], with everything needed to make one.
 pub trait Format {
-    /// Looks at everything in `tree`. What is made of it keeps the tree: names and modes are not
-    /// held twice.
+    /// Examines everything in `tree`. The result keeps a reference to the tree, so that names and
+    /// modes are not stored twice.
     ///
     /// # Errors
-    /// [`PlanError::Unrepresentable`] when something in the tree has no form in this file system;
+    /// [`PlanError::Unrepresentable`] when this file system cannot represent something in the tree;
     /// [`PlanError::Failed`] when a file can't be read or a tool fails.
     fn count(&self, tree: &Arc<Tree>, options: &Options) -> Result<Box<dyn Counted>, PlanError>;
 }
 
-/// A tree whose needs are known: it can be laid out in file systems of different lengths.
+/// A tree whose space requirements are known. It can be laid out in file systems of different
+/// lengths.
 ///
-/// Both methods can be called several times, with different lengths, until one fits. Work that does not
-/// depend on the length belongs in [`Format::count`]. A plan is dropped before the next one is made,
-/// because each takes memory for every file, or space on disk. A plan that owns a [`FinishedFile`] has
-/// unlinked it, so that dropping the plan frees the space.
+/// Both methods can be called several times, with different lengths, until one fits. Work that does
+/// not depend on the length belongs in [`Format::count`]. A plan is dropped before the next one is
+/// made, because each takes memory for every file or space on disk. A plan that owns a
+/// [`FinishedFile`] has unlinked it, so that dropping the plan frees the space.
 ///
-/// A file system that is a little longer than [`Counted::smallest`] says, or as long, must have that
-/// many bytes available; otherwise the search for a size does not end.
+/// A file system of the length that [`Counted::smallest`] returns must have `free` bytes available,
+/// and so must a slightly longer one. Otherwise the search for a size does not end.
 pub trait Counted {
     /// Lays the tree out in a file system of exactly `length` bytes.
     ///
     /// # Errors
-    /// [`PlanError::TooSmall`] when it does not fit, [`PlanError::Unrepresentable`] when there is
-    /// no file system of that length, [`PlanError::Failed`] as for [`Format::count`].
+    /// [`PlanError::TooSmall`] when the tree does not fit, [`PlanError::Unrepresentable`] when a
+    /// file system cannot have that length, [`PlanError::Failed`] as for [`Format::count`].
     fn plan(&self, length: u64) -> Result<Box<dyn Plan>, PlanError>;
 
-    /// The smallest file system, in bytes, that holds the tree and leaves `free` bytes to ordinary
-    /// users ([`Usage::available`]); with 0 it may be full to the last block, for root too.
+    /// Returns the length in bytes of the smallest file system that holds the tree and leaves
+    /// `free` bytes to ordinary users ([`Usage::available`]). With 0, it may be full to the last
+    /// block even for root.
     ///
     /// # Errors
     /// [`PlanError::Unrepresentable`] when no file system is large enough, [`PlanError::Failed`] as
@@ -96,25 +101,25 @@ pub trait Counted {
     fn smallest(&self, free: u64) -> Result<u64, PlanError>;
 }
 
-/// A file system that is laid out to the last byte. It owns the tree or the files that it is made of.
+/// A completely laid out file system. It owns the tree or the files that it is made of.
 ///
-/// Every byte of it is metadata, or in a data extent, or zero.
+/// Every byte of it is metadata, part of a data extent, or zero.
 pub trait Plan: Send + Sync {
     /// Length of the file system in bytes.
     fn length(&self) -> u64;
 
-    /// How much of it is used and free.
+    /// How much of the file system is used and free.
     fn usage(&self) -> Usage;
 
     /// The parts that are copied from files, ordered by `offset`.
     fn data(&self) -> &[DataExtent];
 
-    /// The file with the number `file` ([`DataExtent::file`]); `None` if there is none.
+    /// Returns the file with the number `file` ([`DataExtent::file`]), or `None` if there is none.
     fn source(&self, file: u32) -> Option<DataSource<'_>>;
 
-    /// Hands all metadata to `emit` as (offset in bytes, bytes), each byte once. The pieces come
-    /// in ascending order and need not be adjacent; what is in none of them, nor in
-    /// [`Plan::data`], is zero. Every call emits the same bytes.
+    /// Passes all metadata to `emit` as (offset in bytes, bytes), each byte once. The pieces come
+    /// in ascending order and need not be adjacent. Bytes that are in none of them and not in
+    /// [`Plan::data`] are zero. Every call emits the same bytes.
     ///
     /// # Errors
     /// Those of `emit`.
@@ -129,43 +134,47 @@ pub trait Plan: Send + Sync {
 pub struct Usage {
     /// Length of the file system in bytes.
     pub(crate) length: u64,
-    /// Bytes an ordinary user can still fill, as Linux counts them: `f_bavail` of statfs(2).
+    /// Bytes that an ordinary user can still fill, as Linux counts them: `f_bavail` of statfs(2).
     pub available: u64,
-    /// Bytes root can still fill, which are those that Linux doesn't keep for itself.
+    /// Bytes that root can still fill: the free ones except those that Linux reserves for itself.
     pub(crate) available_to_root: u64,
-    /// Inodes in all.
+    /// Total number of inodes.
     pub(crate) inodes: u64,
-    /// Inodes taken, those of the file system itself included.
+    /// Inodes in use, including the file system's own.
     pub(crate) inodes_used: u64,
 }
 
-/// What a file system needs that is not in its tree.
+/// Properties of a file system that are not part of its tree.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// The file system's UUID; directory hash seeds are derived from it.
     pub uuid: Uuid,
     /// The volume label.
     pub label: String,
-    /// All times that the file system has of its own.
+    /// The value of all the file system's own timestamps.
     pub time: Timestamp,
 }
 
-/// Why a tree has no place in a file system.
+/// The reason why a tree cannot be stored in a file system.
 #[derive(Debug, thiserror::Error)]
 pub enum PlanError {
     /// The file system is too small.
-    #[error("{needed} bytes and {inodes} inodes are needed and there are {length} bytes")]
+    #[error("{needed} bytes and {inodes} inodes are needed, but only {length} bytes are available")]
     TooSmall {
-        /// Bytes that a file system needs which just holds the tree.
+        /// Length in bytes of the smallest file system that holds the tree.
         needed: u64,
-        /// Inodes that the tree takes.
+        /// Inodes that the tree needs.
         inodes: u64,
-        /// Bytes there are.
+        /// Bytes available.
         length: u64,
     },
-    /// Something in the tree can't be said in this file system: one line for each such thing, with
-    /// its path (escaped) and the limit it breaks.
-    #[error("{} can't be stored:\n{}", .0.len(), crate::excerpt::list(.0, "\n"))]
+    /// Something in the tree cannot be represented in this file system. There is one line for each
+    /// such problem, with its path (escaped) and the limit that it exceeds.
+    #[error(
+        "the file system cannot store the following ({} in total):\n{}",
+        .0.len(),
+        crate::excerpt::list(.0, "\n")
+    )]
     Unrepresentable(Vec<String>),
     /// A file of the tree can't be read, or a tool or a system call failed.
     #[error(transparent)]

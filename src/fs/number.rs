@@ -1,10 +1,10 @@
-//! Numbers in the widths that fields on disk have.
+//! Numbers in the widths of on-disk fields.
 
 use std::fmt::Display;
 
 use zerocopy::little_endian::{U16, U32};
 
-/// A number that its field can't hold.
+/// A number that does not fit in its field.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{value} does not fit in a field of {bits} bits")]
 pub struct TooWide {
@@ -22,39 +22,39 @@ impl TooWide {
     }
 }
 
-/// A field of 8 bits.
+/// Converts `value` to a field of 8 bits.
 ///
 /// # Errors
-/// If `value` has more.
+/// If `value` does not fit.
 pub fn le8(value: impl TryInto<u8> + Copy + Display) -> Result<u8, TooWide> {
     value.try_into().map_err(|_| TooWide::new(value, 8))
 }
 
-/// A field of 16 bits.
+/// Converts `value` to a field of 16 bits.
 ///
 /// # Errors
-/// If `value` has more.
+/// If `value` does not fit.
 pub fn le16(value: impl TryInto<u16> + Copy + Display) -> Result<U16, TooWide> {
     let value = value.try_into().map_err(|_| TooWide::new(value, 16))?;
     Ok(U16::new(value))
 }
 
-/// A field of 32 bits.
+/// Converts `value` to a field of 32 bits.
 ///
 /// # Errors
-/// If `value` has more.
+/// If `value` does not fit.
 pub fn le32(value: impl TryInto<u32> + Copy + Display) -> Result<U32, TooWide> {
     let value = value.try_into().map_err(|_| TooWide::new(value, 32))?;
     Ok(U32::new(value))
 }
 
-/// 32 bits in two fields of 16: `lo` and `hi`.
+/// Splits 32 bits into two fields of 16: `lo` and `hi`.
 pub fn split32(value: u32) -> (U16, U16) {
     let [a, b, c, d] = value.to_le_bytes();
     (U16::from_bytes([a, b]), U16::from_bytes([c, d]))
 }
 
-/// A number in a field of 32 bits and one of 16: `lo` and `hi`.
+/// Splits a number into a field of 32 bits and one of 16: `lo` and `hi`.
 ///
 /// # Errors
 /// If `value` has more than 48 bits.
@@ -66,14 +66,14 @@ pub fn split48(value: u64) -> Result<(U32, U16), TooWide> {
     }
 }
 
-/// 64 bits in two fields of 32: `lo` and `hi`.
+/// Splits 64 bits into two fields of 32: `lo` and `hi`.
 pub fn split64(value: u64) -> (U32, U32) {
     let [a, b, c, d, e, f, g, h] = value.to_le_bytes();
     (U32::from_bytes([a, b, c, d]), U32::from_bytes([e, f, g, h]))
 }
 
-/// `value` as an index. On machines whose pointers are too short for it the result is out of all
-/// bounds.
+/// Returns `value` as an index. If it does not fit in a pointer of this machine, the result is out
+/// of bounds for every slice.
 pub fn index(value: u64) -> usize {
     usize::try_from(value).unwrap_or(usize::MAX)
 }
@@ -83,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn halves_are_lo_and_hi() {
+    fn splits_into_low_and_high_halves() {
         let (lo, hi) = split64(0x0123_4567_89ab_cdef);
         assert_eq!((lo.get(), hi.get()), (0x89ab_cdef, 0x0123_4567));
         let (lo, hi) = split48(0x4567_89ab_cdef).unwrap();
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_cut_off() {
+    fn rejects_values_wider_than_the_field() {
         assert_eq!(le8(255u64), Ok(255));
         assert_eq!(le16(0xffffu64), Ok(U16::new(0xffff)));
         assert_eq!(le32(u64::from(u32::MAX)), Ok(U32::new(u32::MAX)));

@@ -1,4 +1,4 @@
-//! Opening regular files, whatever is in their place.
+//! Opening regular files safely, whatever may have replaced them.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -7,29 +7,30 @@ use anyhow::{Context, Result, ensure};
 
 use crate::{escape, untrusted};
 
-/// Opens a regular file for reading, and says how many bytes it has.
+/// Opens a regular file for reading, and returns its length in bytes as well.
 ///
 /// # Errors
-/// If it can't be opened or is no regular file.
+/// If it can't be opened or is not a regular file.
 pub(super) fn open(path: &Path) -> Result<(File, u64)> {
     let file = untrusted::open(path).with_context(|| opening(path))?;
     let length = length(&file, || path.to_owned())?;
     Ok((file, length))
 }
 
-/// What is being done when a file can't be opened.
+/// Describes the operation in the error for a file that can't be opened.
 pub(super) fn opening(path: &Path) -> String {
     format!("opening {} to copy it", escape::path(path))
 }
 
-/// The length of a regular file. The path is for messages: making it takes time for every file.
+/// Returns the length of a regular file. `path` makes the path for messages. It is a function
+/// because making the path of every file takes time.
 pub(super) fn length(file: &File, path: impl Fn() -> PathBuf) -> Result<u64> {
     let metadata = file
         .metadata()
         .with_context(|| format!("reading the length of {}", escape::path(&path())))?;
     ensure!(
         metadata.is_file(),
-        "{} was a file when it was listed and is none now",
+        "{} was a regular file when it was listed, but is not one now",
         escape::path(&path())
     );
     Ok(metadata.len())

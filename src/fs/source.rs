@@ -1,4 +1,4 @@
-//! Opening and reading the files that have a file system's data.
+//! Opening and reading the files that hold a file system's data.
 
 mod directory;
 
@@ -18,8 +18,8 @@ use super::{DataSource, FinishedFile};
 use crate::tree::{ChangeCheck, Source, SourceDirectory, SourceFile};
 use crate::{escape, untrusted};
 
-/// Opens files of trees. The directory of the last one stays open: the next is likely to be there,
-/// and half of what opening by a path takes is finding the directory.
+/// Opens files of trees. The directory of the last file stays open: the next file is likely to be
+/// in it, and finding the directory is half the cost of opening a file by its path.
 #[derive(Default)]
 pub struct Opener {
     last: Option<(Arc<SourceDirectory>, OwnedFd)>,
@@ -29,7 +29,7 @@ impl Opener {
     /// Opens `source`.
     ///
     /// # Errors
-    /// If it can't be opened, or is not what it was when it was listed.
+    /// If it can't be opened, or has changed since it was listed.
     pub fn open<'a>(&mut self, source: DataSource<'a>) -> Result<Opened<'a>> {
         let content = match source {
             DataSource::Tree(content) => content,
@@ -67,13 +67,13 @@ fn check_length(file: &File, source: &SourceFile, size: u64) -> Result<()> {
     let length = length(file, || source.path())?;
     ensure!(
         length == size,
-        "{} has {length} bytes and had {size} when it was listed: it was changed during the build",
+        "{} has {length} bytes but had {size} when it was listed: it was changed during the build",
         escape::path(&source.path())
     );
     Ok(())
 }
 
-/// Checks that nobody has changed the file since it was listed, as far as its time tells.
+/// Checks by the file's timestamp that it has not changed since it was listed.
 pub fn check_time(file: &File, source: &SourceFile) -> Result<()> {
     let check = source.directory().change_check();
     if check == ChangeCheck::Length {
@@ -94,21 +94,21 @@ pub fn check_time(file: &File, source: &SourceFile) -> Result<()> {
     Ok(())
 }
 
-/// The bytes of one file, ready to be read.
+/// The contents of a file, ready to be read.
 pub enum Opened<'a> {
     /// They are in memory.
     Bytes(&'a [u8]),
-    /// They are in a file of a tree, open now.
+    /// They are in an open file of a tree.
     File(File, &'a SourceFile),
-    /// They are in a file that nobody changes.
+    /// They are in a finished file, which does not change.
     Finished(&'a FinishedFile),
 }
 
 impl Opened<'_> {
-    /// Fills `buffer` with the bytes from `offset` on.
+    /// Fills `buffer` with the bytes starting at `offset`.
     ///
     /// # Errors
-    /// If reading fails, there are not as many, or the file has changed since it was listed.
+    /// If reading fails, there are too few bytes, or the file has changed since it was listed.
     pub fn read(&self, buffer: &mut [u8], offset: u64) -> Result<()> {
         match self {
             Opened::Bytes(bytes) => {
@@ -131,10 +131,10 @@ impl Opened<'_> {
     }
 }
 
-/// Fills `buffer` with the bytes of `input` from `offset` on; the path is for messages.
+/// Fills `buffer` with the bytes of `input` starting at `offset`. The path is for messages.
 ///
 /// # Errors
-/// If reading fails, or there are not as many.
+/// If reading fails, or there are too few bytes.
 pub fn read(
     input: &File,
     path: impl Fn() -> PathBuf,
@@ -144,7 +144,7 @@ pub fn read(
     while !buffer.is_empty() {
         match input.read_at(buffer, offset) {
             Ok(0) => bail!(
-                "{} ends at byte {offset} and was longer when it was listed: it was changed during \
+                "{} ends at byte {offset} but was longer when it was listed: it was changed during \
                  the build",
                 escape::path(&path())
             ),
@@ -162,13 +162,13 @@ pub fn read(
     Ok(())
 }
 
-/// `length` of `bytes`, from `offset` on.
+/// Returns `length` bytes of `bytes`, starting at `offset`.
 ///
 /// # Errors
-/// If there are not as many.
+/// If there are too few bytes.
 pub fn slice(bytes: &[u8], offset: u64, length: usize) -> Result<&[u8]> {
     usize::try_from(offset)
         .ok()
         .and_then(|from| bytes.get(from..from.checked_add(length)?))
-        .context("a file shorter than its size")
+        .context("the file is shorter than its size")
 }

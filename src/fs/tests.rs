@@ -1,5 +1,5 @@
-//! A file system of another kind than ours: its bytes are a file that is made while it is planned,
-//! and depend on what is in the files.
+//! A file system of a different kind from ext4: planning writes its bytes to a file, and they
+//! depend on the contents of the files in the tree.
 
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
@@ -10,12 +10,13 @@ use sha2::{Digest, Sha256};
 use super::source::Opener;
 use super::*;
 
-/// Stands for a tool that makes a file system in `directory`.
+/// Simulates a tool that makes a file system in `directory`.
 pub(crate) struct Archiver {
     pub directory: PathBuf,
 }
 
-/// The names and hashes of all files, which take the first block and the last; and the files.
+/// The names and hashes of all files, which are stored in both the first and the last block; and
+/// the contents of the files.
 struct Archive {
     directory: PathBuf,
     first: Vec<u8>,

@@ -1,26 +1,29 @@
-//! Work for one thread at a time: extents that are written together, or a piece of a large one.
+//! Batches, the units of work of one thread: extents that are written together, or a piece of a
+//! large extent.
 
 use crate::fs::{BLOCK, DataExtent};
 
-/// The most that is gathered in memory for one write, in bytes. The kernel takes as large a piece of
-/// its page cache for a write as it can.
+/// The most bytes that are gathered in memory for one write. The kernel allocates page cache in
+/// units that are as large as the write permits.
 pub const GATHER: u64 = 1 << 20;
 
-/// Extents from this length on, at most [`GATHER`], are copied by themselves, in the kernel where it
-/// has a better way.
+/// Extents of at least this length are copied individually, by the kernel if it can do so
+/// efficiently. It is at most [`GATHER`].
 const LARGE: u64 = 256 << 10;
 
-/// How much of a large extent one thread takes, so that a huge file keeps all of them busy.
+/// The size of the pieces that large extents are cut into, so that a huge file keeps all threads
+/// busy.
 const PIECE: u64 = 16 << 20;
 
-/// What one thread does without looking up.
+/// A unit of work of one thread.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Batch {
-    /// The extents `first..end`, each behind the other on whole blocks, [`GATHER`] bytes at most.
+    /// The extents `first..end`, which are adjacent when rounded up to whole blocks, and have at
+    /// most [`GATHER`] bytes in total.
     Small {
         /// Index of the first extent.
         first: usize,
-        /// Index behind the last one.
+        /// Index after the last one.
         end: usize,
     },
     /// A part of the extent `extent`.
@@ -37,7 +40,8 @@ pub enum Batch {
 /// Cuts `extents` into batches, in their order.
 pub fn batches(extents: &[DataExtent]) -> Vec<Batch> {
     let mut batches = Vec::new();
-    // The open batch: its first extent, where its bytes begin, where the next would go.
+    // The open batch: its first extent, where its bytes begin, and where the next extent would have
+    // to begin.
     let mut open: Option<(usize, u64, u64)> = None;
     for (index, extent) in extents.iter().enumerate() {
         if extent.length >= LARGE {
@@ -81,12 +85,12 @@ mod tests {
     use crate::image::tests::extents;
 
     #[test]
-    fn neighbours_are_gathered_and_large_ones_are_cut() {
+    fn adjacent_extents_are_gathered_and_large_ones_are_cut() {
         let extents = extents([
             (0, 1),
             (4096, 4096),
             (8192, 5),
-            // A gap: metadata is between.
+            // A gap for metadata.
             (20480, 10),
             (24576, 40 << 20),
             (24576 + (40 << 20), 7),

@@ -1,4 +1,4 @@
-//! The bytes of a part, whichever kind it is of.
+//! The bytes of a part, for each kind of content.
 
 use anyhow::{Context, Result, ensure};
 
@@ -25,20 +25,21 @@ impl Content {
         }
     }
 
-    /// The file that has the bytes of `extent`, one of [`Content::copied`].
+    /// Returns the file that contains the bytes of `extent`, which is one of [`Content::copied`].
     ///
     /// # Errors
-    /// If there is none, which is a mistake of whoever planned it.
+    /// If there is none, which is a bug in the plan.
     pub(super) fn source(&self, extent: &DataExtent) -> Result<DataSource<'_>> {
         let source = match self {
             Content::Bytes(_) => None,
             Content::File(file) => Some(DataSource::Finished(file)),
             Content::FileSystem(plan) => plan.source(extent.file),
         };
-        source.with_context(|| format!("data of no file: {extent:?}"))
+        source.with_context(|| format!("data that belongs to no file: {extent:?}"))
     }
 
-    /// Hands the ranges that are made in memory to `emit`, in order, as (offset in bytes, bytes).
+    /// Passes the ranges that are generated in memory to `emit`, in order, as (offset in bytes,
+    /// bytes).
     ///
     /// # Errors
     /// Those of `emit`.
@@ -52,10 +53,10 @@ impl Content {
 }
 
 impl Part {
-    /// As [`Content::made`], with offsets on the disk.
+    /// Like [`Content::made`], with offsets on the disk.
     ///
     /// # Errors
-    /// Those of `emit`, and if something is beyond the content's end.
+    /// Those of `emit`, and if a range extends beyond the content's end.
     pub(super) fn made(&self, emit: &mut dyn FnMut(u64, &[u8]) -> Result<()>) -> Result<()> {
         let length = self.content.length();
         self.content.made(&mut |offset, bytes| {
@@ -63,7 +64,7 @@ impl Part {
             let end = offset.checked_add(bytes.len() as u64);
             ensure!(
                 end.is_some_and(|end| end <= length),
-                "metadata of {} bytes at {offset} is beyond the file system's {length}",
+                "metadata of {} bytes at {offset} extends beyond the file system of {length} bytes",
                 bytes.len()
             );
             emit(self.start + offset, bytes)

@@ -1,4 +1,4 @@
-//! [`LazyImage`]: a disk that can be read without ever having been written.
+//! [`LazyImage`]: a disk that can be read without being written first.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -11,35 +11,35 @@ use crate::escape;
 use crate::fs::DataExtent;
 use crate::fs::source::{Opened, Opener, read};
 
-/// An image whose files are read from their sources when they are asked for. What is made in memory
-/// is in a sparse file.
+/// An image whose files are read from their sources on demand. Ranges that are generated in memory
+/// are stored in a sparse file.
 pub struct LazyImage {
     image: Image,
     made: File,
     path: PathBuf,
 }
 
-/// What is at a place of the disk.
+/// The source of the bytes at a position of the disk.
 struct Place<'a> {
-    /// What is copied from a file, or else what is in the sparse file.
+    /// The range that is copied from a file; `None` if the bytes are in the sparse file.
     copied: Option<Copied<'a>>,
-    /// First byte on the disk that is something else.
+    /// The first byte on the disk after it.
     end: u64,
 }
 
 /// A range that is copied from a file.
 struct Copied<'a> {
-    /// The part's place in the list of parts.
+    /// The index of the part.
     number: usize,
     part: &'a Part,
     extent: &'a DataExtent,
 }
 
 impl LazyImage {
-    /// Makes the file `path` with all of `image` that is not in other files.
+    /// Creates the file `path` with everything in `image` that is not copied from other files.
     ///
     /// # Errors
-    /// As [`super::write()`].
+    /// As for [`super::write()`].
     pub fn new(image: Image, path: &Path) -> Result<LazyImage> {
         write_made(&image, path)?;
         let made = File::open(path).with_context(|| format!("opening {}", escape::path(path)))?;
@@ -55,7 +55,7 @@ impl LazyImage {
         self.image.length
     }
 
-    /// A reader of the disk.
+    /// Returns a reader of the disk.
     pub fn reader(&self) -> Reader<'_> {
         Reader {
             disk: self,
@@ -91,21 +91,20 @@ impl LazyImage {
     }
 }
 
-/// Reads a [`LazyImage`]. It keeps the file open that it read last: a large one is asked for in
-/// many pieces.
+/// Reads a [`LazyImage`]. It keeps the last file open, since a large file is read in many pieces.
 pub struct Reader<'a> {
     disk: &'a LazyImage,
-    /// The file, with the number of its part and its own there.
+    /// The open file, with the index of its part and its number in that part.
     open: Option<((usize, u32), Opened<'a>)>,
     opener: Opener,
 }
 
 impl Reader<'_> {
-    /// Fills `buffer` with the bytes of the disk from `offset` on, as far as the disk reaches, and
-    /// returns how many that are.
+    /// Fills `buffer` with the bytes of the disk from `offset` on, up to the end of the disk, and
+    /// returns their number.
     ///
     /// # Errors
-    /// If the source of a file can't be read, or is not as long as when it was listed.
+    /// If the source of a file cannot be read, or its length has changed since it was listed.
     pub fn read_at(&mut self, buffer: &mut [u8], offset: u64) -> Result<usize> {
         let disk = self.disk;
         let mut filled = 0;

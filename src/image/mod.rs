@@ -1,11 +1,12 @@
-//! An [`Image`]: the whole disk as ranges of bytes, the one step that moves them, and a reader for
-//! those who want to see the disk without that.
+//! An [`Image`]: the whole disk as ranges of bytes, the step that writes them, and a reader for a
+//! disk that has not been written.
 //!
-//! What is on the disk is told in one place, [`Content`]: ranges that are copied from files, in a
-//! list that can be searched and divided among threads; ranges that are made in memory, one after
-//! the other; and zeros, which are all the rest. [`Image::ranges`] has the three in the order of the
-//! disk. [`write()`] hands the first two to a sink (`sink::Sink`), copied ones on all cores, in any order; a
-//! [`Reader`] looks up the first and has the second in a sparse file.
+//! [`Content`] describes the contents of the disk: ranges that are copied from files, in a list
+//! that can be searched and divided among threads; ranges that are generated in memory, one after
+//! the other; and zeros, which are the rest. [`Image::ranges`] yields all three in the order of the
+//! disk. [`write()`] passes the first two kinds to a sink (`sink::Sink`), copied ranges on all
+//! cores and in any order. A [`Reader`] looks up the first kind and reads the second from a sparse
+//! file.
 
 mod batch;
 mod check;
@@ -27,7 +28,7 @@ use crate::fs::{FinishedFile, Plan};
 pub(crate) use lazy::{LazyImage, Reader};
 pub use write::write;
 
-/// A whole disk. What no part covers is zeros.
+/// A whole disk. Bytes outside all parts are zeros.
 pub struct Image {
     /// Length of the disk in bytes.
     pub length: u64,
@@ -37,7 +38,7 @@ pub struct Image {
 
 /// A part of a disk.
 pub struct Part {
-    /// What it is, for people: "protective MBR and GPT", "root file system".
+    /// Its name in messages: "protective MBR and GPT", "root file system".
     pub name: String,
     /// First byte.
     pub start: u64,
@@ -58,8 +59,8 @@ pub enum Content {
 }
 
 impl Image {
-    /// How many bytes [`write()`] copies from files: the bytes it reports to its `progress`, which
-    /// leaves out tables and metadata that is made.
+    /// The number of bytes that [`write()`] copies from files and reports to its `progress`. Tables
+    /// and generated metadata are not included.
     pub(crate) fn data_length(&self) -> u64 {
         self.parts
             .iter()

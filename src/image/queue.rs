@@ -1,7 +1,7 @@
-//! Buffers on their way into the file of an image.
+//! A queue of buffers to be written to the file of an image.
 //!
-//! The kernel lets one thread at a time write to a file, and others that try to are busy with
-//! waiting. Here one writes what all have read, and the others go on reading.
+//! The kernel lets only one thread at a time write to a file, and others that try waste time
+//! waiting. Here, one thread writes what all have read, and the others continue reading.
 
 use std::collections::VecDeque;
 use std::mem;
@@ -11,15 +11,15 @@ use anyhow::Result;
 
 use super::batch::GATHER;
 
-/// How many full buffers may wait: enough to go on reading while a write takes long, and little
-/// memory.
+/// The maximum number of full buffers that wait: enough to continue reading during a slow write,
+/// but little memory.
 const WAITING: usize = 4;
 
-/// Bytes that belong together at a place of the disk, at most [`GATHER`].
+/// Contiguous bytes of the disk, at most [`GATHER`].
 pub struct Buffer {
     bytes: Box<[u8]>,
     used: usize,
-    /// Where they go on the disk, in bytes.
+    /// Their offset on the disk, in bytes.
     offset: u64,
 }
 
@@ -36,39 +36,39 @@ impl Default for Buffer {
 }
 
 impl Buffer {
-    /// Makes it empty; what comes next begins at `offset` on the disk.
+    /// Empties the buffer. The bytes that are added next begin at `offset` on the disk.
     pub fn begin(&mut self, offset: u64) {
         self.used = 0;
         self.offset = offset;
     }
 
-    /// Where its bytes go on the disk, in bytes.
+    /// The offset of its bytes on the disk, in bytes.
     pub fn offset(&self) -> u64 {
         self.offset
     }
 
-    /// What is in it.
+    /// Its bytes.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes[..self.used]
     }
 
-    /// Where its bytes end on the disk, in bytes.
+    /// The offset of the end of its bytes on the disk, in bytes.
     pub fn end(&self) -> u64 {
         // usize to u64: lossless on every target Rust has.
         self.offset.saturating_add(self.used as u64)
     }
 
-    /// The bytes behind those that are in use, with what was there before.
+    /// The unused bytes, with their previous values.
     pub fn free(&mut self) -> &mut [u8] {
         &mut self.bytes[self.used..]
     }
 
-    /// Takes the first `length` of the free bytes into use.
+    /// Marks the first `length` free bytes as used.
     pub fn use_free(&mut self, length: usize) {
         self.used = self.used.saturating_add(length).min(self.bytes.len());
     }
 
-    /// Adds as many of `bytes` as there is room for, and returns how many.
+    /// Adds as many of `bytes` as fit, and returns their number.
     pub fn add(&mut self, bytes: &[u8]) -> usize {
         let length = bytes.len().min(self.bytes.len() - self.used);
         self.free()[..length].copy_from_slice(&bytes[..length]);
@@ -76,7 +76,7 @@ impl Buffer {
         length
     }
 
-    /// Adds zeros up to a multiple of `block` bytes, as far as there is room.
+    /// Adds zeros up to a multiple of `block` bytes, as far as they fit.
     pub fn pad(&mut self, block: usize) {
         let end = self.used.next_multiple_of(block).min(self.bytes.len());
         self.bytes[self.used..end].fill(0);
@@ -95,15 +95,14 @@ pub struct Queue<'a> {
 struct State {
     full: VecDeque<Buffer>,
     empty: Vec<Buffer>,
-    /// Whether a thread is writing. While buffers wait, one is.
+    /// Whether a thread is writing. While buffers wait, one is, except after a failure.
     writing: bool,
-    /// How many threads wait for room: waking nobody is a system call for nothing.
+    /// The number of threads that wait for room. If it is 0, no system call is needed to wake them.
     waiting: usize,
 }
 
 impl<'a> Queue<'a> {
-    /// An empty one; what goes into it is handed to `write`, to which no two calls are made at
-    /// once.
+    /// Creates an empty queue. Its buffers are passed to `write`, by one thread at a time.
     pub fn new(write: &'a (dyn Fn(&Buffer) -> Result<()> + Sync)) -> Queue<'a> {
         Queue {
             write,
@@ -112,11 +111,11 @@ impl<'a> Queue<'a> {
         }
     }
 
-    /// Has the bytes of `buffer` written, by this thread or by one that is writing, and leaves
-    /// an empty buffer in its place.
+    /// Has `buffer` written, by this thread or by one that is already writing, and replaces it with
+    /// an empty buffer.
     ///
     /// # Errors
-    /// If this thread is the one that writes, and that fails.
+    /// If this thread does the writing, and it fails.
     pub fn put(&self, buffer: &mut Buffer) -> Result<()> {
         if buffer.used == 0 {
             return Ok(());
@@ -139,7 +138,7 @@ impl<'a> Queue<'a> {
         state.writing = true;
         let (mut state, result) = self.write_all(state);
         state.writing = false;
-        // After a failure buffers may wait for who comes next.
+        // After a failure, buffers may be left for the next caller.
         self.wake(&state);
         result
     }
@@ -180,12 +179,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_many_threads_put_is_written_once_and_one_at_a_time() {
+    fn buffers_of_many_threads_are_written_once_and_one_at_a_time() {
         let busy = AtomicBool::new(false);
         let written = Mutex::new(Vec::new());
         let write = |buffer: &Buffer| {
-            assert!(!busy.swap(true, Ordering::SeqCst), "two writes at once");
-            // Long enough for the others to fill the queue, and wait.
+            assert!(!busy.swap(true, Ordering::SeqCst), "concurrent writes");
+            // Long enough for the other threads to fill the queue and wait.
             thread::sleep(Duration::from_micros(100));
             let mut written = written.lock().unwrap();
             written.push((buffer.offset(), buffer.bytes().to_vec()));
@@ -217,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_ends_every_thread_and_not_in_a_hang() {
+    fn a_failure_stops_every_thread() {
         let write = |_: &Buffer| {
             thread::sleep(Duration::from_micros(100));
             Err(anyhow::anyhow!("no room"))
@@ -241,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn a_buffer_takes_what_it_has_room_for() {
+    fn a_buffer_takes_only_what_fits() {
         let mut buffer = Buffer::default();
         let room = buffer.free().len();
         buffer.begin(8192);
@@ -251,7 +250,7 @@ mod tests {
         assert_eq!(buffer.add(&vec![7; room]), room - 4096);
         assert!(buffer.free().is_empty());
         assert_eq!(buffer.bytes()[..5], *b"abc\0\0");
-        // Bytes that were there before are no padding.
+        // Padding overwrites previous bytes.
         buffer.begin(0);
         buffer.use_free(1);
         buffer.pad(4096);

@@ -11,7 +11,7 @@ use crate::fs::{DataExtent, DataSource};
     not(test),
     expect(
         dead_code,
-        reason = "the raw disk needs their lengths only; a format that is written in order needs all"
+        reason = "the raw disk needs only the lengths; a format that is written in order needs everything"
     )
 )]
 pub(crate) struct Range<'a> {
@@ -29,19 +29,19 @@ pub(crate) struct Range<'a> {
     not(test),
     expect(
         dead_code,
-        reason = "the raw disk needs their lengths only; a format that is written in order needs all"
+        reason = "the raw disk needs only the lengths; a format that is written in order needs everything"
     )
 )]
 pub(crate) enum Bytes<'a> {
     /// They are zeros.
     Zeros,
-    /// They are made in memory, and last as long as the call.
+    /// They are generated in memory, and are valid during the call.
     Made(&'a [u8]),
     /// They are in a file.
     Copied {
         /// The file.
         source: DataSource<'a>,
-        /// Where they begin in it, in bytes.
+        /// Their offset in it, in bytes.
         offset: u64,
     },
 }
@@ -51,13 +51,13 @@ pub(crate) enum Bytes<'a> {
 pub enum Selection {
     /// All of them.
     All,
-    /// Those that are made in memory; the others stay zeros.
+    /// Only those that are generated in memory; the others remain zeros.
     Made,
 }
 
 impl Image {
-    /// Hands every range of the disk to `take`, in order and without gaps. Metadata is made for it;
-    /// nothing is read.
+    /// Passes every range of the disk to `take`, in order and without gaps. It generates metadata,
+    /// but reads no files.
     ///
     /// # Errors
     /// Those of `take`, and if ranges overlap.
@@ -100,7 +100,9 @@ impl Disk<'_> {
         if length == 0 {
             return Ok(());
         }
-        self.at = start.checked_add(length).context("a disk beyond 2^64")?;
+        self.at = start
+            .checked_add(length)
+            .context("the disk is larger than 2^64 bytes")?;
         (self.take)(Range {
             start,
             length,
@@ -111,7 +113,7 @@ impl Disk<'_> {
     fn zeros_to(&mut self, end: u64) -> Result<()> {
         ensure!(
             end >= self.at,
-            "bytes at {end} overlap others, which end at {}",
+            "bytes at {end} overlap the previous ones, which end at {}",
             self.at
         );
         let (start, length) = (self.at, end - self.at);

@@ -15,21 +15,22 @@ use super::sink::Sink;
 use crate::fs::{BLOCK, DataExtent};
 use crate::{escape, untrusted};
 
-/// The file an image goes to.
+/// The file that an image is written to.
 pub struct RawFile<'a> {
     file: File,
     path: &'a Path,
-    /// What is written to it, for messages.
+    /// What is written to it; used in messages.
     image: &'a Image,
     selection: Selection,
     kernel_copies: bool,
 }
 
 impl<'a> RawFile<'a> {
-    /// Makes or empties the file `path` for the ranges `selection` of `image`, as long as all of it.
+    /// Creates or truncates the file `path` for the ranges `selection` of `image`, and gives it the
+    /// length of the whole image.
     ///
     /// # Errors
-    /// If that fails.
+    /// If this fails.
     pub fn create(path: &'a Path, image: &'a Image, selection: Selection) -> Result<RawFile<'a>> {
         let file = OpenOptions::new()
             .write(true)
@@ -37,9 +38,9 @@ impl<'a> RawFile<'a> {
             .truncate(true)
             .custom_flags(untrusted::FLAGS.bits())
             .open(path)
-            .with_context(|| format!("making {}", escape::path(path)))?;
+            .with_context(|| format!("creating {}", escape::path(path)))?;
         let raw = RawFile {
-            kernel_copies: copy::is_worth_asking(&file),
+            kernel_copies: copy::prefers_kernel(&file),
             file,
             path,
             image,
@@ -51,8 +52,8 @@ impl<'a> RawFile<'a> {
         Ok(raw)
     }
 
-    /// The error for a write that failed; a full file system is reported with what the image needs
-    /// and what there is.
+    /// The error for a failed write. A full file system is reported with the space needed and the
+    /// space available.
     fn failed(&self, error: io::Error) -> anyhow::Error {
         let path = escape::path(self.path);
         match error.kind() {
@@ -71,15 +72,18 @@ impl<'a> RawFile<'a> {
         );
         let advice = match needed(self.image, self.selection) {
             Ok(needed) => format!(
-                "the image needs {needed} bytes and the room for it is {room}: free space there, \
-                 or build where there is more (the directory of the output, TMPDIR)"
+                "the image needs {needed} bytes, available: {room}; free some space there, or \
+                 build where there is more (the directory of the output, TMPDIR)"
             ),
-            Err(why) => format!("what the image needs is unknown ({why:#}), the room is {room}"),
+            Err(why) => {
+                format!("the space that the image needs is unknown ({why:#}), available: {room}")
+            }
         };
         anyhow!(error).context(format!("writing {path}: {advice}"))
     }
 
-    /// Bytes free for us on the file system of the file, what we wrote to it included.
+    /// Bytes available to us on the file's file system, including those already written to the
+    /// file.
     fn room(&self) -> Result<u64> {
         let found = nix::sys::statvfs::fstatvfs(&self.file)?;
         let free = found
@@ -109,7 +113,7 @@ impl Sink for RawFile<'_> {
     }
 }
 
-/// Bytes that the ranges `selection` of `image` take on a file system that keeps holes.
+/// Bytes that the ranges `selection` of `image` take on a file system that supports holes.
 fn needed(image: &Image, selection: Selection) -> Result<u64> {
     let mut needed: u64 = 0;
     image.ranges(&mut |range| {

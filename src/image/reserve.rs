@@ -1,4 +1,4 @@
-//! Blocks for what will be written, taken before it is.
+//! Allocates blocks before they are written.
 
 use std::fs::File;
 use std::ops::Range;
@@ -9,16 +9,16 @@ use nix::sys::statfs::{EXT4_SUPER_MAGIC, fstatfs};
 
 use crate::fs::{BLOCK, DataExtent};
 
-/// Takes blocks for `extents`, which are in the order of their places, of a file system that begins
-/// at `start` of `output` (in bytes), where that makes writing them faster: ext4 looks for a place
-/// for every single block while it is written to, unless there is one. In memory it is no gain; on
-/// file systems that share blocks between files or compress them, it keeps them from that.
+/// Allocates blocks for `extents`, ordered by their offsets in a file system that begins at `start`
+/// of `output` (in bytes), if that makes writing them faster. Without it, ext4 searches for a place
+/// for every single block written. In memory it gains nothing, and on file systems that share
+/// blocks between files or compress them, it would prevent that.
 ///
 /// # Errors
-/// If there is no room. That a file system can't do it is none.
+/// If there is not enough space. A file system that does not support it is not an error.
 pub fn reserve(output: &File, extents: &[DataExtent], start: u64) -> nix::Result<()> {
-    let pays = fstatfs(output).is_ok_and(|found| found.filesystem_type() == EXT4_SUPER_MAGIC);
-    if !pays {
+    let is_faster = fstatfs(output).is_ok_and(|found| found.filesystem_type() == EXT4_SUPER_MAGIC);
+    if !is_faster {
         return Ok(());
     }
     for run in runs(extents) {
@@ -36,14 +36,14 @@ fn allocate(output: &File, run: Range<u64>) -> nix::Result<()> {
         match fallocate(output, FallocateFlags::FALLOC_FL_KEEP_SIZE, start, length) {
             Err(Errno::EINTR) => {}
             Err(errno @ (Errno::ENOSPC | Errno::EDQUOT)) => return Err(errno),
-            // ext2 and ext3 are called the same and have no such thing. Whatever is wrong beside
-            // that is met again by who writes.
+            // ext2 and ext3 have the same magic number, but do not support it. Any other error
+            // recurs when the blocks are written.
             Ok(()) | Err(_) => return Ok(()),
         }
     }
 }
 
-/// The whole blocks of `extents` in bytes: as few ranges as there can be.
+/// The whole blocks of `extents`, in bytes, merged into as few ranges as possible.
 fn runs(extents: &[DataExtent]) -> Vec<Range<u64>> {
     let mut runs: Vec<Range<u64>> = Vec::new();
     for extent in extents {
@@ -63,7 +63,7 @@ mod tests {
     use crate::image::tests::extents;
 
     #[test]
-    fn neighbours_are_one_run_and_ends_are_those_of_blocks() {
+    fn adjacent_extents_are_one_run_that_ends_with_a_block() {
         let extents = extents([(4096, 1), (8192, 4096), (12288, 5000), (40960, 4096)]);
         assert_eq!(runs(&extents), [4096..20480, 40960..45056]);
         assert_eq!(runs(&[]), []);

@@ -1,4 +1,4 @@
-//! [`Sink`]: what takes an image's bytes.
+//! [`Sink`]: the destination of an image's bytes.
 
 use std::fs::File;
 
@@ -7,26 +7,26 @@ use anyhow::Result;
 use super::copy::CopyRange;
 use crate::fs::DataExtent;
 
-/// Takes the bytes of an image, each range of them once and in any order. What it does not get is
-/// zeros. Calls are made for up to a MiB at a time, not for a block.
+/// Receives the bytes of an image, each range once and in any order. Bytes that it does not receive
+/// are zeros. Each call has up to a MiB, not a single block.
 pub(crate) trait Sink: Sync {
-    /// Is told of `extents`, before they come, in the order of their places. `start` is where their
-    /// part begins on the disk, in bytes.
+    /// Prepares for `extents`, which will be written later, and are ordered by their offsets.
+    /// `start` is where their part begins on the disk, in bytes.
     ///
     /// # Errors
-    /// If there is no room for them.
+    /// If there is not enough space for them.
     fn reserve(&self, _extents: &[DataExtent], _start: u64) -> Result<()> {
         Ok(())
     }
 
-    /// Takes `bytes`, which begin at `offset` on the disk. No two threads call it at once.
+    /// Writes `bytes` at `offset` on the disk. Only one thread calls it at a time.
     ///
     /// # Errors
-    /// If they can't be written.
+    /// If they cannot be written.
     fn write(&self, bytes: &[u8], offset: u64) -> Result<()>;
 
-    /// Copies as much of `range` from `input` as the kernel can without our reading it, and returns
-    /// what is left, which is then read and written. Many threads call it at once.
+    /// Copies as much of `range` from `input` as the kernel can, and returns the rest, which the
+    /// caller then reads and writes. Several threads call it concurrently.
     fn copy(&self, _input: &File, range: CopyRange) -> CopyRange {
         range
     }

@@ -1,4 +1,5 @@
-//! What one thread does to write a part of an image, and what it keeps from file to file.
+//! The work of one thread that writes a part of an image, and the state that it keeps between
+//! files.
 
 use std::fs::File;
 use std::path::PathBuf;
@@ -14,7 +15,7 @@ use super::sink::Sink;
 use crate::fs::source::{Opened, Opener, check_time, read, slice};
 use crate::fs::{BLOCK, DataExtent};
 
-/// One thread.
+/// The state of one thread.
 pub struct Worker<'a> {
     sink: &'a dyn Sink,
     queue: &'a Queue<'a>,
@@ -22,33 +23,33 @@ pub struct Worker<'a> {
     part: &'a Part,
     buffer: Buffer,
     opener: Opener,
-    /// Whether the sink is asked to copy: until it can't.
+    /// Whether to let the sink copy, until it fails to copy a whole range.
     sink_copies: bool,
 }
 
-/// Counts bytes that were copied from files.
+/// Counts the bytes copied from files.
 pub struct Progress<'a> {
     copied: AtomicU64,
-    tell: &'a (dyn Fn(u64) + Sync),
+    report: &'a (dyn Fn(u64) + Sync),
 }
 
 impl<'a> Progress<'a> {
-    /// None were; `tell` is called with the number whenever there are more.
-    pub fn new(tell: &'a (dyn Fn(u64) + Sync)) -> Progress<'a> {
+    /// Starts at 0. `report` is called with the new count whenever it grows.
+    pub fn new(report: &'a (dyn Fn(u64) + Sync)) -> Progress<'a> {
         Progress {
             copied: AtomicU64::new(0),
-            tell,
+            report,
         }
     }
 
     fn add(&self, bytes: u64) {
         let before = self.copied.fetch_add(bytes, Ordering::Relaxed);
-        (self.tell)(before.saturating_add(bytes));
+        (self.report)(before.saturating_add(bytes));
     }
 }
 
 impl<'a> Worker<'a> {
-    /// A thread that hands bytes of `part` to `sink`, by way of `queue`.
+    /// Creates the state of a thread that passes bytes of `part` to `sink` through `queue`.
     pub fn new(
         sink: &'a dyn Sink,
         queue: &'a Queue<'a>,
@@ -66,20 +67,20 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// Writes all that is made in memory.
+    /// Writes everything that is generated in memory.
     ///
     /// # Errors
-    /// If it is beyond the part, and if writing fails.
+    /// If it extends beyond the part, or writing fails.
     pub fn made(&mut self) -> Result<()> {
         let part = self.part;
         part.made(&mut |offset, bytes| self.gather(bytes, offset))?;
         self.flush()
     }
 
-    /// Writes `batch` of `extents`, which are the part's.
+    /// Writes `batch` of `extents`, the extents of the part.
     ///
     /// # Errors
-    /// If a file can't be read or has changed, and if writing fails.
+    /// If a file cannot be read or has changed, or writing fails.
     pub fn batch(&mut self, extents: &[DataExtent], batch: Batch) -> Result<()> {
         match batch {
             Batch::Small { first, end } => self.extents(&extents[first..end]),
@@ -99,18 +100,19 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// Reads extents that are neighbours, and writes them as one.
+    /// Reads adjacent extents, and writes them together.
     fn extents(&mut self, extents: &[DataExtent]) -> Result<()> {
         let part = self.part;
-        let block = usize::try_from(BLOCK).context("a block beyond the memory")?;
+        let block = usize::try_from(BLOCK).context("a block does not fit into memory")?;
         let mut bytes = 0;
         self.buffer
             .begin(extents.first().map_or(0, |first| part.start + first.offset));
         for extent in extents {
             self.buffer.pad(block);
-            let length = usize::try_from(extent.length).context("an extent beyond the memory")?;
+            let length =
+                usize::try_from(extent.length).context("an extent does not fit into memory")?;
             let room = self.buffer.free().get_mut(..length);
-            let room = room.context("more extents than a buffer holds")?;
+            let room = room.context("the extents do not fit into a buffer")?;
             self.opener
                 .open(part.content.source(extent)?)?
                 .read(room, extent.file_offset)?;
@@ -128,7 +130,7 @@ impl<'a> Worker<'a> {
         match self.opener.open(part.content.source(extent)?)? {
             Opened::Bytes(bytes) => {
                 let length =
-                    usize::try_from(range.length).context("an extent beyond the memory")?;
+                    usize::try_from(range.length).context("an extent does not fit into memory")?;
                 self.gather(slice(bytes, range.from, length)?, range.to)?;
                 self.flush()?;
             }
@@ -144,8 +146,8 @@ impl<'a> Worker<'a> {
         Ok(())
     }
 
-    /// Adds `bytes`, which belong at `offset` on the disk, to what is to be written, and writes
-    /// that where they are not its neighbours.
+    /// Adds `bytes`, which belong at `offset` on the disk, to the buffer. Writes the buffer when it
+    /// is full, or not adjacent to them.
     fn gather(&mut self, mut bytes: &[u8], mut offset: u64) -> Result<()> {
         while !bytes.is_empty() {
             if self.buffer.end() != offset || self.buffer.free().is_empty() {
@@ -160,12 +162,12 @@ impl<'a> Worker<'a> {
         Ok(())
     }
 
-    /// Writes what was gathered.
+    /// Writes the buffer.
     fn flush(&mut self) -> Result<()> {
         self.queue.put(&mut self.buffer)
     }
 
-    /// Copies `range` of `input`, whose path is for messages.
+    /// Copies `range` of `input`. `path` is used in messages.
     fn copy(
         &mut self,
         input: &File,
@@ -185,7 +187,7 @@ impl<'a> Worker<'a> {
             self.buffer.use_free(want);
             self.flush()?;
             // usize to u64: lossless on every target Rust has.
-            range = range.behind(want as u64);
+            range = range.after(want as u64);
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! [`write()`]: the only step that moves data, and it moves each byte once.
+//! [`write()`]: the only step that copies data. It copies each byte once.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -16,26 +16,26 @@ use super::worker::{Progress, Worker};
 use super::{Image, Part};
 use crate::cores;
 
-/// Writes `image` to the file `path`, which is made or emptied first. What no part has data for is
-/// left as a hole. Data is read on all cores, and written by one at a time, behind which it may be
-/// some MiB; `progress` is called from any of them with the number of bytes read so far, of
+/// Writes `image` to the file `path`, which is created or truncated first. Ranges without data
+/// become holes. All cores read, but only one at a time writes, which may lag some MiB behind.
+/// `progress` is called from any thread with the number of bytes read so far, out of
 /// [`Image::data_length`].
 ///
-/// The file is not synced: Nix does that, where its administrator asked for it
-/// (`fsync-store-paths`), and a half-written output is never registered.
+/// The file is not synced: Nix does that if it is configured to (`fsync-store-paths`), and it never
+/// registers an incomplete output.
 ///
 /// # Errors
-/// If the image's parts overlap or are out of bounds, if a source can't be read or has another
-/// length than when it was listed, and if writing fails; a full file system is reported with what
-/// the image needs and what there is. The file is left as it was at the failure.
+/// If the image's parts overlap or are out of bounds, if a source cannot be read or its length has
+/// changed since it was listed, or if writing fails. A full file system is reported with the space
+/// needed and the space available. After a failure, the incomplete file is left.
 pub fn write(image: &Image, path: &Path, progress: &(dyn Fn(u64) + Sync)) -> Result<()> {
     write_file(image, path, Selection::All, progress)
 }
 
-/// As [`write()`], but all that is copied from files stays a hole.
+/// Like [`write()`], but ranges that are copied from files remain holes.
 ///
 /// # Errors
-/// As [`write()`], but no source is looked at.
+/// As for [`write()`], but sources are not read.
 pub(super) fn write_made(image: &Image, path: &Path) -> Result<()> {
     write_file(image, path, Selection::Made, &|_| ())
 }
@@ -51,11 +51,11 @@ fn write_file(
     write_to(&file, image, selection, progress)
 }
 
-/// Hands the ranges `selection` of `image`, which is checked, to `sink`. The rest is as for
-/// [`write()`].
+/// Passes the ranges `selection` of `image`, which has been checked, to `sink`. Otherwise, it is
+/// like [`write()`].
 ///
 /// # Errors
-/// If a source can't be read or has changed, and those of `sink`.
+/// If a source cannot be read or has changed, and those of `sink`.
 pub(super) fn write_to(
     sink: &dyn Sink,
     image: &Image,
@@ -73,7 +73,7 @@ pub(super) fn write_to(
     Ok(())
 }
 
-/// Writes one part on all cores. `worker` makes what a thread needs.
+/// Writes one part on all cores. `worker` creates the state of a thread.
 fn write_part<'a>(
     part: &Part,
     sink: &dyn Sink,
@@ -107,7 +107,7 @@ fn write_part<'a>(
     let others = batches.len().min(cores::count().saturating_sub(1));
     thread::scope(|scope| {
         for _ in 0..others {
-            // With fewer it takes longer, and this one is always there.
+            // With fewer threads it takes longer, but this thread is always available.
             if thread::Builder::new()
                 .spawn_scoped(scope, || copy(worker()))
                 .is_err()
@@ -115,7 +115,7 @@ fn write_part<'a>(
                 break;
             }
         }
-        // This thread has what is made first; the others need no one to start.
+        // This thread first writes what is generated in memory; the others start without it.
         let mut worker = worker();
         guard(worker.made());
         copy(worker);

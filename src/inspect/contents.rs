@@ -1,4 +1,4 @@
-//! Recognising what is in a partition.
+//! Recognizes the contents of a partition.
 
 use anyhow::Result;
 use uuid::Uuid;
@@ -9,7 +9,7 @@ use crate::escape;
 use crate::fs::Ext4SuperBlock;
 use crate::fs::fat::BootSector;
 
-/// The first bytes of a partition, which say what is in it.
+/// The first bytes of a partition, which identify its contents.
 #[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
 struct Head {
@@ -20,16 +20,16 @@ struct Head {
 
 const _: () = assert!(std::mem::offset_of!(Head, superblock) as u64 == Ext4SuperBlock::OFFSET);
 
-/// What the bytes from `start` to `end` are, in some words.
+/// Describes the bytes from `start` to `end` in a few words.
 ///
 /// # Errors
-/// If they can't be read.
+/// If they cannot be read.
 pub fn describe(disk: &Disk, start: u64, end: u64) -> Result<String> {
     let mut head = Head::new_zeroed();
     let bytes = head.as_mut_bytes();
     let most = usize::try_from(end.saturating_sub(start)).unwrap_or(usize::MAX);
     let count = most.min(bytes.len());
-    disk.read(start, &mut bytes[..count], "a partition's first bytes")?;
+    disk.read(start, &mut bytes[..count], "the start of a partition")?;
     let ext4 = &head.superblock;
     if ext4.s_magic == Ext4SuperBlock::MAGIC {
         return Ok(format!(
@@ -56,7 +56,7 @@ pub fn describe(disk: &Disk, start: u64, end: u64) -> Result<String> {
             ));
         }
     }
-    Ok("no file system that we know".to_owned())
+    Ok("no known file system".to_owned())
 }
 
 /// A padded name, escaped.

@@ -1,5 +1,5 @@
-//! Reading a GUID partition table (UEFI Specification 2.10, section 5.3). The crate that writes ours
-//! reads entries of 128 bytes only, and as many as a header says.
+//! Reads a GUID partition table (UEFI Specification 2.10, section 5.3). The crate that writes our
+//! tables reads only entries of 128 bytes, and does not limit their number.
 
 mod ondisk;
 
@@ -16,27 +16,27 @@ use crate::layout::SECTOR;
 
 const CRC: Crc<u32> = Crc::<u32>::new(&CRC_32_ISO_HDLC);
 
-/// The largest entry; each is twice as long as another or of 128 bytes. The specification has no
-/// limit, and nobody makes any but the smallest.
+/// The largest supported entry, in bytes. Sizes are 128 times a power of two. The specification has
+/// no limit, but in practice all entries have 128 bytes.
 const LARGEST_ENTRY: usize = 4096;
 
-/// The longest table, in bytes: Linux reads no longer one (`block/partitions/efi.c`).
+/// The longest supported table, in bytes. Linux has the same limit (`block/partitions/efi.c`).
 const LONGEST: u64 = 4 << 20;
 
-/// A header that is sound.
+/// A valid header.
 struct Header {
     disk: Uuid,
-    /// The sector where the other header is.
+    /// The sector of the header at the end of the disk.
     other: u64,
     /// First byte of the entries.
     start: u64,
-    /// How many there are, and bytes of each.
+    /// The number of entries, and the bytes of each.
     count: u64,
     size: usize,
     sum: u32,
 }
 
-/// Reads the table, or its backup where it is damaged, which the description then says.
+/// Reads the table, or its backup if it is damaged. The description then mentions the damage.
 ///
 /// # Errors
 /// If both are damaged.
@@ -50,14 +50,14 @@ pub fn read(disk: &Disk) -> Result<Table> {
             Err(_) => return Err(error),
         },
     };
-    // It may have grown since.
+    // The image may have grown since the table was written.
     let whole = header
         .other
         .checked_add(1)
         .and_then(|n| n.checked_mul(SECTOR));
     ensure!(
         whole.is_some_and(|whole| whole <= disk.length),
-        "the image was cut off: its partition table is that of a disk of {} bytes, and it has {}",
+        "the image is truncated: its partition table is for a disk of {} bytes, but it has {}",
         whole.map_or_else(|| "more than 2^64".to_owned(), |whole| whole.to_string()),
         disk.length
     );
@@ -71,29 +71,29 @@ pub fn read(disk: &Disk) -> Result<Table> {
     })
 }
 
-/// The header at `at`, and its entries.
+/// Reads the header at `at`, and its entries.
 fn read_at(disk: &Disk, at: u64) -> Result<(Header, Vec<u8>)> {
     let mut sector = HeaderSector::new_zeroed();
-    disk.read(at, sector.as_mut_bytes(), "a header of the table")?;
+    disk.read(at, sector.as_mut_bytes(), "a GPT header")?;
     let header = header(sector, at)?;
     let size = header.size as u64;
     let length = header.count.saturating_mul(size);
     ensure!(
         length <= LONGEST,
-        "a header says that there are {} entries of {size} bytes, and more than {LONGEST} bytes of \
-         entries are not read",
+        "a header declares {} entries of {size} bytes, but at most {LONGEST} bytes of entries are \
+         supported",
         header.count
     );
     let mut entries = vec![0; usize::try_from(length)?];
     disk.read(header.start, &mut entries, "the table")?;
     ensure!(
         CRC.checksum(&entries) == header.sum,
-        "the entries have another checksum than their header says"
+        "the checksum of the entries does not match the header"
     );
     Ok((header, entries))
 }
 
-/// What `sector`, which was read from the byte `at`, says.
+/// Parses the header in `sector`, which was read from the byte `at`.
 fn header(mut sector: HeaderSector, at: u64) -> Result<Header> {
     let found = &mut sector.header;
     ensure!(
@@ -103,38 +103,39 @@ fn header(mut sector: HeaderSector, at: u64) -> Result<Header> {
     let length = usize::try_from(found.header_size.get())?;
     ensure!(
         (size_of::<ondisk::Header>()..=size_of::<HeaderSector>()).contains(&length),
-        "the header at byte {at} says that it has {length} bytes"
+        "the header at byte {at} declares an invalid length of {length} bytes"
     );
     let sum = found.header_crc32.get();
     found.header_crc32 = 0.into();
     ensure!(
         CRC.checksum(&sector.as_bytes()[..length]) == sum,
-        "the header at byte {at} has another checksum than it says"
+        "the checksum of the header at byte {at} does not match"
     );
     let found = &sector.header;
     let this = found.my_lba.get();
     ensure!(
         this.checked_mul(SECTOR) == Some(at),
-        "the header at byte {at} says that it is in sector {this}"
+        "the header at byte {at} claims to be in sector {this}"
     );
     let size = usize::try_from(found.size_of_partition_entry.get())?;
     ensure!(
         (size_of::<Entry>()..=LARGEST_ENTRY).contains(&size) && size.is_power_of_two(),
-        "the header at byte {at} says that entries have {size} bytes"
+        "the header at byte {at} declares an invalid entry size of {size} bytes"
     );
     let first = found.partition_entry_lba.get();
     let start = first.checked_mul(SECTOR);
     Ok(Header {
         disk: Uuid::from_bytes_le(found.disk_guid),
         other: this.max(found.alternate_lba.get()),
-        start: start.with_context(|| format!("the table begins in sector {first}"))?,
+        start: start
+            .with_context(|| format!("the first sector of the table is out of range: {first}"))?,
         count: u64::from(found.number_of_partition_entries),
         size,
         sum: found.partition_entry_array_crc32.get(),
     })
 }
 
-/// The partition of an entry, if it is used.
+/// Returns the partition of an entry, if the entry is used.
 fn partition(number: u32, entry: &[u8]) -> Result<Option<Found>> {
     let (entry, _) = Entry::ref_from_prefix(entry)
         .ok()
@@ -147,7 +148,7 @@ fn partition(number: u32, entry: &[u8]) -> Result<Option<Found>> {
     let start = first.checked_mul(SECTOR);
     let end = last.checked_add(1).and_then(|end| end.checked_mul(SECTOR));
     let Some((start, end)) = start.zip(end).filter(|(start, end)| start < end) else {
-        bail!("partition {number} has impossible sectors: {first} to {last}");
+        bail!("partition {number} has invalid sectors: {first} to {last}");
     };
     let name = entry.partition_name.iter().map(|unit| unit.get());
     let name: Vec<u16> = name.take_while(|&unit| unit != 0).collect();

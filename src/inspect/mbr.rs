@@ -1,4 +1,4 @@
-//! Reading a master boot record.
+//! Reads a master boot record.
 
 use std::io::Cursor;
 
@@ -9,16 +9,17 @@ use super::disk::Disk;
 use super::table::{Found, Table};
 use crate::layout::SECTOR;
 
-/// The type of the one MBR partition that protects a GPT (UEFI Specification, section 5.2.3).
+/// The type of the single MBR partition that protects a GPT (UEFI Specification, section 5.2.3).
 const PROTECTIVE: u8 = 0xee;
 
-/// Types of MBR partitions that hold others.
+/// Types of MBR partitions that contain other partitions.
 const EXTENDED: [u8; 3] = [0x05, 0x0f, 0x85];
 
-/// The MBR, where there is one with a partition in it: a boot sector of FAT has its mark too.
+/// Returns the MBR, if there is one with a partition. A FAT boot sector has the same signature, but
+/// no partitions.
 ///
 /// # Errors
-/// If the disk can't be read.
+/// If the disk cannot be read.
 pub fn read(disk: &Disk) -> Result<Option<MBRHeader>> {
     let mut sector = [0; 512];
     disk.read(0, &mut sector, "the first sector")?;
@@ -26,12 +27,13 @@ pub fn read(disk: &Disk) -> Result<Option<MBRHeader>> {
     Ok(header.filter(|header| header.iter().any(|(_, entry)| entry.is_used())))
 }
 
-/// Whether it only protects a GUID partition table.
+/// Whether the MBR only protects a GUID partition table.
 pub fn is_protective(header: &MBRHeader) -> bool {
     header.iter().any(|(_, entry)| entry.sys == PROTECTIVE)
 }
 
-/// Its partitions. Those without sectors are none, as in Linux (`block/partitions/msdos.c`).
+/// Returns its partitions. Entries without sectors are skipped, as in Linux
+/// (`block/partitions/msdos.c`).
 pub fn table(header: &MBRHeader) -> Table {
     let signature = u32::from_le_bytes(header.disk_signature);
     let partitions = (1..)
@@ -44,7 +46,7 @@ pub fn table(header: &MBRHeader) -> Table {
                 let start = u64::from(entry.starting_lba) * SECTOR;
                 let active = if entry.is_active() { ", active" } else { "" };
                 let extended = match EXTENDED.contains(&entry.sys) {
-                    true => ", extended: what is in it is not listed",
+                    true => ", extended: its partitions are not listed",
                     false => "",
                 };
                 Found {

@@ -1,42 +1,42 @@
-//! What is read from a partition table, of whichever kind.
+//! A partition table of any kind, as read from a disk.
 
 use anyhow::{Result, ensure};
 
 use super::disk::Disk;
 
-/// A partition table as it was found.
+/// A partition table.
 pub struct Table {
     /// Its kind and identifier.
     pub description: String,
-    /// The partitions, by number. Without a table: one, number 0, the whole disk.
+    /// The partitions, by number. Without a table, the whole disk is partition 0.
     pub partitions: Vec<Found>,
 }
 
-/// A partition as it was found. None is without bytes, reaches beyond the disk, or into another.
+/// A partition, which is not empty. [`Table::check`] checks that it is within the disk and overlaps
+/// no other.
 pub struct Found {
     /// Its number.
     pub number: u32,
     /// First byte.
     pub start: u64,
-    /// The byte behind its last.
+    /// The byte after its last one.
     pub end: u64,
     /// Type, identifier, name.
     pub description: String,
 }
 
 impl Table {
-    /// Refuses what is in no order, as in a damaged table: of many partitions each may be the whole
-    /// disk.
+    /// Rejects a damaged table. In such a table, each of many partitions could span the whole disk.
     ///
     /// # Errors
-    /// If a partition is not on the disk, or overlaps another.
+    /// If a partition is not within the disk, or overlaps another.
     pub fn check(&self, disk: &Disk) -> Result<()> {
         let mut by_start: Vec<&Found> = self.partitions.iter().collect();
         by_start.sort_by_key(|partition| partition.start);
         for partition in &by_start {
             ensure!(
                 partition.end <= disk.length,
-                "partition {} ends at byte {} and the image at {}: it was cut off",
+                "partition {} ends at byte {}, but the image ends at {}: it is truncated",
                 partition.number,
                 partition.end,
                 disk.length

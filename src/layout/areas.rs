@@ -1,4 +1,4 @@
-//! Where boot code is that no file system holds.
+//! The areas of a disk that hold boot code outside file systems.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,43 +8,44 @@ use serde::{Deserialize, Serialize};
 use super::{Error, Layout, SECTOR, gpt};
 use crate::scheme::{Contents, TableKind};
 
-/// Bytes of boot code in a master boot record; the disk signature comes after it (UEFI Specification
-/// 2.10, section 5.2.1).
+/// The length of the boot code in a master boot record, in bytes. The disk signature follows it (UEFI
+/// Specification 2.10, section 5.2.1).
 const MBR_CODE: u64 = 440;
 
-/// Bytes that ext4 leaves to boot code at its start (Linux, Documentation/filesystems/ext4/super.rst).
+/// The number of bytes at the start of ext4 that are reserved for boot code (Linux,
+/// Documentation/filesystems/ext4/super.rst).
 const UNPARTITIONED_CODE: u64 = 1024;
 
 /// A part of the disk that may hold boot code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Area {
-    /// Which part it is.
+    /// The kind of area.
     pub(crate) kind: AreaKind,
-    /// First byte on the disk.
+    /// The offset on the disk in bytes.
     pub(crate) start: u64,
-    /// Bytes.
+    /// The size in bytes.
     pub(crate) length: u64,
 }
 
-/// The parts of a disk that may hold boot code, in the order in which they are on it.
+/// The kinds of areas that may hold boot code, in their order on the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum AreaKind {
     /// The boot code of a master boot record.
     Mbr,
-    /// What is between the table and the first partition: GRUB's core image on a disk with an MBR.
+    /// The gap between the table and the first partition: GRUB's core image on a disk with an MBR.
     Gap,
     /// The BIOS boot partition: GRUB's core image on a disk with a GPT.
     BiosBoot,
-    /// What the root file system leaves to boot code at its start, where there is no table.
+    /// The start of the root file system on a disk without a table.
     Unpartitioned,
 }
 
-/// The bytes of each area.
+/// The boot code of each area.
 pub type BootCode = BTreeMap<AreaKind, Vec<u8>>;
 
 impl AreaKind {
-    /// Its name in a guest's report.
+    /// Returns its name in a guest's report.
     pub(crate) fn name(self) -> &'static str {
         match self {
             AreaKind::Mbr => "mbr",
@@ -61,7 +62,7 @@ impl fmt::Display for AreaKind {
     }
 }
 
-/// The parts of a disk that may hold boot code.
+/// Returns the areas of a disk that may hold boot code.
 pub fn areas(layout: &Layout) -> Vec<Area> {
     let area = |kind, start, end: u64| Area {
         kind,
@@ -86,12 +87,12 @@ pub fn areas(layout: &Layout) -> Vec<Area> {
     areas
 }
 
-/// Checks that boot code is only where it works on another disk than the guest's. That it is no
-/// longer than its place was checked when it was read.
+/// Checks that the boot code works on another disk than the guest's. Its length was checked when it
+/// was read.
 ///
 /// # Errors
-/// If a disk without a table has any: there is room for no more than a list of blocks of the file
-/// system that the rest is in, and the image's file system is laid out anew.
+/// If a disk without a table has boot code. The area has room only for a loader that reads a list
+/// of file system blocks, but the blocks have other positions in the image's file system.
 pub fn check_boot_code(code: &BootCode) -> Result<(), Error> {
     let code = code.get(&AreaKind::Unpartitioned);
     match code.is_none_or(|code| code.iter().all(|&byte| byte == 0)) {
@@ -102,9 +103,9 @@ pub fn check_boot_code(code: &BootCode) -> Result<(), Error> {
     }
 }
 
-/// The bytes of the table of `layout`, as [`table_bytes`](super::table_bytes) gives them, with the
-/// MBR's boot code in it, and of the other areas: (first byte on disk, bytes), without those that are
-/// all zeros.
+/// Returns the bytes of `table`, from [`table_bytes`](super::table_bytes), with the MBR's boot
+/// code, and the bytes of the other areas, without trailing zeros. Each element is (offset on disk,
+/// bytes). Areas of zeros are left out.
 pub fn with_boot_code(
     table: Vec<(u64, Vec<u8>)>,
     layout: &Layout,
@@ -149,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn boot_code_is_where_no_table_and_no_file_system_is() {
+    fn areas_exclude_tables_and_file_systems() {
         for (table, expected) in [
             (PartitionTable::None, "unpartitioned 0 1024"),
             (PartitionTable::Legacy, "mbr 0 440, gap 512 1048064"),
@@ -172,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn an_area_has_one_name_in_job_and_report() {
+    fn areas_have_the_same_name_in_job_and_report() {
         use AreaKind::{BiosBoot, Gap, Mbr, Unpartitioned};
         for kind in [Mbr, Gap, BiosBoot, Unpartitioned] {
             assert_eq!(serde_json::to_value(kind).unwrap(), kind.name());
@@ -180,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn boot_code_leaves_the_table_alone() {
+    fn boot_code_does_not_change_the_table() {
         let layout = layout(PartitionTable::Legacy);
         let mut code = BootCode::new();
         code.insert(AreaKind::Mbr, vec![0xeb; 440]);

@@ -1,4 +1,4 @@
-//! A layout for people.
+//! A readable table of a layout.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use super::{Layout, MEBIBYTE, Partition, SECTOR};
 use crate::scheme::Entry;
 use crate::spec::Identity;
 
-/// A table for people: one line for each partition.
+/// A readable table with one line per partition.
 #[derive(Debug, Clone, Copy)]
 pub struct Description<'a> {
     pub(super) layout: &'a Layout,
@@ -54,8 +54,7 @@ impl Description<'_> {
     }
 }
 
-/// Bytes as MiB with two decimals, rounded down. Sectors are never lost: one is 0.00049 MiB, and
-/// the columns beside give them.
+/// Bytes as MiB with two decimals, rounded down. The other columns are exact.
 struct Hundredths(u64);
 
 impl fmt::Display for Hundredths {

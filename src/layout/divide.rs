@@ -1,9 +1,10 @@
-//! Where each partition of a disk of a given length begins and ends.
+//! The first and the last sector of each partition of a disk of a given length.
 
 use super::{Error, Layout, MEBIBYTE, Partition, SECTOR, gpt, mbr};
 use crate::scheme::{First, Last, MIB, PartitionTable, TableKind};
 
-/// The first sector after the boot partition that ends at `boot_end` bytes; 0 where there is none.
+/// Returns the first sector after the boot partition that ends at `boot_end` bytes, or 0 if there
+/// is no boot partition.
 pub(super) fn boot_end_sector(table: PartitionTable, boot_end: u64) -> Result<u64, Error> {
     let Some(begin) = table.scheme().boot_begin() else {
         return Ok(0);
@@ -19,20 +20,20 @@ pub(super) fn boot_end_sector(table: PartitionTable, boot_end: u64) -> Result<u6
     Ok(end * MIB)
 }
 
-/// `bytes`, the length or place of `what`, in MiB.
-pub(super) fn mebibytes(what: &'static str, bytes: u64) -> Result<u64, Error> {
+/// Converts `bytes` to MiB. `quantity` names the value in the error message.
+pub(super) fn mebibytes(quantity: &'static str, bytes: u64) -> Result<u64, Error> {
     if i64::try_from(bytes).is_err() {
         return Err(Error::TooLarge(bytes));
     }
     if bytes.is_multiple_of(MEBIBYTE) {
         Ok(bytes / MEBIBYTE)
     } else {
-        Err(Error::NotWholeMebibytes { what, bytes })
+        Err(Error::NotWholeMebibytes { quantity, bytes })
     }
 }
 
-/// Divides a disk, where the boot partition ends before the sector `boot_end`; `None` if there is no
-/// room for a partition.
+/// Divides a disk. The boot partition ends before the sector `boot_end`. Returns `None` if there is
+/// no room for a partition.
 pub(super) fn divide(
     table: PartitionTable,
     boot_end: u64,
@@ -80,8 +81,8 @@ pub(super) fn first_sector(first: First, boot_end: u64) -> u64 {
     }
 }
 
-/// The last sector of a partition that begins at `first` on a disk of `sectors`, and that parted is
-/// told to end at `100%`.
+/// Returns the last sector that parted chooses for `100%`, for a partition that begins at `first`
+/// on a disk of `sectors`.
 fn disk_end(table: PartitionTable, first: u64, sectors: u64) -> Option<u64> {
     match table.scheme().kind {
         TableKind::None | TableKind::Mbr => sectors.checked_sub(1),
@@ -89,9 +90,9 @@ fn disk_end(table: PartitionTable, first: u64, sectors: u64) -> Option<u64> {
     }
 }
 
-/// To parted, `100%` is any sector within half a percent of the disk's end. In a GPT it takes the
-/// last one that ends a whole MiB, else the last usable one (the backup table takes 33 sectors), else
-/// it gives up.
+/// For parted, `100%` is any sector within half a percent of the disk's end. In a GPT, it chooses
+/// the last one that ends at a whole MiB, or else the last usable one (the backup table takes 33
+/// sectors). If neither is in range, it fails.
 fn gpt_end(first: u64, sectors: u64) -> Option<u64> {
     let reach = (sectors / 100 / 2).checked_sub(1)?;
     let nearest = sectors.checked_sub(1 + reach)?;

@@ -1,28 +1,28 @@
-//! Why a disk can't be divided.
+//! Why a disk cannot be divided.
 
 use crate::scheme::{PartitionTable, TableKind};
 
-/// Why a disk can't be divided as asked for.
+/// Why a disk cannot be divided as requested.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum Error {
-    /// The boot partition would end where it begins, or before that.
+    /// The boot partition would end at or before its start.
     #[error(
-        "partitionTableType \"{}\": the boot partition begins at {begin} MiB and bootSize makes \
-         it end at {end} MiB: set bootSize to at least \"{begin}M\"",
+        "partitionTableType \"{}\": the boot partition begins at {begin} MiB, but bootSize makes \
+         it end at {end} MiB; set bootSize to at least \"{begin}M\"",
         table.name()
     )]
     BootSize {
         /// The type.
         table: PartitionTable,
-        /// Where the last boot partition begins, in MiB.
+        /// The start of the last boot partition, in MiB.
         begin: u64,
-        /// Where it would end, in MiB.
+        /// The end that it would have, in MiB.
         end: u64,
     },
-    /// The disk ends before the root partition begins, or at once after that.
+    /// The disk is too small for a root partition.
     #[error(
         "partitionTableType \"{}\": a disk of {disk} MiB has no room for a root partition after \
-         the table and the partitions before it: set diskSize to at least {smallest}, or to \"auto\"",
+         the table and the other partitions; set diskSize to at least {smallest} or to \"auto\"",
         table.name()
     )]
     NoRoom {
@@ -30,13 +30,13 @@ pub enum Error {
         table: PartitionTable,
         /// Length of the disk in MiB.
         disk: u64,
-        /// Length in MiB of the smallest disk that has a root partition.
+        /// Length in MiB of the smallest disk with room for a root partition.
         smallest: u64,
     },
-    /// A partition is longer than an MBR can say.
+    /// A partition is too large for an MBR.
     #[error(
-        "partitionTableType \"{}\": a partition of {sectors} sectors is more than the 4294967295 \
-         that an MBR can hold (2 TiB): use a type with a GPT ({}) or a smaller disk",
+        "partitionTableType \"{}\": a partition of {sectors} sectors exceeds an MBR's limit of \
+         4294967295 sectors (2 TiB); use a type with a GPT ({}) or a smaller disk",
         table.name(),
         PartitionTable::names(|scheme| scheme.kind == TableKind::Gpt)
     )]
@@ -46,28 +46,28 @@ pub enum Error {
         /// Length of the partition in sectors.
         sectors: u64,
     },
-    /// A length that is no multiple of 1 MiB.
-    #[error("{what} is {bytes} bytes, which is not a whole number of MiB")]
+    /// A size that is not a multiple of 1 MiB.
+    #[error("{quantity} is {bytes} bytes, which is not a whole number of MiB")]
     NotWholeMebibytes {
-        /// Which length.
-        what: &'static str,
-        /// The length in bytes.
+        /// The name of the quantity.
+        quantity: &'static str,
+        /// The size in bytes.
         bytes: u64,
     },
-    /// More bytes than a file can have.
-    #[error("a disk that holds {0} bytes is larger than any file can be (8 EiB)")]
+    /// A size beyond the maximum size of a file.
+    #[error("a disk for {0} bytes would exceed the maximum size of a file (8 EiB)")]
     TooLarge(u64),
-    /// There is boot code at the start of a disk without a partition table.
+    /// A disk without a partition table has boot code at its start.
     #[error(
         "the boot loader's installer wrote boot code to the first {length} bytes of a disk without a \
-         partition table: it goes on in blocks of the root file system, and those move: set \
+         partition table; this code depends on blocks of the root file system, which are moved: set \
          partitionTableType to \"legacy\", which has room for boot code, or installBootLoader = false"
     )]
     UnpartitionedBootCode {
-        /// Bytes there are for boot code.
+        /// The size of the area for boot code, in bytes.
         length: u64,
     },
-    /// A library refused to write the table.
+    /// A library failed to write the table.
     #[error("writing the partition table failed: {0}")]
     Table(String),
 }

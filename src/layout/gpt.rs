@@ -10,16 +10,16 @@ use super::{Error, Layout, Partition, SECTOR};
 use crate::scheme::Entry;
 use crate::spec::Identity;
 
-/// The first sector a partition may have: after the protective MBR, the header and 128 entries.
+/// The first usable sector: after the protective MBR, the header and 128 entries.
 pub(super) const FIRST_USABLE: u64 = 34;
 
-/// Sectors at the disk's end that the backup takes: 128 entries and the header.
+/// The number of sectors of the backup at the end of the disk: 128 entries and the header.
 pub(super) const BACKUP_SECTORS: u64 = 33;
 
-/// The protective MBR, the table and its backup.
+/// Returns the protective MBR, the table and its backup.
 pub(super) fn bytes(layout: &Layout, identity: &Identity) -> Result<Vec<(u64, Vec<u8>)>, Error> {
     let mut disk = Ends::new(layout.disk_length)?;
-    // A disk of more than 2 TiB is as long as the field can say.
+    // For a disk of more than 2 TiB, the field has its maximum value.
     let protected = u32::try_from(layout.disk_length / SECTOR - 1).unwrap_or(u32::MAX);
     ProtectiveMBR::with_lb_size(protected)
         .overwrite_lba0(&mut disk)
@@ -28,7 +28,8 @@ pub(super) fn bytes(layout: &Layout, identity: &Identity) -> Result<Vec<(u64, Ve
         .writable(true)
         .create_from_device(disk, Some(identity.disk))
         .map_err(failed)?;
-    // The crate numbers entries from 1 without gaps, whatever their keys: so do our partitions.
+    // Regardless of the keys, the crate numbers entries from 1 without gaps. The partition numbers
+    // are the same.
     let entries = layout.partitions.iter();
     let entries: BTreeMap<u32, GptPartition> = entries
         .filter_map(|partition| entry(partition, identity))
@@ -57,7 +58,7 @@ fn failed(error: impl std::fmt::Display) -> Error {
     Error::Table(error.to_string())
 }
 
-/// The two ends of a disk, in memory. What is between them can't be touched.
+/// The two ends of a disk, in memory. The part between them cannot be accessed.
 #[derive(Debug)]
 struct Ends {
     length: u64,
@@ -73,7 +74,7 @@ impl Ends {
         let tail_start = length
             .checked_sub(tail_length)
             .filter(|&start| start >= FIRST_USABLE * SECTOR)
-            .ok_or_else(|| failed("the disk is too short"))?;
+            .ok_or_else(|| failed("the disk is too small"))?;
         let zeros = |length: u64| usize::try_from(length).map(|n| vec![0; n]).map_err(failed);
         Ok(Ends {
             length,
@@ -84,7 +85,7 @@ impl Ends {
         })
     }
 
-    /// What is left from the position to the end of the piece it is in.
+    /// Returns the bytes from the position to the end of the piece that contains it.
     fn rest(&mut self) -> io::Result<&mut [u8]> {
         let (piece, start) = if self.position >= self.tail_start {
             (&mut self.tail, self.tail_start)
@@ -94,11 +95,11 @@ impl Ends {
         usize::try_from(self.position - start)
             .ok()
             .and_then(|at| piece.get_mut(at..))
-            .ok_or_else(|| io::Error::other("not in the partition table's sectors"))
+            .ok_or_else(|| io::Error::other("outside the sectors of the partition table"))
     }
 
     fn advance(&mut self, count: usize) {
-        // usize to u64: lossless on every target Rust has.
+        // usize to u64 is lossless on every target of Rust.
         self.position += count as u64;
     }
 }
@@ -134,7 +135,7 @@ impl Seek for Ends {
             SeekFrom::End(offset) => self.length.checked_add_signed(offset),
             SeekFrom::Current(offset) => self.position.checked_add_signed(offset),
         };
-        self.position = position.ok_or_else(|| io::Error::other("seeking out of the disk"))?;
+        self.position = position.ok_or_else(|| io::Error::other("seeking outside the disk"))?;
         Ok(self.position)
     }
 }

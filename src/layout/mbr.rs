@@ -8,12 +8,12 @@ use super::{Error, Layout, Partition};
 use crate::scheme::{Entry, PartitionTable};
 use crate::spec::Identity;
 
-/// The geometry parted assumes of an image file.
+/// The geometry that parted assumes for an image file.
 const HEADS: u8 = 4;
 const SECTORS_PER_TRACK: u8 = 32;
 const CYLINDERS: u16 = 1024;
 
-/// The first sector of the disk.
+/// Returns the first sector of the disk.
 pub(super) fn bytes(layout: &Layout, identity: &Identity) -> Result<Vec<(u64, Vec<u8>)>, Error> {
     let signature = identity.disk.as_fields().0.to_le_bytes();
     let mut header = MBRHeader::new(signature);
@@ -30,10 +30,10 @@ pub(super) fn bytes(layout: &Layout, identity: &Identity) -> Result<Vec<(u64, Ve
     Ok(vec![(0, sector.into_inner())])
 }
 
-/// First sector and number of sectors as an MBR has them.
+/// Returns the first sector and the number of sectors for an MBR.
 ///
 /// # Errors
-/// If the partition is too long, or too far from the disk's start.
+/// If the partition is too long or too far from the start of the disk.
 pub(super) fn address(table: PartitionTable, partition: &Partition) -> Result<(u32, u32), Error> {
     let sectors = partition.last_sector + 1 - partition.first_sector;
     let too_large = |_| Error::MbrTooLarge { table, sectors };
@@ -58,8 +58,8 @@ fn entry(table: PartitionTable, partition: &Partition) -> Result<MBRPartitionEnt
     })
 }
 
-/// The address as cylinder, head, sector; the last one there is for everything beyond it, which is
-/// what tells a BIOS to use the sector number.
+/// Returns the address as cylinder, head and sector. Beyond the last address, it returns the last
+/// one, which makes a BIOS use the sector number.
 fn chs(sector: u64) -> CHS {
     u32::try_from(sector)
         .ok()

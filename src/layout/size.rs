@@ -1,14 +1,14 @@
-//! How large a disk must be.
+//! The size of a disk.
 
 use super::divide::{boot_end_sector, divide, first_sector};
 use super::{BLOCK, Error, MEBIBYTE, SECTOR, gpt};
 use crate::scheme::{PartitionTable, Role, TableKind};
 
-/// The length in bytes of the shortest disk whose root partition has room for a file system of
-/// `root_length` bytes.
+/// Returns the length in bytes of the shortest disk whose root partition has room for a file system
+/// of `root_length` bytes.
 ///
 /// # Errors
-/// As [`place`](fn@super::place) of that disk.
+/// Same as [`place`](fn@super::place) for that disk.
 pub fn shortest_disk_length(
     table: PartitionTable,
     boot_end: u64,
@@ -20,7 +20,7 @@ pub fn shortest_disk_length(
     let mut length = end
         .and_then(|end| end.checked_next_multiple_of(MEBIBYTE))
         .ok_or_else(too_large)?;
-    // A GPT root partition ends before the disk does: some MiB more are enough.
+    // A GPT root partition ends before the disk, so some more MiB may be necessary.
     loop {
         if i64::try_from(length).is_err() {
             return Err(too_large());
@@ -33,21 +33,22 @@ pub fn shortest_disk_length(
     }
 }
 
-/// The length in bytes of the disk that `diskSize = "auto"` gives for a root file system of at least
-/// `root_length` bytes, `additionalSpace` included.
+/// Returns the length in bytes of the disk with `diskSize = "auto"` for a root file system of at
+/// least `root_length` bytes, including `additionalSpace`.
 ///
-/// As in nixpkgs, with `up(x, n) = (x / n + 1) * n`, which always adds something:
+/// This is the formula of nixpkgs, where `up(x, n) = (x / n + 1) * n`, which is always more than
+/// `x`:
 ///
 /// ```text
 /// up(up(root_length, 4096) + reserved, 1 MiB)
 /// ```
 ///
-/// where `reserved` is what is before the root partition, and 34 sectors more for a GPT. nixpkgs
-/// forgets that a GPT root partition ends at a whole MiB, so that it may lack up to 1 MiB: there, the
-/// disk is 1 MiB longer.
+/// `reserved` is the space before the root partition, plus 34 sectors for a GPT. nixpkgs ignores
+/// that a GPT root partition ends at a whole MiB, so that up to 1 MiB may be missing. In this case,
+/// the disk is 1 MiB longer here.
 ///
 /// # Errors
-/// As [`place`](fn@super::place) of that disk.
+/// Same as [`place`](fn@super::place) for that disk.
 pub fn automatic_disk_length(
     table: PartitionTable,
     boot_end: u64,
@@ -67,14 +68,14 @@ pub fn automatic_disk_length(
     Ok(length.max(shortest))
 }
 
-/// The byte at which the root partition begins.
+/// Returns the offset of the root partition in bytes.
 fn root_begin(table: PartitionTable, boot_end: u64) -> u64 {
     let mut partitions = table.scheme().partitions.iter();
     let root = partitions.find(|partition| partition.role == Role::Root);
     root.map_or(0, |root| first_sector(root.first, boot_end) * SECTOR)
 }
 
-/// `(x / n + 1) * n`: the next multiple, never `x` itself.
+/// Returns `(x / n + 1) * n`: the next multiple of `n`, never `x` itself.
 fn up(x: u64, n: u64) -> Option<u64> {
     (x / n).checked_add(1)?.checked_mul(n)
 }
@@ -99,7 +100,7 @@ mod tests {
             (T::LegacyBoot, 257 * m, 10 * m, 268 * m),
             (T::LegacyGpt, 0, 10 * m, 13 * m),
             (T::LegacyGpt, 0, 300 * m, 303 * m),
-            // Here nixpkgs' disk has a root partition of 299 MiB.
+            // In this case, the root partition of nixpkgs' disk has only 299 MiB.
             (T::LegacyGpt, 0, 300 * m - 24576, 303 * m),
             (T::Efi, 257 * m, 300 * m, 558 * m),
             (T::Hybrid, 9 * m, 300 * m, 310 * m),
@@ -114,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn no_length_of_the_root_is_cut_short() {
+    fn automatic_sizes_hold_every_root_length() {
         for table in [T::None, T::Legacy, T::LegacyBoot, T::LegacyGpt, T::Efi] {
             let around = |m: u64| (0..512).map(move |n| m * MEBIBYTE + n * 4096 - 3);
             for root in around(2).chain(around(50)).chain(around(199)) {
@@ -126,20 +127,17 @@ mod tests {
     }
 
     #[test]
-    fn sizes_out_of_range_are_errors() {
+    fn rejects_sizes_out_of_range() {
         for root in [u64::MAX, u64::MAX / 2, u64::MAX - 4096] {
             let error = automatic_disk_length(T::Efi, 257 * MEBIBYTE, root).unwrap_err();
             assert!(matches!(error, Error::TooLarge(_)), "{error}");
         }
         let error = automatic_disk_length(T::Legacy, 0, 3 << 40).unwrap_err();
-        assert!(
-            error.to_string().contains("2 TiB"),
-            "an MBR has an end: {error}"
-        );
+        assert!(error.to_string().contains("2 TiB"), "{error}");
     }
 
     #[test]
-    fn the_smallest_disk_just_holds_its_root() {
+    fn the_shortest_disk_just_holds_its_root() {
         let needed = 3_328_599_654;
         let smallest = shortest_disk_length(T::Efi, 257 * MEBIBYTE, needed).unwrap();
         assert_eq!(smallest, 3433 * MEBIBYTE);

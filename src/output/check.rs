@@ -1,9 +1,9 @@
-//! What the headers of disk image formats say, as far as it tells which format a file has, and
-//! whether `qemu-img` made what it should have.
+//! The headers of disk image formats, as far as they are needed to recognize a file's format and to
+//! check the output of `qemu-img`.
 //!
 //! qcow2: "docs/interop/qcow2.rst" of QEMU. VDI: its `block/vdi.c`. VHD: "Virtual Hard Disk Image
-//! Format Specification" (Microsoft, 2006). VMDK: "Virtual Disk Format 5.0" (VMware), for what
-//! `qemu-img` makes unless told otherwise (`monolithicSparse`). VHDX: "\[MS-VHDX\]". QED:
+//! Format Specification" (Microsoft, 2006). VMDK: "Virtual Disk Format 5.0" (VMware), for the
+//! variant that `qemu-img` writes by default (`monolithicSparse`). VHDX: "\[MS-VHDX\]". QED:
 //! "docs/interop/qed_spec.rst" of QEMU. Parallels: "docs/interop/parallels.rst" of QEMU.
 
 use std::fs::File;
@@ -14,22 +14,22 @@ use anyhow::{Context, Result, ensure};
 /// The length of a VHD's footer, in bytes.
 pub(super) const VHD_FOOTER: usize = 512;
 
-/// What a VHD's footer begins with.
+/// The first bytes of a VHD's footer.
 pub(super) const VHD_SIGNATURE: &[u8; 8] = b"conectix";
 
-/// What a file in some format begins with.
+/// The header of a format.
 struct Header {
-    /// As `qemu-img` calls it.
+    /// Its name in `qemu-img`.
     format: &'static str,
     /// Where the header begins: bytes before the end of the file, or 0 for its start.
     from_end: u64,
-    /// Where the signature is in it, and what it is.
+    /// The offset of the signature in the header, and its bytes.
     signature: (usize, &'static [u8]),
-    /// Where the length of the disk is in it, if that is in a fixed place.
+    /// The offset of the disk's length in the header, if it is fixed, and its encoding.
     length: Option<(u64, Number)>,
 }
 
-/// How a number is written; it has 8 bytes.
+/// The encoding of a number of 8 bytes.
 enum Number {
     BigEndian,
     LittleEndian,
@@ -91,24 +91,27 @@ impl Header {
     }
 }
 
-/// How much of a file [`format_of`] needs, in bytes.
+/// The number of bytes at the beginning of a file that [`format_of`] needs.
 pub const BEGINNING: usize = 68;
 
-/// The format, as `qemu-img` calls it, of a file that begins with `beginning`. A VHD that is as
-/// large as its disk begins as the disk does, and is not told.
+/// Returns the format, as `qemu-img` calls it, of a file that begins with `beginning`. A fixed-size
+/// VHD begins like its disk, and is not recognized.
 pub fn format_of(beginning: &[u8]) -> Option<&'static str> {
     let header = HEADERS.iter().find(|header| header.is_in(beginning));
     header.map(|header| header.format)
 }
 
-/// Checks that `file` is in `format`, as `qemu-img` calls it, and of a disk of `length` bytes. Of a
-/// format that isn't known here, that it is not empty.
+/// Checks that `file` is in `format`, as `qemu-img` calls it, and holds a disk of `length` bytes.
+/// If the format is not known here, it only checks that the file is not empty.
 ///
 /// # Errors
-/// If it is not, or can't be read.
+/// If a check fails, or the file cannot be read.
 pub fn check(file: &File, format: &str, length: u64) -> Result<()> {
-    let size = file.metadata().context("asking for a file's length")?.len();
-    ensure!(size > 0, "it is empty");
+    let size = file
+        .metadata()
+        .context("getting the length of a file")?
+        .len();
+    ensure!(size > 0, "the file is empty");
     let Some(header) = HEADERS.iter().find(|header| header.format == format) else {
         return Ok(());
     };
@@ -126,13 +129,14 @@ pub fn check(file: &File, format: &str, length: u64) -> Result<()> {
     let beginning = read(0, at + signature.len());
     ensure!(
         beginning.is_some_and(|found| header.is_in(&found)),
-        "it is no {format} image: its {size} bytes don't have the signature of one"
+        "not a {format} image: no {format} signature in its {size} bytes"
     );
     let Some((at, number)) = &header.length else {
         return Ok(());
     };
     let found: Option<[u8; 8]> = read(*at, 8).and_then(|bytes| bytes.try_into().ok());
-    let found = found.with_context(|| format!("it ends in the header, after {size} bytes"))?;
+    let found =
+        found.with_context(|| format!("the file ends within the header, after {size} bytes"))?;
     let found = match number {
         Number::BigEndian => u64::from_be_bytes(found),
         Number::LittleEndian => u64::from_le_bytes(found),
@@ -140,7 +144,7 @@ pub fn check(file: &File, format: &str, length: u64) -> Result<()> {
     };
     ensure!(
         found == length,
-        "it says it is a disk of {found} bytes, and should be one of {length}"
+        "expected a disk of {length} bytes, found one of {found}"
     );
     Ok(())
 }
@@ -152,7 +156,7 @@ mod tests {
 
     const LENGTH: u64 = 3 << 20;
 
-    /// What `qemu-img` makes of a disk of [`LENGTH`].
+    /// The output of `qemu-img` for a disk of [`LENGTH`].
     fn converted(directory: &std::path::Path, format: &str) -> File {
         let raw = directory.join("raw");
         File::create(&raw).unwrap().set_len(LENGTH).unwrap();
@@ -168,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn what_qemu_img_makes_is_right_and_nothing_else() {
+    fn accepts_the_output_of_qemu_img_and_nothing_else() {
         let directory = tempfile::tempdir().unwrap();
         for header in &HEADERS {
             let format = header.format;
@@ -176,8 +180,7 @@ mod tests {
             check(&file, format, LENGTH).unwrap_or_else(|error| panic!("{format}: {error:#}"));
             if header.length.is_some() {
                 let error = check(&file, format, LENGTH + 512).unwrap_err().to_string();
-                let expected =
-                    "it says it is a disk of 3145728 bytes, and should be one of 3146240";
+                let expected = "expected a disk of 3146240 bytes, found one of 3145728";
                 assert_eq!(error, expected, "{format}");
             }
             let mut start = [0; BEGINNING];
@@ -185,12 +188,12 @@ mod tests {
             assert_eq!(format_of(&start), Some(format));
             let other = if format == "qcow2" { "vdi" } else { "qcow2" };
             let error = check(&file, other, LENGTH).unwrap_err().to_string();
-            assert!(error.contains(&format!("no {other} image")), "{error}");
+            assert!(error.contains(&format!("not a {other} image")), "{error}");
             file.set_len(4).unwrap();
             check(&file, format, LENGTH).unwrap_err();
             file.set_len(0).unwrap();
             let error = check(&file, format, LENGTH).unwrap_err().to_string();
-            assert_eq!(error, "it is empty");
+            assert_eq!(error, "the file is empty");
         }
     }
 }

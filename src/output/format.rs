@@ -1,4 +1,4 @@
-//! From the raw disk to the caller's format.
+//! Converts the raw disk to the caller's format.
 
 use std::fs;
 use std::path::Path;
@@ -11,17 +11,16 @@ use super::{check, headers};
 use crate::spec::{Format, Identity};
 use crate::{escape, leftover, process};
 
-/// What `qemu-img` converts at the very least, in bytes of the disk a second: if it is slower, it
-/// hangs.
+/// The minimum speed of `qemu-img`, in bytes of the disk per second: if it is slower, it hangs.
 const SLOWEST: u64 = 1 << 20;
 
 /// Converts the raw disk `raw` to `format`, into the new file `target`.
 ///
-/// With [`Identity::deterministic`], what `qemu-img` draws at random or takes from the clock is
-/// replaced: see [`headers`]. For formats where we don't know how, a warning says so.
+/// With [`Identity::deterministic`], values that `qemu-img` draws at random or takes from the clock
+/// are replaced: see [`headers`]. For formats where this is not supported, it logs a warning.
 ///
 /// # Errors
-/// Those of `qemu-img`, or if `target` is not what it should have written.
+/// If `qemu-img` fails, or `target` is not in the expected format.
 pub fn convert(
     qemu_img: &Path,
     raw: &Path,
@@ -35,28 +34,24 @@ pub fn convert(
         Format::Qcow2Compressed => {
             command.arg("-c");
         }
-        // Without it the disk grows to a size that cylinders, heads and sectors can express, and
-        // the second copy of a GPT is no longer at its end.
+        // Without it, the disk grows to a size that cylinders, heads and sectors can express, and
+        // the backup GPT is not at its end.
         Format::Vpc => {
             command.args(["-o", "force_size=on"]);
         }
         _ => {}
     }
-    // Out-of-order writes (-W) would be faster with -c, and different each time.
+    // Out-of-order writes (-W) would be faster with -c, but the file would differ each time.
     command.arg(raw).arg(target);
     let length = fs::metadata(raw)
-        .with_context(|| format!("asking for the length of {}", escape::path(raw)))?
+        .with_context(|| format!("getting the length of {}", escape::path(raw)))?
         .len();
     let limit = process::USUAL.saturating_add(Duration::from_secs(length / SLOWEST));
     process::quiet(&mut command, limit)
         .with_context(|| format!("converting the disk to {}", format.qemu_name()))?;
     let file = leftover::open(target, "qemu-img")?;
-    check::check(&file, format.qemu_name(), length).with_context(|| {
-        format!(
-            "{} is not what qemu-img should have made",
-            escape::path(target)
-        )
-    })?;
+    check::check(&file, format.qemu_name(), length)
+        .with_context(|| format!("checking the output of qemu-img: {}", escape::path(target)))?;
     if !identity.deterministic {
         return Ok(());
     }
@@ -66,8 +61,8 @@ pub fn convert(
         Format::Raw | Format::Qcow2 | Format::Qcow2Compressed => Ok(()),
         Format::Other(name) => {
             log::warn!(
-                "qemu-img may put random identifiers or the time into the {} format: \
-                 two builds of this image may differ (raw, qcow2, vdi and vpc do not)",
+                "qemu-img may write random identifiers or the time into the {} format: two \
+                 builds of this image may differ (raw, qcow2, vdi and vpc are reproducible)",
                 escape::bytes(name.as_bytes())
             );
             Ok(())

@@ -1,4 +1,4 @@
-//! What `qemu-img` leaves random in the headers of VHD and VDI files, made fixed.
+//! Sets fixed values for what `qemu-img` chooses at random in the headers of VHD and VDI files.
 //!
 //! VHD: "Virtual Hard Disk Image Format Specification" (Microsoft, 2006), section "Hard Disk
 //! Footer Format". VDI: `block/vdi.c` of QEMU describes the header, as VirtualBox publishes no
@@ -13,20 +13,21 @@ use uuid::Uuid;
 use super::check::{VHD_FOOTER, VHD_SIGNATURE};
 use crate::spec::Identity;
 
-/// Where in a VHD footer the time stamp is: seconds since 2000-01-01 UTC, big-endian.
+/// The time stamp in a VHD footer: seconds since 2000-01-01 UTC, big-endian.
 const VHD_TIME: std::ops::Range<usize> = 24..28;
-/// Where the checksum is: the one's complement of the sum of all other bytes, big-endian.
+/// The checksum in a VHD footer: the one's complement of the sum of all other bytes, big-endian.
 const VHD_CHECKSUM: std::ops::Range<usize> = 64..68;
-/// Where the unique ID is.
+/// The unique ID in a VHD footer.
 const VHD_UUID: std::ops::Range<usize> = 68..84;
 
-/// Where in a VDI header the UUID of the image is; that of the last snapshot follows.
+/// The offset of the image's UUID in a VDI header. The UUID of the last snapshot follows it.
 const VDI_UUIDS: u64 = 0x188;
 
-/// Gives `file`, a VHD, fixed or dynamic, a time stamp of 0 and a unique ID made from the disk's GUID.
+/// Sets the time stamp of `file`, a fixed or dynamic VHD, to 0, and its unique ID to a UUID derived
+/// from that of the root file system.
 ///
 /// # Errors
-/// If `file` can't be read or written.
+/// If `file` cannot be read or written.
 pub fn fix_vhd(file: &File, identity: &Identity) -> Result<()> {
     let mut footer = [0; VHD_FOOTER];
     let last = file.metadata()?.len().saturating_sub(VHD_FOOTER as u64);
@@ -48,10 +49,11 @@ pub fn fix_vhd(file: &File, identity: &Identity) -> Result<()> {
     Ok(())
 }
 
-/// Gives `file`, a VDI, an image UUID and a snapshot UUID made from the disk's GUID.
+/// Sets the image UUID and the snapshot UUID of `file`, a VDI, to UUIDs derived from that of the
+/// root file system.
 ///
 /// # Errors
-/// If `file` can't be written.
+/// If `file` cannot be written.
 pub fn fix_vdi(file: &File, identity: &Identity) -> Result<()> {
     let mut uuids = [0; 32];
     uuids[..16].copy_from_slice(derived(identity, b"VDI image").as_bytes());
@@ -60,7 +62,7 @@ pub fn fix_vdi(file: &File, identity: &Identity) -> Result<()> {
     Ok(())
 }
 
-/// A UUID of our own for `purpose`, different for disks whose root file systems differ.
+/// Derives a UUID for `purpose` from that of the root file system.
 fn derived(identity: &Identity, purpose: &[u8]) -> Uuid {
     Uuid::new_v5(&identity.root_file_system, purpose)
 }

@@ -1,4 +1,4 @@
-//! What is in `$out`: the image in its format, Hydra's products, and what `postVM` adds.
+//! The contents of `$out`: the image in its format, Hydra's products, and what `postVM` adds.
 
 mod check;
 mod format;
@@ -18,14 +18,14 @@ use anyhow::{Context, Result};
 use crate::escape;
 use crate::spec::Output;
 
-/// Writes `nix-support/hydra-build-products` into `out`: the line by which Hydra offers the image
+/// Writes `nix-support/hydra-build-products` into `out`: the line that makes Hydra offer the image
 /// for download.
 ///
 /// # Errors
 /// Those of the file system.
 pub fn hydra_products(out: &Path, output: &Output) -> Result<()> {
     let directory = out.join("nix-support");
-    fs::create_dir(&directory).with_context(|| format!("making {}", escape::path(&directory)))?;
+    fs::create_dir(&directory).with_context(|| format!("creating {}", escape::path(&directory)))?;
     let file = directory.join("hydra-build-products");
     let line = format!(
         "file {}-image {}\n",

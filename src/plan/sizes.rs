@@ -4,10 +4,11 @@ use std::fmt;
 
 use crate::fs::{BLOCK, Plan};
 
-/// The figures behind an automatic disk size, all in bytes. Printed, they are nixpkgs' lines.
+/// The figures behind an automatic disk size, in bytes. They are displayed in the same lines as in
+/// nixpkgs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sizes {
-    /// The blocks of the files.
+    /// The size of all blocks of files.
     pub closure: u64,
     /// The smallest file system that holds the tree.
     pub file_system: u64,
@@ -33,7 +34,7 @@ impl fmt::Display for Sizes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "Automatic disk size...")?;
         writeln!(f, "  Closure space use: {} bytes", self.closure)?;
-        // In nixpkgs a guess at what the file system itself takes; here that is known.
+        // In nixpkgs, this is an estimate of the file system's own size. Here, the size is known.
         let own = self.file_system.saturating_sub(self.closure);
         writeln!(f, "  fudge: {own} bytes")?;
         writeln!(f, "  Filesystem size needed: {} bytes", self.file_system)?;

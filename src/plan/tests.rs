@@ -6,7 +6,7 @@ use crate::scheme::PartitionTable;
 use crate::spec::{self, System};
 use crate::tree::{Content, Inode, InodeId, Kind, Metadata, Source};
 
-/// A tree with one file of `data` bytes that nobody will read.
+/// Returns a tree with one file of `data` bytes, which is not read.
 fn tree(data: u64) -> Arc<Tree> {
     let mut tree = Tree::new(Metadata::new(0o755));
     let file = Inode {
@@ -28,22 +28,22 @@ fn spec(table: PartitionTable, size: DiskSize) -> Spec {
     Spec { size, ..spec }
 }
 
-/// ext4 is planned without the work directory.
+/// Planning ext4 does not use the work directory.
 fn disk_of(spec: &Spec, tree: &Arc<Tree>) -> Result<Disk> {
     disk(spec, tree, Path::new("/nonexistent"))
 }
 
 fn message(spec: &Spec, tree: &Arc<Tree>) -> String {
     match disk_of(spec, tree) {
-        Ok(_) => panic!("the disk could be planned"),
+        Ok(_) => panic!("planning the disk succeeded"),
         Err(error) => format!("{error:#}"),
     }
 }
 
 #[test]
-fn the_size_that_an_error_names_is_the_smallest_that_works() {
+fn errors_suggest_the_smallest_sufficient_size() {
     for table in [PartitionTable::None, PartitionTable::Efi] {
-        // Past 128 MiB the journal grows: what holds 100 MiB need not hold in a longer disk.
+        // Above 128 MiB the journal is larger, so a larger disk may have less room.
         for data in [6, 30, 100, 110, 120, 700].map(|mebibytes| mebibytes * MEBIBYTE) {
             let tree = tree(data);
             let sized = |mebibytes| spec(table, DiskSize::Fixed { mebibytes });
@@ -62,24 +62,27 @@ fn the_size_that_an_error_names_is_the_smallest_that_works() {
             assert_eq!(works.cramped, None);
             match disk_of(&sized(named - 1), &tree) {
                 Ok(disk) => assert_eq!(disk.cramped.unwrap().advised, Some(named)),
-                Err(error) => assert!(error.to_string().contains("inodes; diskSize is"), "{error}"),
+                Err(error) => assert!(
+                    error.to_string().contains("inodes, but diskSize is"),
+                    "{error}"
+                ),
             }
         }
     }
 }
 
 #[test]
-fn an_error_about_the_size_has_bytes_inodes_and_the_cure() {
+fn size_errors_have_bytes_inodes_and_advice() {
     let spec = spec(PartitionTable::Efi, DiskSize::Fixed { mebibytes: 300 });
     assert_eq!(
         message(&spec, &tree(100 * MEBIBYTE)),
-        "the root file system needs 116424704 bytes and 12 inodes; diskSize is 300 MiB, which \
-         leaves 44040192 bytes to the root partition: set diskSize to at least 420 or to \"auto\""
+        "the root file system needs 116424704 bytes and 12 inodes, but diskSize is 300 MiB, \
+         which leaves 44040192 bytes for the root partition; set diskSize to at least 420 or to \"auto\""
     );
 }
 
 #[test]
-fn additional_space_and_a_first_boot_s_are_free_for_users() {
+fn additional_space_and_the_margin_are_free_for_users() {
     for table in [
         PartitionTable::None,
         PartitionTable::Legacy,
@@ -93,12 +96,13 @@ fn additional_space_and_a_first_boot_s_are_free_for_users() {
                 let usage = disk.root.usage();
                 let free_for_users = additional_space + FIRST_BOOT;
                 assert!(usage.available >= free_for_users, "{table:?} {data} {free}");
-                // What only root can fill: 5 %.
+                // 5 % are reserved for root.
                 let only_root = usage.length / 20 / 4096 * 4096;
                 assert_eq!(usage.available_to_root - usage.available, only_root);
                 assert!(disk.cramped.is_none());
                 assert!(usage.length <= disk.layout.root_length());
-                // The rounding of nixpkgs, the end of a GPT partition, and reserved blocks.
+                // The surplus comes from nixpkgs' rounding, the end of a GPT partition, and
+                // reserved blocks.
                 let surplus = usage.available - free_for_users;
                 assert!(
                     surplus < 20 * MEBIBYTE,
@@ -110,26 +114,27 @@ fn additional_space_and_a_first_boot_s_are_free_for_users() {
 }
 
 #[test]
-fn a_fixed_size_without_room_to_write_is_told() {
+fn reports_a_fixed_size_without_room_for_a_first_boot() {
     let spec = spec(PartitionTable::Efi, DiskSize::Fixed { mebibytes: 380 });
     let disk = disk_of(&spec, &tree(100 * MEBIBYTE)).unwrap();
     assert!(disk.root.usage().length <= disk.layout.root_length());
     assert_eq!(
         disk.cramped.unwrap().to_string(),
-        "diskSize is 380 MiB, which leaves 1826816 bytes of the root file system to users and 8220672 \
-         to root; a first boot may write 25165824 bytes, as root and as others: set diskSize to at least 420 or to \"auto\""
+        "diskSize is 380 MiB, which leaves 1826816 bytes of the root file system free for users \
+         and 8220672 for root, but the first boot may write 25165824 bytes, as root and as other \
+         users; set diskSize to at least 420 or to \"auto\""
     );
     let cramped = Cramped {
         advised: None,
         ..disk.cramped.unwrap()
     };
     let text = cramped.to_string();
-    let end = " others, and no disk with this partition table has more room";
+    let end = " other users; no disk with this partition table has more room";
     assert!(text.ends_with(end), "{text}");
 }
 
 #[test]
-fn an_image_of_a_store_needs_no_room_to_boot() {
+fn a_store_image_needs_no_margin() {
     let tree = tree(100 * MEBIBYTE);
     for size in [
         DiskSize::Auto {
@@ -148,7 +153,7 @@ fn an_image_of_a_store_needs_no_room_to_boot() {
 }
 
 #[test]
-fn the_lines_of_nixpkgs_have_our_figures() {
+fn prints_figures_in_nixpkgs_format() {
     let sizes = Sizes {
         closure: 3,
         file_system: 10,
@@ -163,7 +168,7 @@ fn the_lines_of_nixpkgs_have_our_figures() {
 }
 
 #[test]
-fn a_file_system_that_is_made_while_it_is_planned_is_planned_as_any() {
+fn plans_a_file_system_that_is_made_during_planning() {
     let mut tree = Tree::new(Metadata::new(0o755));
     let file = Inode {
         metadata: Metadata::new(0o644),
@@ -186,16 +191,16 @@ fn a_file_system_that_is_made_while_it_is_planned_is_planned_as_any() {
     let cramped = disk_with(&fixed(6), &tree, &archiver).unwrap().cramped;
     assert_eq!(cramped.unwrap().advised, Some(30));
     let Err(error) = disk_with(&fixed(5), &tree, &archiver) else {
-        panic!("it was planned");
+        panic!("planning succeeded");
     };
     let error = error.to_string();
     assert!(error.contains("set diskSize to at least 30 or"), "{error}");
 
-    let unmade = Archiver {
+    let failing = Archiver {
         directory: directory.path().join("none"),
     };
-    let Err(error) = disk_with(&fixed(6), &tree, &unmade) else {
-        panic!("it was planned");
+    let Err(error) = disk_with(&fixed(6), &tree, &failing) else {
+        panic!("planning succeeded");
     };
     let error = format!("{error:#}");
     assert!(

@@ -1,4 +1,4 @@
-//! How a process ends: the signals that end one, and what each tells of the reason.
+//! How a process ends: the signals that terminate it, and the likely reason for each.
 
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
@@ -10,7 +10,7 @@ use nix::sys::signal::Signal;
 
 use crate::sys;
 
-/// Those that don't (signal(7)), and the two that nobody can do anything about.
+/// The signals that do not terminate a process (signal(7)), and the two that cannot be caught.
 const OTHERS: [c_int; 9] = [
     libc::SIGCHLD,
     libc::SIGCONT,
@@ -23,8 +23,8 @@ const OTHERS: [c_int; 9] = [
     libc::SIGSTOP,
 ];
 
-/// Every signal that can be caught and ends a process that doesn't, but those that this process
-/// ignores.
+/// Every signal that can be caught and otherwise terminates a process, except those that this
+/// process ignores.
 pub fn signals() -> Vec<c_int> {
     // The numbers between the two ranges are used by the C library.
     let all = (1..=libc::SIGSYS).chain(sys::real_time_signals());
@@ -32,7 +32,7 @@ pub fn signals() -> Vec<c_int> {
         .collect()
 }
 
-/// The name of a signal, as in `SIGTERM`.
+/// The name of a signal, such as `SIGTERM`.
 fn name(signal: c_int) -> String {
     match Signal::try_from(signal) {
         Ok(signal) => signal.as_str().to_owned(),
@@ -40,12 +40,12 @@ fn name(signal: c_int) -> String {
     }
 }
 
-const NO_MEMORY: &str = "most likely for want of memory";
-const NO_TIME: &str = "its processor time is used up (ulimit -t)";
-const TOO_LARGE: &str = "it may write no file as large as that (ulimit -f)";
+const NO_MEMORY: &str = "probably due to a lack of memory";
+const NO_TIME: &str = "it exceeded its CPU time limit (ulimit -t)";
+const TOO_LARGE: &str = "it exceeded its file size limit (ulimit -f)";
 
-/// What the end of a tool tells beyond its `status`: the reason for a signal that nobody sends on
-/// purpose, to come right behind it.
+/// Returns the likely reason for a signal that killed a tool, if it is one that users do not send.
+/// Messages append it to the `status`.
 pub fn hint(status: ExitStatus) -> String {
     match status.signal() {
         Some(libc::SIGKILL) => format!(", {NO_MEMORY}"),
@@ -55,7 +55,8 @@ pub fn hint(status: ExitStatus) -> String {
     }
 }
 
-/// Whether `signal` is how the kernel, or the program itself, ends a process that can't go on.
+/// Whether the kernel, or the program itself, uses `signal` to terminate a process that cannot
+/// continue.
 pub fn is_fault(signal: c_int) -> bool {
     [
         libc::SIGKILL,
@@ -70,24 +71,25 @@ pub fn is_fault(signal: c_int) -> bool {
     .contains(&signal)
 }
 
-/// What a signal that ended the process that builds tells, for a message, and what to do.
+/// Returns the message for a signal that terminated the build process: the likely reason, and what
+/// to do.
 pub fn of_build(signal: c_int) -> String {
     let name = name(signal);
     match signal {
         libc::SIGABRT => format!(
-            "the build could not go on ({name}), {NO_MEMORY}; {}",
+            "the build could not continue ({name}), {NO_MEMORY}; {}",
             memory()
         ),
-        libc::SIGKILL if processor_time_is_used_up() => {
-            format!("the build was killed ({name}): {NO_TIME}; allow it more")
+        libc::SIGKILL if cpu_time_is_used_up() => {
+            format!("the build was killed ({name}): {NO_TIME}; raise the limit")
         }
         libc::SIGKILL => format!(
             "the build was killed ({name}), {NO_MEMORY} on the machine or in its \
              control group; {}",
             memory()
         ),
-        libc::SIGXCPU => format!("the build was ended by {name}: {NO_TIME}; allow it more"),
-        _ => format!("the build was ended by {name}"),
+        libc::SIGXCPU => format!("the build was terminated by {name}: {NO_TIME}; raise the limit"),
+        _ => format!("the build was terminated by {name}"),
     }
 }
 
@@ -96,17 +98,17 @@ fn memory() -> String {
     let used = u64::try_from(used).unwrap_or(0).saturating_mul(1024);
     let limit = match getrlimit(Resource::RLIMIT_AS) {
         Ok((limit, _)) if limit != libc::RLIM_INFINITY => {
-            format!(", and a process may have {} (ulimit -v)", HumanBytes(limit))
+            format!(", and its limit is {} (ulimit -v)", HumanBytes(limit))
         }
         _ => String::new(),
     };
     format!(
-        "its largest process had {} of memory{limit}: allow it more",
+        "its largest process used {} of memory{limit}: provide more",
         HumanBytes(used)
     )
 }
 
-fn processor_time_is_used_up() -> bool {
+fn cpu_time_is_used_up() -> bool {
     let Ok((_, limit)) = getrlimit(Resource::RLIMIT_CPU) else {
         return false;
     };
@@ -122,8 +124,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn all_that_end_are_there() {
-        let ending = signals();
+    fn lists_every_fatal_signal() {
+        let fatal = signals();
         // Rust's runtime ignores SIGPIPE.
         for signal in [
             libc::SIGHUP,
@@ -141,12 +143,12 @@ mod tests {
             libc::SIGSYS,
             libc::SIGRTMAX(),
         ] {
-            // What runs the tests may ignore some, as nohup does.
+            // Some may be ignored in the environment of the tests, for example by nohup.
             let ends = !sys::ignores(signal);
-            assert_eq!(ending.contains(&signal), ends, "{}", name(signal));
+            assert_eq!(fatal.contains(&signal), ends, "{}", name(signal));
         }
         for signal in [libc::SIGPIPE, libc::SIGCHLD, libc::SIGKILL, 32] {
-            assert!(!ending.contains(&signal), "{}", name(signal));
+            assert!(!fatal.contains(&signal), "{}", name(signal));
         }
         assert_eq!(name(libc::SIGRTMAX()), "signal 64");
         assert_eq!(name(libc::SIGXCPU), "SIGXCPU");

@@ -1,4 +1,4 @@
-//! What an error says of a child: its command line, and its last words.
+//! The parts of an error about a child: its command line, and its last output.
 
 use std::ffi::OsStr;
 use std::iter;
@@ -8,7 +8,7 @@ use shlex::bytes::Quoter;
 
 use crate::escape;
 
-/// How much of a command line an error shows, in bytes.
+/// The most bytes of a command line that an error shows.
 const LINE: usize = 2048;
 
 /// The command line of `command`, quoted for a shell.
@@ -21,15 +21,15 @@ pub(super) fn command_line(command: &Command) -> String {
     escape::beginning(&line, LINE)
 }
 
-/// `tail`, the end of a child's output.
-pub(super) fn last_words(tail: &[u8]) -> String {
+/// Formats `tail`, the end of a child's output.
+pub(super) fn last_output(tail: &[u8]) -> String {
     if tail.trim_ascii().is_empty() {
-        return "it said nothing".to_owned();
+        return "no output".to_owned();
     }
     let lines: Vec<String> = tail
         .trim_ascii()
         .split(|&byte| byte == b'\n')
         .map(|line| format!("  {}", escape::bytes(line.trim_ascii_end())))
         .collect();
-    format!("it said last:\n{}", lines.join("\n"))
+    format!("last output:\n{}", lines.join("\n"))
 }

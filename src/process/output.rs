@@ -1,4 +1,4 @@
-//! What a child says, while it runs.
+//! The output of a running child.
 
 use std::io::{self, PipeReader, Read};
 use std::os::fd::AsFd;
@@ -10,16 +10,16 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::progress;
 
-/// How much of what a child says is kept for an error, in bytes.
+/// How much of a child's output is kept for an error, in bytes.
 const TAIL: usize = 2048;
 
-/// How much is read at most after a child's end, should a process that has left its group go on
-/// talking: no pipe holds more of what the child itself said (pipe(7)).
+/// The most bytes that are read after a child's exit, in case a process that has left its group
+/// keeps writing. A pipe cannot hold more of the child's own output (pipe(7)).
 const DRAIN: usize = 1 << 20;
 
-/// What a child says.
+/// The output of a child.
 pub(super) struct Output {
-    /// None at its end.
+    /// `None` after its end.
     pipe: Option<PipeReader>,
     echo: bool,
     /// Its last [`TAIL`] bytes.
@@ -27,7 +27,7 @@ pub(super) struct Output {
 }
 
 impl Output {
-    /// What comes out of `pipe`, which also goes to the log if `echo`.
+    /// Creates the output that is read from `pipe`. With `echo`, it also goes to the log.
     pub(super) fn new(pipe: PipeReader, echo: bool) -> Output {
         Output {
             pipe: Some(pipe),
@@ -36,7 +36,7 @@ impl Output {
         }
     }
 
-    /// Reads until `end` is closed. False if it is not within `limit`.
+    /// Reads until `end` is closed; returns false if that takes longer than `limit`.
     pub(super) fn follow(&mut self, end: &PipeReader, limit: Option<Duration>) -> Result<bool> {
         let begin = Instant::now();
         loop {
@@ -48,8 +48,8 @@ impl Output {
             streams.extend(self.pipe.iter().map(readable));
             wait(&mut streams, left)?;
             let is_ready = |stream: Option<&PollFd<'_>>| stream.is_some_and(has_event);
-            let (ended, spoken) = (is_ready(streams.first()), is_ready(streams.get(1)));
-            if spoken {
+            let (ended, has_output) = (is_ready(streams.first()), is_ready(streams.get(1)));
+            if has_output {
                 self.read();
             }
             if ended {
@@ -58,7 +58,7 @@ impl Output {
         }
     }
 
-    /// Reads what is there already.
+    /// Reads what is available without waiting.
     pub(super) fn drain(&mut self) -> Result<()> {
         let mut drained = 0;
         while let Some(pipe) = &self.pipe
@@ -74,12 +74,12 @@ impl Output {
         Ok(())
     }
 
-    /// The last bytes of what was read.
+    /// The last bytes of the output.
     pub(super) fn tail(&self) -> &[u8] {
         &self.tail
     }
 
-    /// Reads once; returns how many bytes.
+    /// Reads once, and returns the number of bytes.
     fn read(&mut self) -> usize {
         let mut buffer = [0; 8192];
         let Some(pipe) = &mut self.pipe else { return 0 };
@@ -109,7 +109,7 @@ fn has_event(stream: &PollFd<'_>) -> bool {
     stream.any().unwrap_or(true)
 }
 
-/// Waits for one of `streams`, for `limit` at most.
+/// Waits for one of `streams`, for at most `limit`.
 fn wait(streams: &mut [PollFd<'_>], limit: Option<Duration>) -> Result<()> {
     let limit = match limit {
         None => PollTimeout::NONE,
@@ -120,6 +120,6 @@ fn wait(streams: &mut [PollFd<'_>], limit: Option<Duration>) -> Result<()> {
     };
     match poll(streams, limit) {
         Ok(_) | Err(Errno::EINTR) => Ok(()),
-        Err(errno) => Err(errno).context("waiting for what a child says"),
+        Err(errno) => Err(errno).context("waiting for a child's output"),
     }
 }

@@ -9,39 +9,39 @@ fn sh(script: &str) -> Command {
 }
 
 #[test]
-fn standard_input_is_the_input_or_nothing() {
+fn standard_input_is_the_input_or_empty() {
     quiet(&mut sh("! read line; echo a; echo b >&2"), USUAL).unwrap();
     let mut script = sh("read line; test $line = in");
     quiet_with_input(&mut script, b"in\n", USUAL).unwrap();
 }
 
 #[test]
-fn a_failure_has_command_line_status_and_tail() {
+fn an_error_has_command_line_status_and_last_output() {
     let mut script = sh("echo gone >&2; printf '\\377\\033' >&2; echo out; exit 3");
     let error = quiet(&mut script, USUAL).unwrap_err();
     assert_eq!(
         error.to_string(),
         "sh -c \"echo gone >&2; printf '\\\\\\\\377\\\\\\\\033' >&2; echo out; exit 3\" \
-         failed with exit status: 3; it said last:\n  gone\n  \\xff\\u{1b}"
+         failed with exit status: 3; last output:\n  gone\n  \\xff\\u{1b}"
     );
 }
 
 #[test]
-fn a_signal_of_a_limit_is_explained() {
+fn a_signal_for_an_exceeded_limit_is_explained() {
     for (script, words) in [
         (
             "kill -9 $$",
-            "signal: 9 (SIGKILL), most likely for want of memory; it",
+            "signal: 9 (SIGKILL), probably due to a lack of memory; no output",
         ),
         (
             "kill -24 $$",
-            " (SIGXCPU): its processor time is used up (ulimit -t); it",
+            " (SIGXCPU): it exceeded its CPU time limit (ulimit -t); no output",
         ),
         (
             "kill -25 $$",
-            " (SIGXFSZ): it may write no file as large as that (ulimit -f); it",
+            " (SIGXFSZ): it exceeded its file size limit (ulimit -f); no output",
         ),
-        ("kill -15 $$", "signal: 15 (SIGTERM); it"),
+        ("kill -15 $$", "signal: 15 (SIGTERM); no output"),
     ] {
         let error = quiet(&mut sh(script), USUAL).unwrap_err().to_string();
         assert!(error.contains(words), "{error}");
@@ -49,7 +49,7 @@ fn a_signal_of_a_limit_is_explained() {
 }
 
 #[test]
-fn ten_megabytes_of_complaint_neither_block_nor_stay() {
+fn long_output_neither_blocks_nor_is_kept() {
     let error = quiet(
         &mut sh("head -c 10000000 /dev/zero | tr '\\0' x >&2; echo >&2; echo end >&2; exit 1"),
         USUAL,
@@ -76,24 +76,27 @@ fn a_missing_program_is_named() {
 }
 
 #[test]
-fn a_child_that_hangs_is_killed_with_what_it_has_started() {
+fn a_hanging_child_is_killed_with_its_children() {
     let begin = Instant::now();
     let script = "echo waiting >&2; sleep 1000 & sleep 1000";
     let error = quiet(&mut sh(script), Duration::from_millis(300)).unwrap_err();
     assert_eq!(
         error.to_string(),
-        format!("sh -c '{script}' did not end within 0 s and was killed; it said last:\n  waiting")
+        format!(
+            "sh -c '{script}' did not finish within 0 s and was killed; last output:\n  waiting"
+        )
     );
-    // One that has closed its streams, too.
+    // A child that has closed its streams is killed, too.
     let script = "exec >&- 2>&-; sleep 1000";
     let error = quiet(&mut sh(script), Duration::from_millis(300)).unwrap_err();
-    assert!(error.to_string().ends_with("it said nothing"), "{error}");
+    assert!(error.to_string().ends_with("no output"), "{error}");
     assert!(begin.elapsed() < Duration::from_secs(20));
 }
 
-/// The one in the background holds the pipe; the second also leaves the group and talks on.
+/// The first background process holds the pipe open; the others also leave the group and keep
+/// writing.
 #[test]
-fn the_end_of_a_child_is_enough() {
+fn background_processes_do_not_delay_the_end() {
     let begin = Instant::now();
     logged(&mut sh("sleep 1000 & echo started")).unwrap();
     quiet(

@@ -1,4 +1,4 @@
-//! A child that runs, and its end.
+//! A running child.
 
 use std::io::{self, PipeReader};
 use std::os::unix::process::CommandExt;
@@ -14,20 +14,20 @@ use nix::unistd::Pid;
 use super::message;
 use crate::sys;
 
-/// A child that runs. Dropped, it is killed with whatever it has started.
+/// A running child. When this is dropped, the child and its process group are killed.
 pub(crate) struct Watched {
     child: Child,
-    /// A group of its own, so that its own children can be ended with it.
+    /// Its own process group, so that its children can be killed with it.
     group: Pid,
     stopped: bool,
 }
 
 impl Watched {
-    /// Starts `command`, whose streams are the caller's to set. Start it on a thread that outlives
-    /// it.
+    /// Starts `command`, whose streams the caller has to set. The calling thread must outlive the
+    /// child.
     ///
     /// # Errors
-    /// If it can't be started: with its name.
+    /// If it cannot be started. The error has its command line.
     pub(crate) fn start(command: &mut Command) -> Result<Watched> {
         let child = sys::die_with_parent(command)
             .process_group(0)
@@ -41,9 +41,9 @@ impl Watched {
         })
     }
 
-    /// A stream that is closed when the child has ended, which is then still there to be waited for.
+    /// Returns a stream that is closed when the child exits. The child still has to be waited for.
     pub(super) fn end(&self) -> Result<PipeReader> {
-        let (reader, writer) = io::pipe().context("making a pipe")?;
+        let (reader, writer) = io::pipe().context("creating a pipe")?;
         let child = self.group;
         thread::Builder::new()
             .name("wait".to_owned())
@@ -56,9 +56,9 @@ impl Watched {
         Ok(reader)
     }
 
-    /// Kills what is left of its group, and waits for it.
+    /// Kills the rest of its process group, and waits for the child.
     pub(super) fn stop(&mut self) -> io::Result<ExitStatus> {
-        // Until it is waited for, its number is no one else's. The group may be gone.
+        // Until the child is waited for, its ID is not reused. The group may be gone.
         let _ = killpg(self.group, Signal::SIGKILL);
         self.stopped = true;
         self.child.wait()

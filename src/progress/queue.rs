@@ -1,4 +1,4 @@
-//! What is said, on its way to the log: who says it need not wait until it is read.
+//! The queue to the log: callers do not wait until the log is read.
 
 use std::collections::VecDeque;
 use std::io::{self, Write};
@@ -9,17 +9,17 @@ use std::time::Duration;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-/// How much of what children say may wait to be written, in bytes; the last piece may be beyond it.
+/// How much output of children may wait to be written, in bytes. The last piece may exceed it.
 const LIMIT: usize = 1 << 20;
 
-/// How much of our own may wait besides: why a build failed must be told, however much its children
-/// said before.
+/// How much more of our own output may wait: the reason for a failure must be logged, however much
+/// output of children waits.
 const RESERVE: usize = 2 << 20;
 
-/// How long the log may take for one piece before it counts as one that nobody reads.
+/// How long the log may take for one piece before it counts as stalled.
 pub const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Pieces of the log, in their order.
+/// Pieces of the log, in order.
 pub struct Queue {
     state: Mutex<State>,
     changed: Condvar,
@@ -28,34 +28,34 @@ pub struct Queue {
 #[derive(Default)]
 struct State {
     pieces: VecDeque<Vec<u8>>,
-    /// Bytes of the pieces, and of the one that is being written.
+    /// Bytes of the pieces, including the one that is being written.
     bytes: usize,
-    /// How many pieces were written.
+    /// The number of pieces that were written.
     written: u64,
-    /// Lines that were left out since the last piece.
-    left_out: usize,
+    /// The number of lines that were dropped since the last piece.
+    dropped: usize,
     /// Whether nothing was written for [`PATIENCE`].
     stuck: bool,
 }
 
 impl State {
-    /// Appends `piece`, or leaves it out if `limit` bytes wait already.
+    /// Appends `piece`, or drops it if `limit` bytes already wait.
     fn push(&mut self, piece: Vec<u8>, limit: usize) {
         if self.bytes >= limit {
             let lines = piece.iter().filter(|&&byte| byte == b'\n').count();
-            self.left_out = self.left_out.saturating_add(lines.max(1));
+            self.dropped = self.dropped.saturating_add(lines.max(1));
             return;
         }
-        self.tell_what_is_left_out();
+        self.report_dropped_lines();
         self.append(piece);
     }
 
-    fn tell_what_is_left_out(&mut self) {
-        match mem::take(&mut self.left_out) {
+    fn report_dropped_lines(&mut self) {
+        match mem::take(&mut self.dropped) {
             0 => {}
             lines => self.append(
                 format!(
-                    "\nwarning: {lines} lines are left out here: the log was not read in time\n"
+                    "\nwarning: {lines} lines were dropped here: the log was not read in time\n"
                 )
                 .into(),
             ),
@@ -69,7 +69,7 @@ impl State {
 }
 
 impl Queue {
-    /// An empty one.
+    /// Creates an empty queue.
     pub fn new() -> Queue {
         Queue {
             state: Mutex::default(),
@@ -77,15 +77,15 @@ impl Queue {
         }
     }
 
-    /// Appends `piece`, which is our own, without waiting. It is left out, and its lines are counted, if
-    /// too much is waiting already.
+    /// Appends `piece`, which is our own output, without waiting. If too much waits already, the
+    /// piece is dropped and its lines are counted.
     pub fn push(&self, piece: Vec<u8>) {
         self.lock().push(piece, LIMIT + RESERVE);
         self.changed.notify_all();
     }
 
-    /// As [`Queue::push`], but of a child, and waits for room as long as something is written every
-    /// `patience`.
+    /// Like [`Queue::push`], but for a child's output, and waits for room as long as something is
+    /// written every `patience`.
     pub fn push_slowly(&self, piece: Vec<u8>, patience: Duration) {
         let (mut state, waited) = self.wait(patience, |state| state.bytes < LIMIT || state.stuck);
         if !waited {
@@ -96,14 +96,14 @@ impl Queue {
         self.changed.notify_all();
     }
 
-    /// Waits until everything is written, as long as something is every `patience`.
+    /// Waits until everything is written, as long as something is written every `patience`.
     pub fn flush(&self, patience: Duration) {
-        self.lock().tell_what_is_left_out();
+        self.lock().report_dropped_lines();
         self.changed.notify_all();
         drop(self.wait(patience, |state| state.bytes == 0));
     }
 
-    /// Writes what there is and what will come to `out`, for ever. What can't be written is lost.
+    /// Writes all pieces to `out`, forever. A piece that cannot be written is lost.
     pub fn write_to(&self, out: &mut (impl Write + AsFd)) {
         loop {
             let mut state = self.lock();
@@ -117,7 +117,7 @@ impl Queue {
                 }
             };
             drop(state);
-            // A log that can't be written to is no reason to stop the build.
+            // A log that cannot be written must not stop the build.
             let _ = write(out, &piece);
             let mut state = self.lock();
             state.bytes = state.bytes.saturating_sub(piece.len());
@@ -128,7 +128,7 @@ impl Queue {
         }
     }
 
-    /// Waits until `enough`; false if nothing was written for `patience`.
+    /// Waits until `enough` is true; returns false if nothing was written for `patience`.
     fn wait(
         &self,
         patience: Duration,
@@ -137,8 +137,8 @@ impl Queue {
         let mut state = self.lock();
         while !enough(&state) {
             let before = state.written;
-            let moved = |state: &mut State| state.written == before && !enough(state);
-            let waited = self.changed.wait_timeout_while(state, patience, moved);
+            let unchanged = |state: &mut State| state.written == before && !enough(state);
+            let waited = self.changed.wait_timeout_while(state, patience, unchanged);
             let (guard, time) = waited.unwrap_or_else(PoisonError::into_inner);
             state = guard;
             if time.timed_out() {
@@ -149,12 +149,12 @@ impl Queue {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // Pieces are sound whatever the thread that panicked was doing.
+        // The state is consistent wherever another thread panicked.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// As `write_all`, also to a stream that somebody has made one that doesn't block.
+/// Like `write_all`, but also for a stream that another process has made non-blocking.
 fn write(out: &mut (impl Write + AsFd), mut piece: &[u8]) -> io::Result<()> {
     while !piece.is_empty() {
         match out.write(piece) {
@@ -180,7 +180,7 @@ mod tests {
 
     const SHORT: Duration = Duration::from_millis(50);
 
-    /// A queue whose log is a pipe, and what reads it.
+    /// A queue whose log is a pipe, and the reading end of the pipe.
     fn queue() -> (Arc<Queue>, io::PipeReader) {
         let queue = Arc::new(Queue::new());
         let (reader, mut writer) = io::pipe().unwrap();
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_said_comes_in_its_order() {
+    fn pieces_are_written_in_order() {
         let (queue, log) = queue();
         queue.push(b"one\n".to_vec());
         queue.push_slowly(b"two\n".to_vec(), SHORT);
@@ -206,20 +206,20 @@ mod tests {
     }
 
     #[test]
-    fn a_log_that_nobody_reads_holds_nobody_up_and_says_what_is_missing() {
+    fn an_unread_log_blocks_no_caller_and_dropped_lines_are_counted() {
         let (queue, log) = queue();
         let line = vec![b'x'; LIMIT];
-        // The pipe takes some of it, and the rest is all that may wait.
+        // The pipe takes some of it, and the rest fills the queue.
         for _ in 0..3 {
             queue.push_slowly(line.clone(), SHORT);
         }
         queue.push_slowly(b"four\nfive\n".to_vec(), SHORT);
-        // It was too long once: nobody waits again.
+        // After one timeout, callers do not wait again.
         queue.push_slowly(b"six\n".to_vec(), Duration::from_secs(60));
         queue.push(b"ours\n".to_vec());
         queue.flush(SHORT);
         let end =
-            "\nwarning: 5 lines are left out here: the log was not read in time\nours\nseven\n";
+            "\nwarning: 5 lines were dropped here: the log was not read in time\nours\nseven\n";
         let reader = thread::spawn(move || read(log, LIMIT + end.len()));
         queue.flush(Duration::from_secs(60));
         queue.push(b"seven\n".to_vec());
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn of_our_own_lines_too_only_so_many_wait() {
+    fn our_own_lines_are_limited_too() {
         let (queue, log) = queue();
         let line = vec![b'x'; LIMIT];
         for _ in 0..10 {

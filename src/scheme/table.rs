@@ -8,7 +8,7 @@ use super::PartitionGuid::{First as FirstGuid, Root as RootGuid, Second as Secon
 use super::Role::{BiosBoot, Boot, Esp, Root, Xbootldr};
 use super::{Contents, Entry, Fat, MIB, Partition, PartitionGuid, Role, Scheme, TableKind};
 
-// rustfmt would put every cell on a line of its own.
+// rustfmt would put each cell on its own line.
 #[rustfmt::skip]
 mod schemes {
     use super::*;
@@ -29,7 +29,7 @@ mod schemes {
         ],
     };
 
-    // Made for Limine.
+    // This table is meant for Limine.
     pub static LEGACY_BOOT: Scheme = Scheme {
         name: "legacy+boot", kind: TableKind::Mbr, bios: true, efi_variables: false,
         partitions: &[
@@ -63,8 +63,8 @@ mod schemes {
         ],
     };
 
-    // The BIOS boot partition begins where a GPT lets the first one begin. parted counts an end in KiB
-    // as part of the partition: this one ends with the sector at 1 MiB.
+    // The BIOS boot partition starts at the first sector that a GPT allows. It includes the sector
+    // at 1 MiB because parted treats an end in KiB as inclusive.
     pub static HYBRID: Scheme = Scheme {
         name: "hybrid", kind: TableKind::Gpt, bios: true, efi_variables: true,
         partitions: &[

@@ -1,16 +1,16 @@
 use super::*;
 
 #[test]
-fn names_are_different() {
+fn names_are_unique() {
     let mut names = PartitionTable::ALL.map(PartitionTable::name).to_vec();
     names.sort_unstable();
     names.dedup();
     assert_eq!(names.len(), PartitionTable::ALL.len());
 }
 
-/// What the rest of the program takes for granted.
+/// The rest of the program relies on these properties.
 #[test]
-fn schemes_are_sound() {
+fn schemes_are_consistent() {
     for table in PartitionTable::ALL {
         let scheme = table.scheme();
         let (root, others) = scheme.partitions.split_last().unwrap();
@@ -33,7 +33,7 @@ fn schemes_are_sound() {
             );
             assert_ne!(partition.contents, Contents::Root);
         }
-        assert!(others.len() <= 2, "{table:?}: there are GUIDs for two");
+        assert!(others.len() <= 2, "{table:?}: only two GUIDs are available");
         for partition in scheme.partitions {
             let kind = match partition.entry {
                 Entry::None => TableKind::None,
@@ -42,7 +42,7 @@ fn schemes_are_sound() {
             };
             assert_eq!(kind, scheme.kind, "{table:?}");
         }
-        // bootSize is where one of them ends, and where the next begins.
+        // If a partition ends at bootSize, the root partition begins there.
         let ends = others
             .iter()
             .any(|partition| partition.last == Last::BootEnd);

@@ -1,9 +1,9 @@
-//! Typed access to parsed JSON that notes what is wrong and goes on.
+//! Typed access to parsed JSON that records problems and continues.
 //!
-//! Deriving the shape with serde would end at the first wrong type. Here each attribute is read in
-//! one place, by [`Attributes::required`] or [`Attributes::optional`] with a function that says what
-//! it must be. What was read is a [`Read`]: no later check of a wrong value can report it again, and
-//! a wrong value keeps nothing else from being read.
+//! Deserialization with serde would stop at the first wrong type. Here, each attribute is read in
+//! one place, by [`Attributes::required`] or [`Attributes::optional`] with a function that checks
+//! the value. The result is a [`Read`]: later checks cannot report a wrong value again, and a wrong
+//! value does not prevent others from being read.
 
 use std::path::PathBuf;
 
@@ -13,11 +13,11 @@ use super::problems::{Problems, Read};
 use super::store_path::StorePath;
 use crate::escape;
 
-/// The longest path that Linux takes in bytes (`PATH_MAX` without the NUL).
+/// The maximum length of a path on Linux in bytes (`PATH_MAX` without the NUL).
 pub(super) const MAX_PATH: usize = 4095;
 
-/// A JSON object and where it is in the whole. Of a value that is no object, every attribute is
-/// wrong, without a problem of its own.
+/// A JSON object and its name. If the value is not an object, reading any attribute fails without
+/// another problem.
 #[derive(Debug, Clone)]
 pub(super) struct Attributes<'a> {
     at: String,
@@ -25,7 +25,7 @@ pub(super) struct Attributes<'a> {
 }
 
 impl<'a> Attributes<'a> {
-    /// `value`, which is the attribute `at` (empty: the whole file).
+    /// Wraps `value`, which is the attribute `at`. If `at` is empty, it is the whole file.
     pub(super) fn new(at: String, value: &'a Value, problems: &mut Problems) -> Self {
         let map = match value {
             Value::Object(map) => Ok(map),
@@ -37,7 +37,7 @@ impl<'a> Attributes<'a> {
         Attributes { at, map }
     }
 
-    /// The whole name of one of its attributes.
+    /// Returns the full name of one of its attributes.
     pub(super) fn at(&self, key: &str) -> String {
         let key = escape::short(key.as_bytes());
         match self.at.as_str() {
@@ -46,7 +46,7 @@ impl<'a> Attributes<'a> {
         }
     }
 
-    /// Its attributes, in the order of their names.
+    /// Returns its attributes, sorted by name.
     pub(super) fn entries(&self) -> Read<Vec<(&'a str, &'a Value)>> {
         let mut entries: Vec<_> = self
             .map?
@@ -57,13 +57,13 @@ impl<'a> Attributes<'a> {
         Ok(entries)
     }
 
-    /// Whether it has an attribute that is not null.
+    /// Returns whether it has an attribute that is not null.
     pub(super) fn has(&self, key: &str) -> bool {
         matches!(self.get(key), Ok(Some(_)))
     }
 
-    /// What `read` makes of an attribute, which must not be absent or null. `read` gets the
-    /// attribute's whole name and its value.
+    /// Reads an attribute with `read`, which gets the attribute's full name and its value. The
+    /// attribute must not be missing or null.
     pub(super) fn required<T>(
         &self,
         key: &str,
@@ -73,16 +73,16 @@ impl<'a> Attributes<'a> {
         match self.get(key)? {
             Some(value) => read(&self.at(key), value, problems),
             None => {
-                let what = match self.map?.get(key) {
-                    Some(_) => "is null, and needs a value",
-                    None => "is missing; give it a value",
+                let message = match self.map?.get(key) {
+                    Some(_) => "must not be null",
+                    None => "is missing; set it",
                 };
-                Err(problems.add(self.at(key), what))
+                Err(problems.add(self.at(key), message))
             }
         }
     }
 
-    /// What `read` makes of an attribute that may be absent or null.
+    /// Reads an attribute that may be missing or null with `read`.
     pub(super) fn optional<T>(
         &self,
         key: &str,
@@ -95,7 +95,7 @@ impl<'a> Attributes<'a> {
         }
     }
 
-    /// An attribute that is an attribute set.
+    /// Reads an attribute that is an attribute set.
     pub(super) fn object(&self, key: &str, problems: &mut Problems) -> Attributes<'a> {
         let object = |at: &str, value, problems: &mut Problems| {
             Ok(Attributes::new(at.to_owned(), value, problems))
@@ -126,7 +126,7 @@ pub(super) fn list<'a>(at: &str, value: &'a Value, problems: &mut Problems) -> R
     }
 }
 
-/// What `read` makes of each element of a list.
+/// Reads each element of a list with `read`.
 pub(super) fn each<'a, T>(
     mut read: impl FnMut(&str, &'a Value, &mut Problems) -> Read<T>,
 ) -> impl FnOnce(&str, &'a Value, &mut Problems) -> Read<Vec<T>> {
@@ -139,28 +139,28 @@ pub(super) fn each<'a, T>(
     }
 }
 
-/// A string without NUL, which no path, name or variable can hold.
+/// Reads a string without NUL, which paths, names and variables cannot contain.
 pub(super) fn text<'a>(at: &str, value: &'a Value, problems: &mut Problems) -> Read<&'a str> {
     match value {
         Value::String(text) if text.contains('\0') => {
-            Err(problems.add(at, "has a NUL character in it; take it out"))
+            Err(problems.add(at, "contains a NUL character; remove it"))
         }
         Value::String(text) => Ok(text),
         other => Err(problems.add(at, wrong_type("a string", other))),
     }
 }
 
-/// A string of at most `most` bytes, without NUL.
+/// Reads a string of at most `limit` bytes, without NUL.
 pub(super) fn bounded<'a>(
     at: &str,
     value: &'a Value,
-    most: usize,
+    limit: usize,
     problems: &mut Problems,
 ) -> Read<&'a str> {
     let text = text(at, value, problems)?;
-    if text.len() > most {
+    if text.len() > limit {
         let message = format!(
-            "{} has {} bytes; make it {most} at most",
+            "{} is {} bytes long; the limit is {limit}",
             quoted(text),
             text.len()
         );
@@ -169,12 +169,12 @@ pub(super) fn bounded<'a>(
     Ok(text)
 }
 
-/// An absolute path.
+/// Reads an absolute path.
 pub(super) fn path(at: &str, value: &Value, problems: &mut Problems) -> Read<PathBuf> {
     let text = bounded(at, value, MAX_PATH, problems)?;
     if !text.starts_with('/') {
         let message = format!(
-            "{} is not an absolute path; begin it with \"/\"",
+            "{} is not an absolute path; start it with \"/\"",
             quoted(text)
         );
         return Err(problems.add(at, message));
@@ -182,7 +182,7 @@ pub(super) fn path(at: &str, value: &Value, problems: &mut Problems) -> Read<Pat
     Ok(PathBuf::from(text))
 }
 
-/// A path of the store at `store_dir`.
+/// Reads a path of the store at `store_dir`.
 pub(super) fn store_path(
     store_dir: Read<&str>,
 ) -> impl Fn(&str, &Value, &mut Problems) -> Read<StorePath> {
@@ -194,22 +194,22 @@ pub(super) fn store_path(
     }
 }
 
-/// A whole number that is not negative, written as a number or as decimal digits.
+/// Returns a non-negative integer that is a number or a string of decimal digits.
 pub(super) fn number(value: &Value) -> Option<u64> {
     match value {
         Value::Number(number) => number.as_u64(),
-        // parse alone would take "+1".
+        // parse alone would accept "+1".
         Value::String(text) if text.bytes().all(|byte| byte.is_ascii_digit()) => text.parse().ok(),
         _ => None,
     }
 }
 
-/// `text` in quotation marks, safe to print; of a long one, the beginning.
+/// Returns `text` in quotation marks, safe to print; long text is truncated.
 pub(super) fn quoted(text: &str) -> String {
     format!("\"{}\"", escape::short(text.as_bytes()))
 }
 
-/// A value for a message, safe to print.
+/// Describes a value for a message, safe to print.
 pub(super) fn shown(value: &Value) -> String {
     match value {
         Value::Null | Value::Bool(_) | Value::Number(_) => value.to_string(),
@@ -220,5 +220,5 @@ pub(super) fn shown(value: &Value) -> String {
 }
 
 fn wrong_type(wanted: &str, value: &Value) -> String {
-    format!("must be {wanted}, and is {}", shown(value))
+    format!("expected {wanted}, found {}", shown(value))
 }

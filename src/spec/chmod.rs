@@ -1,37 +1,37 @@
 //! rsync's `--chmod`.
 //!
-//! The syntax is that of rsync(1), with what rsync does where its page is silent; `tests/library/chmod.rs`
-//! compares with the real program. Three things differ from chmod(1): the special bits outlive a
-//! plain `u=rw`, a clause has one operator, and `+s` and `o+s` mean the set-user-ID bit.
+//! The syntax is that of rsync(1). Where the manual page is silent, it follows the program;
+//! `tests/library/chmod.rs` compares the two. There are three differences from chmod(1): `u=rw`
+//! keeps the special bits, a clause has one operator, and `+s` and `o+s` set the set-user-ID bit.
 //!
-//! The rsync is 3.5, which nixpkgs has. Three things were otherwise before it: `a+s` set the
-//! set-user-ID bit alone, `a=t` left both bits and `a=s` the set-group-ID bit as they were, and `g=u`
-//! was refused (its NEWS for 3.5.0 and the history of its `chmod.c`). We do not ask which rsync the caller's
-//! nixpkgs has: the mode of a file depends on the attributes alone.
+//! The reference is rsync 3.5, the version in nixpkgs. Earlier versions differ in three ways: `a+s`
+//! sets only the set-user-ID bit, `a=t` keeps both bits and `a=s` the set-group-ID bit, and `g=u`
+//! is rejected (see the NEWS of 3.5.0 and the history of `chmod.c`). The rsync version of the
+//! caller's nixpkgs does not matter: the mode of a file depends only on the attributes.
 
-/// The mask that counts for clauses that name nobody (`+w`). Nix builds under this one, so it is
-/// the one that rsync sees in nixpkgs' builder; ours does not depend on the caller's.
+/// The umask for clauses without u, g, o or a (`+w`). Nix builds with this umask, so rsync has it
+/// in nixpkgs' builder. The umask of this process is not used.
 const UMASK: u16 = 0o022;
 
 const SET_USER_ID: u16 = 0o4000;
 const SET_GROUP_ID: u16 = 0o2000;
 const STICKY: u16 = 0o1000;
 
-/// Changes to modes, as `rsync --chmod` and `chmod(1)` write them: `755`, `D755,F644`,
+/// Changes to modes in the notation of `rsync --chmod` and `chmod(1)`: `755`, `D755,F644`,
 /// `u+rwX,go-w`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Chmod {
     clauses: Vec<Clause>,
 }
 
-/// What stands between two commas.
+/// The text between two commas.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Clause {
     only: Only,
     change: Change,
 }
 
-/// What a clause applies to.
+/// The kind of files that a clause applies to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Only {
     Everything,
@@ -41,22 +41,22 @@ enum Only {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Change {
-    /// The whole mode.
+    /// Set the mode.
     Octal(u16),
-    /// Take `clear` away, add `set`.
+    /// Clear the bits `clear`, then set the bits `set`.
     Bits {
         clear: u16,
         set: u16,
-        /// Add execute bits only to directories and to what could be executed at first (`X`).
+        /// Set execute bits only for directories and files that were already executable (`X`).
         conditional_execute: bool,
     },
-    /// Use the permissions that one class has (`g=u`).
+    /// Use the permissions of another class (`g=u`).
     Copy {
         operator: Operator,
         from: Class,
-        /// The permission bits it may touch.
+        /// The permission bits that it may change.
         mask: u16,
-        /// Taken away by `=` besides the permissions.
+        /// The bits that `=` clears first.
         special: u16,
     },
 }
@@ -68,7 +68,7 @@ enum Operator {
     Assign,
 }
 
-/// Whose permissions; the value is the place of their three bits in the mode.
+/// A class of users; the value is the position of their three bits in the mode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Class {
     User = 6,
@@ -77,10 +77,10 @@ enum Class {
 }
 
 impl Chmod {
-    /// Reads an argument of `rsync --chmod`.
+    /// Parses an argument of `rsync --chmod`.
     ///
     /// # Errors
-    /// What rsync refuses is refused, with the clause that is wrong and what one may write.
+    /// If rsync would reject the argument. The message has the invalid clause and the valid syntax.
     pub fn parse(text: &str) -> Result<Chmod, String> {
         let clauses = text.split(',').map(|clause| {
             parse_clause(clause).map_err(|reason| {
@@ -93,7 +93,8 @@ impl Chmod {
         })
     }
 
-    /// The mode that `mode` (0 to 0o7777) becomes. Symbolic links keep theirs: don't ask for them.
+    /// Applies the changes to `mode` (0 to 0o7777). Do not call this for symbolic links, which keep
+    /// their mode.
     pub fn apply(&self, mode: u16, is_directory: bool) -> u16 {
         let execute = is_directory || mode & 0o111 != 0;
         self.clauses
@@ -143,7 +144,7 @@ impl Change {
     }
 }
 
-/// Three permission bits, for user, group and others alike.
+/// Repeats three permission bits for user, group and others.
 fn every_class(permissions: u16) -> u16 {
     permissions * 0o111
 }
@@ -153,8 +154,8 @@ fn parse_clause(text: &str) -> Result<Clause, String> {
     let octal = |c: char| ('0'..='7').contains(&c);
     let Some(middle) = text.find(|c| OPERATORS.contains(&c) || octal(c)) else {
         return Err(
-            "write an octal mode like 0755, or who, + - or =, and rwxXst, \
-                    as in D755,F644 or u+rwX,go-w"
+            "use an octal mode such as 0755, or [DFugoa], one of + - =, and [rwxXst], \
+             as in D755,F644 or u+rwX,go-w"
                 .to_owned(),
         );
     };
@@ -176,9 +177,9 @@ fn parse_clause(text: &str) -> Result<Clause, String> {
 
 fn parse_octal(who: Who, digits: &str) -> Result<Clause, String> {
     if who.classes != 0 {
-        return Err("a number can't follow u, g, o or a; only D or F".to_owned());
+        return Err("an octal mode can follow only D or F, not u, g, o or a".to_owned());
     }
-    // from_str_radix alone would take a sign; leading zeros are as good as any.
+    // from_str_radix alone would accept a sign. Leading zeros are allowed.
     match u16::from_str_radix(digits, 8) {
         Ok(mode) if mode <= 0o7777 => Ok(Clause {
             only: who.only,
@@ -188,14 +189,14 @@ fn parse_octal(who: Who, digits: &str) -> Result<Clause, String> {
     }
 }
 
-/// What stands before the operator.
+/// The part of a clause before the operator.
 struct Who {
     only: Only,
-    /// Permission bits of the classes named; 0 where none is.
+    /// The permission bits of the named classes; 0 if there are none.
     classes: u16,
-    /// The special bits that `s` means for these classes.
+    /// The special bits that `s` stands for with these classes.
     set_id: u16,
-    /// Every special bit of these classes.
+    /// All special bits of these classes.
     special: u16,
 }
 
@@ -218,7 +219,7 @@ impl Who {
                     continue;
                 }
                 'D' | 'F' => {
-                    return Err("D and F exclude each other; write two clauses".to_owned());
+                    return Err("D and F cannot be combined; write two clauses".to_owned());
                 }
                 'u' => (0o700, SET_USER_ID),
                 'g' => (0o070, SET_GROUP_ID),
@@ -226,7 +227,7 @@ impl Who {
                 'a' => (0o777, SET_USER_ID | SET_GROUP_ID | STICKY),
                 _ => {
                     return Err(
-                        "only D, F, u, g, o and a may stand before a number or + - =".to_owned(),
+                        "only D, F, u, g, o and a may precede an octal mode or + - =".to_owned(),
                     );
                 }
             };
@@ -277,14 +278,14 @@ fn parse_permissions(who: &Who, operator: Operator, text: &str) -> Result<Change
                 permissions |= 1;
                 conditional_execute = true;
             }
-            // rsync forgets an earlier t here.
+            // Like rsync, this drops an earlier t.
             's' if who.set_id == 0 => special = SET_USER_ID,
             's' => special |= who.set_id,
             't' => special |= STICKY,
             _ => {
                 return Err(
                     "only r, w, x, X, s and t, or one of u, g and o, may follow + - =; \
-                     write a comma before the next clause"
+                     separate clauses with commas"
                         .to_owned(),
                 );
             }
@@ -294,7 +295,7 @@ fn parse_permissions(who: &Who, operator: Operator, text: &str) -> Result<Change
     let (clear, set) = match operator {
         Operator::Add => (0, bits),
         Operator::Remove => (bits, 0),
-        // The special bits stay unless the clause speaks of one.
+        // The special bits are kept unless the clause names one.
         Operator::Assign if special == 0 => (touched, bits),
         Operator::Assign => (touched | who.set_id, bits),
     };
@@ -310,7 +311,7 @@ mod tests {
     use super::Chmod;
 
     #[test]
-    fn modes_are_what_rsync_makes_of_them() {
+    fn changes_modes_like_rsync() {
         // Text, mode before, as a file, as a directory.
         for (text, before, file, directory) in [
             ("755", 0o600, 0o755, 0o755),
@@ -339,17 +340,17 @@ mod tests {
     }
 
     #[test]
-    fn what_rsync_refuses_is_refused_with_a_reason() {
+    fn rejects_what_rsync_rejects_with_a_reason() {
         for (text, message) in [
-            ("", "\"\": write an octal mode"),
-            ("755,", "\"\": write an octal mode"),
-            ("u", "\"u\": write an octal mode"),
-            ("8", "\"8\": write an octal mode"),
+            ("", "\"\": use an octal mode"),
+            ("755,", "\"\": use an octal mode"),
+            ("u", "\"u\": use an octal mode"),
+            ("8", "\"8\": use an octal mode"),
             ("rwxr-xr-x", "\"rwxr-xr-x\": only D, F, u, g, o and a"),
             ("758", "\"758\": an octal mode has digits 0 to 7"),
             ("17777", "\"17777\": an octal mode has digits 0 to 7"),
-            ("u755", "\"u755\": a number can't follow u"),
-            ("DF+x", "\"DF+x\": D and F exclude each other"),
+            ("u755", "\"u755\": an octal mode can follow only D or F"),
+            ("DF+x", "\"DF+x\": D and F cannot be combined"),
             ("u+r-w", "\"u+r-w\": only r, w, x, X, s and t"),
             ("u=gr", "\"u=gr\": only r, w, x, X, s and t"),
             ("é+x", "\"é+x\": only D, F, u, g, o and a"),

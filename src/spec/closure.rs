@@ -9,20 +9,20 @@ use super::attributes::{Attributes, boolean, each, list, number, quoted, shown, 
 use super::problems::{Problems, Read};
 use super::{PathInfo, StorePath};
 
-/// The attribute that holds the graph; nix/make-disk-image.nix calls it so.
+/// The attribute with the graph, as named in nix/make-disk-image.nix.
 const GRAPH: &str = "closure";
 
 const REPAIR: &str = "the registration is damaged: run \
-                      \"nix-store --verify --check-contents --repair\" where the image is built";
+                      \"nix-store --verify --check-contents --repair\" on the machine that builds the image";
 
-/// What is known of the closure.
+/// The closure, as far as it could be read.
 pub(super) struct Closure {
     /// Every path, sorted.
     pub(super) paths: Read<Vec<PathInfo>>,
     listed: Listed,
 }
 
-/// The paths that are listed. With a wrong one among them nobody can tell what is missing.
+/// The listed paths. If one of them is invalid, it is unknown which paths are missing.
 struct Listed(Read<HashSet<StorePath>>);
 
 impl Listed {
@@ -32,7 +32,7 @@ impl Listed {
 }
 
 impl Closure {
-    /// Notes a path that should be in the closure and is not.
+    /// Reports `path` if it is not in the closure.
     pub(super) fn require(
         &self,
         at: &str,
@@ -81,7 +81,8 @@ pub(super) fn closure(
     Closure { paths, listed }
 }
 
-/// An entry for a message: by its path, for nobody counts them.
+/// Returns the name of an entry for messages: with its path if it has one, because that is easier
+/// to find than the index.
 fn name(index: usize, entry: &Value) -> String {
     match entry.get("path").and_then(Value::as_str) {
         Some(path) => format!("{GRAPH}[{}]", quoted(path)),
@@ -89,7 +90,7 @@ fn name(index: usize, entry: &Value) -> String {
     }
 }
 
-/// The path of each entry. The second of two that are equal is wrong.
+/// Returns the path of each entry. Repeated paths are reported.
 fn paths(
     entries: &[Attributes<'_>],
     store_dir: Read<&str>,
@@ -119,7 +120,7 @@ fn path_info(
     let reference = |at: &str, value: &Value, problems: &mut Problems| {
         let path = store_path(store_dir)(at, value, problems)?;
         if listed.lacks(&path) {
-            let message = format!("it refers to {path}, which is not listed; {REPAIR}");
+            let message = format!("refers to {path}, which is not listed; {REPAIR}");
             return Err(problems.add(at, message));
         }
         Ok(path)
@@ -141,7 +142,7 @@ fn path_info(
 
 fn valid(at: &str, value: &Value, problems: &mut Problems) -> Read<()> {
     if !boolean(at, value, problems)? {
-        let message = format!("Nix says that this path is not valid; {REPAIR}");
+        let message = format!("Nix reports this path as invalid; {REPAIR}");
         return Err(problems.add(at, message));
     }
     Ok(())
@@ -151,7 +152,7 @@ fn nar_hash(at: &str, value: &Value, problems: &mut Problems) -> Read<[u8; 32]> 
     let text = text(at, value, problems)?;
     let message = || {
         format!(
-            "{} is no SHA-256 hash as Nix writes it; {REPAIR}",
+            "{} is not a SHA-256 hash in Nix's format; {REPAIR}",
             quoted(text)
         )
     };
@@ -160,12 +161,12 @@ fn nar_hash(at: &str, value: &Value, problems: &mut Problems) -> Read<[u8; 32]> 
 
 fn nar_size(at: &str, value: &Value, problems: &mut Problems) -> Read<u64> {
     let size = number(value).filter(|size| *size > 0);
-    let message = || format!("{} is no size of a NAR; {REPAIR}", shown(value));
+    let message = || format!("{} is not a valid NAR size; {REPAIR}", shown(value));
     problems.check(at, size.ok_or_else(message))
 }
 
-/// A SHA-256 hash in Nix's own notation, base 16, or that of Subresource Integrity (Nix manual,
-/// "nix hash").
+/// Parses a SHA-256 hash in Nix's base 32, base 16, or the notation of Subresource Integrity (Nix
+/// manual, "nix hash").
 fn sha256(text: &str) -> Option<[u8; 32]> {
     let bytes = if let Some(base64) = text.strip_prefix("sha256-") {
         BASE64.decode(base64.as_bytes()).ok()?
@@ -185,9 +186,9 @@ fn sha256(text: &str) -> Option<[u8; 32]> {
 mod tests {
     use super::sha256;
 
-    /// The hash of nothing, from sha256sum, and `nix hash to-base32` and `to-sri` of it.
+    /// The hash of empty input, from sha256sum, `nix hash to-base32` and `nix hash to-sri`.
     #[test]
-    fn hashes_in_every_notation_are_the_same() {
+    fn reads_hashes_in_every_notation() {
         let empty = [
             0xe3, 0xb0, 0xc4, 0x42, 0x98, 0xfc, 0x1c, 0x14, 0x9a, 0xfb, 0xf4, 0xc8, 0x99, 0x6f,
             0xb9, 0x24, 0x27, 0xae, 0x41, 0xe4, 0x64, 0x9b, 0x93, 0x4c, 0xa4, 0x95, 0x99, 0x1b,

@@ -10,25 +10,25 @@ use super::problems::{Problems, Read};
 use super::{Chmod, Graft, Ids, Names, Owner, Target};
 use crate::escape;
 
-/// The longest argument of a program in bytes (Linux, `MAX_ARG_STRLEN` without the NUL), such as
-/// rsync's `--chmod=`.
+/// The maximum length of a program argument, such as rsync's `--chmod=`, in bytes (Linux,
+/// `MAX_ARG_STRLEN` without the NUL).
 const MAX_MODE: usize = 131_071;
 
-/// More bytes than any name of a user or group has (`LOGIN_NAME_MAX`).
+/// The maximum length of the name of a user or group in bytes (`LOGIN_NAME_MAX`).
 const MAX_ACCOUNT: usize = 256;
 
-/// The largest user or group ID: the next one, -1, is "unchanged" for chown(2).
+/// The largest user or group ID. The next one, -1, means "unchanged" in chown(2).
 const MAX_ID: u32 = u32::MAX - 1;
 
-/// What is known of `contents`.
+/// The argument `contents`, as far as it could be read.
 pub(super) struct Contents {
     /// The entries, in the caller's order.
     pub(super) grafts: Read<Vec<Graft>>,
-    /// Whether an owner or a group is a name that is not "root".
+    /// Whether an owner or a group is a name other than "root".
     pub(super) names_owners: Read<bool>,
 }
 
-/// What is known of one entry.
+/// An entry, as far as it could be read.
 struct Entry {
     source: Read<OsString>,
     target: Read<Target>,
@@ -55,7 +55,7 @@ pub(super) fn contents(image: &Attributes<'_>, problems: &mut Problems) -> Conte
             entry(&value, problems)
         })
         .collect();
-    refuse_duplicates(&at, &entries, problems);
+    reject_duplicates(&at, &entries, problems);
     Contents {
         names_owners: names_owners(&entries),
         grafts: entries.into_iter().map(graft).collect(),
@@ -77,7 +77,7 @@ fn entry(entry: &Attributes<'_>, problems: &mut Problems) -> Entry {
         if !["source", "target", "mode", "user", "group"].contains(&key) {
             problems.add(
                 entry.at(key),
-                "is unknown; an entry has source, target, mode, user and group",
+                "is unknown; the attributes of an entry are source, target, mode, user and group",
             );
         }
     }
@@ -109,14 +109,14 @@ fn names_owners(entries: &[Entry]) -> Read<bool> {
     Ok(false)
 }
 
-/// Whether nixpkgs takes `source` for a shell pattern.
+/// Returns whether nixpkgs treats `source` as a shell pattern.
 fn is_pattern(source: &OsStr) -> bool {
     source.as_encoded_bytes().contains(&b'*')
 }
 
 fn mode(at: &str, value: &Value, problems: &mut Problems) -> Read<Option<Chmod>> {
     match bounded(at, value, MAX_MODE, problems)? {
-        // nixpkgs, too, takes an empty mode for none.
+        // In nixpkgs, too, an empty mode means none.
         "" => Ok(None),
         text => problems.check(at, Chmod::parse(text)).map(Some),
     }
@@ -141,7 +141,7 @@ fn owner(entry: &Attributes<'_>, problems: &mut Problems) -> Read<Option<Owner>>
     };
     Err(problems.add(
         entry.at(missing),
-        "is missing; set both user and group, or neither of them (root owns the files then)",
+        "is missing; set both user and group, or neither (the owner is then root)",
     ))
 }
 
@@ -167,11 +167,11 @@ fn account(at: &str, value: &Value, problems: &mut Problems) -> Read<Account> {
         return problems.check(at, id.map(Account::Id).ok_or_else(message));
     }
     let message = match value {
-        // User and group 0 of every NixOS, whatever its configuration.
+        // User and group 0 on every NixOS system.
         Value::String(name) if name == "root" => return Ok(Account::Id(0)),
-        // passwd(5) has colons between fields and a line for each user.
+        // passwd(5) separates fields by colons and entries by newlines.
         Value::String(name) if name.contains(':') || name.contains(char::is_control) => format!(
-            "{} can't be a name: it has a colon or a control character in it",
+            "{} is not a valid name: it contains a colon or a control character",
             quoted(name)
         ),
         Value::String(name) if name.bytes().any(|byte| !byte.is_ascii_digit()) => {
@@ -179,15 +179,16 @@ fn account(at: &str, value: &Value, problems: &mut Problems) -> Read<Account> {
             return Ok(Account::Name(name.to_owned()));
         }
         other => format!(
-            "{} is no ID; write a name, or a number in a string, as in \"1000\"",
+            "{} is not a valid ID; use a name, or a number in a string, such as \"1000\"",
             shown(other)
         ),
     };
     Err(problems.add(at, message))
 }
 
-/// Notes every target that an earlier entry has made. A pattern may add to one.
-fn refuse_duplicates(contents: &str, entries: &[Entry], problems: &mut Problems) {
+/// Reports each target that an earlier entry creates. A pattern may add files to an existing
+/// target.
+fn reject_duplicates(contents: &str, entries: &[Entry], problems: &mut Problems) {
     let mut made: HashMap<&[OsString], usize> = HashMap::new();
     for (index, entry) in entries.iter().enumerate() {
         let (Ok(source), Ok(target)) = (&entry.source, &entry.target) else {
@@ -200,14 +201,14 @@ fn refuse_duplicates(contents: &str, entries: &[Entry], problems: &mut Problems)
         let name = target.shown_name();
         let reason = match earlier < index {
             true if target.below => format!(
-                "{contents}[{earlier}] has made it already; change one of them or, if it is a \
-                 directory, name what goes into it, as in {name}/NAME"
+                "{contents}[{earlier}] already creates it; change one of them or, if it is a \
+                 directory, set a target inside it, such as {name}/NAME"
             ),
             true => {
-                format!("{contents}[{earlier}] has made it already; change one of them")
+                format!("{contents}[{earlier}] already creates it; change one of them")
             }
             false if target.names.is_empty() => {
-                "the root is there already; write source = \"…/*\" to copy into it".to_owned()
+                "the root already exists; set source = \"…/*\" to copy into it".to_owned()
             }
             false => continue,
         };

@@ -8,10 +8,10 @@ use super::size::{MIB, mebibytes_as_nixpkgs_rounds, parse_iec};
 use super::{DiskSize, FileSystemKind, RootFileSystem};
 use crate::scheme::{self, PartitionTable, TableKind};
 
-/// ext4's `s_volume_name` (Linux, Documentation/filesystems/ext4/super.rst).
+/// The length of ext4's `s_volume_name` (Linux, Documentation/filesystems/ext4/super.rst).
 const MAX_LABEL: usize = 16;
 
-/// More than any file system or table here can have, and far from an overflow.
+/// More than any supported file system or table allows, and small enough to rule out overflow.
 const MAX_MEBIBYTES: u64 = 1 << 40;
 
 pub(super) fn table(image: &Attributes<'_>, problems: &mut Problems) -> Read<PartitionTable> {
@@ -25,7 +25,7 @@ fn named_table(at: &str, value: &Value, problems: &mut Problems) -> Read<Partiti
     let message = || {
         let names = PartitionTable::ALL.map(|table| quoted(table.name()));
         format!(
-            "{} is unknown; write one of {}",
+            "{} is not a partition table type; use one of {}",
             quoted(name),
             names.join(", ")
         )
@@ -33,8 +33,8 @@ fn named_table(at: &str, value: &Value, problems: &mut Problems) -> Read<Partiti
     problems.check(at, table.ok_or_else(message))
 }
 
-/// Where the boot partition ends, in bytes; 0 for a table that has none, which does not look at
-/// `bootSize`.
+/// Returns the end of the boot partition in bytes. If the table has no boot partition, it is 0 and
+/// `bootSize` is not read.
 pub(super) fn boot_end(
     image: &Attributes<'_>,
     table: Read<PartitionTable>,
@@ -44,20 +44,20 @@ pub(super) fn boot_end(
     let Some(begin) = table.scheme().boot_begin() else {
         return Ok(0);
     };
-    // It has at least a MiB.
+    // The partition is at least 1 MiB long.
     let start = begin / scheme::MIB;
     let bytes = image.required("bootSize", size, problems)?;
     let end = mebibytes_as_nixpkgs_rounds(bytes);
     if end <= start {
         let message = format!(
-            "the boot partition of a {} disk begins at {start} MiB, and bootSize is where it ends: \
-             set it to at least \"{start}M\"",
+            "with partitionTableType {}, the boot partition begins at {start} MiB and ends at \
+             bootSize; set bootSize to at least \"{start}M\"",
             quoted(table.name())
         );
         return Err(problems.add(image.at("bootSize"), message));
     }
     if end > MAX_MEBIBYTES {
-        let message = "is more than a disk can hold; set it to \"256M\"";
+        let message = "is more than a disk can hold; set it to a smaller size, such as \"256M\"";
         return Err(problems.add(image.at("bootSize"), message));
     }
     Ok(end * MIB)
@@ -66,14 +66,14 @@ pub(super) fn boot_end(
 pub(super) fn disk_size(image: &Attributes<'_>, problems: &mut Problems) -> Read<DiskSize> {
     match image.required("diskSize", fixed_size, problems)? {
         Some(mebibytes) => Ok(DiskSize::Fixed { mebibytes }),
-        // A fixed size leaves no room for it: nixpkgs does not look at it then, either.
+        // Like nixpkgs, this reads additionalSpace only if the size is automatic.
         None => Ok(DiskSize::Auto {
             additional_space: image.required("additionalSpace", size, problems)?,
         }),
     }
 }
 
-/// `diskSize` in MiB; `None` where it is "auto".
+/// Returns `diskSize` in MiB, or `None` if it is "auto".
 fn fixed_size(at: &str, value: &Value, problems: &mut Problems) -> Read<Option<u64>> {
     if value.as_str() == Some("auto") {
         return Ok(None);
@@ -82,8 +82,8 @@ fn fixed_size(at: &str, value: &Value, problems: &mut Problems) -> Read<Option<u
         Some(mebibytes @ 1..=MAX_MEBIBYTES) => Ok(Some(mebibytes)),
         _ => {
             let message = format!(
-                "{} is no disk size; write \"auto\" or a whole number of MiB from 1 to {MAX_MEBIBYTES}, \
-                 as in 2048",
+                "{} is not a valid disk size; use \"auto\" or a whole number of MiB from 1 to \
+                 {MAX_MEBIBYTES}, such as 2048",
                 shown(value)
             );
             Err(problems.add(at, message))
@@ -91,15 +91,16 @@ fn fixed_size(at: &str, value: &Value, problems: &mut Problems) -> Read<Option<u
     }
 }
 
-/// A size in the syntax of `numfmt --from=iec`, in bytes.
+/// Returns a size in the syntax of `numfmt --from=iec` in bytes.
 fn size(at: &str, value: &Value, problems: &mut Problems) -> Read<u64> {
     if let Value::Number(number) = value {
         let message =
-            format!("{number} is a number; write a string with a unit, as in \"{number}M\"");
+            format!("{number} is a number; use a string with a unit, such as \"{number}M\"");
         return Err(problems.add(at, message));
     }
     let text = text(at, value, problems)?;
-    let size = parse_iec(text).map_err(|error| format!("{} is no size: {error}", quoted(text)));
+    let size =
+        parse_iec(text).map_err(|error| format!("{} is not a valid size: {error}", quoted(text)));
     problems.check(at, size)
 }
 
@@ -121,7 +122,7 @@ fn label(at: &str, value: &Value, problems: &mut Problems) -> Read<String> {
     let label = text(at, value, problems)?;
     if label.len() > MAX_LABEL {
         let message = format!(
-            "{} has {} bytes; an ext4 label has at most {MAX_LABEL}",
+            "{} is {} bytes long; ext4's limit for labels is {MAX_LABEL}",
             quoted(label),
             label.len()
         );
@@ -139,11 +140,11 @@ fn kind(
     let message = match (text(at, value, problems)?, table) {
         ("ext4", _) => return Ok(FileSystemKind::Ext4),
         (name, Ok(table)) if table.scheme().kind == TableKind::None => format!(
-            "{} is not yet possible; set fsType = \"ext4\", the only one this version makes",
+            "{} is unsupported; set fsType = \"ext4\", the only type that this version supports",
             quoted(name)
         ),
         (name, _) => format!(
-            "{} can't be on a disk with a partition table; set fsType = \"ext4\"",
+            "{} cannot be used with a partition table; set fsType = \"ext4\"",
             quoted(name)
         ),
     };

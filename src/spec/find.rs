@@ -1,4 +1,4 @@
-//! Where Nix puts the attributes of a derivation with `__structuredAttrs`.
+//! The location of the attributes of a derivation with `__structuredAttrs`.
 
 use std::env;
 use std::ffi::OsString;
@@ -10,17 +10,17 @@ use anyhow::{Context as _, Result, bail};
 use super::Spec;
 use crate::{absent, escape};
 
-/// Finds the `.attrs.json` of the derivation that is being built, and checks it: see
+/// Finds the `.attrs.json` of the derivation that is being built and parses it with
 /// [`super::parse()`].
 ///
 /// # Errors
-/// Where there is none, it can't be read, or what is in it is wrong.
+/// If there is no such file, if it cannot be read, or if the attributes are wrong.
 pub(crate) fn read() -> Result<Spec> {
     read_first(&candidates(|name| env::var_os(name)))
 }
 
-/// Nix 2.8 in a sandbox sets `NIX_ATTRS_JSON_FILE` to a path that exists outside only, so that the
-/// build directory has to be tried, too.
+/// In a sandbox, Nix 2.8 sets `NIX_ATTRS_JSON_FILE` to a path that exists only outside it. The
+/// build directory is therefore tried as well.
 fn candidates(variable: impl Fn(&str) -> Option<OsString>) -> Vec<PathBuf> {
     let given = variable("NIX_ATTRS_JSON_FILE").map(PathBuf::from);
     let build = variable("NIX_BUILD_TOP").map(|top| Path::new(&top).join(".attrs.json"));
@@ -41,7 +41,7 @@ fn read_first(candidates: &[PathBuf]) -> Result<Spec> {
     }
     let tried: Vec<String> = candidates.iter().map(|path| escape::path(path)).collect();
     bail!(
-        "no .attrs.json: tried {}. Run this as the builder of a derivation with \
+        "no .attrs.json found: tried {}; run this as the builder of a derivation with \
          __structuredAttrs = true, or set NIX_ATTRS_JSON_FILE",
         tried.join(", ")
     )
@@ -59,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn the_places_are_tried_in_order() {
+    fn tries_the_locations_in_order() {
         assert_eq!(paths(&[]), [PathBuf::from(".attrs.json")]);
         assert_eq!(
             paths(&[
@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_not_there_is_passed_over() {
+    fn skips_missing_files() {
         let directory = tempfile::tempdir().unwrap();
         let missing = directory.path().join("missing/.attrs.json");
         let present = directory.path().join(".attrs.json");
@@ -81,26 +81,28 @@ mod tests {
             format!("{error:#}"),
             format!(
                 "{}: 1 problem in the attributes of the image:\n  \
-                 - .attrs.json: must be an attribute set, and is a list",
+                 - .attrs.json: expected an attribute set, found a list",
                 present.display()
             )
         );
     }
 
     #[test]
-    fn where_there_is_none_every_place_is_named() {
+    fn names_every_location_if_no_file_exists() {
         let directory = tempfile::tempdir().unwrap();
         let places = [directory.path().join("a"), directory.path().join("b\n")];
         let error = read_first(&places).unwrap_err().to_string();
         let top = directory.path().display();
         assert!(
-            error.starts_with(&format!("no .attrs.json: tried {top}/a, {top}/b\\n. ")),
+            error.starts_with(&format!(
+                "no .attrs.json found: tried {top}/a, {top}/b\\n; "
+            )),
             "{error}"
         );
     }
 
     #[test]
-    fn a_file_that_cannot_be_read_is_an_error() {
+    fn reports_an_unreadable_file() {
         let directory = tempfile::tempdir().unwrap();
         let error = read_first(&[directory.path().to_owned()]).unwrap_err();
         let expected = format!("reading {}: Is a directory", directory.path().display());

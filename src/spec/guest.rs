@@ -1,4 +1,4 @@
-//! The virtual machine that runs the image's own system.
+//! The guest: the virtual machine that runs the image's own system.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use super::{
     Architecture, BootLoader, Firmware, Guest, Machine, Names, Output, Owner, Qemu, System, Tasks,
 };
 
-/// `needed` says what needs a guest, if anything does.
+/// Reads the guest. `needed` is what requires a guest, if anything does.
 pub(super) fn guest(
     top: &Attributes<'_>,
     needed: Read<Option<&str>>,
@@ -24,10 +24,10 @@ pub(super) fn guest(
     problems: &mut Problems,
 ) -> Read<Option<Guest>> {
     let Some(needed) = needed? else {
-        // nix/make-disk-image.nix gives none then; so it has been overridden.
+        // nix/make-disk-image.nix does not set it in this case, so it has been overridden.
         if top.has("memSize") {
-            let message = "has no effect: make-disk-image runs no guest for this image (installBootLoader \
-                           is false, and no owner in contents is a name); do not override it";
+            let message = "has no effect, because this image needs no guest (installBootLoader is \
+                           false, and no owner in contents is a name); do not override it";
             problems.add(top.at("memSize"), message);
         }
         return Ok(None);
@@ -35,8 +35,8 @@ pub(super) fn guest(
     let memory = top.required("memSize", memory, problems);
     if !top.has("guest") {
         let message = format!(
-            "is missing, and {needed} needs a guest that runs the image's own system; \
-             nix/make-disk-image.nix of this version gives it"
+            "is missing, but {needed} needs a guest that runs the image's own system; use \
+             nix/make-disk-image.nix of the same version, which provides it"
         );
         return Err(problems.add(top.at("guest"), message));
     }
@@ -71,7 +71,7 @@ pub(super) fn guest(
     }))
 }
 
-/// The firmware, where EFI variables are kept; `output` has the variables.
+/// Reads the firmware if EFI variables are to be saved. The variables are in `output`.
 fn firmware(
     guest: &Attributes<'_>,
     touch_efi_variables: Read<bool>,
@@ -95,7 +95,7 @@ fn firmware(
     }))
 }
 
-/// The owners of `contents` that are names, in their order.
+/// Returns the owners in `contents` that are names, in the order of `contents`.
 fn names(system: &Read<System>) -> Read<Vec<Names>> {
     let installation = match system {
         Ok(System::Installed(installation)) => installation,
@@ -113,12 +113,12 @@ fn names(system: &Read<System>) -> Read<Vec<Names>> {
     Ok(names.collect())
 }
 
-/// The `memSize` of the derivation itself, where it can be overridden.
+/// Reads `memSize` of the derivation itself, where it can be overridden.
 fn memory(at: &str, value: &Value, problems: &mut Problems) -> Read<u64> {
     let memory = number(value).filter(|mebibytes| *mebibytes > 0);
     let message = || {
         format!(
-            "{} is no memory size; write a whole number of MiB, as in 1024",
+            "{} is not a valid memory size; use a whole number of MiB, such as 1024",
             shown(value)
         )
     };
@@ -129,7 +129,7 @@ fn timeout(at: &str, value: &Value, problems: &mut Problems) -> Read<Duration> {
     let seconds = number(value).filter(|seconds| *seconds > 0);
     let message = || {
         format!(
-            "{} is no time; write a whole number of seconds, as in 3600",
+            "{} is not a valid time limit; use a whole number of seconds, such as 3600",
             shown(value)
         )
     };
@@ -142,7 +142,7 @@ fn architecture(at: &str, value: &Value, problems: &mut Problems) -> Read<Archit
         "aarch64" => Ok(Architecture::Aarch64),
         other => {
             let message = format!(
-                "{} is not known; a guest can be \"x86_64\" or \"aarch64\"",
+                "{} is unsupported; a guest can be \"x86_64\" or \"aarch64\"",
                 quoted(other)
             );
             Err(problems.add(at, message))
@@ -150,7 +150,7 @@ fn architecture(at: &str, value: &Value, problems: &mut Problems) -> Read<Archit
     }
 }
 
-/// Every device that a boot loader will be told to install to.
+/// Returns the devices to which boot loaders will be installed.
 fn devices(guest: &Attributes<'_>, problems: &mut Problems) -> Read<Vec<String>> {
     let grub = guest.required("grubDevices", each(device), problems);
     let limine = guest.optional("limineDevice", device, problems);
@@ -159,15 +159,15 @@ fn devices(guest: &Attributes<'_>, problems: &mut Problems) -> Read<Vec<String>>
     Ok(devices)
 }
 
-/// A device's path, or a word of the boot loader's that is none, like "nodev".
+/// Reads the path of a device, or a boot loader's special name such as "nodev".
 fn device(at: &str, value: &Value, problems: &mut Problems) -> Read<String> {
     let text = bounded(at, value, MAX_PATH, problems)?;
     let path = PathBuf::from(text);
     let climbs = path.components().any(|part| part.as_os_str() == "..");
     if text.starts_with('/') && (!path.starts_with("/dev") || climbs) {
         let message = format!(
-            "{} is no device below /dev; in the guest the disk is /dev/vda, and any other name \
-             below /dev can be a link to it",
+            "{} is not a device below /dev; in the guest, the disk is /dev/vda, and other names \
+             below /dev become links to it",
             quoted(text)
         );
         return Err(problems.add(at, message));

@@ -10,22 +10,23 @@ use super::attributes::{Attributes, boolean, quoted, text};
 use super::problems::{Problems, Read};
 use crate::scheme::{PartitionGuid, PartitionTable};
 
-/// What sgdisk makes of the disk GUID in nixpkgs' make-disk-image.nix, which is one digit short.
+/// The disk GUID that sgdisk writes for the one in nixpkgs' make-disk-image.nix, which lacks a
+/// digit.
 const DISK: Uuid = uuid!("97FD5997-F390-0B4A-A3F8-D106C1723AEA");
 
-/// The GUIDs that nixpkgs gives to the first and the second partition where they are not root.
+/// The GUIDs of the first and the second partition in nixpkgs, unless they are the root partition.
 const OTHER_PARTITIONS: [Uuid; 2] = [
     uuid!("1C06F03B-704E-4657-B9CD-681A087A2FDC"),
     uuid!("970C694F-AFD0-4B99-B750-CDB7A329AB6F"),
 ];
 
-/// The root partition's in nixpkgs where the caller gives no other.
+/// The default GUID of the root partition in nixpkgs.
 const ROOT_PARTITION: Uuid = uuid!("F222513B-DED1-49FA-B591-20CE86A2FE7F");
 
-/// The time of everything in a deterministic image: that of files in the Nix store.
+/// The time of everything in a deterministic image, as in the Nix store.
 const DETERMINISTIC_TIME: i64 = 1;
 
-/// The caller's UUIDs are those of a deterministic image, and not looked at in another.
+/// Reads the identity. The caller's UUIDs are used only in deterministic images.
 pub(super) fn identity(
     image: &Attributes<'_>,
     table: Read<PartitionTable>,
@@ -35,12 +36,12 @@ pub(super) fn identity(
         return Ok(random());
     }
     let root_partition = match table {
-        Ok(table) if table.is_gpt() => given(image, "rootGPUID", "rootGPUID", problems),
+        Ok(table) if table.is_gpt() => fixed_uuid(image, "rootGPUID", "rootGPUID", problems),
         Ok(_) => Ok(ROOT_PARTITION),
         Err(noted) => Err(noted),
     };
-    let normally = "rootFSUID (normally it is equal to rootGPUID)";
-    let root_file_system = given(image, "rootFSUID", normally, problems);
+    let normally = "rootFSUID (normally equal to rootGPUID)";
+    let root_file_system = fixed_uuid(image, "rootFSUID", normally, problems);
     Ok(Identity {
         deterministic: true,
         disk: DISK,
@@ -51,33 +52,39 @@ pub(super) fn identity(
     })
 }
 
-/// The UUID that the caller gives; `what` is the attribute for the message that there is none.
-fn given(image: &Attributes<'_>, key: &str, what: &str, problems: &mut Problems) -> Read<Uuid> {
-    let message =
-        || format!("a deterministic image needs a UUID here: set {what}, or deterministic = false");
+/// Returns the caller's UUID. `argument` names the attribute in the message if it is missing.
+fn fixed_uuid(
+    image: &Attributes<'_>,
+    key: &str,
+    argument: &str,
+    problems: &mut Problems,
+) -> Read<Uuid> {
+    let message = || {
+        format!("deterministic = true needs a fixed UUID; set {argument}, or deterministic = false")
+    };
     let uuid = image.optional(key, uuid, problems)?;
     problems.check(&image.at(key), uuid.ok_or_else(message))
 }
 
 fn uuid(at: &str, value: &Value, problems: &mut Problems) -> Read<Uuid> {
     let text = text(at, value, problems)?;
-    // Uuid alone would also take braces, URNs and digits without hyphens, which sgdisk and tune2fs
-    // do not.
+    // Uuid alone would also accept braces, URNs and digits without hyphens, which sgdisk and
+    // tune2fs reject.
     let uuid = Uuid::try_parse(text).ok().filter(|_| text.len() == 36);
     let message = || {
         format!(
-            "{} is not a UUID; write one as uuidgen prints it, \
-             like F222513B-DED1-49FA-B591-20CE86A2FE7F",
+            "{} is not a UUID; use the format of uuidgen, \
+             such as F222513B-DED1-49FA-B591-20CE86A2FE7F",
             quoted(text)
         )
     };
     problems.check(at, uuid.ok_or_else(message))
 }
 
-/// As nixpkgs without `deterministic`: nobody's UUIDs, and the time of the build.
+/// Returns random UUIDs and the time of the build, like nixpkgs without `deterministic`.
 fn random() -> Identity {
     let elapsed = SystemTime::now().duration_since(UNIX_EPOCH);
-    // A clock before 1970 is as good as none.
+    // If the clock is before 1970, use 1970.
     let seconds = elapsed.map_or(0, |elapsed| elapsed.as_secs());
     Identity {
         deterministic: false,
@@ -90,7 +97,7 @@ fn random() -> Identity {
 }
 
 impl Identity {
-    /// The GUID of a partition.
+    /// Returns the GUID of a partition.
     pub fn partition(&self, guid: PartitionGuid) -> Uuid {
         let [first, second] = self.other_partitions;
         match guid {
@@ -100,9 +107,9 @@ impl Identity {
         }
     }
 
-    /// The volume ID of the FAT file system in a partition: the first four bytes of the partition's
-    /// GUID. It is fixed where that is fixed, random where that is random, and no two partitions of a
-    /// disk have the same one.
+    /// Returns the volume ID of the FAT file system in a partition: the first four bytes of the
+    /// partition's GUID. It is fixed or random like the GUID, and different for each partition of a
+    /// disk.
     pub(crate) fn fat_volume(&self, guid: PartitionGuid) -> u32 {
         self.partition(guid).as_fields().0
     }

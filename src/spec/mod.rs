@@ -1,5 +1,4 @@
-//! A [`Spec`]: what the caller asked for, fully checked. After it, no code looks at the raw
-//! attributes again.
+//! A [`Spec`]: what the caller requested, fully checked. Only this module reads the raw attributes.
 
 mod attributes;
 mod chmod;
@@ -41,120 +40,121 @@ use uuid::Uuid;
 
 use crate::scheme::PartitionTable;
 
-/// The whole order.
+/// Everything that the caller requested.
 #[derive(Debug, Clone)]
 pub(crate) struct Spec {
     /// `$out`.
     pub out: PathBuf,
-    /// What the file in `$out` is.
+    /// The image file in `$out`.
     pub output: Output,
-    /// How the disk is divided.
+    /// The partition table of the disk.
     pub table: PartitionTable,
-    /// Where the boot partition ends, in bytes; a whole number of MiB. 0 with a table that has none.
+    /// The end of the boot partition, in bytes: a whole number of MiB. 0 if the table has no boot
+    /// partition.
     pub boot_end: u64,
     /// The size of the disk.
     pub size: DiskSize,
     /// The root file system.
     pub root: RootFileSystem,
-    /// Identifiers and times that do not change from build to build.
+    /// The identifiers and the time stored in the image.
     pub identity: Identity,
-    /// What is on the root file system.
+    /// The contents of the root file system.
     pub system: System,
-    /// Where store paths are, here and in the image: `/nix/store`.
+    /// The directory of store paths on the builder and in the image: `/nix/store`.
     pub store_dir: PathBuf,
-    /// Every path of the closure, as `exportReferencesGraph` gives it.
+    /// Every path of the closure, from `exportReferencesGraph`.
     pub closure: Vec<PathInfo>,
-    /// The programs we run.
+    /// The programs that the build runs.
     pub tools: Tools,
-    /// What the image's own system has to do, if anything.
+    /// The guest that runs the image's own system, if one is needed.
     pub guest: Option<Guest>,
 }
 
-/// What the caller gets.
+/// The output of the build.
 #[derive(Debug, Clone)]
 pub(crate) struct Output {
-    /// The format and the file name's extension.
+    /// The image format, which determines the file name's extension.
     pub format: Format,
     /// The file name without its extension.
     pub base_name: String,
-    /// Shell code that runs when the image is in `$out`.
+    /// Shell code to run when the image is in `$out`.
     pub post_vm: String,
-    /// What becomes `$out/efi-vars.fd`, with `touchEFIVars`.
+    /// The file to copy to `$out/efi-vars.fd` if `touchEFIVars` is set.
     pub efi_variables: Option<PathBuf>,
 }
 
 /// The format of the image file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Format {
-    /// The disk, byte for byte; sparse.
+    /// The bytes of the disk, in a sparse file.
     Raw,
-    /// QEMU's, plain.
+    /// QEMU's qcow2, uncompressed.
     Qcow2,
-    /// QEMU's, every cluster compressed with zlib.
+    /// QEMU's qcow2, with every cluster compressed with zlib.
     Qcow2Compressed,
-    /// VirtualBox's.
+    /// The format of VirtualBox.
     Vdi,
-    /// Virtual PC's and Azure's, named `.vhd`.
+    /// The format of Virtual PC and Azure, with the extension `.vhd`.
     Vpc,
-    /// Another that `qemu-img convert -O` knows; its name is the extension.
+    /// Another format of `qemu-img convert -O`; its name is the extension.
     Other(String),
 }
 
 /// The size of the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum DiskSize {
-    /// As large as it must be, with this many bytes left to users.
+    /// As large as the contents require, with this many bytes free for users.
     Auto {
         /// Bytes.
         additional_space: u64,
     },
-    /// Exactly this many MiB.
+    /// Exactly this size.
     Fixed {
         /// MiB.
         mebibytes: u64,
     },
 }
 
-/// The root file system's own properties.
+/// The properties of the root file system.
 #[derive(Debug, Clone)]
 pub(crate) struct RootFileSystem {
-    /// nixpkgs' `fsType`; only "ext4" gets as far as a [`Spec`].
+    /// nixpkgs' `fsType`; a [`Spec`] can only have "ext4".
     pub kind: FileSystemKind,
     /// Volume label, at most 16 bytes.
     pub label: String,
 }
 
-/// Kinds of root file systems we can make.
+/// The supported kinds of root file systems.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum FileSystemKind {
     /// ext4.
     Ext4,
 }
 
-/// What names the disk and its parts.
+/// The identifiers of the disk and its parts, and the time of its files.
 ///
-/// With `deterministic = false` the parser draws these at random, so that planning stays a pure
-/// function either way.
+/// With `deterministic = false`, the parser generates random identifiers and reads the clock, so that
+/// planning is a pure function in both cases.
 #[derive(Debug, Clone)]
 pub struct Identity {
-    /// Whether two builds must be equal.
+    /// Whether repeated builds must be identical.
     pub deterministic: bool,
     /// GPT disk GUID; the MBR disk signature is its first four bytes.
     pub disk: Uuid,
-    /// GPT partition GUID of the root partition: the caller's, with a GPT.
+    /// GPT partition GUID of the root partition; from the caller if the table is a GPT.
     pub root_partition: Uuid,
-    /// GPT partition GUIDs of the partitions before it: first, second.
+    /// GPT partition GUIDs of the other partitions: the first and the second.
     pub other_partitions: [Uuid; 2],
     /// UUID of the root file system.
     pub root_file_system: Uuid,
-    /// Seconds since 1970: the time of everything that has no time of its own.
+    /// The time of everything that has no time of its own, in seconds since 1970.
     pub time: i64,
 }
 
-/// What goes onto the root file system.
+/// The contents of the root file system.
 #[derive(Debug, Clone)]
 pub(crate) enum System {
-    /// nixpkgs' `onlyNixStore`: the paths of the closure at the top, nothing else.
+    /// nixpkgs' `onlyNixStore`: only the paths of the closure, in the root directory.
     StoreOnly,
     /// An installed NixOS.
     Installed(Installation),
@@ -165,101 +165,99 @@ pub(crate) enum System {
 pub struct Installation {
     /// `config.system.build.toplevel`.
     pub toplevel: StorePath,
-    /// The channel, where one is copied.
+    /// The channel to copy, if any.
     pub channel: Option<StorePath>,
-    /// What to graft in, in the caller's order.
+    /// The entries of `contents`, in the caller's order.
     pub contents: Vec<Graft>,
-    /// What becomes `/etc/nixos/configuration.nix`.
+    /// The file to copy to `/etc/nixos/configuration.nix`.
     pub config_file: Option<PathBuf>,
 }
 
 /// One entry of `contents`.
 #[derive(Debug, Clone)]
 pub struct Graft {
-    /// A path, or a shell pattern where it has a `*` in it.
+    /// A path, or a shell pattern if it contains a `*`.
     pub source: OsString,
-    /// Where it goes.
+    /// The destination.
     pub target: Target,
-    /// rsync's `--chmod`, checked.
+    /// The mode, in the syntax of rsync's `--chmod`.
     pub mode: Option<Chmod>,
-    /// Who owns it and everything below it; `None`: root.
+    /// The owner of the target and everything below it; `None` is root.
     pub owner: Option<Owner>,
 }
 
-/// An owner and a group.
+/// A user and a group.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Owner {
     /// Numbers.
     Ids(Ids),
-    /// Names, at least one of them: only the guest, which knows the image's passwd, can look them
-    /// up.
+    /// At least one is a name. Only the guest, which has the image's passwd, can look names up.
     Names(Names),
 }
 
-/// What has to run in the image's own system, and what it runs on.
+/// Work for the image's own system, and the machine to run it on.
 #[derive(Debug, Clone)]
 pub(crate) struct Guest {
-    /// What has to be done there.
+    /// The work to do in the guest.
     pub tasks: Tasks,
-    /// The machine that does it.
+    /// The machine of the guest.
     pub machine: Machine,
 }
 
-/// What only the image's own system can do, when it is activated.
+/// Work that requires the image's own system to be activated.
 #[derive(Debug, Clone)]
 pub(crate) struct Tasks {
     /// The boot loader to install.
     pub boot_loader: Option<BootLoader>,
-    /// Owners to look up: those of `contents` that are names, in its order.
+    /// The owners in `contents` that are names and must be looked up, in the order of `contents`.
     pub owners: Vec<Names>,
 }
 
-/// The installation of the boot loader that the system is configured with.
+/// The installation of the boot loader in the system's configuration.
 #[derive(Debug, Clone)]
 pub(crate) struct BootLoader {
-    /// What it will be told to install to: paths below `/dev`, or words that are no device, like
-    /// "nodev".
+    /// The devices to install to: paths below `/dev`, or special names such as "nodev".
     pub devices: Vec<String>,
 }
 
-/// A machine for the image's own system.
+/// The virtual machine that runs the image's own system.
 #[derive(Debug, Clone)]
 pub(crate) struct Machine {
-    /// The processor that the system is for.
+    /// The architecture of the system.
     pub architecture: Architecture,
     /// Memory in MiB.
     pub memory: u64,
-    /// How long it may run.
+    /// The time limit.
     pub timeout: Duration,
-    /// How QEMU runs it.
+    /// QEMU and its files.
     pub qemu: Qemu,
 }
 
-/// QEMU, and what it boots.
+/// QEMU and the files that it boots.
 #[derive(Debug, Clone)]
 pub(crate) struct Qemu {
-    /// The program for the machine's architecture.
+    /// The QEMU program for the machine's architecture.
     pub program: PathBuf,
-    /// The kernel, as a boot loader takes it.
+    /// The kernel image.
     pub kernel: PathBuf,
-    /// The kernel's modules: nixpkgs' `makeModulesClosure`.
+    /// The kernel modules, from nixpkgs' `makeModulesClosure`.
     pub modules: PathBuf,
-    /// The firmware, where EFI variables are to be kept. Without one, there are no EFI variables.
+    /// The firmware, if EFI variables are to be saved. Without it, the guest has no EFI variables.
     pub firmware: Option<Firmware>,
 }
 
 /// EFI firmware.
 #[derive(Debug, Clone)]
 pub(crate) struct Firmware {
-    /// Its code.
+    /// The code.
     pub code: PathBuf,
-    /// The variables that it starts with.
+    /// The initial variables.
     pub variables: PathBuf,
-    /// Whether it needs System Management Mode.
+    /// Whether the firmware needs System Management Mode.
     pub system_management_mode: bool,
 }
 
-/// Processors that a guest can have.
+/// The supported architectures of a guest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Architecture {
     /// 64-bit x86.
@@ -268,43 +266,43 @@ pub(crate) enum Architecture {
     Aarch64,
 }
 
-/// What `exportReferencesGraph` says of one path.
+/// The information in `exportReferencesGraph` about a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PathInfo {
     /// The path.
     pub path: StorePath,
-    /// SHA-256 of its NAR.
+    /// The SHA-256 hash of its NAR.
     pub nar_hash: [u8; 32],
-    /// Length of its NAR in bytes.
+    /// The length of its NAR in bytes.
     pub nar_size: u64,
-    /// What it refers to, sorted; itself perhaps among them.
+    /// The paths that it refers to, sorted. May include the path itself.
     pub references: Vec<StorePath>,
-    /// How it is content-addressed, if it is: Nix's own notation.
+    /// The content address in Nix's notation, if the path is content-addressed.
     pub content_address: Option<String>,
 }
 
-/// The programs we run and the environment they get.
+/// The programs that the build runs, and their environment.
 #[derive(Debug, Clone)]
 pub struct Tools {
     /// bash, for `postVM`.
     pub bash: PathBuf,
     /// `mkfs.fat` of dosfstools.
     pub mkfs_fat: PathBuf,
-    /// `nix-store` of the caller's Nix.
+    /// `nix-store` of the caller's nixpkgs.
     pub nix_store: PathBuf,
-    /// `config.system.build.nixos-install`'s program; absent for [`System::StoreOnly`].
+    /// `nixos-install`; absent for [`System::StoreOnly`].
     pub nixos_install: Option<PathBuf>,
     /// `qemu-img`.
     pub qemu_img: PathBuf,
-    /// `PATH` of `nixos-install` and `postVM`: directories.
+    /// The directories in the `PATH` of `nixos-install` and `postVM`.
     pub path: Vec<PathBuf>,
-    /// The attribute `env`: environment variables for `postVM`, which Nix does not export with
+    /// The attribute `env`: environment variables for `postVM`. Nix does not export them with
     /// structured attributes.
     pub environment: BTreeMap<String, String>,
 }
 
 impl Architecture {
-    /// The name that Nix, QEMU and Rust have for it.
+    /// Returns its name in Nix, QEMU and Rust.
     pub fn name(self) -> &'static str {
         match self {
             Architecture::X86_64 => "x86_64",
@@ -314,7 +312,7 @@ impl Architecture {
 }
 
 impl Format {
-    /// The extension of the image's file name.
+    /// Returns the extension of the image's file name.
     pub fn extension(&self) -> &str {
         match self {
             Format::Raw => "img",
@@ -325,7 +323,7 @@ impl Format {
         }
     }
 
-    /// What `qemu-img -O` calls it, and Hydra's product line.
+    /// Returns its name in `qemu-img -O` and in Hydra's product line.
     pub fn qemu_name(&self) -> &str {
         match self {
             Format::Raw => "raw",
@@ -338,7 +336,7 @@ impl Format {
 }
 
 impl Output {
-    /// The image's file name.
+    /// Returns the image's file name.
     pub fn file_name(&self) -> String {
         output::file_name(&self.base_name, &self.format)
     }

@@ -1,4 +1,4 @@
-//! What ends up in `$out`.
+//! The contents of `$out`.
 
 use serde_json::Value;
 
@@ -7,10 +7,11 @@ use super::problems::{Problems, Read};
 use super::{Format, Output};
 use crate::scheme::PartitionTable;
 
-/// The longest file name of the usual file systems in bytes.
+/// The maximum length of a file name on common file systems in bytes.
 const MAX_NAME: usize = 255;
 
-/// The `postVM` of the derivation itself, where it can be overridden, and the rest of `image`.
+/// Reads `postVM` of the derivation itself, where it can be overridden, and the other attributes
+/// from `image`.
 pub(super) fn output(
     top: &Attributes<'_>,
     image: &Attributes<'_>,
@@ -25,7 +26,7 @@ pub(super) fn output(
         Ok(true) => {
             if table.is_ok_and(|table| !table.scheme().efi_variables) {
                 let names = PartitionTable::names(|scheme| scheme.efi_variables);
-                let message = format!("needs partitionTableType {names}; set one of them");
+                let message = format!("requires partitionTableType {names}; set one of them");
                 problems.add(image.at("touchEFIVars"), message);
             }
             image.required("efiVariables", path, problems).map(Some)
@@ -37,8 +38,8 @@ pub(super) fn output(
         let length = file_name(base_name, format).len();
         if length > MAX_NAME {
             let message = format!(
-                "the image's file name would have {length} bytes; the most is {MAX_NAME}: \
-                 make it shorter"
+                "the image's file name would be {length} bytes long; the limit is {MAX_NAME}: \
+                 use a shorter name"
             );
             problems.add(image.at("baseName"), message);
         }
@@ -51,7 +52,7 @@ pub(super) fn output(
     })
 }
 
-/// The image's file name.
+/// Returns the image's file name.
 pub(super) fn file_name(base_name: &str, format: &Format) -> String {
     format!("{base_name}.{}", format.extension())
 }
@@ -69,8 +70,8 @@ fn format(at: &str, value: &Value, problems: &mut Problems) -> Read<Format> {
                 || !other.chars().all(allowed)
             {
                 let message = format!(
-                    "{} can't be a file name's extension; write raw, qcow2, qcow2-compressed, \
-                     vdi, vpc or another format that \"qemu-img convert -O\" knows",
+                    "{} is not a valid file name extension; use raw, qcow2, qcow2-compressed, \
+                     vdi, vpc or another format that \"qemu-img convert -O\" supports",
                     quoted(other)
                 );
                 return Err(problems.add(at, message));
@@ -83,18 +84,15 @@ fn format(at: &str, value: &Value, problems: &mut Problems) -> Read<Format> {
 fn base_name(at: &str, value: &Value, problems: &mut Problems) -> Read<String> {
     let name = text(at, value, problems)?;
     let message = if name.is_empty() {
-        "is empty; write a file name without extension, as in \"nixos\"".to_owned()
+        "is empty; use a file name without an extension, such as \"nixos\"".to_owned()
     } else if name.contains('/') {
         format!(
-            "{} has a \"/\" in it; write a file name, not a path",
+            "{} contains a \"/\"; use a file name, not a path",
             quoted(name)
         )
     } else if name.contains(char::is_control) {
-        // Hydra's list of products has one line for each.
-        format!(
-            "{} has a control character in it; take it out",
-            quoted(name)
-        )
+        // Hydra's list of products has one line for each product.
+        format!("{} contains a control character; remove it", quoted(name))
     } else {
         return Ok(name.to_owned());
     };

@@ -1,4 +1,4 @@
-//! From JSON to a [`Spec`].
+//! Parsing JSON into a [`Spec`].
 
 use serde_json::Value;
 
@@ -7,28 +7,25 @@ use super::attributes::{Attributes, boolean, store_path, text};
 use super::problems::{Problems, Read};
 use super::{closure, disk, guest, identity, output, overrides, system, tools};
 
-/// Checks the contents of an `.attrs.json`, as nix/make-disk-image.nix and Nix make it. Attributes
-/// that we don't know are no problem: stdenv adds many.
+/// Parses the contents of an `.attrs.json` that nix/make-disk-image.nix and Nix produce. Unknown
+/// attributes are ignored: stdenv adds many.
 ///
-/// With `deterministic = false` the UUIDs are drawn here, and the time is now.
+/// With `deterministic = false`, this generates random UUIDs and reads the clock.
 ///
 /// # Errors
-/// Everything that is wrong, at once.
+/// All problems with the attributes.
 pub fn parse(json: &[u8]) -> Result<Spec, Problems> {
     match serde_json::from_slice(json) {
         Ok(value) => parse_value(&value),
         Err(error) => {
             let mut problems = Problems::default();
-            problems.add(
-                ".attrs.json",
-                format!("is not JSON as Nix writes it: {error}"),
-            );
+            problems.add(".attrs.json", format!("is not valid JSON: {error}"));
             Err(problems)
         }
     }
 }
 
-/// As [`parse`], of what the JSON means.
+/// Like [`parse`], for JSON that is already deserialized.
 pub(super) fn parse_value(attributes: &Value) -> Result<Spec, Problems> {
     let mut problems = Problems::default();
     let top = Attributes::new(String::new(), attributes, &mut problems);
@@ -38,8 +35,9 @@ pub(super) fn parse_value(attributes: &Value) -> Result<Spec, Problems> {
     }
 }
 
-/// Attributes that decide which others are read are read here, and the others where they are
-/// needed. What depends on a wrong one is not read: it may be something that doesn't matter.
+/// Attributes that decide which others are read are read here; the others are read where they are
+/// needed. If such an attribute is wrong, those that depend on it are not read, because they may be
+/// unused.
 fn spec(top: &Attributes<'_>, problems: &mut Problems) -> Read<Spec> {
     let image = top.object("image", problems);
     let store_dir = image.required("storeDir", store_dir, problems);
@@ -74,7 +72,7 @@ fn spec(top: &Attributes<'_>, problems: &mut Problems) -> Read<Spec> {
         &system,
         problems,
     );
-    overrides::refuse(top, &image, problems);
+    overrides::reject(top, &image, problems);
     Ok(Spec {
         out: out?.as_str().into(),
         output: output?,
@@ -100,7 +98,7 @@ fn store_dir<'a>(at: &str, value: &'a Value, problems: &mut Problems) -> Read<&'
     });
     if !plain {
         let message = "must be an absolute path without a trailing slash, \".\" or \"..\", \
-                       as in \"/nix/store\"";
+                       such as \"/nix/store\"";
         return Err(problems.add(at, message));
     }
     Ok(dir)

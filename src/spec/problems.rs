@@ -1,28 +1,29 @@
-//! What is wrong with the attributes, all of it.
+//! The list of problems with the attributes.
 
 use std::fmt;
 
-/// How many problems are kept. Nobody reads more, and attributes may have any number of them.
+/// The maximum number of problems that are kept. The number of problems is unbounded, and users do
+/// not read more.
 const KEPT: usize = 50;
 
-/// One thing that is wrong.
+/// A problem with an attribute.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
-    /// Where: `image.contents[2].mode`.
+    /// The full name of the attribute, such as `image.contents[2].mode`.
     pub attribute: String,
-    /// What is wrong and what to write instead, safe to print.
+    /// What is wrong and how to fix it, safe to print.
     pub message: String,
 }
 
-/// A value, or proof that its problem is noted.
+/// A value, or proof that its problem has been reported.
 pub(super) type Read<T> = Result<T, Noted>;
 
-/// Proof that a problem is noted: only [`Problems`] gives it.
+/// Proof that a problem has been reported. Only [`Problems`] creates it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Noted(());
 
-/// Everything that is wrong with the attributes, in the order of the checks; printed one a line.
-/// The first 50 are kept, and the rest are counted.
+/// The problems with the attributes, in the order of the checks. The first 50 are kept and
+/// displayed one per line; the rest are counted.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Problems {
     kept: Vec<Problem>,
@@ -30,7 +31,7 @@ pub struct Problems {
 }
 
 impl Problems {
-    /// Each problem that is kept.
+    /// Iterates over the problems that are kept.
     #[cfg(test)]
     pub(super) fn iter(&self) -> impl Iterator<Item = &Problem> {
         self.kept.iter()
@@ -40,7 +41,7 @@ impl Problems {
         self.kept.is_empty()
     }
 
-    /// Adds one. What is outside our control in `attribute` and `message` must be escaped and short.
+    /// Adds a problem. Untrusted text in `attribute` and `message` must be escaped and short.
     pub(super) fn add(
         &mut self,
         attribute: impl Into<String>,
@@ -57,7 +58,7 @@ impl Problems {
         Noted(())
     }
 
-    /// The value, or one more problem.
+    /// Returns the value, or adds the error as a problem.
     pub(super) fn check<T, E: fmt::Display>(
         &mut self,
         attribute: &str,

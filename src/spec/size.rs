@@ -3,34 +3,34 @@
 /// 2^20 bytes.
 pub(super) const MIB: u64 = 1 << 20;
 
-/// What one letter stands for, as a power of 1024 in the order of the letters.
+/// The suffixes, for increasing powers of 1024.
 const SUFFIXES: &str = "KMGTPEZY";
 
-/// Digits after the point beyond these are dropped: numfmt has no more precision either, and so many
-/// times 2^80 fit into 128 bits.
+/// The number of digits after the point that count. numfmt has no more precision, and a fraction of
+/// this length times 2^80 fits into 128 bits.
 const MAX_FRACTION: usize = 14;
 
-/// Why a text is no size.
+/// Why a text is not a size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SizeError {
-    /// Something that numfmt doesn't take either.
+    /// Syntax that numfmt rejects, too.
     #[error(
-        "write a number of bytes, or a number and one of K M G T P E, as in \"256M\" or \"1.5G\""
+        "use a number of bytes, or a number and one of K M G T P E, such as \"256M\" or \"1.5G\""
     )]
     Syntax,
-    /// Below zero.
-    #[error("a size can't be negative")]
+    /// A negative size.
+    #[error("a size cannot be negative")]
     Negative,
-    /// A point without a suffix.
-    #[error("a part of a byte makes no sense; add one of K M G T P E")]
+    /// A fraction without a suffix.
+    #[error("a number of bytes cannot have a fraction; add one of K M G T P E")]
     Fraction,
     /// 2^63 bytes or more.
     #[error("it must be less than 8E")]
     TooLarge,
 }
 
-/// The number of bytes that `text` means; parts of a byte count as one (numfmt's
-/// `--round=from-zero`). Blanks around it don't matter.
+/// Returns the number of bytes that `text` stands for, rounded up to a whole byte (numfmt's
+/// `--round=from-zero`). Surrounding blanks are ignored.
 ///
 /// # Errors
 /// See [`SizeError`].
@@ -65,14 +65,15 @@ pub fn parse_iec(text: &str) -> Result<u64, SizeError> {
         _ => return Err(SizeError::Syntax),
     };
     let bytes = scaled(whole, fraction.unwrap_or(""), shift).ok_or(SizeError::TooLarge)?;
-    // numfmt goes a little further; the shell that calculates with its answer does not.
+    // numfmt accepts larger sizes, but the shell that computes with its output does not.
     match u64::try_from(bytes) {
         Ok(bytes) if bytes < 1 << 63 => Ok(bytes),
         _ => Err(SizeError::TooLarge),
     }
 }
 
-/// `whole.fraction` times 2^`shift`, rounded up; `None` where 128 bits are too few.
+/// Returns `whole.fraction` times 2^`shift`, rounded up, or `None` if it does not fit into 128
+/// bits.
 fn scaled(whole: &str, fraction: &str, shift: usize) -> Option<u128> {
     let number = |text: &str| {
         text.bytes().try_fold(0u128, |number, digit| {
@@ -88,8 +89,8 @@ fn scaled(whole: &str, fraction: &str, shift: usize) -> Option<u128> {
     number(whole)?.checked_mul(factor)?.checked_add(part)
 }
 
-/// How many MiB nixpkgs makes of a size: one more than fit into it, even where nothing is left
-/// over. "256M" is 257.
+/// Rounds a size to MiB like nixpkgs: one more than the whole MiB in it, even if it has no
+/// remainder. "256M" becomes 257.
 pub fn mebibytes_as_nixpkgs_rounds(bytes: u64) -> u64 {
     bytes / MIB + 1
 }
@@ -104,7 +105,7 @@ mod tests {
 
     use super::{SizeError, mebibytes_as_nixpkgs_rounds, parse_iec};
 
-    /// What numfmt makes of each line. A line it refuses comes back as it is.
+    /// Returns numfmt's output for each line. numfmt prints invalid lines unchanged.
     fn numfmt(lines: &[String]) -> Vec<String> {
         let mut child = Command::new("numfmt")
             .args(["--from=iec", "--invalid=ignore"])
@@ -123,31 +124,31 @@ mod tests {
         output.lines().map(str::to_owned).collect()
     }
 
-    /// Compares with numfmt: what it takes as whole bytes below 2^63 we take, and nothing else.
-    /// Says how many were taken.
+    /// Compares with numfmt: `parse_iec` must accept exactly the lines for which numfmt prints less
+    /// than 2^63 bytes. Returns the number of accepted lines.
     fn compare(lines: &[String]) -> usize {
         let theirs = numfmt(lines);
         assert_eq!(theirs.len(), lines.len());
-        let mut taken = 0;
+        let mut accepted = 0;
         for (line, theirs) in lines.iter().zip(&theirs) {
             let theirs: Option<u64> = theirs.trim().parse().ok();
             let theirs = theirs.filter(|bytes| *bytes < 1 << 63 && !line.contains('+'));
             let ours = parse_iec(line).ok();
             match (ours, theirs) {
-                // Above 2^48, numfmt's 64 bits of precision leave it unsure of the last byte of a
-                // number with a fraction.
+                // Above 2^48, numfmt's 64 bits of precision make the last byte of a number with a
+                // fraction inexact.
                 (Some(ours), Some(theirs)) if theirs > 1 << 48 && line.contains('.') => {
                     assert!(ours.abs_diff(theirs) <= 1, "{line:?}: {ours}, {theirs}");
                 }
                 _ => assert_eq!(ours, theirs, "{line:?}"),
             }
-            taken += usize::from(theirs.is_some());
+            accepted += usize::from(theirs.is_some());
         }
-        taken
+        accepted
     }
 
     #[test]
-    fn table_of_sizes_is_as_numfmt_has_it() {
+    fn reads_a_table_of_sizes_like_numfmt() {
         let lines = [
             "0",
             "00",
@@ -224,19 +225,19 @@ mod tests {
     }
 
     #[test]
-    fn sizes_nobody_thought_of_are_as_numfmt_has_them() {
+    fn reads_random_sizes_like_numfmt() {
         let mut runner = TestRunner::deterministic();
         let size = proptest::string::string_regex("[0-9]{0,6}(\\.[0-9]{0,6})?[KMGTPEZYki]{0,2}");
         let size = size.unwrap();
         let lines: Vec<String> = (0..5000)
             .map(|_| size.new_tree(&mut runner).unwrap().current())
             .collect();
-        let taken = compare(&lines);
-        assert!((500..4500).contains(&taken), "a poor mixture: {taken}");
+        let accepted = compare(&lines);
+        assert!((500..4500).contains(&accepted), "{accepted} valid sizes");
     }
 
     #[test]
-    fn what_is_wrong_is_said() {
+    fn reports_why_a_size_is_invalid() {
         for (text, error) in [
             ("1KiB", SizeError::Syntax),
             ("", SizeError::Syntax),
@@ -250,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn a_boot_size_always_grows() {
+    fn rounds_boot_sizes_up_even_if_whole() {
         for (text, mebibytes) in [
             ("256M", 257),
             ("32M", 33),

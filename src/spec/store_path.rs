@@ -2,25 +2,25 @@
 
 use crate::escape;
 
-/// A store path: `/nix/store/<hash>-<name>`, nothing below it, no trailing slash.
+/// A store path: `/nix/store/<hash>-<name>`, without a file below it or a trailing slash.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StorePath(String);
 
-/// Why a text is no [`StorePath`].
+/// Why a text is not a [`StorePath`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StorePathError {
-    /// It is somewhere else; the store directory, safe to print.
+    /// It is outside the store directory, whose path is safe to print.
     #[error("it is not below the store directory {0}")]
     OutsideStore(String),
     /// It is below a store path.
-    #[error("it is below a store path; name the store path itself")]
+    #[error("it is below a store path; use the store path itself")]
     Below,
-    /// The hash is not there, too short, too long or has a letter that Nix does not use.
-    #[error("the name must begin with a hash of 32 characters out of {ALPHABET} and a \"-\"")]
+    /// The hash is missing, has the wrong length, or contains a character that Nix does not use.
+    #[error("the name must start with a hash of 32 characters from {ALPHABET} and a \"-\"")]
     Hash,
-    /// The name is empty, too long, or has a character that Nix does not allow.
+    /// The name is empty, too long, or contains a character that Nix does not allow.
     #[error(
-        "after the hash there must be a name of 1 to 211 characters out of A-Z a-z 0-9 + - . _ ? ="
+        "the hash must be followed by a name of 1 to 211 characters from A-Z a-z 0-9 + - . _ ? ="
     )]
     Name,
 }
@@ -30,8 +30,8 @@ const HASH_LENGTH: usize = 32;
 const MAX_NAME: usize = 211;
 
 impl StorePath {
-    /// Checks `path` by the rules of the Nix manual, "Store Path". `store_dir` is `/nix/store`
-    /// but for rare installations; without a trailing slash.
+    /// Checks `path` against the rules in the Nix manual, "Store Path". `store_dir` has no trailing
+    /// slash; on most systems it is `/nix/store`.
     ///
     /// # Errors
     /// See [`StorePathError`].
@@ -48,7 +48,7 @@ impl StorePath {
             return Err(StorePathError::Hash);
         }
         let allowed = |c: char| c.is_ascii_alphanumeric() || "+-._?=".contains(c);
-        // A first part of one or two dots could be taken for a directory.
+        // A first component of one or two dots could be mistaken for a directory.
         let dots = matches!(name.split('-').next(), Some("." | ".."));
         if name.is_empty() || name.len() > MAX_NAME || dots || !name.chars().all(allowed) {
             return Err(StorePathError::Name);
@@ -56,12 +56,12 @@ impl StorePath {
         Ok(StorePath(path.to_owned()))
     }
 
-    /// The whole path.
+    /// Returns the whole path.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The last name of it: `<hash>-<name>`.
+    /// Returns the base name: `<hash>-<name>`.
     pub(crate) fn base_name(&self) -> &str {
         self.0.rsplit('/').next().unwrap_or(&self.0)
     }
@@ -80,7 +80,7 @@ mod tests {
     const HASH: &str = "0123456789abcdfghijklmnpqrsvwxyz";
 
     #[test]
-    fn store_paths_are_taken() {
+    fn accepts_store_paths() {
         for (dir, name) in [
             ("/nix/store", "hello-2.12"),
             ("/nix/store", "A+b-c.d_e?f=1"),
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn other_texts_are_refused_for_what_is_wrong() {
+    fn rejects_other_texts_with_the_reason() {
         let outside = StorePathError::OutsideStore("/nix/store".to_owned());
         for (text, error) in [
             (String::new(), outside.clone()),

@@ -1,4 +1,4 @@
-//! What goes onto the root file system, and whether that needs a guest.
+//! The contents of the root file system, and whether they require a guest.
 
 use serde_json::Value;
 
@@ -8,7 +8,7 @@ use super::contents::contents;
 use super::problems::{Problems, Read};
 use super::{Installation, System};
 
-/// The system, and what in it needs a guest, if anything does.
+/// Reads the system. Also returns what requires a guest, if anything does.
 pub(super) fn system(
     image: &Attributes<'_>,
     only_nix_store: Read<bool>,
@@ -18,10 +18,10 @@ pub(super) fn system(
     problems: &mut Problems,
 ) -> (Read<System>, Read<Option<&'static str>>) {
     if only_nix_store == Ok(true) {
-        refuse_installed(image, boot_loader, problems);
+        reject_installed(image, boot_loader, problems);
         return (Ok(System::StoreOnly), Ok(None));
     }
-    // A store image must have none of these: what is wrong in them is wrong either way.
+    // A store image must not have these, so a wrong one is a problem in any case.
     let contents = contents(image, problems);
     let config_file = image.optional("configFile", path, problems);
     let (toplevel, channel) = match only_nix_store {
@@ -33,7 +33,7 @@ pub(super) fn system(
             let toplevel = image.required("toplevel", member, problems);
             (toplevel, image.optional("channel", member, problems))
         }
-        // A store image does not look at these.
+        // A store image does not use these.
         Err(noted) => (Err(noted), Err(noted)),
     };
     let needs_guest = only_nix_store.and_then(|_| needs_guest(boot_loader, contents.names_owners));
@@ -48,8 +48,8 @@ pub(super) fn system(
     (installation(), needs_guest)
 }
 
-/// An image of store paths only: what installs something else is refused, whatever it is.
-fn refuse_installed(image: &Attributes<'_>, boot_loader: Read<bool>, problems: &mut Problems) {
+/// Reports attributes that would install more than store paths.
+fn reject_installed(image: &Attributes<'_>, boot_loader: Read<bool>, problems: &mut Problems) {
     let contents = image.required("contents", list, problems);
     let given = [
         ("contents", contents.is_ok_and(|list| !list.is_empty())),
@@ -57,13 +57,13 @@ fn refuse_installed(image: &Attributes<'_>, boot_loader: Read<bool>, problems: &
         ("installBootLoader", boot_loader == Ok(true)),
     ];
     for (key, _) in given.into_iter().filter(|(_, given)| *given) {
-        let message = "can't be used with onlyNixStore = true: in a Nix store image, contents \
-                       must be empty, configFile null and installBootLoader false";
+        let message = "cannot be used with onlyNixStore = true; set contents = [ ], configFile = null \
+                       and installBootLoader = false";
         problems.add(image.at(key), message);
     }
 }
 
-/// What in an installed system needs a guest, if anything does.
+/// Returns what requires a guest in an installed system, if anything does.
 fn needs_guest(boot_loader: Read<bool>, names_owners: Read<bool>) -> Read<Option<&'static str>> {
     match (boot_loader, names_owners) {
         (Ok(true), _) => Ok(Some("installBootLoader = true")),

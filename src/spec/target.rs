@@ -1,4 +1,4 @@
-//! Where an entry of `contents` goes.
+//! The target of an entry of `contents`.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -6,37 +6,37 @@ use std::path::PathBuf;
 use super::attributes::quoted;
 use crate::escape;
 
-/// The longest file name of ext4 in bytes.
+/// The maximum length of a file name on ext4 in bytes.
 const MAX_NAME: usize = 255;
 
-/// Where an entry of `contents` goes in the image.
+/// The target of an entry of `contents`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Target {
-    /// Names below the root, without `.`, `..` or empty ones. None: the root.
+    /// The names below the root, without `.`, `..` or empty names. The root has none.
     pub names: Vec<OsString>,
-    /// Whether it ends like a directory, in a slash: a source that is none itself goes below it
-    /// then, under its own name.
+    /// Whether it ends in a slash, like a directory. A source that is not a directory is then
+    /// copied into it, under its own name.
     pub below: bool,
 }
 
 impl Target {
-    /// The target that `text` is. A slash in front means nothing, as in nixpkgs. `of_pattern` says
-    /// whether what a shell pattern matches goes there.
+    /// Parses a target. As in nixpkgs, a leading slash is ignored. `of_pattern` is whether the
+    /// source is a shell pattern.
     ///
     /// # Errors
-    /// What is wrong with it, safe to print.
+    /// If the target is invalid. The message is safe to print.
     pub fn parse(text: &str, of_pattern: bool) -> Result<Target, String> {
         let mut names = Vec::new();
         for name in text.split('/').filter(|name| !matches!(*name, "" | ".")) {
             if name == ".." {
                 return Err(format!(
-                    "{} has \"..\" in it; write the path without it",
+                    "{} contains \"..\"; write the path without it",
                     quoted(text)
                 ));
             }
             if name.len() > MAX_NAME {
                 return Err(format!(
-                    "the name {} has {} bytes; ext4 takes at most {MAX_NAME}",
+                    "the name {} is {} bytes long; ext4's limit is {MAX_NAME}",
                     quoted(name),
                     name.len()
                 ));
@@ -50,9 +50,9 @@ impl Target {
         };
         if ends_in_dot && !of_pattern && !target.names.is_empty() {
             return Err(format!(
-                "{} is a duplicate entry: nixpkgs makes the directory in front of \"/.\" before it \
-                 looks whether the target is there; write {name}/ to put a file into that \
-                 directory, or {name} for a file or directory of this name",
+                "{} is a duplicate entry: nixpkgs creates the directory before \"/.\" and then \
+                 finds that the target exists; write {name}/ to put a file into that directory, or \
+                 {name} to create a file or directory of this name",
                 quoted(text),
                 name = target.shown_name(),
             ));
@@ -60,7 +60,8 @@ impl Target {
         Ok(target)
     }
 
-    /// The path in the image, with a slash in front, and one at the end if there was one.
+    /// Returns the path in the image with a leading slash, and with a trailing slash if the target
+    /// has one.
     pub(crate) fn path(&self) -> PathBuf {
         let mut path = PathBuf::from("/");
         path.extend(&self.names);
@@ -70,7 +71,7 @@ impl Target {
         path
     }
 
-    /// The path without a slash at its end, escaped.
+    /// Returns the path without a trailing slash, escaped.
     pub(super) fn shown_name(&self) -> String {
         let mut path = PathBuf::from("/");
         path.extend(&self.names);

@@ -1,4 +1,4 @@
-//! The programs we run and their environment.
+//! The programs that the build runs, and their environment.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -38,17 +38,17 @@ pub(super) fn tools(
     })
 }
 
-/// A directory that `PATH` can hold.
+/// Reads a directory for `PATH`.
 fn directory(at: &str, value: &Value, problems: &mut Problems) -> Read<PathBuf> {
     let path = path(at, value, problems)?;
     if path.as_os_str().as_encoded_bytes().contains(&b':') {
-        let message = "has a colon in it, which separates directories in PATH";
+        let message = "contains a colon, which separates directories in PATH";
         return Err(problems.add(at, message));
     }
     Ok(path)
 }
 
-/// The attribute `env`; with it absent, nothing.
+/// Reads the attribute `env`, which may be missing.
 fn environment(top: &Attributes<'_>, problems: &mut Problems) -> Read<BTreeMap<String, String>> {
     if !top.has("env") {
         return Ok(BTreeMap::new());
@@ -62,7 +62,8 @@ fn environment(top: &Attributes<'_>, problems: &mut Problems) -> Read<BTreeMap<S
     variables.into_iter().collect()
 }
 
-/// stdenv exports true as 1, false and null as nothing, and numbers in decimal.
+/// Like stdenv, this converts true to 1, false and null to the empty string, and numbers to
+/// decimal.
 fn variable(
     at: &str,
     name: &str,
@@ -70,10 +71,10 @@ fn variable(
     problems: &mut Problems,
 ) -> Read<(String, String)> {
     if name.is_empty() || name.contains(['=', '\0']) {
-        let message = format!("{} can't be the name of a variable", quoted(name));
+        let message = format!("{} is not a valid variable name", quoted(name));
         return Err(problems.add(at, message));
     }
-    // A nixpkgs of 2026 has variables of the derivation here.
+    // In nixpkgs of 2026, variables of the derivation are in env.
     if let Some(message) = refused(name).filter(|_| !value.is_null()) {
         return Err(problems.add(at, message));
     }
@@ -84,7 +85,7 @@ fn variable(
         Value::Number(number) => number.to_string(),
         other => {
             let message = format!(
-                "{} can't be a variable's value; write a string",
+                "{} is not a valid variable value; use a string",
                 shown(other)
             );
             return Err(problems.add(at, message));

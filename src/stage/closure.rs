@@ -1,9 +1,10 @@
-//! The closure in the tree, where `contents` may have put the same paths.
+//! Adds the closure to the tree, in which `contents` may already have created some of its paths.
 //!
-//! Nix deletes what is at a path that its database does not know before it puts the path's own files
-//! there. So in nixpkgs, where `contents` come first, the closure's files replace theirs. That is
-//! done here where nothing is lost by it, and is an error otherwise. What `contents` put beside the
-//! paths of the closure stays, as in nixpkgs; to Nix it is garbage, whatever its name.
+//! Before Nix adds a store path that is not in its database, it deletes whatever exists at that
+//! path. So in nixpkgs, where `contents` come first, the closure's files replace those of
+//! `contents`. The same happens here if both are equal; otherwise it is an error, because files
+//! would be lost. Other files that `contents` put into the store stay, as in nixpkgs; Nix treats
+//! them as garbage, whatever their names.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -16,10 +17,11 @@ use crate::escape;
 use crate::spec::PathInfo;
 use crate::tree::{Content, InodeId, Kind, Source, Tree};
 
-/// Lists the paths of `closure` into the directory `store` of the tree.
+/// Adds the paths of `closure` to the directory `store` of the tree.
 ///
 /// # Errors
-/// If anything can't be read, and where `contents` have something else below a path, or more.
+/// If a file cannot be read, or if `contents` has a different or an additional file below a path of
+/// the closure.
 pub fn list(
     tree: &mut Tree,
     closure: &[PathInfo],
@@ -47,8 +49,8 @@ pub fn list(
         if let Some((path, id)) = first_difference(tree, old, new)? {
             let path = format!("{}{}", info.path.as_str(), escape::bytes(&path));
             bail!(
-                "{}: {path} is not what the closure of the image has there, which would replace \
-                 it; take it out of the source, or give the entry another target",
+                "{}: {path} does not match the image's closure, which would replace it; remove it \
+                 from the source, or give the entry another target",
                 origins
                     .of(id)
                     .map_or("contents".to_owned(), |(_, entry)| graft::describe(entry))
@@ -58,9 +60,9 @@ pub fn list(
     Ok(())
 }
 
-/// The first of what is at `old`, and below it, that is not at `new` as well, with its path from
-/// there on. Compared is what a NAR says: names, kinds, whether files are executable, targets and
-/// bytes.
+/// Returns the first inode at or below `old` that differs from its counterpart at or below `new`,
+/// with its path relative to `old`. Compares what a NAR contains: names, file types, executable
+/// bits, symlink targets and bytes.
 fn first_difference(tree: &Tree, old: InodeId, new: InodeId) -> Result<Option<(Vec<u8>, InodeId)>> {
     let mut pairs = vec![(Vec::new(), old, new)];
     while let Some((path, old, new)) = pairs.pop() {
@@ -70,7 +72,7 @@ fn first_difference(tree: &Tree, old: InodeId, new: InodeId) -> Result<Option<(V
                 for (name, id) in entries.iter() {
                     let path = [&path, &b"/"[..], name].concat();
                     match tree.lookup(new, name) {
-                        Some(twin) => pairs.push((path, id, twin)),
+                        Some(counterpart) => pairs.push((path, id, counterpart)),
                         None => return Ok(Some((path, id))),
                     }
                 }
@@ -108,7 +110,7 @@ fn same_bytes(a: &Content, b: &Content) -> Result<bool> {
 
 struct Opened<'a> {
     bytes: Box<dyn Read + 'a>,
-    /// For messages.
+    /// The path for messages.
     path: String,
 }
 

@@ -1,4 +1,4 @@
-//! Files of `contents` in places that something else takes.
+//! Files of `contents` at paths that are used for something else.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -12,12 +12,12 @@ use crate::store::DATABASE;
 use crate::tree::place::find_directory;
 use crate::tree::{InodeId, Kind, Tree};
 
-/// Refuses files in the place of Nix's database. In nixpkgs, Nix would go on with a database that
-/// it finds there; here it has made one already, from the closure.
+/// Rejects files at the path of Nix's database. In nixpkgs, Nix would use a database that it finds
+/// there; here the database has already been generated from the closure.
 ///
 /// # Errors
-/// Naming the entry.
-pub fn refuse_database(tree: &Tree, origins: &Origins<'_>) -> Result<()> {
+/// If there is such a file; the message names the entry.
+pub fn reject_database(tree: &Tree, origins: &Origins<'_>) -> Result<()> {
     let found = below(tree, Path::new(DATABASE));
     let file = found
         .iter()
@@ -27,16 +27,16 @@ pub fn refuse_database(tree: &Tree, origins: &Origins<'_>) -> Result<()> {
     };
     let entry = origins.of(*id).map(|(_, entry)| graft::describe(entry));
     bail!(
-        "{}: /{DATABASE}/{} is a part of Nix's database, which is made from the closure; take it \
-         out, and to have more store paths in the image, name them in additionalPaths",
+        "{}: /{DATABASE}/{} is part of Nix's database, which is generated from the closure; remove \
+         it, and to add store paths to the image, list them in additionalPaths",
         entry.as_deref().unwrap_or("contents"),
         escape::bytes(path)
     );
 }
 
-/// A sentence for every partition that will be mounted over files of `contents`.
+/// Returns a warning for every partition that will be mounted over files of `contents`.
 pub fn hidden_by_mounts(tree: &Tree, origins: &Origins<'_>, table: PartitionTable) -> Vec<String> {
-    let mut sentences = Vec::new();
+    let mut warnings = Vec::new();
     for (partition, fat) in table.scheme().fat_partitions() {
         let (partition, mount_point) = (partition.role.partition_name(), fat.mount_point);
         let entries: BTreeSet<usize> = below(tree, Path::new(mount_point))
@@ -49,21 +49,21 @@ pub fn hidden_by_mounts(tree: &Tree, origins: &Origins<'_>, table: PartitionTabl
             1 => String::new(),
             more => format!(" (and {} more)", more - 1),
         };
-        sentences.push(format!(
-            "{}{also}: what is below {mount_point} is in the root file system, and hidden as soon \
-             as the {partition} is mounted there; to have files on that partition, use the boot \
+        warnings.push(format!(
+            "{}{also}: files below {mount_point} go into the root file system and are hidden when \
+             the {partition} is mounted there; to put files on that partition, use the boot \
              loader's extraFiles or extraInstallCommands, or copy them in an activation script",
             graft::describe(first)
         ));
     }
-    sentences
+    warnings
 }
 
-/// Everything below the directory at `path`, with its path from there on, as far as `contents` have
-/// made a way to it.
+/// Returns everything below the directory at `path`, with relative paths; empty if `contents` did
+/// not create that directory.
 fn below(tree: &Tree, path: &Path) -> Vec<(Vec<u8>, InodeId)> {
     let mut found = Vec::new();
-    // A way that leads nowhere or out of the image is refused when the directory is made.
+    // A path that leads nowhere or out of the image is rejected when the directory is created.
     if let Ok(Some(top)) = find_directory(tree, path) {
         tree.walk_below(top, |path, id| found.push((path.to_vec(), id)));
     }

@@ -1,4 +1,4 @@
-//! Putting the entries of one directory of a [`Tree`] into another one that may have the same names.
+//! Merging the entries of one directory of a [`Tree`] into another directory.
 
 use std::mem;
 
@@ -7,18 +7,18 @@ use anyhow::{Context, Result, bail};
 use crate::escape;
 use crate::tree::{Directory, InodeId, Kind, Tree};
 
-/// What happens where both trees have a name.
+/// What happens if a name exists in both directories.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rule {
-    /// As `rsync -a` does: directories are merged and get the newcomer's metadata, everything else
-    /// is replaced. A directory that has entries is not replaced by something else.
+    /// As with `rsync -a`: directories are merged and get the metadata of the new one; everything
+    /// else is replaced. Replacing a non-empty directory with something else is an error.
     Rsync,
-    /// As if `nixos-install` had run where the other files were already; see [`installed`].
+    /// As if `nixos-install` had run in a root with the existing files; see [`installed`].
     Install,
 }
 
-/// Puts what `nixos-install` left, `from`, into a tree that has the user's `contents` already. In
-/// nixpkgs it runs when they are there:
+/// Merges `from`, the result of `nixos-install`, into a tree that already has the user's
+/// `contents`. In nixpkgs, `nixos-install` runs after they have been copied:
 ///
 /// * directories are merged. `mkdir -p` leaves one that exists as it is, so mode, time and
 ///   attributes stay; `install -d -m` does not, so a mode other than 0755 comes from `from`;
@@ -27,22 +27,23 @@ pub enum Rule {
 /// * both a directory and something else under one name is an error.
 ///
 /// # Errors
-/// With the path that is a directory in one tree only.
+/// If a path is a directory in only one of the trees; the message names it.
 pub fn installed(into: &mut Tree, from: Tree) -> Result<()> {
     let put = |into: &mut Tree| {
         let root = into.adopt(from)?;
         merge(into, root, (InodeId::ROOT, Vec::new()), Rule::Install)
     };
-    put(into).context("putting what nixos-install made into the image")
+    put(into).context("adding nixos-install's files to the image")
 }
 
 /// A directory and its path, without a leading slash, for messages.
 pub type DirectoryAt = (InodeId, Vec<u8>);
 
-/// Moves everything in the directory `source` into the directory `target`, which is not below it.
+/// Moves the entries of the directory `source` into the directory `target`, which must not be below
+/// `source`.
 ///
 /// # Errors
-/// What `rule` does not allow, with the path.
+/// If `rule` does not allow the merge; the message names the path.
 pub fn merge(tree: &mut Tree, source: InodeId, target: DirectoryAt, rule: Rule) -> Result<()> {
     let mut pairs = vec![(source, target)];
     while let Some((source, (target, path))) = pairs.pop() {
@@ -89,7 +90,7 @@ pub fn merge(tree: &mut Tree, source: InodeId, target: DirectoryAt, rule: Rule) 
         if let Kind::Directory(present) = &mut tree.inode_mut(target).kind {
             present
                 .extend(fresh)
-                .with_context(|| format!("adding to /{}", escape::bytes(&path)))?;
+                .with_context(|| format!("adding entries to /{}", escape::bytes(&path)))?;
         }
     }
     Ok(())
@@ -100,11 +101,11 @@ fn empty() -> Kind {
 }
 
 enum Decision {
-    /// What is there stays, the newcomer is dropped.
+    /// Keep the existing inode and drop the new one.
     Keep,
-    /// Both are directories: the entries decide.
+    /// Both are directories: merge their entries.
     Descend,
-    /// The newcomer takes the name.
+    /// Replace the existing inode with the new one.
     Replace,
 }
 
@@ -120,14 +121,14 @@ fn decide(
     match (rule, old, new) {
         (_, Kind::Directory(_), Kind::Directory(_)) => Ok(Decision::Descend),
         (Rule::Rsync, Kind::Directory(entries), _) if !entries.is_empty() => bail!(
-            "/{} is a directory with entries and can't be replaced by a {}; choose another target \
+            "/{} is a non-empty directory and cannot be replaced by a {}; choose another target \
              for one of the two",
             escape::bytes(path),
             kind_name(new)
         ),
         (Rule::Rsync, _, _) => Ok(Decision::Replace),
         (Rule::Install, Kind::Directory(_), _) | (Rule::Install, _, Kind::Directory(_)) => bail!(
-            "/{} is a {} in `contents` and nixos-install makes a {} there; choose another target",
+            "/{} is a {} in `contents`, but nixos-install creates a {} there; choose another target",
             escape::bytes(path),
             kind_name(old),
             kind_name(new)
@@ -156,7 +157,7 @@ mod tests {
     use crate::tree::listing::listing;
     use crate::tree::{Content, Inode, Metadata, Timestamp};
 
-    /// A tree of (path, mode, kind), parents first.
+    /// Builds a tree of (path, mode, kind), parents first.
     fn tree(entries: &[(&str, u16, Kind)]) -> Tree {
         let mut tree = Tree::new(Metadata::new(0o755));
         for (path, mode, kind) in entries {
@@ -186,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn the_installer_comes_after_the_contents() {
+    fn merges_the_installation_into_the_contents() {
         let mut into = tree(&[
             ("/etc", 0o700, directory()),
             ("/etc/NIXOS", 0o600, file("mine")),
@@ -224,21 +225,21 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_in_one_tree_only_is_an_error() {
-        for (mine, theirs, message) in [
+    fn rejects_a_directory_that_is_another_kind_in_the_other_tree() {
+        for (existing, new, message) in [
             (
                 link(),
                 directory(),
-                "/nix is a symbolic link in `contents` and nixos-install makes a directory there; choose another target",
+                "/nix is a symbolic link in `contents`, but nixos-install creates a directory there; choose another target",
             ),
             (
                 directory(),
                 link(),
-                "/nix is a directory in `contents` and nixos-install makes a symbolic link there; choose another target",
+                "/nix is a directory in `contents`, but nixos-install creates a symbolic link there; choose another target",
             ),
         ] {
-            let mut into = tree(&[("/nix", 0o777, mine)]);
-            let error = installed(&mut into, tree(&[("/nix", 0o777, theirs)])).unwrap_err();
+            let mut into = tree(&[("/nix", 0o777, existing)]);
+            let error = installed(&mut into, tree(&[("/nix", 0o777, new)])).unwrap_err();
             assert_eq!(error.root_cause().to_string(), message);
         }
     }

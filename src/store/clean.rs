@@ -1,4 +1,4 @@
-//! What Nix and `nixos-install` leave in a root and an image must not have.
+//! Deletes files that Nix and `nixos-install` leave in a root but that must not be in an image.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -7,11 +7,11 @@ use anyhow::{Context, Result};
 
 use crate::{absent, escape, leftover, remove};
 
-/// Who leaves a root.
+/// The program that creates a root, for messages.
 pub(super) const INSTALL: &str = "nixos-install";
 
-/// Takes out of `root` what depends on who built where and when. Nix makes all of it again where
-/// it needs it, and finds profiles as roots of the garbage collector without the links.
+/// Deletes from `root` what depends on the user, directory and time of the build. Nix recreates all
+/// of it on demand, and treats profiles as garbage collector roots without the links.
 pub(super) fn clean(root: &Path) -> Result<()> {
     let state = leftover::directory(root, Path::new("nix/var/nix"), INSTALL)?;
     for name in [
@@ -23,14 +23,16 @@ pub(super) fn clean(root: &Path) -> Result<()> {
     ] {
         leftover::directory(&state, Path::new(name), INSTALL)?;
     }
-    // Links from and to the build directory, under hashes of its name; locks named after processes.
+    // Links to the build directory, named after hashes of its path, and locks named after
+    // processes.
     for name in ["gcroots/auto", "temproots"] {
         for entry in names(&state.join(name))? {
             remove(&state.join(name).join(entry))?;
         }
     }
     remove(&state.join("gcroots/profiles"))?;
-    // Empty directories named after the user who ran nixos-install. A channel's is not empty.
+    // Empty directories named after the user who ran nixos-install. With a channel, the directory
+    // is not empty.
     for name in ["gcroots/per-user", "profiles/per-user"] {
         for user in names(&state.join(name))? {
             let directory = state.join(name).join(user);
@@ -39,16 +41,17 @@ pub(super) fn clean(root: &Path) -> Result<()> {
             }
         }
     }
-    // 8 MiB that let a garbage collection begin on a full disk: Nix reserves them when it starts.
+    // 8 MiB that allow a garbage collection on a full disk; Nix reserves them again when it starts.
     remove(&state.join("db/reserved"))
 }
 
-/// The names in `directory`, sorted; none where there is no such directory.
+/// Returns the names in `directory`, sorted; empty if it does not exist.
 pub(super) fn names(directory: &Path) -> Result<Vec<OsString>> {
     absent::names(directory).with_context(|| format!("listing {}", escape::path(directory)))
 }
 
-/// Deletes `path` and all below it, read-only directories too; does nothing where it is missing.
+/// Deletes `path` and everything below it, even in read-only directories; does nothing if it does
+/// not exist.
 pub(super) fn remove(path: &Path) -> Result<()> {
     remove::remove(path).with_context(|| format!("deleting {}", escape::path(path)))
 }
@@ -60,7 +63,7 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     #[test]
-    fn names_of_users_go_and_their_profiles_stay() {
+    fn deletes_empty_user_directories_and_keeps_profiles() {
         let top = tempfile::tempdir().unwrap();
         let profiles = top.path().join("nix/var/nix/profiles/per-user");
         for user in ["alice", "root"] {

@@ -1,4 +1,4 @@
-//! The closure as the graph of the build gives it.
+//! The closure, as given by the build's references graph.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -9,10 +9,10 @@ use data_encoding::HEXLOWER;
 use crate::spec::PathInfo;
 use crate::{escape, excerpt};
 
-/// Checks that every path of `closure` is there, as a file, directory or symbolic link.
+/// Checks that every path of `closure` exists and is a file, directory or symbolic link.
 ///
 /// # Errors
-/// One line for each thing that is wrong, and what to do.
+/// If a path is missing or of another type; the message has one line for each problem.
 pub fn check(closure: &[PathInfo]) -> Result<()> {
     let mut problems = Vec::new();
     for info in closure {
@@ -23,8 +23,8 @@ pub fn check(closure: &[PathInfo]) -> Result<()> {
                 let kind = metadata.file_type();
                 if !kind.is_file() && !kind.is_dir() && !kind.is_symlink() {
                     problems.push(format!(
-                        "{path} is neither a file nor a directory nor a symbolic link, \
-                         and a store holds nothing else"
+                        "{path}: unsupported file type; a store contains only files, \
+                         directories and symbolic links"
                     ));
                 }
             }
@@ -34,20 +34,20 @@ pub fn check(closure: &[PathInfo]) -> Result<()> {
         return Ok(());
     }
     bail!(
-        "the closure of {} paths can't go into an image:\n  {}\n\
+        "cannot add the closure of {} paths to the image:\n  {}\n\
          repair the store with `nix-store --verify --check-contents --repair`, \
-         or delete these paths and build them again",
+         or delete these paths and rebuild them",
         closure.len(),
         excerpt::list(&problems, "\n  ")
     )
 }
 
-/// `closure` as `nix-store --load-db` reads it and `nix-store --dump-db` writes it: for each path
-/// a line each with the path, the SHA-256 of its NAR in hexadecimal, the NAR's length in bytes,
-/// the deriver (none), the number of references, and the references. Paths and references are
-/// sorted.
+/// Returns `closure` in the format of `nix-store --load-db` and `nix-store --dump-db`. For each
+/// path, there is one line each for the path, the SHA-256 of its NAR in hexadecimal, the NAR's
+/// length in bytes, the deriver (empty), the number of references, and every reference. Paths and
+/// references are sorted.
 ///
-/// The format has no place for a content address; [`install`](fn@super::install) puts it into the
+/// The format has no field for the content address; [`install`](fn@super::install) adds it to the
 /// database afterwards.
 pub fn registration(closure: &[PathInfo]) -> Vec<u8> {
     let mut sorted: Vec<&PathInfo> = closure.iter().collect();
@@ -56,7 +56,7 @@ pub fn registration(closure: &[PathInfo]) -> Vec<u8> {
     for info in sorted {
         let mut references: Vec<&str> = info.references.iter().map(|path| path.as_str()).collect();
         references.sort_unstable();
-        // Writing to a String can't fail.
+        // Writing to a String cannot fail.
         let _ = writeln!(
             text,
             "{}\n{}\n{}\n\n{}",
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn files_directories_and_links_are_store_paths() {
+    fn accepts_files_directories_and_symlinks() {
         let store = tempfile::tempdir().unwrap();
         let store = store.path();
         let [file, directory, link] =
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn all_that_is_broken_is_named_at_once() {
+    fn lists_all_broken_paths_together() {
         let store = tempfile::tempdir().unwrap();
         let store = store.path();
         let [gone, socket, file] = ["gone", "socket", "file"].map(|name| path(store, "a", name));
@@ -132,18 +132,18 @@ mod tests {
         assert_eq!(
             error.to_string(),
             format!(
-                "the closure of 3 paths can't go into an image:\n  \
+                "cannot add the closure of 3 paths to the image:\n  \
                  {gone}: No such file or directory (os error 2)\n  \
-                 {socket} is neither a file nor a directory nor a symbolic link, and a store holds \
-                 nothing else\n\
+                 {socket}: unsupported file type; a store contains only files, directories and \
+                 symbolic links\n\
                  repair the store with `nix-store --verify --check-contents --repair`, \
-                 or delete these paths and build them again"
+                 or delete these paths and rebuild them"
             )
         );
     }
 
     #[test]
-    fn a_registration_is_sorted_whatever_the_order_of_the_graph() {
+    fn a_registration_is_sorted() {
         let store = Path::new("/nix/store");
         let (a, b) = (path(store, "a", "x"), path(store, "b", "x"));
         let closure = [

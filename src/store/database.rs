@@ -1,10 +1,10 @@
-//! Nix's database, made again so that its bytes depend on the closure alone.
+//! Rewrites Nix's database so that its bytes depend only on the closure.
 //!
-//! The caller's Nix wrote it, so tables, indices and migrations are those its version wants; what
-//! is not reproducible in it is when each path was registered, the order of rows, and what SQLite
-//! leaves in unused parts of pages. A new file with the same schema and sorted rows has none of
-//! that. The SQLite that writes it is built into this program; its version number is in the file's
-//! header (<https://www.sqlite.org/fileformat2.html>, offset 96).
+//! The caller's Nix creates the database, so tables, indices and migrations are those of its
+//! version. Not reproducible are the registration times, the order of rows, and the unused parts of
+//! SQLite's pages. A new file with the same schema and sorted rows avoids all of this. The SQLite
+//! that writes it is built into this program; its version number is in the file's header
+//! (<https://www.sqlite.org/fileformat2.html>, offset 96).
 
 use std::cmp::Ordering;
 use std::collections::HashMap;
@@ -23,14 +23,14 @@ use crate::{escape, leftover};
 
 use super::clean;
 
-/// The table of paths. Its `id` is what other tables refer to.
+/// The table of paths. Other tables refer to its `id`.
 const PATHS: &str = "ValidPaths";
 
-/// Replaces the database at `path` by one that has exactly the paths of `closure`, registered at
-/// `time` (seconds since 1970), in the order of their names.
+/// Replaces the database at `path` with one that contains exactly the paths of `closure`, sorted by
+/// name and registered at `time` (seconds since 1970).
 ///
 /// # Errors
-/// If the database doesn't say the same as `closure`, or has tables we don't understand.
+/// If the database does not match `closure`, or has an unsupported schema.
 pub(super) fn rewrite(path: &Path, closure: &[PathInfo], time: i64) -> Result<()> {
     let with_suffix = |suffix: &str| {
         let mut name = OsString::from(path);
@@ -57,7 +57,7 @@ fn copy(from: &Path, to: &Path, closure: &[PathInfo], time: i64) -> Result<()> {
         new.pragma_update(None, pragma, value)?;
     }
     new.pragma_update(None, "foreign_keys", false)?;
-    // The file is thrown away when anything fails.
+    // The file is discarded on any failure.
     new.pragma_update(None, "synchronous", "off")?;
 
     let transaction = new.transaction()?;
@@ -67,7 +67,7 @@ fn copy(from: &Path, to: &Path, closure: &[PathInfo], time: i64) -> Result<()> {
     let names = table_names(&old)?;
     ensure!(
         names.iter().any(|name| name == PATHS),
-        "there is no table {PATHS}: this version of Nix is not known to us"
+        "no table {PATHS}: unsupported version of Nix"
     );
     let paths = Table::read(&old, PATHS)?;
     let (rows, ids) = valid_paths(&paths, closure, time)?;
@@ -84,16 +84,13 @@ fn copy(from: &Path, to: &Path, closure: &[PathInfo], time: i64) -> Result<()> {
         new.query_row("select count(*) from pragma_foreign_key_check", [], |row| {
             row.get(0)
         })?;
-    ensure!(
-        broken == 0,
-        "{broken} rows refer to paths that are not there"
-    );
+    ensure!(broken == 0, "{broken} rows refer to missing paths");
     new.execute_batch("vacuum")?;
     new.close().map_err(|(_, error)| error)?;
     Ok(())
 }
 
-/// The statements that make the tables, indices and triggers of `database`, in their order.
+/// Returns the statements that create the tables, indices and triggers of `database`, in order.
 fn schema(database: &Connection) -> Result<Vec<String>> {
     strings(
         database,
@@ -118,7 +115,7 @@ fn strings(database: &Connection, query: &str) -> Result<Vec<String>> {
 
 type Row = Vec<Value>;
 
-/// One table with all its rows.
+/// A table with all its rows.
 struct Table {
     name: String,
     columns: Vec<String>,
@@ -160,20 +157,19 @@ impl Table {
             .position(|column| column == name)
             .with_context(|| {
                 format!(
-                    "Nix's table {} has no column {name}: this version of Nix is not known to us",
+                    "Nix's table {} has no column {name}: unsupported version of Nix",
                     self.name
                 )
             })
     }
 }
 
-/// A name as SQL wants it.
+/// Quotes a name for SQL.
 fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
-/// The rows of `table` in the order of their paths, numbered from 1, and the new number of each
-/// old one.
+/// Returns the rows of `table`, sorted by path and numbered from 1, and a map from old to new IDs.
 fn valid_paths(
     table: &Table,
     closure: &[PathInfo],
@@ -181,7 +177,7 @@ fn valid_paths(
 ) -> Result<(Vec<Row>, HashMap<i64, i64>)> {
     let (id, path) = (table.column("id")?, table.column("path")?);
     let (hash, size) = (table.column("hash")?, table.column("narSize")?);
-    let (when, deriver) = (table.column("registrationTime")?, table.column("deriver")?);
+    let (registered, deriver) = (table.column("registrationTime")?, table.column("deriver")?);
     let content_address = table.column("ca")?;
     let known: HashMap<&str, &PathInfo> = closure
         .iter()
@@ -193,11 +189,11 @@ fn valid_paths(
     let mut ids = HashMap::new();
     for (number, row) in (1..).zip(&mut rows) {
         let (Value::Text(name), Value::Integer(old)) = (&row[path], &row[id]) else {
-            bail!("a row of {PATHS} has no path or no number");
+            bail!("a row of {PATHS} has no path or no ID");
         };
         let Some(info) = known.get(name.as_str()) else {
             bail!(
-                "{} is registered but not in the closure: add it to additionalPaths",
+                "{} is registered but not in the closure; add it to additionalPaths",
                 escape::bytes(name.as_bytes())
             );
         };
@@ -206,13 +202,14 @@ fn valid_paths(
             .with_context(|| format!("the NAR of {name} has {} bytes", info.nar_size))?;
         ensure!(
             row[hash] == expected_hash && row[size] == Value::Integer(expected_size),
-            "{} is registered with another hash or size than the closure has",
+            "{} is registered with a hash or size that differs from the closure's",
             escape::bytes(name.as_bytes())
         );
         ids.insert(*old, number);
         row[id] = Value::Integer(number);
-        row[when] = Value::Integer(time);
-        // Who built a path is not in the closure, and its derivation rarely in the image.
+        row[registered] = Value::Integer(time);
+        // The closure does not name the deriver of a path, and the derivation is rarely in the
+        // image.
         row[deriver] = Value::Null;
         row[content_address] = info
             .content_address
@@ -221,14 +218,14 @@ fn valid_paths(
     }
     ensure!(
         rows.len() == known.len(),
-        "{} paths are registered and the closure has {}",
+        "{} paths are registered, but the closure has {}",
         rows.len(),
         known.len()
     );
     Ok((rows, ids))
 }
 
-/// The rows of another table, sorted, with the new numbers of the paths they refer to.
+/// Returns the sorted rows of another table, with the new IDs of the paths they refer to.
 fn renumbered(database: &Connection, table: &Table, ids: &HashMap<i64, i64>) -> Result<Vec<Row>> {
     let mut statement =
         database.prepare(&format!("pragma foreign_key_list({})", quoted(&table.name)))?;
@@ -246,8 +243,8 @@ fn renumbered(database: &Connection, table: &Table, ids: &HashMap<i64, i64>) -> 
             };
             let Some(number) = number else {
                 bail!(
-                    "table {}, column {column}: a row refers to {target} in a way we don't know; \
-                     please report it with the version of Nix",
+                    "table {}, column {column}: a row has an unsupported reference to {target}; \
+                     please report this with your version of Nix",
                     table.name
                 );
             };
@@ -264,7 +261,7 @@ fn renumbered(database: &Connection, table: &Table, ids: &HashMap<i64, i64>) -> 
     Ok(rows)
 }
 
-/// SQLite's order of values: NULL, numbers, text, blobs.
+/// Compares values in SQLite's order: NULL, numbers, text, blobs.
 fn compare(a: &Value, b: &Value) -> Ordering {
     let rank = |value: &Value| match value {
         Value::Null => 0,

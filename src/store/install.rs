@@ -1,4 +1,4 @@
-//! From a closure to a clean root.
+//! Installs a closure into a clean root.
 
 use std::collections::HashSet;
 use std::ffi::OsStr;
@@ -11,20 +11,19 @@ use anyhow::{Context, Result, bail};
 use crate::spec::{Installation, PathInfo, StorePath, Tools};
 use crate::{escape, leftover, process};
 
-use super::workplace::Workplace;
+use super::workspace::Workspace;
 use super::{DATABASE, clean, closure, database, leaks};
 
-/// Runs the caller's `nixos-install` and returns the root it made: everything of the system that
-/// is not in its store, and the empty directory of the store. `work` is a directory of our own, with nothing
-/// in it; the root is below it. `time`, in seconds since 1970, is when the paths of `closure` will
-/// seem to have been registered.
+/// Runs the caller's `nixos-install` and returns the root it creates: all files of the system
+/// outside its store, and the empty store directory. `work` is an empty private directory; the root
+/// is below it. `time` is the registration time of the paths of `closure`, in seconds since 1970.
 ///
-/// Should `nixos-install` have copied paths of the closure all the same, the copies are deleted:
-/// their files come from the Nix store itself.
+/// If `nixos-install` copies paths of the closure anyway, the copies are deleted, because their
+/// files come directly from the Nix store.
 ///
 /// # Errors
-/// If a child fails, if what it left is not what the closure says, or if the name of `work` is
-/// still to be found in the root.
+/// If a child process fails, if its result does not match the closure, or if a file in the root
+/// contains the path `work`.
 pub fn install(
     installation: &Installation,
     closure: &[PathInfo],
@@ -33,26 +32,26 @@ pub fn install(
     time: i64,
 ) -> Result<PathBuf> {
     let Some(nixos_install) = &tools.nixos_install else {
-        bail!("there is no nixos-install to install the system with: set tools.nixosInstall")
+        bail!("installing the system requires nixos-install; set tools.nixosInstall")
     };
-    contains(closure, &installation.toplevel, "the system")?;
+    require(closure, &installation.toplevel, "the system")?;
     if let Some(channel) = &installation.channel {
-        contains(closure, channel, "the channel")?;
+        require(closure, channel, "the channel")?;
     }
-    let place = Workplace::create(work, tools, &installation.toplevel)?;
-    let (root, store) = (&place.root, &place.store);
+    let workspace = Workspace::create(work, tools, &installation.toplevel)?;
+    let (root, store) = (&workspace.root, &workspace.store);
     copy_derivations(closure, store)?;
 
     let registration = closure::registration(closure);
-    let mut load = place.command(&tools.nix_store);
+    let mut load = workspace.command(&tools.nix_store);
     process::quiet_with_input(load.arg("--load-db"), &registration, process::USUAL)
-        .context("registering the closure in a store of our own")?;
-    let mut load = place.command(&tools.nix_store);
+        .context("registering the closure in a temporary store")?;
+    let mut load = workspace.command(&tools.nix_store);
     load.arg("--store").arg(root).arg("--load-db");
     process::quiet_with_input(&mut load, &registration, process::USUAL)
-        .context("registering the closure in the store of the image")?;
+        .context("registering the closure in the image's store")?;
 
-    let mut install = place.command(nixos_install);
+    let mut install = workspace.command(nixos_install);
     install.arg("--root").arg(root);
     install.args(["--no-bootloader", "--no-root-passwd", "--system"]);
     install.arg(installation.toplevel.as_str());
@@ -71,24 +70,24 @@ pub fn install(
     leftover::directory(root, Path::new(DATABASE), clean::INSTALL)?;
     database::rewrite(&root.join(DATABASE).join("db.sqlite"), closure, time)?;
     clean::clean(root)?;
-    leaks::check(root, place.directory())?;
-    Ok(place.root)
+    leaks::check(root, workspace.directory())?;
+    Ok(workspace.root)
 }
 
-fn contains(closure: &[PathInfo], path: &StorePath, what: &str) -> Result<()> {
+fn require(closure: &[PathInfo], path: &StorePath, name: &str) -> Result<()> {
     if closure.iter().any(|info| info.path == *path) {
         return Ok(());
     }
     bail!(
-        "{what} {} is not in the closure of {} paths: \
-         name it in exportReferencesGraph.closure of the derivation",
+        "{name} {} is not in the closure of {} paths; \
+         add it to exportReferencesGraph.closure of the derivation",
         escape::bytes(path.as_str().as_bytes()),
         closure.len()
     )
 }
 
-/// Nix reads a derivation when it registers one, to learn its outputs; so these few files have to
-/// be in the root's store for a while.
+/// Copies the derivations of the closure. Nix reads a derivation when registering it, to find its
+/// outputs. So these few files must be in the root's store temporarily.
 fn copy_derivations(closure: &[PathInfo], store: &Path) -> Result<()> {
     for info in closure {
         if info.path.as_str().ends_with(".drv") {
@@ -99,10 +98,10 @@ fn copy_derivations(closure: &[PathInfo], store: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Nix's directory of hard links, in every store; empty unless the store was optimised.
+/// The directory of hard links in every Nix store; empty unless the store has been optimised.
 const LINKS: &str = ".links";
 
-/// Empties `store` but for an empty `.links`; all else that may be in it is copies of paths of
+/// Empties `store`, except for an empty `.links`. Anything in it must be a copy of a path of
 /// `closure`.
 fn empty(store: &Path, closure: &[PathInfo]) -> Result<()> {
     let known: HashSet<&OsStr> = closure
@@ -119,7 +118,7 @@ fn empty(store: &Path, closure: &[PathInfo]) -> Result<()> {
         }
         if !known.contains(&*name) {
             bail!(
-                "nixos-install put {} into the image's store, and that is not in the closure: \
+                "nixos-install added {} to the image's store, but it is not in the closure; \
                  add it to additionalPaths",
                 escape::bytes(name.as_bytes())
             );

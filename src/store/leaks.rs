@@ -1,4 +1,4 @@
-//! The last look at a root: nothing in it may name the directory it was made in.
+//! Checks that no file of a root refers to the directory in which the root was created.
 
 use std::fs;
 use std::io::{self, Read};
@@ -11,20 +11,20 @@ use walkdir::{DirEntry, WalkDir};
 
 use crate::{escape, excerpt, untrusted};
 
-/// How much of a file is in memory at a time, in bytes.
+/// How many bytes of a file are read at a time.
 const CHUNK: usize = 1 << 20;
 
-/// Checks that no link target and no file in `root` has the path `work` in it.
+/// Checks that no symbolic link target and no file in `root` contains the path `work`.
 ///
 /// # Errors
-/// With every file that has.
+/// If there is one; the message lists all of them.
 pub(super) fn check(root: &Path, work: &Path) -> Result<()> {
     let finder = Finder::new(work.as_os_str().as_bytes());
     let mut found = Vec::new();
     for entry in WalkDir::new(root).follow_root_links(false) {
-        let entry = entry.map_err(|error| unreadable(error, root))?;
+        let entry = entry.map_err(|error| walk_error(error, root))?;
         let path = escape::path(entry.path());
-        let leak = look(&entry, &finder).with_context(|| format!("looking into {path}"))?;
+        let leak = find_leak(&entry, &finder).with_context(|| format!("searching {path}"))?;
         found.extend(leak.map(|leak| format!("{path} ({leak})")));
     }
     if found.is_empty() {
@@ -32,30 +32,30 @@ pub(super) fn check(root: &Path, work: &Path) -> Result<()> {
     }
     found.sort_unstable();
     bail!(
-        "the root that nixos-install left names the build directory {}, which the image must not \
-         depend on: {}; have nixos-install write paths that begin at the new root",
+        "the root created by nixos-install refers to the build directory {}, which the image must \
+         not depend on: {}; make nixos-install write paths relative to the new root",
         escape::path(work),
         excerpt::list(&found, ", ")
     )
 }
 
-/// The error of a walk below `root`, with its path escaped.
-fn unreadable(error: walkdir::Error, root: &Path) -> Error {
+/// Converts an error of walking `root`, with its path escaped.
+fn walk_error(error: walkdir::Error, root: &Path) -> Error {
     let path = escape::path(error.path().unwrap_or(root));
     let error = match error.into_io_error() {
         Some(error) => Error::new(error),
-        None => Error::msg("it leads to itself"),
+        None => Error::msg("file system loop"),
     };
-    error.context(format!("looking into {path}"))
+    error.context(format!("searching {path}"))
 }
 
-/// Where in `entry` the bytes of `finder` are, if they are.
-fn look(entry: &DirEntry, finder: &Finder<'_>) -> io::Result<Option<&'static str>> {
+/// Returns where `entry` contains the needle of `finder`, if it does.
+fn find_leak(entry: &DirEntry, finder: &Finder<'_>) -> io::Result<Option<&'static str>> {
     let kind = entry.file_type();
     if kind.is_symlink() {
         let target = fs::read_link(entry.path())?;
         let found = finder.find(target.as_os_str().as_bytes());
-        return Ok(found.map(|_| "target of the link"));
+        return Ok(found.map(|_| "link target"));
     }
     if kind.is_file() && file_contains(untrusted::open(entry.path())?, finder)? {
         return Ok(Some("contents"));
@@ -63,7 +63,8 @@ fn look(entry: &DirEntry, finder: &Finder<'_>) -> io::Result<Option<&'static str
     Ok(None)
 }
 
-/// Whether `stream` has what `finder` looks for; the end of one chunk is kept before the next.
+/// Whether `stream` contains the needle of `finder`. The end of each chunk is kept, to find matches
+/// across chunks.
 fn file_contains(mut stream: impl Read, finder: &Finder<'_>) -> io::Result<bool> {
     let needle = finder.needle();
     let mut buffer = Vec::with_capacity(CHUNK + needle.len());
@@ -86,7 +87,7 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     #[test]
-    fn links_and_contents_are_named_and_nothing_else() {
+    fn lists_link_targets_and_files_that_contain_the_path() {
         let top = tempfile::tempdir().unwrap();
         let root = top.path().join("root");
         fs::create_dir_all(root.join("a/b")).unwrap();
@@ -101,16 +102,16 @@ mod tests {
                 .unwrap_err()
                 .to_string(),
             format!(
-                "the root that nixos-install left names the build directory /build/work, which the \
-                 image must not depend on: {root}/a/b/file (contents), {root}/dangling (target of \
-                 the link); have nixos-install write paths that begin at the new root",
+                "the root created by nixos-install refers to the build directory /build/work, which \
+                 the image must not depend on: {root}/a/b/file (contents), {root}/dangling (link \
+                 target); make nixos-install write paths relative to the new root",
                 root = root.display()
             )
         );
     }
 
     #[test]
-    fn a_path_across_two_chunks_is_found() {
+    fn finds_a_path_that_spans_two_chunks() {
         let needle = b"/build/work";
         let finder = Finder::new(needle);
         for before in [0, 1, CHUNK - 11, CHUNK - 10, CHUNK - 5, CHUNK - 1, CHUNK] {

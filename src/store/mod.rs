@@ -1,9 +1,9 @@
-//! The closure, and the small root that `nixos-install` leaves.
+//! The closure, and the small root that `nixos-install` creates.
 //!
-//! The root holds what a system has besides its store: Nix's database, the profiles, the channel,
-//! `/etc/NIXOS`. The caller's own `nixos-install` makes it, run as nixpkgs runs it, but against a
-//! store whose database knows every path of the closure already; so it copies none of them, and
-//! the files of the closure come straight from the Nix store later.
+//! The root contains the files of a system outside its store: Nix's database, the profiles, the
+//! channel, `/etc/NIXOS`. The caller's `nixos-install` creates it, invoked as in nixpkgs, but with
+//! a store whose database already lists every path of the closure. So it copies none of them, and
+//! the files of the closure are read directly from the Nix store later.
 
 mod clean;
 mod closure;
@@ -11,7 +11,7 @@ mod database;
 mod install;
 mod leaks;
 mod parents;
-mod workplace;
+mod workspace;
 
 pub use closure::{check, registration};
 pub use install::install;

@@ -1,4 +1,4 @@
-//! The directories above the root: `nixos-install` wants them open to everyone.
+//! Makes the directories above the root accessible to all users, as `nixos-install` requires.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -8,21 +8,23 @@ use anyhow::{Context, Result, bail};
 
 use crate::escape;
 
-/// Makes `work` (absolute, no symbolic links in it) and the directories above it readable and
-/// searchable by others, which `nixos-install` insists on: a system whose root others can't enter
-/// doesn't boot into anything usable, and it can't tell a build directory from a mount point.
+/// Makes `work` (an absolute path without symbolic links) and the directories above it readable and
+/// searchable by others. `nixos-install` requires this because a system whose root is not
+/// accessible to other users is unusable, and it cannot distinguish a build directory from a mount
+/// point.
 ///
-/// Only directories of ours are changed: `work`, and those within `build_top`, the build directory
-/// that Nix made for us.
+/// Only our own directories are changed: `work`, and those within `build_top`, the build directory
+/// created by Nix.
 ///
 /// # Errors
-/// If a directory can't be changed, or others outside our reach are too strict: they are listed.
+/// If a mode cannot be changed, or if directories that are not ours are inaccessible to others; the
+/// message lists them.
 pub(super) fn open_up(work: &Path, build_top: Option<&Path>) -> Result<()> {
     let build_top = build_top.and_then(|top| fs::canonicalize(top).ok());
     let mut strict = Vec::new();
     for directory in work.ancestors().filter(|path| path.parent().is_some()) {
         let mode = fs::metadata(directory)
-            .with_context(|| format!("looking at {}", escape::path(directory)))?
+            .with_context(|| format!("reading the mode of {}", escape::path(directory)))?
             .mode();
         // nixos-install compares the last octal digit with 5 (r-x).
         if mode & 0o7 >= 5 {
@@ -35,7 +37,7 @@ pub(super) fn open_up(work: &Path, build_top: Option<&Path>) -> Result<()> {
         if ours {
             fs::set_permissions(directory, Permissions::from_mode(0o755)).with_context(|| {
                 format!(
-                    "opening {} to others (mode {:o} to 755), as nixos-install wants it",
+                    "opening {} to other users (mode {:o} to 755), as nixos-install requires",
                     escape::path(directory),
                     mode & 0o7777
                 )
@@ -45,7 +47,7 @@ pub(super) fn open_up(work: &Path, build_top: Option<&Path>) -> Result<()> {
                 "{} (mode {:o}, owner {})",
                 escape::path(directory),
                 mode & 0o7777,
-                escape_owner(directory)
+                owner_of(directory)
             ));
         }
     }
@@ -53,15 +55,15 @@ pub(super) fn open_up(work: &Path, build_top: Option<&Path>) -> Result<()> {
         return Ok(());
     }
     bail!(
-        "nixos-install refuses to work in {}: others can't read and enter {}; \
-         run `chmod o+rx` on what is listed, or set TMPDIR to a directory that everyone can reach, \
-         such as /tmp",
+        "nixos-install refuses to work in {}: other users cannot read and enter {}; \
+         run `chmod o+rx` on the listed directories, or set TMPDIR to a directory that all users \
+         can enter, such as /tmp",
         escape::path(work),
         strict.join(", ")
     )
 }
 
-fn escape_owner(directory: &Path) -> String {
+fn owner_of(directory: &Path) -> String {
     fs::metadata(directory).map_or_else(|_| "unknown".to_owned(), |m| m.uid().to_string())
 }
 
@@ -74,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_ours_is_opened() {
+    fn opens_only_our_own_directories() {
         let outer = tempfile::tempdir().unwrap();
         fs::set_permissions(outer.path(), Permissions::from_mode(0o755)).unwrap();
         let outer = fs::canonicalize(outer.path()).unwrap();
@@ -89,10 +91,10 @@ mod tests {
         assert_eq!(
             error,
             format!(
-                "nixos-install refuses to work in {work}: others can't read and enter \
-                 {top}/between (mode 700, owner {uid}), {top} (mode 700, owner {uid}); \
-                 run `chmod o+rx` on what is listed, or set TMPDIR to a directory that everyone \
-                 can reach, such as /tmp",
+                "nixos-install refuses to work in {work}: other users cannot read and \
+                 enter {top}/between (mode 700, owner {uid}), {top} (mode 700, owner {uid}); \
+                 run `chmod o+rx` on the listed directories, or set TMPDIR to a directory that all \
+                 users can enter, such as /tmp",
                 work = work.display(),
                 top = top.display(),
                 uid = fs::metadata(&top).unwrap().uid(),
@@ -105,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_open_enough_stays_as_it_is() {
+    fn does_not_change_accessible_directories() {
         let outer = tempfile::tempdir().unwrap();
         let work = fs::canonicalize(outer.path()).unwrap();
         fs::set_permissions(&work, Permissions::from_mode(0o1777)).unwrap();

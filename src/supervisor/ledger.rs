@@ -1,4 +1,4 @@
-//! What a build has made that must not stay: written down by the worker, removed by the supervisor.
+//! What a build creates and must not leave: recorded by the worker, removed by the supervisor.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -13,11 +13,11 @@ use anyhow::{Context, Result};
 
 use crate::{escape, remove};
 
-/// Marks the output, which stays if the build succeeds.
+/// Marks the output, which is kept if the build succeeds.
 const OUTPUT: u8 = b'o';
-/// Marks what never stays.
+/// Marks what is always removed.
 const WORK: u8 = b'w';
-/// Marks what was written down and is not ours after all.
+/// Marks a path that was recorded, but not created by us.
 const NOT_OURS: u8 = b'n';
 
 /// The longest entry in bytes; a path is shorter (`PATH_MAX`).
@@ -31,12 +31,12 @@ pub struct Ledger(UnixDatagram);
 #[derive(Debug)]
 pub struct Entries(UnixDatagram);
 
-/// Both ends of a new ledger. It keeps what is written down when the worker is gone.
+/// Creates a ledger, and returns both ends. It keeps the records when the worker is gone.
 ///
 /// # Errors
 /// Those of socketpair(2).
 pub fn open() -> Result<(Ledger, Entries)> {
-    let (ours, theirs) = UnixDatagram::pair().context("making a socket for the supervisor")?;
+    let (ours, theirs) = UnixDatagram::pair().context("creating a socket for the supervisor")?;
     theirs
         .set_nonblocking(true)
         .context("preparing the supervisor's socket")?;
@@ -44,22 +44,22 @@ pub fn open() -> Result<(Ledger, Entries)> {
 }
 
 impl Ledger {
-    /// Makes the output directory `path`.
+    /// Creates the output directory `path`.
     ///
     /// # Errors
-    /// If it can't be made, or anything of that name exists: that would not be ours to remove.
+    /// If it cannot be created, or something exists at `path`: that would not be ours to remove.
     pub(crate) fn make_output(&self, path: &Path) -> Result<()> {
         self.make(OUTPUT, path, 0o777)
-            .with_context(|| format!("making the output directory {}", escape::path(path)))
+            .with_context(|| format!("creating the output directory {}", escape::path(path)))
     }
 
-    /// Makes a directory for what is not part of the output. Others may enter it: `nixos-install`
-    /// wants that of every parent of the root it installs to.
+    /// Creates a directory for what is not part of the output. Other users may enter it:
+    /// `nixos-install` requires that of every parent of the root that it installs to.
     ///
     /// # Errors
-    /// If it can't be made.
+    /// If it cannot be created.
     pub(crate) fn make_work_directory(&self) -> Result<PathBuf> {
-        let name = || "making a work directory (TMPDIR says where)";
+        let name = || "creating a work directory (in TMPDIR or /tmp)";
         let (_, path) = tempfile::Builder::new()
             .prefix("make-disk-image-")
             .make(|path| self.make(WORK, &std::path::absolute(path)?, 0o755))
@@ -69,8 +69,8 @@ impl Ledger {
         std::path::absolute(path).with_context(name)
     }
 
-    /// Makes the directory `path`. It is written down before: whatever ends this process between the
-    /// two, nothing is left.
+    /// Creates the directory `path`. It is recorded first, so that nothing is left if this process
+    /// is killed in between.
     fn make(&self, mark: u8, path: &Path, mode: u32) -> io::Result<()> {
         self.write(mark, path)?;
         DirBuilder::new().mode(mode).create(path).or_else(|error| {
@@ -86,9 +86,9 @@ impl Ledger {
 }
 
 impl Entries {
-    /// Removes what is written down, but not the output if that is `whole`. What can't be removed is
-    /// named in a warning.
-    pub fn remove(&self, whole: bool) {
+    /// Removes everything recorded, except the output if it is `complete`. A warning names what
+    /// cannot be removed.
+    pub fn remove(&self, complete: bool) {
         let mut entry = [0; LONGEST];
         let mut made = BTreeMap::new();
         while let Ok(length) = self.0.recv(&mut entry) {
@@ -102,11 +102,11 @@ impl Entries {
             };
         }
         for (path, mark) in made {
-            if mark == OUTPUT && whole {
+            if mark == OUTPUT && complete {
                 continue;
             }
             if let Err(error) = remove::remove(&path) {
-                log::warn!("{} is left behind: {error}", escape::path(&path));
+                log::warn!("could not remove {}: {error}", escape::path(&path));
             }
         }
     }
@@ -118,28 +118,28 @@ mod tests {
     use std::fs;
 
     #[test]
-    fn only_a_whole_output_stays() {
+    fn keeps_only_a_complete_output() {
         let top = tempfile::tempdir().unwrap();
         let path = top.path().join("out");
-        for whole in [false, true] {
+        for complete in [false, true] {
             let (ledger, entries) = open().unwrap();
             ledger.make_output(&path).unwrap();
             fs::write(path.join("half"), "x").unwrap();
             let work = ledger.make_work_directory().unwrap();
             fs::write(work.join("scratch"), "x").unwrap();
             drop(ledger);
-            entries.remove(whole);
-            assert_eq!(path.exists(), whole);
+            entries.remove(complete);
+            assert_eq!(path.exists(), complete);
             assert!(!work.exists());
         }
         let (ledger, entries) = open().unwrap();
         let error = ledger.make_output(&path).unwrap_err().to_string();
-        assert!(error.contains("making the output directory"), "{error}");
-        // Somebody else was sooner.
+        assert!(error.contains("creating the output directory"), "{error}");
+        // Another process was faster.
         ledger.make(WORK, &path, 0o755).unwrap_err();
         entries.remove(false);
         assert!(path.exists());
-        // The process ended before it had made it.
+        // The process was killed before it created the directory.
         ledger.write(WORK, &top.path().join("never made")).unwrap();
         entries.remove(false);
     }

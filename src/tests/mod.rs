@@ -1,4 +1,4 @@
-//! Checks that the modules of this crate depend on each other in one direction.
+//! Checks that the modules of this crate depend on each other in one direction only.
 
 mod source;
 mod uses;
@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use self::source::{Module, Path};
 use self::uses::Use;
 
-/// One module uses another. Both are children of the same module.
+/// A module that uses another one. Both are children of the same module.
 struct Dependency {
     user: Path,
     used: Path,
@@ -16,8 +16,8 @@ struct Dependency {
     place: String,
 }
 
-/// The dependency that `module` has by naming something in the module `target`: between the two
-/// siblings at which the paths of both part. `None` if one of them is within the other.
+/// Returns the dependency of `module` that names something in the module `target`: between the two
+/// siblings at which their paths diverge. `None` if one contains the other.
 fn dependency(module: &Module, target: &Path, used: &Use) -> Option<Dependency> {
     let pairs = module.path.iter().zip(target);
     let common = pairs.take_while(|(a, b)| a == b).count();
@@ -37,7 +37,7 @@ fn dependencies() -> Vec<Dependency> {
     let mut found = Vec::new();
     for module in &modules {
         for used in &uses[&module.path] {
-            // Both the module that is named and, for a re-export, the one it comes from.
+            // The named module and, for a re-export, the module that it comes from.
             let named = source::longest(&modules, &used.path);
             let origin = source::longest(&modules, &uses::origin(&used.path, &uses, &modules));
             let targets = BTreeSet::from([named, origin]);
@@ -59,7 +59,7 @@ fn lines(dependencies: &[Dependency]) -> String {
 #[test]
 fn no_module_uses_a_later_one() {
     let order = source::order();
-    // The program, which is not in the list, comes after the library.
+    // The program is not in the list. It comes after the library.
     let position = |path: &Path| order.iter().position(|name| *name == path[0]);
     let is_wrong = |it: &Dependency| match (position(&it.user), position(&it.used)) {
         (Some(user), Some(used)) => user < used,
@@ -69,25 +69,25 @@ fn no_module_uses_a_later_one() {
     wrong.retain(|it| it.user.len() == 1 && is_wrong(it));
     assert!(
         wrong.is_empty(),
-        "src/lib.rs lists modules in the order of the data flow, and these use a later one:\n{}",
+        "src/lib.rs lists modules in the order of the data flow, but these use a later one:\n{}",
         lines(&wrong)
     );
 }
 
 #[test]
-fn the_documentation_has_the_same_order() {
+fn the_documentation_lists_modules_in_the_same_order() {
     let order = [source::order(), vec!["main".to_owned()]].concat();
     assert_eq!(source::documented(), order);
 }
 
 #[test]
-fn siblings_do_not_depend_on_each_other_in_cycles() {
+fn sibling_modules_have_no_dependency_cycles() {
     let mut left = dependencies();
     loop {
         let before = left.len();
         let users: BTreeSet<Path> = left.iter().map(|it| it.user.clone()).collect();
         let used: BTreeSet<Path> = left.iter().map(|it| it.used.clone()).collect();
-        // A module that uses none of the others, or is used by none, is in no cycle.
+        // A module that uses none of the others, or is used by none, is not part of a cycle.
         left.retain(|it| users.contains(&it.used) && used.contains(&it.user));
         if left.len() == before {
             break;
@@ -95,7 +95,7 @@ fn siblings_do_not_depend_on_each_other_in_cycles() {
     }
     assert!(
         left.is_empty(),
-        "these modules are in a cycle, or between two:\n{}",
+        "these modules are in a cycle or between two cycles:\n{}",
         lines(&left)
     );
 }

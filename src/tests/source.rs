@@ -1,9 +1,9 @@
-//! The modules of this crate, as its files have them.
+//! The modules of this crate, from its source files.
 
 use std::fs;
 use std::path;
 
-/// The names from the crate's root to a module or to what is in one.
+/// The names from the crate's root to a module or an item.
 pub type Path = Vec<String>;
 
 /// A module without its tests.
@@ -11,13 +11,13 @@ pub struct Module {
     pub path: Path,
     /// Relative to the crate.
     pub file: String,
-    /// Without comments; its lines are those of the file.
+    /// The text without comments, with the same line numbers as the file.
     pub text: String,
 }
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
-/// All modules that are not tests.
+/// Returns all modules that are not tests.
 pub fn modules() -> Vec<Module> {
     let mut modules = Vec::new();
     let sources = path::Path::new(ROOT).join("src");
@@ -40,11 +40,11 @@ pub fn modules() -> Vec<Module> {
             text: code(&fs::read_to_string(entry.path()).unwrap()),
         });
     }
-    assert!(modules.len() > 100, "there are more");
+    assert!(modules.len() > 100, "only {} modules found", modules.len());
     modules
 }
 
-/// `text` without comments and the tests at its end.
+/// Returns `text` without comments and without the tests at its end.
 fn code(text: &str) -> String {
     let end = text.find("#[cfg(test)]\nmod tests {").unwrap_or(text.len());
     let lines = text[..end].lines();
@@ -52,7 +52,7 @@ fn code(text: &str) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
-/// The names of the library's modules in the order in which `lib.rs` has them.
+/// Returns the names of the library's modules in the order of `lib.rs`.
 pub fn order() -> Vec<String> {
     let text = read("src/lib.rs");
     let names = text.lines().filter_map(|line| {
@@ -63,7 +63,7 @@ pub fn order() -> Vec<String> {
     names.map(str::to_owned).collect()
 }
 
-/// The names in the table of modules in `docs/architecture.md`.
+/// Returns the names in the table of modules in `docs/architecture.md`.
 pub fn documented() -> Vec<String> {
     let text = read("docs/architecture.md");
     let (_, table) = text.split_once("| modules | contents |\n").unwrap();
@@ -76,7 +76,7 @@ fn read(file: &str) -> String {
     fs::read_to_string(path::Path::new(ROOT).join(file)).unwrap()
 }
 
-/// The longest beginning of `path` that is a module.
+/// Returns the longest prefix of `path` that is a module.
 pub fn longest(modules: &[Module], path: &Path) -> Path {
     let is_module = |length: &usize| modules.iter().any(|it| it.path == path[..*length]);
     let length = (0..=path.len()).rev().find(is_module).unwrap_or(0);

@@ -9,14 +9,14 @@ use super::source::{self, Module, Path};
 pub struct Use {
     /// From the crate's root.
     pub path: Path,
-    /// What it is called in the module, if it is imported.
+    /// Its name in the module, if it is imported.
     name: Option<String>,
     /// Counted from 1.
     pub line: usize,
 }
 
-/// Every path in `module` that begins at the crate's root, at the module itself or above it, and
-/// every import from a module in it.
+/// Returns each path in `module` that begins at the crate's root, at the module itself or above it,
+/// and each import from its child modules.
 pub fn uses(module: &Module, modules: &[Module]) -> Vec<Use> {
     let tokens = tokens(&module.text);
     let text = |at: usize| tokens.get(at).map_or("", |(token, _)| token);
@@ -52,7 +52,7 @@ pub fn uses(module: &Module, modules: &[Module]) -> Vec<Use> {
     found
 }
 
-/// Reads the part of a path that begins at token `at`, and what is in braces in it.
+/// Reads the part of a path that begins at token `at`, including groups in braces.
 fn tree(tokens: &[(&str, usize)], at: &mut usize, above: &[String], out: &mut Vec<(Path, String)>) {
     let text = |at: usize| tokens.get(at).map_or("", |(token, _)| token);
     let mut path = above.to_vec();
@@ -87,7 +87,7 @@ fn tree(tokens: &[(&str, usize)], at: &mut usize, above: &[String], out: &mut Ve
     out.push((path, name));
 }
 
-/// `path`, which is in `module`, from the crate's root.
+/// Returns `path`, as written in `module`, from the crate's root.
 fn absolute(module: &[String], path: &[String]) -> Path {
     let mut absolute = module.to_vec();
     for (place, name) in path.iter().enumerate() {
@@ -101,10 +101,10 @@ fn absolute(module: &[String], path: &[String]) -> Path {
     absolute
 }
 
-/// Where the thing is that `path` names, which may go through imports.
+/// Returns the path of the item that `path` names, which may lead through imports.
 pub fn origin(path: &Path, uses: &BTreeMap<Path, Vec<Use>>, modules: &[Module]) -> Path {
     let mut path = path.clone();
-    // Imports don't go through more than these.
+    // No path leads through more imports than this.
     for _ in 0..10 {
         let module = source::longest(modules, &path);
         let Some(name) = path.get(module.len()) else {
@@ -119,7 +119,7 @@ pub fn origin(path: &Path, uses: &BTreeMap<Path, Vec<Use>>, modules: &[Module]) 
     path
 }
 
-/// Words, `::` and single characters, each with its line.
+/// Splits `text` into words, `::` and single characters, each with its line number.
 fn tokens(text: &str) -> Vec<(&str, usize)> {
     let mut tokens = Vec::new();
     for (number, line) in text.lines().enumerate() {
@@ -142,7 +142,7 @@ fn tokens(text: &str) -> Vec<(&str, usize)> {
 }
 
 #[test]
-fn paths_are_read_however_they_are_written() {
+fn finds_paths_in_every_notation() {
     let text = "use crate::{a::{self, B as C}, d};\npub(crate) use super::e::F;\nuse g::H;\n\
                 fn f() -> crate::i::J { self::k::<crate::l::M>(super::super::N, other::O) }";
     let module = |path: &[&str], text: &str| Module {

@@ -1,11 +1,11 @@
-//! The entries of a directory.
+//! The entries of a directory in a tree.
 
 use super::names::{Name, Names};
 use super::{InodeId, InsertError};
 
 /// Names and the inodes they stand for, sorted by the bytes of the names.
 ///
-/// A sorted vector and not a map: most directories are filled in order and never changed, and
+/// A sorted vector instead of a map: most directories are filled in order and never changed, and
 /// there may be a million of them.
 #[derive(Debug, Clone, Default)]
 pub struct Directory {
@@ -14,41 +14,41 @@ pub struct Directory {
 }
 
 impl Directory {
-    /// How many entries there are; `.` and `..` are none of them.
+    /// The number of entries, without `.` and `..`.
     pub(crate) fn len(&self) -> usize {
         self.entries.len()
     }
 
-    /// Whether there is no entry.
+    /// Whether there are no entries.
     pub(crate) fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
 
-    /// What `name` stands for.
+    /// Returns the inode of `name`.
     pub(crate) fn get(&self, name: &[u8]) -> Option<InodeId> {
         let at = self.position(name).ok()?;
         Some(self.entries[at].1)
     }
 
-    /// The entry at place `index` in the order of names.
+    /// Returns the entry at `index` in the order of names.
     pub(crate) fn nth(&self, index: usize) -> Option<(&[u8], InodeId)> {
         let &(name, id) = self.entries.get(index)?;
         Some((self.names.get(name), id))
     }
 
-    /// Every entry, in the order of names.
+    /// Iterates over the entries, sorted by name.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&[u8], InodeId)> {
         let entries = self.entries.iter();
         entries.map(|&(name, id)| (self.names.get(name), id))
     }
 
-    /// A directory of `entries`, which are sorted and have a different name each, one of `names`.
+    /// Creates a directory from `entries`, which must be sorted and have distinct names in `names`.
     pub(crate) fn from_sorted(names: Names, entries: Vec<(Name, InodeId)>) -> Directory {
         debug_assert!(entries.is_sorted_by(|&(a, _), &(b, _)| names.get(a) < names.get(b)));
         Directory { names, entries }
     }
 
-    /// Has each name stand for what `other` gives for its inode.
+    /// Replaces each inode with the result of `other` for it.
     pub(crate) fn map_inodes(&mut self, mut other: impl FnMut(InodeId) -> InodeId) {
         for (_, id) in &mut self.entries {
             *id = other(*id);
@@ -66,8 +66,8 @@ impl Directory {
         }
     }
 
-    /// Adds `entries`, which are in the order of their names, none of which is here. All at once:
-    /// one by one, each would move those behind it.
+    /// Adds `entries`, which must be sorted by name; none of the names may exist. Adding them
+    /// together avoids moving the entries behind each new one.
     pub(crate) fn extend(&mut self, entries: Vec<(&[u8], InodeId)>) -> Result<(), InsertError> {
         self.entries.reserve(entries.len());
         for (name, id) in entries {
@@ -75,13 +75,13 @@ impl Directory {
             self.entries.push((name, id));
         }
         let names = &self.names;
-        // This sort finds the two parts that are in order.
+        // This sort detects the two sorted runs.
         self.entries
             .sort_by(|&(a, _), &(b, _)| names.get(a).cmp(names.get(b)));
         Ok(())
     }
 
-    /// Has `name`, which is here, stand for another inode.
+    /// Sets the inode of `name`, which must exist.
     pub(crate) fn replace(&mut self, name: &[u8], id: InodeId) {
         if let Ok(at) = self.position(name) {
             self.entries[at].1 = id;
@@ -94,7 +94,7 @@ impl Directory {
     }
 
     fn position(&self, name: &[u8]) -> Result<usize, usize> {
-        // Walks insert in order: the end is the place to look first.
+        // Names are mostly inserted in order, so the end is checked first.
         match self.entries.last() {
             Some(&(last, _)) if self.names.get(last) < name => Err(self.entries.len()),
             _ => self

@@ -1,16 +1,17 @@
-//! Flags of an inode, as chattr(1) sets them and lsattr(1) shows them.
+//! Inode flags, as set by chattr(1) and shown by lsattr(1).
 
 use std::fmt;
 
-/// Flags of a regular file or a directory: those on which Linux acts in an ext4 file system as
-/// `mkfs.ext4` makes it. docs/ext4.md has the others, and why they are not kept.
+/// Flags of a regular file or a directory. Only those are kept that have an effect on Linux in an
+/// ext4 file system with the defaults of `mkfs.ext4`. See docs/ext4.md for the others, and why they
+/// are not kept.
 ///
-/// The numbers are those of `FS_IOC_GETFLAGS` (ioctl_iflags(2)), which are ext4's own on disk
-/// (kernel, Documentation/filesystems/ext4/inodes.rst, `i_flags`).
+/// The bits are those of `FS_IOC_GETFLAGS` (ioctl_iflags(2)), which are the same as ext4's on disk
+/// (Linux, Documentation/filesystems/ext4/inodes.rst, `i_flags`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Flags(u32);
 
-/// Number, name, and whether only directories have it.
+/// Bit, name, and whether only directories can have the flag.
 const KEPT: [(u32, &str, bool); 8] = [
     (0x8, "sync", false),
     (0x10, "immutable", false),
@@ -23,12 +24,12 @@ const KEPT: [(u32, &str, bool); 8] = [
 ];
 
 impl Flags {
-    /// Of the flags `bits`, those that a regular file keeps.
+    /// Keeps those flags of `bits` that a regular file can have.
     pub fn of_file(bits: u32) -> Flags {
         Flags::of(bits, false)
     }
 
-    /// Of the flags `bits`, those that a directory keeps.
+    /// Keeps those flags of `bits` that a directory can have.
     pub fn of_directory(bits: u32) -> Flags {
         Flags::of(bits, true)
     }
@@ -40,18 +41,18 @@ impl Flags {
         Flags(bits & kept.fold(0, |mask, (bit, _, _)| mask | bit))
     }
 
-    /// As `FS_IOC_GETFLAGS` gives them.
+    /// The bits as in `FS_IOC_GETFLAGS`.
     pub fn bits(self) -> u32 {
         self.0
     }
 
-    /// Whether there is none.
+    /// Whether no flag is set.
     pub fn is_empty(self) -> bool {
         self.0 == 0
     }
 }
 
-/// Their names, with blanks between them.
+/// Writes the names of the flags, separated by blanks.
 impl fmt::Display for Flags {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let set = KEPT.iter().filter(|(bit, _, _)| self.0 & bit != 0);
@@ -70,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_linux_does_not_act_on_and_what_the_writer_decides_is_not_kept() {
+    fn drops_flags_without_effect_and_flags_set_by_the_writer() {
         assert_eq!(
             Flags::of_directory(u32::MAX).to_string(),
             "sync immutable append nodump noatime journal dirsync topdir"

@@ -1,4 +1,4 @@
-//! What one inode is: metadata, kind, and for a file the place of its bytes.
+//! An inode: its metadata, its kind, and for a file the source of its bytes.
 
 use std::ops::{Deref, DerefMut};
 
@@ -9,16 +9,16 @@ use super::{Directory, Flags, Source};
 pub struct Timestamp {
     /// Whole seconds, negative before 1970.
     pub seconds: i64,
-    /// The rest, 0 to 999,999,999.
+    /// Nanoseconds, 0 to 999,999,999.
     pub nanoseconds: u32,
 }
 
 impl Timestamp {
-    /// What Nix gives every file of its store, and what a deterministic image has for all times
-    /// that nobody chose: one second after 1970-01-01.
+    /// One second after 1970-01-01: the time of every file in a Nix store, and of all files in an
+    /// image for which no time is given.
     pub const STORE: Timestamp = Timestamp::from_seconds(1);
 
-    /// A whole second, counted from 1970.
+    /// A time in whole seconds since 1970.
     pub const fn from_seconds(seconds: i64) -> Timestamp {
         Timestamp {
             seconds,
@@ -30,14 +30,14 @@ impl Timestamp {
 /// An extended attribute, with its full name (`user.mime_type`, `security.capability`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Xattr {
-    /// The name with its prefix, without a NUL.
+    /// The full name, without a terminating NUL.
     pub name: Box<[u8]>,
-    /// The value as `getxattr(2)` gives it.
+    /// The value as returned by `getxattr(2)`.
     pub value: Box<[u8]>,
 }
 
-/// Extended attributes, sorted by name. A vector behind a pointer: nearly no inode has any, and
-/// there may be a million.
+/// Extended attributes, sorted by name. A vector behind a pointer: few inodes have any, and there
+/// may be a million inodes.
 #[derive(Debug, Clone, Default)]
 #[allow(clippy::box_collection, reason = "8 bytes where a vector has 24")]
 pub struct Xattrs(Option<Box<Vec<Xattr>>>);
@@ -49,7 +49,7 @@ impl From<Vec<Xattr>> for Xattrs {
 }
 
 impl Xattrs {
-    /// Drops those that are not to be kept.
+    /// Keeps only the attributes for which `keep` is true.
     pub fn retain(&mut self, keep: impl FnMut(&Xattr) -> bool) {
         if let Some(xattrs) = &mut self.0 {
             xattrs.retain(keep);
@@ -88,7 +88,7 @@ impl PartialEq for Xattrs {
 
 impl Eq for Xattrs {}
 
-/// Everything about an inode but its kind and its bytes.
+/// The metadata of an inode, without its kind.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Metadata {
     /// Permission bits, set-user-ID, set-group-ID and sticky: 0 to 0o7777.
@@ -97,9 +97,9 @@ pub struct Metadata {
     pub uid: u32,
     /// Group.
     pub gid: u32,
-    /// Time of the last change of the bytes; the image's other times are made from it.
+    /// Modification time; the image's other times are derived from it.
     pub mtime: Timestamp,
-    /// Flags; none but of regular files and directories.
+    /// Flags; empty except for regular files and directories.
     pub flags: Flags,
     /// Extended attributes, sorted by name.
     pub xattrs: Xattrs,
@@ -119,7 +119,7 @@ impl Metadata {
     }
 }
 
-/// Numbers of a device special file.
+/// The device number of a special file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Device {
     /// Major number.
@@ -128,18 +128,18 @@ pub struct Device {
     pub minor: u32,
 }
 
-/// What an inode is.
+/// The type of an inode and its contents.
 #[derive(Debug, Clone)]
 pub enum Kind {
     /// A directory and its entries.
     Directory(Directory),
     /// A regular file.
     File(Content),
-    /// A symbolic link and its target: any bytes but NUL.
+    /// A symbolic link and its target: any bytes except NUL.
     Symlink(Box<[u8]>),
     /// A named pipe.
     Fifo,
-    /// A socket's name.
+    /// A socket.
     Socket,
     /// A character device.
     CharacterDevice(Device),
@@ -152,18 +152,19 @@ pub enum Kind {
 pub struct Inode {
     /// Mode, owner, time, attributes.
     pub metadata: Metadata,
-    /// What it is.
+    /// Its type and contents.
     pub kind: Kind,
 }
 
-/// Where a regular file's bytes are.
+/// The contents of a regular file.
 #[derive(Debug, Clone)]
 pub struct Content {
     /// Length in bytes, holes included.
     pub size: u64,
-    /// Where to read from.
+    /// Where the bytes come from.
     pub source: Source,
-    /// The parts that are not holes, in order, apart, within `size`; `None` where there is no hole.
+    /// The parts that are not holes, within `size`, in order and without overlaps; `None` if there
+    /// is no hole.
     #[allow(clippy::box_collection, reason = "8 bytes where a slice's box has 16")]
     pub data: Option<Box<Vec<DataRange>>>,
 }
@@ -171,14 +172,14 @@ pub struct Content {
 /// A part of a file, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DataRange {
-    /// First byte.
+    /// Offset of the first byte.
     pub offset: u64,
     /// Number of bytes, never 0.
     pub length: u64,
 }
 
 impl Content {
-    /// A file whose bytes are in memory.
+    /// Creates the contents of a file from bytes in memory.
     pub fn bytes(bytes: Vec<u8>) -> Content {
         Content {
             // usize to u64: lossless on every target Rust has.
@@ -188,7 +189,7 @@ impl Content {
         }
     }
 
-    /// The parts that are not holes, in order.
+    /// Returns the parts that are not holes, in order.
     pub(crate) fn data_ranges(&self) -> impl Iterator<Item = DataRange> + '_ {
         let whole = match &self.data {
             None if self.size > 0 => Some(DataRange {

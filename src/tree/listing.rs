@@ -1,4 +1,4 @@
-//! A [`Tree`] as text: for people, and for tests that compare it with what other programs list.
+//! A [`Tree`] as text, for reading and for comparison with the listings of other programs in tests.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use super::{InodeId, Kind, Tree, Xattr};
 use crate::escape;
 
-/// One line for every name in the tree, the root first, in the order of [`Tree::walk`]:
+/// Returns one line for every name in the tree, the root first, in the order of [`Tree::walk`]:
 ///
 /// ```text
 /// directory 0755 0:0 1.000000000 /etc
@@ -16,10 +16,10 @@ use crate::escape;
 /// file 0644 0:0 1.000000000 5 /etc/name = /etc/hostname
 /// ```
 ///
-/// that is: kind, mode, owner:group, mtime, size or device numbers, path; for a hard link the name
-/// of the same inode that came first. Indented lines below an inode's first name give its flags,
-/// extended attributes (values in hexadecimal) and, for a file with holes, the parts that are data as
-/// offset+length. Names are escaped as [`escape::bytes`] does.
+/// The fields are kind, mode, owner:group, mtime, size or device number, and path; for a hard link,
+/// also the first name of the inode. Indented lines below an inode's first name show its flags, its
+/// extended attributes (values in hexadecimal) and, for a file with holes, the data ranges as
+/// offset+length. Names are escaped by [`escape::bytes`].
 pub fn listing(tree: &Tree) -> String {
     let mut out = String::new();
     let mut first_names = BTreeMap::new();
@@ -35,7 +35,7 @@ pub fn listing(tree: &Tree) -> String {
     out
 }
 
-/// Writing to a String can't fail, so results are dropped.
+/// Writes one line. Writing to a String cannot fail, so results are ignored.
 fn line(out: &mut String, tree: &Tree, id: InodeId, path: &str, first: Option<&str>) {
     let inode = tree.inode(id);
     let (kind, detail) = match &inode.kind {
@@ -98,7 +98,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_kind_has_its_line() {
+    fn lists_every_kind() {
         let mut tree = Tree::new(Metadata::new(0o755));
         let mut add = |name: &[u8], kind| {
             let metadata = Metadata::new(0o4711);

@@ -1,7 +1,7 @@
-//! A [`Tree`]: every file one file system will hold, and where the bytes of each one are.
+//! A [`Tree`]: all files of a file system, and the sources of their bytes.
 //!
-//! Nothing is copied to make a tree: a regular file names the file its bytes come from. Inodes and
-//! names are apart, as on disk, so a hard link is one inode under two names.
+//! Building a tree copies no data: a regular file refers to the file its bytes come from. Inodes
+//! and names are separate, as on disk, so a hard link is one inode with two names.
 
 mod directory;
 mod flags;
@@ -21,7 +21,7 @@ pub(crate) use source::{ListedPath, SourceDirectory};
 
 use std::ops::Range;
 
-/// The number of an inode within its [`Tree`]; it says nothing about numbers on disk.
+/// The number of an inode within its [`Tree`]; unrelated to inode numbers on disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct InodeId(u32);
 
@@ -29,41 +29,41 @@ impl InodeId {
     /// The root directory of every tree.
     pub const ROOT: InodeId = InodeId(0);
 
-    /// The position in [`Tree::inodes`].
+    /// The index in [`Tree::inodes`].
     pub fn index(self) -> usize {
         // u32 to usize: lossless on every target with 32-bit pointers or wider.
         self.0 as usize
     }
 }
 
-/// A whole file system's worth of inodes, the root directory first.
+/// The inodes of a file system, the root directory first.
 #[derive(Debug, Clone)]
 pub struct Tree {
     inodes: Vec<Inode>,
 }
 
-/// Why an entry could not be put into a [`Tree`].
+/// Why an entry could not be added to a [`Tree`].
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum InsertError {
     /// The parent is not a directory.
     #[error("the parent is not a directory")]
     NotADirectory,
-    /// The name is taken.
-    #[error("the name is taken")]
+    /// The name already exists in the directory.
+    #[error("the name already exists")]
     Exists,
-    /// The name is empty, `.`, `..`, or has a `/` or NUL in it.
-    #[error("not a file name")]
+    /// The name is empty, `.`, `..`, or contains `/` or NUL.
+    #[error("not a valid file name")]
     BadName,
     /// More than 4 GiB of names in one directory.
-    #[error("a directory holds at most 4 GiB of names")]
+    #[error("a directory is limited to 4 GiB of names")]
     TooManyNames,
     /// More than 2^32 - 1 inodes.
-    #[error("a tree holds at most 4294967295 inodes")]
+    #[error("a tree is limited to 4294967295 inodes")]
     Full,
 }
 
 impl Tree {
-    /// A tree with nothing but its root directory.
+    /// Creates a tree that consists of its root directory.
     pub fn new(root: Metadata) -> Tree {
         Tree {
             inodes: vec![Inode {
@@ -73,28 +73,28 @@ impl Tree {
         }
     }
 
-    /// Every inode, the root first, then in order of creation. Inodes that lost all their names
-    /// are still listed; only [`Tree::walk`] shows what is reachable.
+    /// All inodes, the root first, then in order of creation. This includes inodes without a name;
+    /// only [`Tree::walk`] is limited to those that are reachable.
     pub fn inodes(&self) -> &[Inode] {
         &self.inodes
     }
 
-    /// The inode `id` of this tree.
+    /// Returns the inode `id`.
     pub fn inode(&self, id: InodeId) -> &Inode {
         &self.inodes[id.index()]
     }
 
-    /// Every inode, as [`Tree::inodes`] lists them, to change their metadata.
+    /// All inodes, as in [`Tree::inodes`], for changing their metadata.
     pub(crate) fn inodes_mut(&mut self) -> &mut [Inode] {
         &mut self.inodes
     }
 
-    /// The inode `id` of this tree, to change its metadata.
+    /// Returns the inode `id`, for changing its metadata.
     pub fn inode_mut(&mut self, id: InodeId) -> &mut Inode {
         &mut self.inodes[id.index()]
     }
 
-    /// The entries of `id` where it is a directory.
+    /// Returns the entries of `id` if it is a directory.
     pub fn directory(&self, id: InodeId) -> Option<&Directory> {
         match &self.inode(id).kind {
             Kind::Directory(entries) => Some(entries),
@@ -105,7 +105,7 @@ impl Tree {
     /// Adds a new inode under `name` in the directory `parent`.
     ///
     /// # Errors
-    /// See [`InsertError`]; the tree is unchanged then.
+    /// See [`InsertError`]; the tree is not changed on failure.
     pub fn insert(
         &mut self,
         parent: InodeId,
@@ -121,18 +121,17 @@ impl Tree {
     /// Adds an inode that has no name yet.
     ///
     /// # Errors
-    /// [`InsertError::Full`]; the tree is unchanged then.
+    /// [`InsertError::Full`]; the tree is not changed on failure.
     pub(crate) fn push(&mut self, inode: Inode) -> Result<InodeId, InsertError> {
         let id = InodeId(self.next_ids(1)?.start);
         self.inodes.push(inode);
         Ok(id)
     }
 
-    /// Adds `inodes`, which have no names yet, and leaves none there. Returns which they are, in
-    /// their order.
+    /// Adds `inodes` without names, and empties the vector. Returns their IDs, in the same order.
     ///
     /// # Errors
-    /// [`InsertError::Full`]; the tree is unchanged then.
+    /// [`InsertError::Full`]; the tree is not changed on failure.
     pub(crate) fn append(
         &mut self,
         inodes: &mut Vec<Inode>,
@@ -142,10 +141,10 @@ impl Tree {
         Ok(ids.map(InodeId))
     }
 
-    /// Adds all inodes of `from`, without a name in this tree, and returns what was its root.
+    /// Adds all inodes of `from` and returns the ID of its root, which has no name in this tree.
     ///
     /// # Errors
-    /// [`InsertError::Full`]; the tree is unchanged then.
+    /// [`InsertError::Full`]; the tree is not changed on failure.
     pub(crate) fn adopt(&mut self, from: Tree) -> Result<InodeId, InsertError> {
         let first = self.next_ids(from.inodes.len())?.start;
         self.inodes.extend(from.inodes.into_iter().map(|mut inode| {
@@ -157,12 +156,13 @@ impl Tree {
         Ok(InodeId(first))
     }
 
-    /// Makes the directory `id`, which has no name, the root. The root until then has no name after.
+    /// Makes the directory `id`, which must not have a name, the root. The old root is left without
+    /// a name.
     pub(crate) fn set_root(&mut self, id: InodeId) {
         self.inodes.swap(InodeId::ROOT.index(), id.index());
     }
 
-    /// The numbers of the next `count` inodes.
+    /// Returns the IDs of the next `count` inodes.
     fn next_ids(&self, count: usize) -> Result<Range<u32>, InsertError> {
         let first = self.inodes.len();
         let end = first.checked_add(count).ok_or(InsertError::Full)?;
@@ -173,7 +173,7 @@ impl Tree {
     /// Gives the inode `target` one more name: a hard link.
     ///
     /// # Errors
-    /// See [`InsertError`]; the tree is unchanged then.
+    /// See [`InsertError`]; the tree is not changed on failure.
     pub fn link(
         &mut self,
         parent: InodeId,
@@ -192,12 +192,12 @@ impl Tree {
         }
     }
 
-    /// The inode that `name` stands for in the directory `parent`.
+    /// Returns the inode of `name` in the directory `parent`.
     pub fn lookup(&self, parent: InodeId, name: &[u8]) -> Option<InodeId> {
         self.directory(parent)?.get(name)
     }
 
-    /// Takes `name` out of the directory `parent` and returns what it stood for.
+    /// Removes `name` from the directory `parent` and returns its inode.
     pub(crate) fn unlink(&mut self, parent: InodeId, name: &[u8]) -> Option<InodeId> {
         match &mut self.inodes[parent.index()].kind {
             Kind::Directory(entries) => entries.remove(name),
@@ -205,17 +205,18 @@ impl Tree {
         }
     }
 
-    /// Every entry below the root, parents before children, the entries of a directory sorted by
-    /// the bytes of their names. A hard link is visited once for each of its names. `visit` gets
-    /// the path relative to the root, without a leading `/`, and the inode.
+    /// Visits every entry below the root: parents before children, the entries of a directory
+    /// sorted by the bytes of their names. An inode with several names is visited once for each of
+    /// them. `visit` gets the path relative to the root, without a leading `/`, and the inode.
     pub fn walk(&self, visit: impl FnMut(&[u8], InodeId)) {
         self.walk_below(InodeId::ROOT, visit);
     }
 
-    /// As [`Tree::walk`], of what is below `top`, whose paths are relative to that.
+    /// Like [`Tree::walk`], but visits what is below `top`; paths are relative to `top`.
     pub(crate) fn walk_below(&self, top: InodeId, mut visit: impl FnMut(&[u8], InodeId)) {
         let mut path = Vec::new();
-        // A stack and not recursion: a hostile tree may be deeper than the thread's stack.
+        // A stack instead of recursion: a hostile tree may be deeper than the thread's stack
+        // allows.
         let mut stack = vec![(0usize, top, 0usize)];
         while let Some((length, id, next)) = stack.pop() {
             let Some((name, child)) = self.directory(id).and_then(|d| d.nth(next)) else {
@@ -234,8 +235,9 @@ impl Tree {
         }
     }
 
-    /// The path of a directory that has a second name, or is in itself: what [`Tree::link`] can make
-    /// of the wrong inode, and [`Tree::walk`] may never end with. There is none in a sound tree.
+    /// Returns the path of a hard link to a directory, which may even be a cycle; `None` if the
+    /// tree is valid. [`Tree::link`] does not prevent such links, and [`Tree::walk`] may not
+    /// terminate with one.
     pub(crate) fn hard_linked_directory(&self) -> Option<Vec<u8>> {
         let mut seen = vec![false; self.inodes.len()];
         seen[InodeId::ROOT.index()] = true;
@@ -290,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_that_is_in_two_places_or_in_itself_is_found() {
+    fn finds_hard_links_to_directories() {
         for (from, name) in [("a/b", "a"), ("a/b", "a/b"), ("", "a"), ("", "")] {
             let mut tree = Tree::new(Metadata::new(0o755));
             let a = tree.insert(InodeId::ROOT, b"a", directory()).unwrap();
@@ -310,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_are_taken_or_no_names_are_refused() {
+    fn rejects_existing_and_invalid_names() {
         let mut tree = Tree::new(Metadata::new(0o755));
         let a = tree.insert(InodeId::ROOT, b"a", file()).unwrap();
         for (parent, name, error) in [

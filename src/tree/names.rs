@@ -1,19 +1,19 @@
-//! Names behind each other in one piece of memory: a million small allocations take more room than
-//! the names themselves.
+//! Names stored contiguously in memory: a million small allocations would take more memory than the
+//! names themselves.
 
 use std::mem;
 use std::sync::Arc;
 
-/// How many bytes of names are copied rather than moved, at most.
+/// Up to how many bytes of names are copied instead of moved.
 const COPIED: usize = 64 << 10;
 
-/// The bytes of some names; a clone shares them.
+/// The bytes of a set of names; clones share them.
 #[derive(Debug, Clone, Default)]
 pub struct Names {
     bytes: Arc<Vec<u8>>,
 }
 
-/// The place of one name in its [`Names`]: offsets of its first byte and of the one behind it.
+/// The position of a name in its [`Names`]: the offsets of its first byte and of its end.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Name {
     start: u32,
@@ -21,7 +21,7 @@ pub struct Name {
 }
 
 impl Name {
-    /// Adds `name` to `bytes`; `None` where they would be more than 4 GiB.
+    /// Appends `name` to `bytes`; returns `None` if the result would exceed 4 GiB.
     pub fn add(name: &[u8], bytes: &mut Vec<u8>) -> Option<Name> {
         let start = u32::try_from(bytes.len()).ok()?;
         let end = u32::try_from(bytes.len().checked_add(name.len())?).ok()?;
@@ -29,7 +29,7 @@ impl Name {
         Some(Name { start, end })
     }
 
-    /// The name, one of `bytes`.
+    /// Returns the name, which must be one of `bytes`.
     pub fn of(self, bytes: &[u8]) -> &[u8] {
         // u32 to usize: lossless on every target with 32-bit pointers or wider.
         &bytes[self.start as usize..self.end as usize]
@@ -37,10 +37,11 @@ impl Name {
 }
 
 impl Names {
-    /// The names in `bytes`, whose places are kept. Leaves `bytes` empty, for further names.
+    /// Takes the names in `bytes`; their positions stay valid. Leaves `bytes` empty, for further
+    /// names.
     pub fn take(bytes: &mut Vec<u8>) -> Names {
-        // Few names are copied, so that their room can be used again. Many are not, lest they be
-        // there twice.
+        // A few names are copied, so that the buffer can be reused. Many names are moved, to avoid
+        // having them in memory twice.
         let mut names = match bytes.len() > COPIED {
             true => mem::take(bytes),
             false => bytes.clone(),
@@ -52,12 +53,12 @@ impl Names {
         }
     }
 
-    /// One of them.
+    /// Returns one of the names.
     pub fn get(&self, name: Name) -> &[u8] {
         name.of(&self.bytes)
     }
 
-    /// Adds `name`, here only; `None` where all would be more than 4 GiB.
+    /// Adds `name`, without changing clones; returns `None` if the names would exceed 4 GiB.
     pub fn add(&mut self, name: &[u8]) -> Option<Name> {
         Name::add(name, Arc::make_mut(&mut self.bytes))
     }

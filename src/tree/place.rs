@@ -1,4 +1,4 @@
-//! Paths inside a [`Tree`], as a process whose root is the tree would find them.
+//! Resolves paths inside a [`Tree`], as a process with the tree as its root would.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -9,32 +9,33 @@ use anyhow::{Result, bail};
 use super::{Directory, Inode, InodeId, Kind, Metadata, Tree};
 use crate::escape;
 
-/// How many symlinks one path may pass through; as many as Linux follows, path_resolution(7).
+/// How many symlinks a path may pass through; the limit of Linux, path_resolution(7).
 const MAX_SYMLINKS: u32 = 40;
 
-/// Makes the directory `path` and those above it that are missing, all with `metadata`, as
-/// `mkdir -p` does; a directory that is there stays as it is. Returns the directory.
+/// Creates the directory `path` and its missing parents, all with `metadata`, like `mkdir -p`.
+/// Existing directories are not changed. Returns the directory.
 ///
-/// Relative symlinks on the way are followed. Absolute ones are not, nor those that climb above
-/// the root: to the program that made them they lead out of the tree.
+/// Relative symlinks in the path are followed. Absolute symlinks and those that lead above the root
+/// are rejected: for the program that created them, they point outside the tree.
 ///
 /// # Errors
-/// If something on the way is not a directory, or a symlink that leads nowhere or out of the root.
+/// If a component of the path is not a directory, or is a symlink that leads nowhere or out of the
+/// root.
 pub fn make_directories(tree: &mut Tree, path: &Path, metadata: &Metadata) -> Result<InodeId> {
     let mut route = Route::new(path)?;
     while let Some(step) = route.next(tree)? {
-        let made = Inode {
+        let directory = Inode {
             metadata: metadata.clone(),
             kind: Kind::Directory(Directory::default()),
         };
-        let id = tree.insert(route.here(), &step, made)?;
+        let id = tree.insert(route.current(), &step, directory)?;
         route.enter(step, id);
     }
-    Ok(route.here())
+    Ok(route.current())
 }
 
-/// The directory `path`, symlinks followed as [`make_directories`] does; `None` where there is
-/// nothing.
+/// Returns the directory `path`, following symlinks like [`make_directories`]; `None` if it does
+/// not exist.
 ///
 /// # Errors
 /// As [`make_directories`].
@@ -42,16 +43,16 @@ pub(crate) fn find_directory(tree: &Tree, path: &Path) -> Result<Option<InodeId>
     let mut route = Route::new(path)?;
     match route.next(tree)? {
         Some(_) => Ok(None),
-        None => Ok(Some(route.here())),
+        None => Ok(Some(route.current())),
     }
 }
 
-/// A path that is being walked.
+/// A path that is being resolved.
 struct Route<'a> {
     whole: &'a Path,
-    /// The directories from the root to where we are.
+    /// The directories from the root to the current one.
     passed: Vec<(Vec<u8>, InodeId)>,
-    /// Names still to walk, the next one last, and whether a symlink put them there.
+    /// The remaining names, the next one last, and whether each comes from a symlink.
     ahead: Vec<(Vec<u8>, bool)>,
     symlinks: u32,
 }
@@ -64,7 +65,7 @@ impl<'a> Route<'a> {
                 Component::Normal(name) => ahead.push((name.as_bytes().to_vec(), false)),
                 Component::RootDir | Component::CurDir => {}
                 Component::ParentDir | Component::Prefix(_) => bail!(
-                    "the target {} has \"..\" in it; write the path without it",
+                    "the target {} contains \"..\"; write the path without it",
                     escape::path(whole)
                 ),
             }
@@ -78,7 +79,7 @@ impl<'a> Route<'a> {
         })
     }
 
-    fn here(&self) -> InodeId {
+    fn current(&self) -> InodeId {
         self.passed.last().map_or(InodeId::ROOT, |(_, id)| *id)
     }
 
@@ -86,43 +87,43 @@ impl<'a> Route<'a> {
         self.passed.push((name, id));
     }
 
-    /// Walks on to the end, or to the first name that is missing, which is returned.
+    /// Continues to the end of the path or to the first missing name, and returns that name.
     fn next(&mut self, tree: &Tree) -> Result<Option<Vec<u8>>> {
         while let Some((name, from_symlink)) = self.ahead.pop() {
             if name == b".." {
                 if self.passed.pop().is_none() {
-                    return self.refuse(&name, "a symbolic link that leads out of the root");
+                    return self.reject(&name, "a symbolic link that leads out of the root");
                 }
                 continue;
             }
-            let Some(id) = tree.lookup(self.here(), &name) else {
+            let Some(id) = tree.lookup(self.current(), &name) else {
                 if from_symlink {
-                    return self.refuse(&name, "where a symbolic link leads and nothing is");
+                    return self.reject(&name, "the missing target of a symbolic link");
                 }
                 return Ok(Some(name));
             };
             match &tree.inode(id).kind {
                 Kind::Directory(_) => self.enter(name, id),
                 Kind::Symlink(target) => self.follow(&name, target)?,
-                _ => return self.refuse(&name, "not a directory"),
+                _ => return self.reject(&name, "which is not a directory"),
             }
         }
         Ok(None)
     }
 
     fn follow(&mut self, name: &[u8], target: &[u8]) -> Result<()> {
-        let link = format!("the symbolic link -> {}", escape::bytes(target));
+        let link = format!("a symbolic link to {}", escape::bytes(target));
         self.symlinks += 1;
         if target.starts_with(b"/") {
-            return self.refuse(
+            return self.reject(
                 name,
-                &format!("{link}, which is absolute and so leads out of the root"),
+                &format!("{link}, which is absolute and leads out of the root"),
             );
         }
         if self.symlinks > MAX_SYMLINKS {
-            return self.refuse(
+            return self.reject(
                 name,
-                &format!("{link}, one of more than {MAX_SYMLINKS} on the way"),
+                &format!("{link}, one of more than {MAX_SYMLINKS} on the path"),
             );
         }
         let depth = target.split(|&byte| byte == b'/').try_fold(
@@ -134,7 +135,7 @@ impl<'a> Route<'a> {
             },
         );
         if depth.is_none() {
-            return self.refuse(name, &format!("{link}, which leads out of the root"));
+            return self.reject(name, &format!("{link}, which leads out of the root"));
         }
         let names = target
             .split(|&byte| byte == b'/')
@@ -144,7 +145,7 @@ impl<'a> Route<'a> {
         Ok(())
     }
 
-    fn refuse<T>(&self, name: &[u8], what: &str) -> Result<T> {
+    fn reject<T>(&self, name: &[u8], reason: &str) -> Result<T> {
         let mut at = Vec::new();
         for (name, _) in &self.passed {
             at.push(b'/');
@@ -153,7 +154,7 @@ impl<'a> Route<'a> {
         at.push(b'/');
         at.extend_from_slice(name);
         bail!(
-            "the target {} passes through {}, which is {what}; name a path of directories",
+            "the target {} passes through {}, {reason}; use a path of directories only",
             escape::path(&Path::new("/").join(self.whole)),
             escape::path(Path::new(OsStr::from_bytes(&at)))
         )
@@ -196,16 +197,16 @@ mod tests {
     }
 
     #[test]
-    fn links_inside_are_followed_and_directories_made() {
+    fn follows_links_inside_the_root_and_creates_directories() {
         let mut tree = tree();
         let metadata = Metadata::new(0o711);
-        let made = make_directories(
+        let directory = make_directories(
             &mut tree,
             Path::new("/var/run/lock/home/var/new/er"),
             &metadata,
         );
         let found = find_directory(&tree, Path::new("var/new/er")).unwrap();
-        assert_eq!(Some(made.unwrap()), found);
+        assert_eq!(Some(directory.unwrap()), found);
         assert_eq!(
             find_directory(&tree, Path::new("/var/none/x")).unwrap(),
             None
@@ -221,32 +222,32 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_way_is_refused_by_name() {
+    fn rejects_impassable_paths_and_names_the_component() {
         for (path, message) in [
-            ("a/../b", "the target a/../b has \"..\" in it"),
+            ("a/../b", "the target a/../b contains \"..\";"),
             (
                 "file/x",
                 "the target /file/x passes through /file, which is not a directory",
             ),
             (
                 "/var/absolute/x",
-                "passes through /var/absolute, which is the symbolic link -> /run, which is absolute and so leads out of the root",
+                "passes through /var/absolute, a symbolic link to /run, which is absolute and leads out of the root",
             ),
             (
                 "var/above",
-                "passes through /var/above, which is the symbolic link -> ../../run, which leads out of the root",
+                "passes through /var/above, a symbolic link to ../../run, which leads out of the root",
             ),
             (
                 "var/gone/x",
-                "passes through /var/nowhere, which is where a symbolic link leads and nothing is",
+                "passes through /var/nowhere, the missing target of a symbolic link",
             ),
             (
                 "var/self/x",
-                "passes through /var/self, which is the symbolic link -> self, one of more than 40 on the way",
+                "passes through /var/self, a symbolic link to self, one of more than 40 on the path",
             ),
             (
                 "up/x",
-                "passes through /up, which is the symbolic link -> x/../.., which leads out of the root",
+                "passes through /up, a symbolic link to x/../.., which leads out of the root",
             ),
         ] {
             let mut tree = tree();

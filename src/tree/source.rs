@@ -1,4 +1,4 @@
-//! Where the bytes of a file are.
+//! The sources of the bytes of files.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -7,16 +7,16 @@ use std::sync::Arc;
 
 use super::names::{Name, Names};
 
-/// Where bytes come from.
+/// The source of a file's bytes.
 #[derive(Debug, Clone)]
 pub enum Source {
-    /// A file on this machine.
+    /// A file on the host.
     File(SourceFile),
     /// Bytes in memory.
     Bytes(Arc<[u8]>),
 }
 
-/// The path of a file: its directory, shared by all files of it, and its name.
+/// The path of a file: its directory, which is shared by all files in it, and its name.
 #[derive(Debug, Clone)]
 pub struct SourceFile {
     directory: Arc<SourceDirectory>,
@@ -24,7 +24,7 @@ pub struct SourceFile {
     time: i64,
 }
 
-/// A directory on this machine and names in it.
+/// A directory on the host and the names in it.
 #[derive(Debug)]
 pub(crate) struct SourceDirectory {
     path: ListedPath,
@@ -32,24 +32,24 @@ pub(crate) struct SourceDirectory {
     names: Names,
 }
 
-/// The path of a directory that was listed. Its front part was given to us and may lead through
-/// symbolic links; all behind that were directories when they were listed.
+/// The path of a listed directory. The first part was given by the caller and may pass through
+/// symbolic links. All following components were directories when they were listed.
 #[derive(Debug, Clone)]
 pub(crate) struct ListedPath {
     path: Arc<Path>,
-    /// Length of the front part in bytes.
+    /// Length of the given part in bytes.
     given: usize,
 }
 
-/// By what it is known, besides its length, that a file has changed since it was listed.
+/// How it is detected that a file has changed since it was listed, in addition to its length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ChangeCheck {
-    /// By nothing: nobody else knows of the file.
+    /// By the length only: no other process uses the file.
     Length,
-    /// By the time of the last change of its bytes. For store paths: to Nix, linking equal files
-    /// with each other is no change, and the other time tells of that as well.
+    /// By the modification time. For store paths: Nix may hard-link equal files at any time, which
+    /// updates the change time.
     Mtime,
-    /// By the time of the last change of anything about it, which no program can set back.
+    /// By the change time, which a program cannot set.
     Ctime,
 }
 
@@ -57,14 +57,14 @@ pub enum ChangeCheck {
 pub type Time = (i64, i64);
 
 impl ChangeCheck {
-    /// The time that has to stay as it is, as a number that is of use only to be compared.
+    /// The time that must not change, as a number that can only be compared for equality.
     pub fn time(self, mtime: Time, ctime: Time) -> i64 {
         let (seconds, nanoseconds) = match self {
             ChangeCheck::Length => (0, 0),
             ChangeCheck::Mtime => mtime,
             ChangeCheck::Ctime => ctime,
         };
-        // Different within some 500 years, which is near enough.
+        // Unique within some 500 years, which is sufficient.
         seconds
             .wrapping_mul(1_000_000_000)
             .wrapping_add(nanoseconds)
@@ -72,7 +72,7 @@ impl ChangeCheck {
 }
 
 impl ListedPath {
-    /// The directory `path`, which is no symbolic link, unless a slash ends it.
+    /// The directory `path`, which must not be a symbolic link unless it ends in a slash.
     pub fn new(path: &Path) -> ListedPath {
         ListedPath {
             given: path.as_os_str().len(),
@@ -80,14 +80,14 @@ impl ListedPath {
         }
     }
 
-    /// The directory `path`, which may be a symbolic link to it.
+    /// The directory `path`, which may be a symbolic link to a directory.
     pub fn followed(path: &Path) -> ListedPath {
-        // No name at all is where we are.
+        // An empty path is the current directory.
         let here = path.as_os_str().is_empty();
         ListedPath::new(&if here { Path::new(".") } else { path }.join(""))
     }
 
-    /// A directory in it.
+    /// The subdirectory `name`.
     pub fn join(&self, name: &OsStr) -> ListedPath {
         ListedPath {
             path: self.path.join(name).into(),
@@ -100,7 +100,7 @@ impl ListedPath {
         &self.path
     }
 
-    /// The part that was given, and the rest, which is empty or a relative path.
+    /// The given part, and the rest, which is empty or a relative path.
     pub fn parts(&self) -> (&Path, &Path) {
         let (given, rest) = self.path.as_os_str().as_bytes().split_at(self.given);
         let rest = rest.strip_prefix(b"/").unwrap_or(rest);
@@ -115,12 +115,12 @@ impl SourceDirectory {
         &self.path
     }
 
-    /// By what changes of its files are noticed.
+    /// How changes of its files are detected.
     pub fn change_check(&self) -> ChangeCheck {
         self.change_check
     }
 
-    /// The directory `path`, in which `names` are.
+    /// The directory `path` with the files `names`.
     pub(crate) fn new(
         path: ListedPath,
         names: Names,
@@ -133,7 +133,7 @@ impl SourceDirectory {
         })
     }
 
-    /// A file in it, with what [`ChangeCheck::time`] says of it now.
+    /// The file `name` in this directory; `time` is the current result of [`ChangeCheck::time`].
     pub(crate) fn file(self: &Arc<Self>, name: Name, time: i64) -> SourceFile {
         SourceFile {
             directory: self.clone(),
@@ -144,12 +144,12 @@ impl SourceDirectory {
 }
 
 impl SourceFile {
-    /// The file `name` in `directory`, which nobody changes.
+    /// The file `name` in `directory`, which must not change.
     pub fn new(directory: Arc<Path>, name: &OsStr) -> SourceFile {
         SourceFile::checked(&directory, name, ChangeCheck::Length, 0)
     }
 
-    /// The file `name` in `directory`, with what [`ChangeCheck::time`] says of it now.
+    /// The file `name` in `directory`; `time` is the current result of [`ChangeCheck::time`].
     pub(crate) fn checked(
         directory: &Path,
         name: &OsStr,
@@ -157,17 +157,18 @@ impl SourceFile {
         time: i64,
     ) -> SourceFile {
         let mut names = Names::default();
-        // No file system has a name of 4 GiB; without one, the file is found to be a directory.
+        // No file system allows names of 4 GiB. With an empty name, opening the file fails because
+        // it is a directory.
         let name = names.add(name.as_bytes()).unwrap_or_default();
         SourceDirectory::new(ListedPath::followed(directory), names, change_check).file(name, time)
     }
 
-    /// The directory it is in; files found together share one.
+    /// The directory that contains the file; files that were listed together share it.
     pub(crate) fn directory(&self) -> &Arc<SourceDirectory> {
         &self.directory
     }
 
-    /// Its name in the directory.
+    /// The name of the file in its directory.
     pub(crate) fn name(&self) -> &OsStr {
         OsStr::from_bytes(self.directory.names.get(self.name))
     }
@@ -177,7 +178,7 @@ impl SourceFile {
         self.directory.path.as_path().join(self.name())
     }
 
-    /// What [`ChangeCheck::time`] said of it when it was listed.
+    /// The result of [`ChangeCheck::time`] when the file was listed.
     pub(crate) fn time(&self) -> i64 {
         self.time
     }

@@ -222,7 +222,7 @@ fn entries_that_rsync_or_the_builder_rejects_are_rejected() {
                 ("plain.conf", "/a", "", None),
                 ("other.conf", "/a", "", None),
             ],
-            "duplicate entry /a -> SOURCES/other.conf: an earlier entry put something there",
+            "duplicate entry /a -> SOURCES/other.conf: an earlier entry already creates it",
         ),
         (
             &[("plain.conf", "/a/b", "", None), ("dir", "/a", "", None)],
@@ -230,7 +230,7 @@ fn entries_that_rsync_or_the_builder_rejects_are_rejected() {
         ),
         (
             &[("dir", "/", "", None)],
-            "duplicate entry / -> SOURCES/dir: the root directory exists always; to put what is in a directory there, write SOURCES/dir/*",
+            "duplicate entry / -> SOURCES/dir: the root directory always exists; to copy the contents of a directory there, write SOURCES/dir/*",
         ),
         (
             &[("nope", "/a", "", None)],
@@ -247,7 +247,7 @@ fn entries_that_rsync_or_the_builder_rejects_are_rejected() {
         ),
         (
             &[("two/be*", "/x", "", None), ("one/be*", "/x", "", None)],
-            "/x/becomes is a directory with entries and can't be replaced by a file",
+            "/x/becomes is a non-empty directory and cannot be replaced by a file",
         ),
     ];
     let sources = tempfile::tempdir().unwrap();
@@ -282,12 +282,12 @@ fn symlinks_out_of_the_root_are_rejected_where_rsync_writes_to_the_host() {
         (
             "absol*",
             "absolute",
-            "which is absolute and so leads out of the root",
+            "which is absolute and leads out of the root",
         ),
         (
             "abov*",
             "above",
-            "-> ../../tmp, which leads out of the root",
+            "to ../../tmp, which leads out of the root",
         ),
     ] {
         for below in ["file", "sub/file"] {
@@ -297,7 +297,7 @@ fn symlinks_out_of_the_root_are_rejected_where_rsync_writes_to_the_host() {
                 &[(pattern, "/a", "", None), ("file", target, "", None)],
             );
             let error = format!("{:#}", error.unwrap_err());
-            let start = format!("passes through /a/{link}, which is the symbolic link -> ");
+            let start = format!("passes through /a/{link}, a symbolic link to ");
             assert!(error.contains(&start), "{error}");
             assert!(error.contains(reason), "{error}");
         }
@@ -429,12 +429,12 @@ fn config_file_is_copied_as_cp_does() {
         (
             &[("c", "/etc/nixos", "", None)],
             "c",
-            "making /etc/nixos in the image: the target /etc/nixos passes through /etc/nixos, which is not a directory",
+            "creating /etc/nixos in the image: the target /etc/nixos passes through /etc/nixos, which is not a directory",
         ),
         (
             &[("d", "/etc/nixos/configuration.nix", "", None)],
             "c",
-            "/etc/nixos/configuration.nix is in `contents`, and not a file",
+            "/etc/nixos/configuration.nix comes from `contents` and is not a file",
         ),
     ] {
         let error = format!("{:#}", list(entries, Some(file)).unwrap_err());

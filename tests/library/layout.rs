@@ -251,8 +251,8 @@ fn an_mbr_ends_where_parted_says_and_a_gpt_does_not() {
         place(T::Legacy, 0, TWO_TEBIBYTES + 1)
             .unwrap_err()
             .to_string(),
-        "partitionTableType \"legacy\": a partition of 4294967296 sectors is more than the \
-         4294967295 that an MBR can hold (2 TiB): use a type with a GPT (\"legacy+gpt\", \"efi\", \
+        "partitionTableType \"legacy\": a partition of 4294967296 sectors exceeds an MBR's \
+         limit of 4294967295 sectors (2 TiB); use a type with a GPT (\"legacy+gpt\", \"efi\", \
          \"efixbootldr\" or \"hybrid\") or a smaller disk"
     );
 }
@@ -265,36 +265,35 @@ fn impossible_layouts_are_reported_with_numbers() {
             257,
             200,
             "partitionTableType \"efi\": a disk of 200 MiB has no room for a root partition after \
-             the table and the partitions before it: set diskSize to at least 258, or to \"auto\"",
+             the table and the other partitions; set diskSize to at least 258 or to \"auto\"",
         ),
         (
             T::LegacyGpt,
             0,
             3,
             "partitionTableType \"legacy+gpt\": a disk of 3 MiB has no room for a root partition \
-             after the table and the partitions before it: set diskSize to at least 4, or to \
-             \"auto\"",
+             after the table and the other partitions; set diskSize to at least 4 or to \"auto\"",
         ),
         (
             T::None,
             0,
             0,
             "partitionTableType \"none\": a disk of 0 MiB has no room for a root partition after \
-             the table and the partitions before it: set diskSize to at least 1, or to \"auto\"",
+             the table and the other partitions; set diskSize to at least 1 or to \"auto\"",
         ),
         (
             T::EfiXbootldr,
             33,
             2048,
-            "partitionTableType \"efixbootldr\": the boot partition begins at 100 MiB and bootSize \
-             makes it end at 33 MiB: set bootSize to at least \"100M\"",
+            "partitionTableType \"efixbootldr\": the boot partition begins at 100 MiB, but bootSize \
+             makes it end at 33 MiB; set bootSize to at least \"100M\"",
         ),
         (
             T::Hybrid,
             8,
             2048,
-            "partitionTableType \"hybrid\": the boot partition begins at 8 MiB and bootSize makes \
-             it end at 8 MiB: set bootSize to at least \"8M\"",
+            "partitionTableType \"hybrid\": the boot partition begins at 8 MiB, but bootSize makes \
+             it end at 8 MiB; set bootSize to at least \"8M\"",
         ),
     ] {
         assert_eq!(
@@ -307,7 +306,7 @@ fn impossible_layouts_are_reported_with_numbers() {
     let odd = layout::place(T::Efi, 257 * MEBIBYTE, 2048 * MEBIBYTE + 512);
     assert_eq!(
         odd.unwrap_err().to_string(),
-        "the disk is 2147484160 bytes, which is not a whole number of MiB"
+        "the size of the disk is 2147484160 bytes, which is not a whole number of MiB"
     );
     let huge = layout::place(T::Efi, u64::MAX, u64::MAX - 1);
     assert!(matches!(huge, Err(Error::TooLarge(_))));

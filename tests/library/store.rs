@@ -255,24 +255,24 @@ fn a_failed_installation_is_rejected() {
     for (more, message) in [
         (
             "echo no such user >&2; exit 7",
-            "failed with exit status: 7; it said last:\n",
+            "failed with exit status: 7; last output:\n",
         ),
         (
             "touch $root/nix/store/stranger",
-            "nixos-install put stranger into the image's store, and that is not in the closure: \
+            "nixos-install added stranger to the image's store, but it is not in the closure; \
              add it to additionalPaths",
         ),
         (
             "echo root=$root > $root/etc/conf",
-            "/root/etc/conf (contents); have nixos-install write paths that begin at the new root",
+            "/root/etc/conf (contents); make nixos-install write paths relative to the new root",
         ),
         (
             "ln -s $root/etc $root/old",
-            "/root/old (target of the link); have nixos-install",
+            "/root/old (link target); make nixos-install",
         ),
         (
             "rm $root/nix/var/nix/db/db.sqlite",
-            "nix-store --load-db did not make ",
+            "nix-store --load-db did not create ",
         ),
     ] {
         let top = open_directory(&["work"]);
@@ -332,7 +332,7 @@ fn paths_outside_the_closure_are_not_installed() {
         .to_string();
         assert_eq!(
             error,
-            format!("{message}: name it in exportReferencesGraph.closure of the derivation")
+            format!("{message}; add it to exportReferencesGraph.closure of the derivation")
         );
     }
 }

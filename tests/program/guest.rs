@@ -57,8 +57,8 @@ fn a_system_without_switch_to_configuration_is_rejected_before_anything_runs() {
     assert!(
         error.starts_with("installBootLoader = true (its default) needs /nix/store/")
             && error.ends_with(
-                "/bin/switch-to-configuration, and the system has none: set system.switch.enable = \
-                 true in its configuration, or installBootLoader = false"
+                "/bin/switch-to-configuration, which the system does not contain; set \
+                 system.switch.enable = true in its configuration, or installBootLoader = false"
             ),
         "{error}"
     );
@@ -184,7 +184,7 @@ fn a_file_that_the_guest_cannot_read_is_reported() {
         ),
         (
             "echo changed >",
-            "SOURCE has 8 bytes and had 100000 when it was listed: it was changed during the build",
+            "SOURCE has 8 bytes but had 100000 when it was listed: it was changed during the build",
         ),
     ] {
         let mut job = attributes.job();
@@ -228,7 +228,7 @@ fn boot_code_on_a_disk_without_a_table_is_rejected() {
     assert_eq!(
         error,
         "the boot loader's installer wrote boot code to the first 1024 bytes of a disk without a \
-         partition table: it goes on in blocks of the root file system, and those move: set \
+         partition table; this code depends on blocks of the root file system, which are moved: set \
          partitionTableType to \"legacy\", which has room for boot code, or installBootLoader = \
          false"
     );

@@ -172,11 +172,11 @@ fn proxmox_overwrites_the_products() {
 
 #[test]
 fn the_caller_s_env_is_exported() {
-    let mut job = job(r#"echo "$GREETING" >"$out/said""#);
+    let mut job = job(r#"echo "$GREETING" >"$out/greeting""#);
     job.json["env"]["GREETING"] = "two  words".into();
     let ended = finished(job);
     assert_eq!(
-        fs::read_to_string(ended.out.join("said")).unwrap(),
+        fs::read_to_string(ended.out.join("greeting")).unwrap(),
         "two  words\n"
     );
 }
@@ -189,7 +189,7 @@ const FAILURES: [(&str, &[&str]); 5] = [
     ),
     (
         "false; echo and on",
-        &["postVM failed", "exit status: 1", "it said nothing"],
+        &["postVM failed", "exit status: 1", "no output"],
     ),
     (
         "if then",

@@ -179,9 +179,9 @@ fn the_advised_size_fits_a_first_boot_and_a_smaller_one_causes_a_warning() {
     let dump = stdout(command("dumpe2fs").arg("-h").arg(&image));
     let to_root = users + figure(&dump, "Reserved block count") * 4096;
     let warning = format!(
-        "warning: diskSize is {} MiB, which leaves {users} bytes of the root file system to users \
-         and {to_root} to root; a first boot may write {FIRST_BOOT} bytes, as root and as others: set diskSize to at \
-         least {size} or to \"auto\"\n",
+        "warning: diskSize is {} MiB, which leaves {users} bytes of the root file system free \
+         for users and {to_root} for root, but the first boot may write {FIRST_BOOT} bytes, as root \
+         and as other users; set diskSize to at least {size} or to \"auto\"\n",
         size - 8
     );
     assert!(said.contains(&warning), "{said}");

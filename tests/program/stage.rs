@@ -149,9 +149,8 @@ fn contents_that_the_closure_would_replace_are_rejected() {
             { "source": source, "target": path },
         ]));
         let expected = format!(
-            "contents: {source} -> {path}: {path}/{name} is not what the closure of the image has \
-             there, which would replace it; take it out of the source, or give the entry another \
-             target"
+            "contents: {source} -> {path}: {path}/{name} does not match the image's closure, \
+             which would replace it; remove it from the source, or give the entry another target"
         );
         assert_eq!(error, expected);
     }
@@ -187,9 +186,9 @@ fn contents_in_the_nix_database_are_rejected() {
     assert_eq!(
         error,
         format!(
-            "contents: {source}/* -> /nix/var/nix: /nix/var/nix/db/db.sqlite-wal is a part of \
-             Nix's database, which is made from the closure; take it out, and to have more store \
-             paths in the image, name them in additionalPaths"
+            "contents: {source}/* -> /nix/var/nix: /nix/var/nix/db/db.sqlite-wal is part of \
+             Nix's database, which is generated from the closure; remove it, and to add store \
+             paths to the image, list them in additionalPaths"
         )
     );
 }
@@ -215,8 +214,8 @@ fn files_hidden_by_a_boot_partition_cause_a_warning() {
         (
             "efixbootldr",
             &[
-                ("/efi/d", "/efi", "ESP"),
                 ("/boot/a/b (and 1 more)", "/boot", "XBOOTLDR partition"),
+                ("/efi/d", "/efi", "ESP"),
             ],
         ),
     ] {
@@ -234,9 +233,9 @@ fn files_hidden_by_a_boot_partition_cause_a_warning() {
             .iter()
             .map(|(entry, directory, partition)| {
                 format!(
-                    "warning: contents: {source} -> {entry}: what is below {directory} is in the \
-                     root file system, and hidden as soon as the {partition} is mounted there; to \
-                     have files on that partition, use the boot loader's extraFiles or \
+                    "warning: contents: {source} -> {entry}: files below {directory} go into \
+                     the root file system and are hidden when the {partition} is mounted there; to \
+                     put files on that partition, use the boot loader's extraFiles or \
                      extraInstallCommands, or copy them in an activation script"
                 )
             })

@@ -1,4 +1,4 @@
-//! POSIX ACLs: from the form that `getxattr(2)` gives to the one on disk (kernel,
+//! POSIX ACLs: conversion from the format of `getxattr(2)` to the on-disk format (kernel,
 //! include/uapi/linux/posix_acl_xattr.h and fs/ext4/acl.h).
 
 use zerocopy::little_endian::U32;
@@ -6,30 +6,31 @@ use zerocopy::{FromBytes, IntoBytes};
 
 use super::ondisk::{AclEntry, AclEntryShort};
 
-/// Version of the form that programs see.
-const PROGRAMS: u32 = 2;
-/// Version of the form on disk.
-const DISK: u32 = 1;
+/// Version of the format in system calls.
+const SYSCALL_VERSION: u32 = 2;
+/// Version of the on-disk format.
+const DISK_VERSION: u32 = 1;
 
-/// Tags whose entries name a user or a group; the others take four bytes on disk.
+/// Tags of entries with a user or group ID. Entries with other tags take four bytes on disk.
 const USER: u16 = 0x02;
 const GROUP: u16 = 0x08;
 const UNNAMED: [u16; 4] = [0x01, 0x04, 0x10, 0x20];
 
-/// The value on disk for the value of a `system.posix_acl_*` attribute, or what is wrong with it.
+/// Converts the value of a `system.posix_acl_*` attribute to its on-disk form, or returns the
+/// reason why it is invalid.
 pub fn to_disk(value: &[u8]) -> Result<Vec<u8>, String> {
     let Ok((version, entries)) = U32::read_from_prefix(value) else {
-        return Err(format!("an ACL of {} bytes is no ACL", value.len()));
+        return Err(format!("{} bytes are too few for an ACL", value.len()));
     };
-    if version != PROGRAMS {
+    if version != SYSCALL_VERSION {
         return Err(format!(
-            "an ACL of version {version}; version {PROGRAMS} is known"
+            "expected ACL version {SYSCALL_VERSION}, found {version}"
         ));
     }
     let Ok(entries) = <[AclEntry]>::ref_from_bytes(entries) else {
-        return Err(format!("an ACL of {} bytes is cut off", value.len()));
+        return Err(format!("an ACL of {} bytes is truncated", value.len()));
     };
-    let mut disk = U32::new(DISK).as_bytes().to_vec();
+    let mut disk = U32::new(DISK_VERSION).as_bytes().to_vec();
     for entry in entries {
         let AclEntry { e_tag, e_perm, .. } = *entry;
         match e_tag.get() {
@@ -37,7 +38,7 @@ pub fn to_disk(value: &[u8]) -> Result<Vec<u8>, String> {
             tag if UNNAMED.contains(&tag) => {
                 disk.extend_from_slice(AclEntryShort { e_tag, e_perm }.as_bytes());
             }
-            tag => return Err(format!("an ACL entry with the unknown tag {tag:#x}")),
+            tag => return Err(format!("an ACL entry has the unknown tag {tag:#x}")),
         }
     }
     Ok(disk)
@@ -57,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn only_named_users_and_groups_keep_their_number() {
+    fn only_named_users_and_groups_keep_their_ids() {
         let value = [
             2u32.to_le_bytes().to_vec(),
             entry(1, 6, u32::MAX),
@@ -73,18 +74,18 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_acl_is_refused() {
+    fn rejects_malformed_acls() {
         let two = 2u32.to_le_bytes().to_vec();
         for (value, message) in [
-            (vec![2, 0, 0], "an ACL of 3 bytes is no ACL"),
-            (vec![1, 0, 0, 0], "an ACL of version 1; version 2 is known"),
+            (vec![2, 0, 0], "3 bytes are too few for an ACL"),
+            (vec![1, 0, 0, 0], "expected ACL version 2, found 1"),
             (
                 [two.clone(), vec![0; 7]].concat(),
-                "an ACL of 11 bytes is cut off",
+                "an ACL of 11 bytes is truncated",
             ),
             (
                 [two, entry(3, 0, 0)].concat(),
-                "an ACL entry with the unknown tag 0x3",
+                "an ACL entry has the unknown tag 0x3",
             ),
         ] {
             assert_eq!(to_disk(&value), Err(message.to_owned()));

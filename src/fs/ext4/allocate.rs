@@ -1,8 +1,8 @@
-//! A place for every block: the file system's own first, then directories, link targets and
+//! Allocation of all blocks: first the file system's own, then directories, link targets and
 //! attributes together, then the data of files, each in the order of inode numbers.
 //!
-//! Blocks are handed out from the lowest on, so that everything below the last one is in use and
-//! no map of what is free has to be kept.
+//! Blocks are allocated from the lowest up, so that everything below the last one is in use and no
+//! map of free blocks is needed.
 
 use super::census::{Census, data_blocks};
 use super::extent::{Extent, tree_blocks};
@@ -15,58 +15,58 @@ use crate::fs::DataExtent;
 use crate::fs::number::index;
 use crate::tree::{Kind, Tree};
 
-/// Where everything is.
+/// The layout of a file system.
 pub struct Layout {
     /// The sizes.
     pub geometry: Geometry,
-    /// Bitmaps and inode tables by group.
+    /// Bitmaps and inode tables of each group.
     pub tables: Vec<GroupTables>,
-    /// What the file system takes itself, the journal and the resize inode included.
+    /// Blocks that the file system uses itself, including the journal and the resize inode.
     pub fixed: Used,
-    /// The double indirect block of the resize inode, where there is one.
+    /// The double indirect block of the resize inode, if there is one.
     pub resize_block: Option<u64>,
     /// The blocks of the journal.
     pub journal: Vec<Extent>,
-    /// For each of [`Census::holders`], where its blocks are.
+    /// The place of the blocks of each of [`Census::holders`].
     pub places: Vec<Place>,
-    /// Blocks of directories and link targets; [`Place::first_extent`] says whose.
+    /// Blocks of directories and link targets; [`Place::first_extent`] assigns them to holders.
     pub extents: Vec<Extent>,
-    /// Data of files, whose numbers are those of their inodes.
+    /// Data of files. A file's number is that of its inode.
     pub data: Vec<DataExtent>,
-    /// Extent trees that don't fit in their inode, by number of the inode.
+    /// Extent trees that don't fit in their inodes, in the order of inode numbers.
     pub extent_trees: Vec<TreeBlocks>,
     /// Every block before this one is in use.
     pub end: u64,
-    /// Free blocks.
+    /// Number of free blocks.
     pub free: u64,
 }
 
-/// Where the blocks of a holder are.
+/// The place of a holder's blocks.
 #[derive(Debug, Clone, Copy)]
 pub struct Place {
-    /// Its block of extended attributes, or 0.
+    /// The holder's block of extended attributes, or 0.
     pub xattr_block: u64,
-    /// Its first extent among [`Layout::extents`]; the next holder's come behind its own.
+    /// Its first extent among [`Layout::extents`]. The extents of the next holder follow its own.
     pub first_extent: usize,
 }
 
 /// The blocks of an inode's extent tree.
 #[derive(Debug)]
 pub struct TreeBlocks {
-    /// The inode.
+    /// The number of the inode.
     pub number: u32,
-    /// Their numbers.
+    /// The numbers of the blocks.
     pub places: Vec<u64>,
 }
 
 impl Layout {
-    /// The extents of the holder at `at`.
+    /// Returns the extents of the holder at index `at`.
     pub fn extents_of(&self, at: usize) -> &[Extent] {
         let end = self.places.get(at + 1).map(|place| place.first_extent);
         &self.extents[self.places[at].first_extent..end.unwrap_or(self.extents.len())]
     }
 
-    /// The blocks of the extent tree of the inode `number`.
+    /// Returns the blocks of the extent tree of the inode `number`.
     pub fn extent_tree_of(&self, number: u32) -> &[u64] {
         let trees = &self.extent_trees;
         match trees.binary_search_by_key(&number, |tree| tree.number) {
@@ -76,7 +76,8 @@ impl Layout {
     }
 }
 
-/// Lays the tree out in a file system of `blocks` blocks; `None` where there is no room.
+/// Lays the tree out in a file system of `blocks` blocks. Returns `None` if there is not enough
+/// room.
 pub fn lay_out(tree: &Tree, census: &Census, blocks: u64) -> Option<Layout> {
     let geometry = Geometry::for_tree(blocks, census.inodes(), census.blocks)?;
     if geometry.overhead() + census.blocks > geometry.blocks {
@@ -121,7 +122,7 @@ pub fn lay_out(tree: &Tree, census: &Census, blocks: u64) -> Option<Layout> {
     })
 }
 
-/// The block of the resize inode: after the first group's inode table where there is room.
+/// Allocates the block of the resize inode: after the first group's inode table if there is room.
 fn take_resize_block(geometry: &Geometry, used: &mut Used) -> Option<u64> {
     let goal = geometry.superblock_blocks(0) + 2 + geometry.inode_table_blocks - 1;
     let found = used
@@ -132,7 +133,8 @@ fn take_resize_block(geometry: &Geometry, used: &mut Used) -> Option<u64> {
     Some(found)
 }
 
-/// The journal in one piece from its goal on, else from the beginning on; in pieces if it must be.
+/// Allocates the journal: in one piece after its goal, else in one piece anywhere, else in several
+/// pieces.
 fn take_journal(geometry: &Geometry, used: &mut Used) -> Option<Vec<Extent>> {
     let length = geometry.journal_blocks;
     if length == 0 {
@@ -164,7 +166,7 @@ fn take_journal(geometry: &Geometry, used: &mut Used) -> Option<Vec<Extent>> {
     Some(extents)
 }
 
-/// Free blocks, from the lowest on.
+/// Hands out free blocks from the lowest up.
 struct Free<'a> {
     used: &'a Used,
     next: u64,
@@ -172,7 +174,7 @@ struct Free<'a> {
 }
 
 impl Free<'_> {
-    /// Up to `most` blocks next to each other: the first one and how many.
+    /// Takes up to `most` adjacent blocks. Returns the first one and their number.
     fn take(&mut self, most: u64) -> Option<(u64, u64)> {
         let gap = self.used.gap(self.next, self.limit)?;
         let length = most.min(gap.end - gap.start);
@@ -180,7 +182,7 @@ impl Free<'_> {
         Some((gap.start, length))
     }
 
-    /// `length` blocks for those of a file from `logical` on.
+    /// Takes `length` blocks for the blocks of a file that begin at `logical`.
     fn take_all(&mut self, logical: u64, length: u64, mut found: impl FnMut(Extent)) -> Option<()> {
         let mut at = 0;
         while at < length {
@@ -252,7 +254,7 @@ impl Allocator<'_> {
         Some(())
     }
 
-    /// Takes the blocks of the extent tree of the inode `number`, which has `extents` extents.
+    /// Allocates the blocks of the extent tree of the inode `number`, which has `extents` extents.
     fn extent_tree(&mut self, number: u32, extents: u64) -> Option<()> {
         let blocks = tree_blocks(extents);
         if blocks > 0 {

@@ -1,5 +1,4 @@
-//! Bitmaps of one block, the lowest bit first (kernel,
-//! Documentation/filesystems/ext4/bitmaps.rst).
+//! Bitmaps of one block, lowest bit first (kernel, Documentation/filesystems/ext4/bitmaps.rst).
 
 use std::ops::Range;
 
@@ -8,12 +7,12 @@ use zerocopy::FromZeros;
 use super::ondisk::Block;
 use crate::fs::number::index;
 
-/// A bitmap in which nothing is set.
+/// Returns a bitmap in which no bit is set.
 pub fn empty() -> Block {
     Block::new_zeroed()
 }
 
-/// Sets the bits `range`.
+/// Sets the bits in `range`.
 pub fn set(bitmap: &mut [u8], range: Range<u64>) {
     let (mut at, end) = (index(range.start), index(range.end));
     while at < end && !at.is_multiple_of(8) {
@@ -32,7 +31,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ranges_are_set_to_the_bit() {
+    fn sets_exactly_the_bits_of_the_range() {
         for (start, end) in [
             (0, 0),
             (0, 8),

@@ -1,9 +1,9 @@
-//! What a tree needs: a number for each inode, and blocks for each directory, long link target and
-//! extended attributes; and what in it ext4 can't hold.
+//! Counting the needs of a tree: a number for each inode, and blocks for each directory, long link
+//! target and set of extended attributes. Everything that ext4 can't store is reported.
 
 use super::directory::{self, LOST_FOUND_BLOCKS};
 use super::extent;
-use super::inode::{MOST_LINKS, SECONDS};
+use super::inode::{MAX_LINKS, SECONDS};
 use super::names::Names;
 use super::ondisk::{BLOCK_SIZE, IBlock};
 use super::xattr::Attributes;
@@ -14,46 +14,46 @@ use crate::fs::number::index;
 use crate::fs::{Options, PlanError};
 use crate::tree::{Content, Directory, Inode, InodeId, Kind, Tree};
 
-/// Bytes of a link target that are in the inode, with a zero after them.
+/// Space for a link target in the inode, including a zero at its end.
 pub const FAST_SYMLINK: usize = size_of::<IBlock>();
-/// Bytes of the longest target: a block, with a zero at its end.
+/// Length of the longest link target, which fills a block with a zero at its end.
 const LONGEST_SYMLINK: usize = 4095;
 const LONGEST_NAME: usize = 255;
 const LONGEST_LABEL: usize = 16;
-/// Blocks are numbered with 32 bits within a file, and the last number is no block.
+/// Blocks within a file have 32-bit numbers. The last number is not used.
 const LONGEST_FILE: u64 = u32::MAX as u64 * BLOCK_SIZE; // u32 to u64: lossless
 
-/// An inode that has blocks of its own which are not a file's data.
+/// An inode that has blocks of its own other than a file's data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Holder {
-    /// Its number.
+    /// The number of the inode.
     pub number: u32,
-    /// For a directory, the number of the one it is in.
+    /// For a directory, the number of its parent directory.
     pub parent: u32,
-    /// For a directory, how many directories are in it.
+    /// For a directory, the number of its subdirectories.
     pub subdirectories: u32,
-    /// Blocks of a directory or of a link target.
+    /// Number of blocks of a directory or link target.
     pub blocks: u64,
-    /// Whether it has a block of extended attributes.
+    /// Whether the inode has a block of extended attributes.
     pub xattr_block: bool,
 }
 
-/// A tree, counted.
+/// The numbers of all inodes in a tree, and the blocks that the tree needs.
 #[derive(Debug)]
 pub struct Census {
-    /// Inodes by number: the first is number 12.
+    /// Inodes in the order of their numbers, which begin at 12.
     ids: Vec<InodeId>,
-    /// Numbers by [`InodeId::index`]; 0 for what no directory names.
+    /// Numbers by [`InodeId::index`]; 0 for inodes that are not in any directory.
     numbers: Vec<u32>,
-    /// How many names the inodes of `ids` have; directories are not counted.
+    /// Number of hard links to each inode of `ids`. It has no meaning for directories.
     links: Vec<u16>,
-    /// By number; the root and `lost+found` first.
+    /// Holders in the order of their numbers; the root and `lost+found` come first.
     holders: Vec<Holder>,
-    /// The tree's own `lost+found`.
+    /// The `lost+found` of the tree, if it has one.
     lost_found: Option<InodeId>,
-    /// How many ranges of data blocks all files have.
+    /// Total number of ranges of data blocks in all files.
     pub ranges: usize,
-    /// The fewest blocks that everything in the tree takes.
+    /// Minimum number of blocks for everything in the tree.
     pub blocks: u64,
 }
 
@@ -61,19 +61,19 @@ impl Census {
     /// Counts `tree`.
     ///
     /// # Errors
-    /// [`PlanError::Unrepresentable`] with everything that ext4 can't hold.
+    /// [`PlanError::Unrepresentable`] with everything that ext4 can't store.
     pub fn new(tree: &Tree, options: &Options) -> Result<Census, PlanError> {
         let mut problems = Vec::new();
         if options.label.len() > LONGEST_LABEL {
             problems.push(format!(
-                "the label \"{}\" has {} bytes; ext4 holds {LONGEST_LABEL}",
+                "the label \"{}\" has {} bytes; ext4's limit is {LONGEST_LABEL}",
                 escape::bytes(options.label.as_bytes()),
                 options.label.len()
             ));
         }
         if !(0..=*SECONDS.end()).contains(&options.time.seconds) {
             problems.push(format!(
-                "the file system's own time is {} s after 1970; ext4 holds 0 to {}",
+                "the file system's own time is {} s after 1970; ext4's range is 0 to {}",
                 options.time.seconds,
                 SECONDS.end()
             ));
@@ -86,13 +86,14 @@ impl Census {
         }
     }
 
-    /// Inodes that are in use, the file system's own included: the numbers 1 to this.
+    /// Returns the number of inodes in use, including the file system's own. It is also the highest
+    /// inode number in use.
     pub fn inodes(&self) -> u64 {
         // usize to u64: lossless.
         FIRST_FREE_INODE + self.ids.len() as u64
     }
 
-    /// The inode `number`; `None` for what the tree doesn't have.
+    /// Returns the inode with the number `number`, or `None` if the tree does not contain it.
     pub fn id(&self, number: u32) -> Option<InodeId> {
         match number {
             ROOT_INODE => Some(InodeId::ROOT),
@@ -105,28 +106,28 @@ impl Census {
         }
     }
 
-    /// The number of `id`; 0 if no directory names it.
+    /// Returns the number of `id`, or 0 if it is not in any directory.
     pub fn number(&self, id: InodeId) -> u32 {
         self.numbers[id.index()]
     }
 
-    /// All inodes from number 12 on, in order.
+    /// Returns all inodes from number 12 on, in order.
     pub fn ids(&self) -> &[InodeId] {
         &self.ids
     }
 
-    /// How many names the inode `number` has, which is no directory.
+    /// Returns the number of hard links to the inode `number`, which is not a directory.
     pub fn links(&self, number: u32) -> u32 {
         let at = u64::from(number) - FIRST_FREE_INODE - 1;
         u32::from(self.links[index(at)])
     }
 
-    /// Inodes with blocks of their own, by number.
+    /// Returns the inodes with blocks of their own, in the order of their numbers.
     pub fn holders(&self) -> &[Holder] {
         &self.holders
     }
 
-    /// The names in the directory `number`, whose entries in the tree are `directory`.
+    /// Returns the names in the directory `number`, whose entries in the tree are `directory`.
     pub fn names<'a>(&self, number: u32, directory: &'a Directory) -> Names<'a> {
         Names {
             directory,
@@ -135,7 +136,7 @@ impl Census {
     }
 }
 
-/// The blocks of a file that hold data, as ranges of block numbers within the file.
+/// Returns the blocks of a file that contain data, as ranges of block numbers within the file.
 pub fn data_blocks(content: &Content) -> impl Iterator<Item = std::ops::Range<u64>> + '_ {
     let mut ranges = content
         .data_ranges()
@@ -154,7 +155,7 @@ pub fn data_blocks(content: &Content) -> impl Iterator<Item = std::ops::Range<u6
 struct Level<'a> {
     directory: &'a Directory,
     next: usize,
-    /// Its place in the holders.
+    /// Its index in the holders.
     holder: usize,
 }
 
@@ -163,7 +164,8 @@ struct Walk<'a> {
     census: Census,
     seed: dirhash::Seed,
     problems: Vec<String>,
-    /// The directories from the root down. Not recursion: a tree may be deeper than the stack.
+    /// The directories from the root down. An explicit stack, because recursion in a deep tree
+    /// could overflow the thread's stack.
     levels: Vec<Level<'a>>,
 }
 
@@ -215,7 +217,7 @@ impl<'a> Walk<'a> {
             level.next += 1;
             if name.len() > LONGEST_NAME {
                 self.problem(format!(
-                    "a name of {} bytes; ext4 holds {LONGEST_NAME}",
+                    "the name has {} bytes; ext4's limit is {LONGEST_NAME}",
                     name.len()
                 ));
             }
@@ -229,7 +231,7 @@ impl<'a> Walk<'a> {
         let number = self.census.numbers[id.index()];
         if number != 0 {
             match is_directory {
-                true => self.problem("a second name of a directory".to_owned()),
+                true => self.problem("a hard link to a directory".to_owned()),
                 false => self.link(number),
             }
             return;
@@ -241,13 +243,13 @@ impl<'a> Walk<'a> {
         if parent == 0 && name == LOST_FOUND {
             self.census.numbers[id.index()] = LOST_FOUND_INODE;
             if !is_directory {
-                self.problem("not a directory; ext4 keeps this name for fsck".to_owned());
+                self.problem("not a directory; ext4 reserves this name for fsck".to_owned());
                 return;
             }
             return self.inode(id, LOST_FOUND_INODE, parent_number);
         }
         let Ok(number) = u32::try_from(self.census.inodes() + 1) else {
-            return self.problem("inode number 4294967296; ext4 holds 4294967295".to_owned());
+            return self.problem("inode number 4294967296; ext4's limit is 4294967295".to_owned());
         };
         self.census.numbers[id.index()] = number;
         self.census.ids.push(id);
@@ -258,11 +260,10 @@ impl<'a> Walk<'a> {
     fn link(&mut self, number: u32) {
         let at = index(u64::from(number) - FIRST_FREE_INODE - 1);
         let links = self.census.links[at];
-        if u32::from(links) == MOST_LINKS {
-            // Told once: the count goes no further.
+        if u32::from(links) == MAX_LINKS {
+            // Reported only once, because the count then exceeds the limit.
             self.problem(format!(
-                "name number {} of one file; ext4 holds {MOST_LINKS}",
-                MOST_LINKS + 1
+                "the file has more than {MAX_LINKS} hard links, which is ext4's limit"
             ));
         }
         self.census.links[at] = links.saturating_add(1);
@@ -289,7 +290,7 @@ impl<'a> Walk<'a> {
             Kind::CharacterDevice(device) | Kind::BlockDevice(device) => {
                 if device.major >= 1 << 12 || device.minor >= 1 << 20 {
                     self.problem(format!(
-                        "a device {}:{}; Linux holds 4095:1048575",
+                        "the device number is {}:{}; Linux's limit is 4095:1048575",
                         device.major, device.minor
                     ));
                 }
@@ -344,11 +345,11 @@ impl<'a> Walk<'a> {
 
     fn symlink(&mut self, target: &[u8]) -> u64 {
         if target.is_empty() || target.contains(&0) {
-            self.problem("a link target that is empty or has a NUL in it".to_owned());
+            self.problem("the link target is empty or contains a NUL".to_owned());
         }
         if target.len() > LONGEST_SYMLINK {
             self.problem(format!(
-                "a link target of {} bytes; ext4 holds {LONGEST_SYMLINK}",
+                "the link target has {} bytes; ext4's limit is {LONGEST_SYMLINK}",
                 target.len()
             ));
         }
@@ -358,7 +359,7 @@ impl<'a> Walk<'a> {
     fn file(&mut self, content: &Content) {
         if content.size > LONGEST_FILE {
             return self.problem(format!(
-                "a file of {} bytes; ext4 holds {LONGEST_FILE}",
+                "the file has {} bytes; ext4's limit is {LONGEST_FILE}",
                 content.size
             ));
         }
@@ -371,7 +372,7 @@ impl<'a> Walk<'a> {
                 }
                 _ => {
                     return self.problem(format!(
-                        "{} bytes of data from {} on; the data before it ends at {end}, the file at {}",
+                        "invalid data range of {} bytes at {}: the previous one ends at {end}, the file at {}",
                         range.length, range.offset, content.size
                     ));
                 }
@@ -389,15 +390,15 @@ impl<'a> Walk<'a> {
 
     fn metadata(&mut self, inode: &Inode) {
         let metadata = &inode.metadata;
-        for (what, id) in [("owner", metadata.uid), ("group", metadata.gid)] {
+        for (field, id) in [("owner", metadata.uid), ("group", metadata.gid)] {
             if id == u32::MAX {
-                self.problem(format!("the {what} {id}; the largest is {}", id - 1));
+                self.problem(format!("the {field} ID is {id}; the limit is {}", id - 1));
             }
         }
         if !SECONDS.contains(&metadata.mtime.seconds) || metadata.mtime.nanoseconds >= 1_000_000_000
         {
             self.problem(format!(
-                "a time of {} s and {} ns after 1970; ext4 holds {} to {} s",
+                "the time is {} s and {} ns after 1970; ext4's range is {} to {} s",
                 metadata.mtime.seconds,
                 metadata.mtime.nanoseconds,
                 SECONDS.start(),
@@ -406,7 +407,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Notes that the entry which was reached last can't be held.
+    /// Records a problem with the entry that was reached last.
     fn problem(&mut self, message: String) {
         let mut path = String::new();
         for level in &self.levels {

@@ -1,4 +1,4 @@
-//! CRC-32C as ext4 uses it: not inverted at the end, seeded by the file system's UUID
+//! CRC-32C as ext4 uses it: not inverted at the end, and seeded with the file system's UUID
 //! (kernel, Documentation/filesystems/ext4/checksums.rst).
 
 /// A running checksum.
@@ -6,29 +6,29 @@
 pub struct Seed(u32);
 
 impl Seed {
-    /// The seed of everything in the file system `uuid`.
+    /// Returns the seed of all checksums in the file system `uuid`.
     pub fn file_system(uuid: &[u8; 16]) -> Seed {
         Seed(u32::MAX).then(uuid)
     }
 
-    /// The seed of what belongs to the inode `number`, whose generation is always 0.
+    /// Returns the seed of checksums that belong to the inode `number`. Its generation is always 0.
     pub fn inode(self, number: u32) -> Seed {
         self.then(&number.to_le_bytes()).then(&0u32.to_le_bytes())
     }
 
-    /// The checksum of what came before and of `bytes`.
+    /// Continues the checksum with `bytes`.
     pub fn then(self, bytes: &[u8]) -> Seed {
-        // The crate inverts before and after, as is the custom; ext4 does neither.
+        // The crate inverts before and after, as is usual; ext4 does not.
         Seed(!crc32c::crc32c_append(!self.0, bytes))
     }
 
-    /// The checksum.
+    /// Returns the checksum.
     pub fn value(self) -> u32 {
         self.0
     }
 }
 
-/// The checksum of a superblock, which has no seed.
+/// Returns the checksum of a superblock, which has no seed.
 pub fn superblock(bytes: &[u8]) -> u32 {
     Seed(u32::MAX).then(bytes).value()
 }
@@ -38,7 +38,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_check_value_of_crc32c_without_the_last_inversion() {
+    fn computes_crc32c_without_the_final_inversion() {
         // RFC 3720's CRC-32C of "123456789" is e3069283.
         assert_eq!(superblock(b"123456789"), !0xe306_9283);
         let whole = Seed(7).then(b"abcdef");

@@ -1,4 +1,4 @@
-//! Directories: entries in blocks.
+//! Directory blocks and the entries in them.
 
 use anyhow::Result;
 use zerocopy::FromZeros;
@@ -13,13 +13,13 @@ use super::ondisk::{Block, DirEntry, DirEntryTail, put};
 use crate::fs::number::{TooWide, le8, le16};
 use crate::tree::Kind;
 
-/// Blocks of `lost+found`, so that `fsck` need not allocate any.
+/// Number of blocks of `lost+found`, so that `fsck` need not allocate any.
 pub const LOST_FOUND_BLOCKS: u64 = 4;
 
-/// How many blocks the entries of `names` take.
+/// Returns the number of blocks that the entries of `names` take.
 ///
 /// # Errors
-/// If they are more than an index of two levels can hold.
+/// If there are more names than an index of two levels can hold.
 pub fn blocks(names: &Names<'_>, seed: dirhash::Seed) -> Result<u64, TooMany> {
     match names.is_indexed() {
         // usize to u64: lossless.
@@ -28,12 +28,12 @@ pub fn blocks(names: &Names<'_>, seed: dirhash::Seed) -> Result<u64, TooMany> {
     }
 }
 
-/// What an entry says of the inode that it names.
+/// The contents of an entry, except its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Target {
     /// The inode's number.
     pub number: u32,
-    /// What it is: a directory entry's file type.
+    /// The file type in the directory entry.
     pub file_type: u8,
 }
 
@@ -46,7 +46,7 @@ impl Target {
         }
     }
 
-    /// What is said of an inode of the kind `kind`.
+    /// Returns the target for an inode of the kind `kind`.
     pub fn new(number: u32, kind: &Kind) -> Target {
         let file_type = match kind {
             Kind::File(_) => DirEntry::FT_REG_FILE,
@@ -61,26 +61,26 @@ impl Target {
     }
 }
 
-/// A directory that is to be written.
+/// A directory to be written.
 pub struct Writer<'a> {
-    /// Its own number.
+    /// The directory's number.
     pub number: u32,
-    /// That of the directory it is in.
+    /// The number of its parent directory.
     pub parent: u32,
-    /// How many blocks it has.
+    /// Its number of blocks.
     pub blocks: u64,
     /// Its names.
     pub names: Names<'a>,
-    /// What the name at a place stands for, for those that the tree has.
+    /// Returns the target of the name with a given index among the names in the tree.
     pub target: &'a dyn Fn(usize) -> Target,
     /// The seed of its checksums.
     pub seed: Seed,
-    /// The seed of its hashes.
+    /// The seed of the directory hashes.
     pub hash_seed: dirhash::Seed,
 }
 
 impl Writer<'_> {
-    /// Hands over its blocks in order.
+    /// Passes the blocks of the directory to `emit` in order.
     ///
     /// # Errors
     /// Those of `emit`, and if a number is too large for its field.
@@ -118,13 +118,13 @@ impl Writer<'_> {
     }
 }
 
-/// A block of entries that is being filled.
+/// A block of entries under construction.
 struct EntryBlock {
     bytes: Block,
-    /// The last entry, and where it begins.
+    /// The last entry, and its offset.
     last: DirEntry,
     last_at: usize,
-    /// Where the next one will begin.
+    /// The offset of the next entry.
     next: usize,
     seed: Seed,
 }
@@ -158,10 +158,10 @@ impl EntryBlock {
         Ok(())
     }
 
-    /// The whole block; what is added next begins a new one.
+    /// Returns the finished block. The next entry begins a new one.
     fn finish(&mut self) -> Result<&Block, TooWide> {
         if self.next == 0 {
-            // Nothing in it: one entry that is not in use.
+            // An empty block consists of one unused entry.
             self.bytes.fill(0);
             self.last = DirEntry::new_zeroed();
         }

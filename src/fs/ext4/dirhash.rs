@@ -1,28 +1,29 @@
-//! The hash that orders an indexed directory: the cut-down MD4 that ext4 calls `half_md4`, over
-//! names whose bytes are signed, as on x86 (kernel, Documentation/filesystems/ext4/directory.rst).
+//! The hash that orders an indexed directory: the reduced MD4 that ext4 calls `half_md4`, of names
+//! with signed bytes, as on x86 (kernel, Documentation/filesystems/ext4/directory.rst).
 
-/// What an index compares by, and what tells apart names which are equal in it.
+/// The hash of a name: the part that an index stores, and a part that orders names for which that
+/// is equal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Hash {
-    /// The hash; its lowest bit is 0.
+    /// The part that an index stores; its lowest bit is 0.
     pub major: u32,
-    /// The second half.
+    /// The part that orders names with equal `major`.
     pub minor: u32,
 }
 
 /// The number of this hash: `DX_HASH_HALF_MD4`.
 pub const HALF_MD4: u8 = 1;
 
-/// The seed of a file system's hashes.
+/// The seed of a file system's directory hashes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Seed(pub [u8; 16]);
 
-/// A hash that stands for the end of a directory, and the one that names get instead.
+/// The hash that marks the end of a directory, and the one that is used for names instead.
 const END: u32 = 0xffff_fffe;
 const BEFORE_END: u32 = 0xffff_fffc;
 
 impl Seed {
-    /// The hash of `name`.
+    /// Returns the hash of `name`.
     pub fn hash(self, name: &[u8]) -> Hash {
         let mut state = self.words();
         for (index, chunk) in name.chunks(32).enumerate() {
@@ -37,7 +38,7 @@ impl Seed {
 
     fn words(self) -> [u32; 4] {
         if self.0 == [0; 16] {
-            // MD4's own start, when there is no seed.
+            // Without a seed, MD4's own initial state.
             return [0x6745_2301, 0xefcd_ab89, 0x98ba_dcfe, 0x1032_5476];
         }
         let mut words = [0; 4];
@@ -51,7 +52,7 @@ impl Seed {
     }
 }
 
-/// Up to 32 bytes of a name as eight words, filled up with the number of bytes that are left.
+/// Returns up to 32 bytes of a name as eight words, padded with the number of remaining bytes.
 fn words(chunk: &[u8], left: usize) -> [u32; 8] {
     let [low, ..] = left.to_le_bytes();
     let padding = u32::from_le_bytes([low; 4]);
@@ -98,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn hashes_are_those_of_debugfs() {
+    fn computes_the_hashes_of_debugfs() {
         // From `debugfs -R "dx_hash -h half_md4 -s 17c1ed75-4a11-41f0-8960-e3b6440c5961 NAME"`,
         // e2fsprogs 1.47.0 on x86-64.
         let seed = uuid::uuid!("17c1ed75-4a11-41f0-8960-e3b6440c5961");

@@ -1,4 +1,4 @@
-//! Extent trees: which blocks a file is in.
+//! Extent trees, which map the blocks of a file.
 
 use zerocopy::little_endian::{U16, U32};
 use zerocopy::{FromZeros, Immutable, IntoBytes};
@@ -10,33 +10,33 @@ use super::ondisk::{
 };
 use crate::fs::number::{TooWide, index, le16, le32, split48};
 
-/// Most blocks in one extent on disk.
+/// Maximum number of blocks in an on-disk extent.
 const MAX_LEN: u64 = ondisk::Extent::MAX_LEN as u64; // u16 to u64: lossless
 
-/// Blocks next to each other, in the file and in the file system. On disk it is as many extents as
-/// its length needs.
+/// Blocks that are adjacent both in the file and in the file system. On disk, a long one is divided
+/// into several extents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Extent {
-    /// The first one's number within the file.
+    /// Number of the first block within the file.
     pub logical: u64,
-    /// The first one's number.
+    /// Number of the first block in the file system.
     pub physical: u64,
-    /// How many there are.
+    /// Number of blocks.
     pub length: u64,
 }
 
 impl Extent {
-    /// How many extents it is on disk.
+    /// Returns the number of on-disk extents.
     pub fn count(&self) -> u64 {
         count(self.length)
     }
 
-    /// The blocks' numbers.
+    /// Returns the numbers of the blocks in the file system.
     pub fn blocks(&self) -> std::ops::Range<u64> {
         self.physical..self.physical + self.length
     }
 
-    /// Those that it is on disk.
+    /// Returns the on-disk extents.
     fn split(self) -> impl Iterator<Item = Extent> {
         (0..self.length)
             .step_by(index(MAX_LEN))
@@ -58,13 +58,13 @@ impl Extent {
     }
 }
 
-/// How many extents on disk so many blocks next to each other are.
+/// Returns the number of on-disk extents for this many adjacent blocks.
 pub fn count(blocks: u64) -> u64 {
     blocks.div_ceil(MAX_LEN)
 }
 
-/// How many blocks the tree of a file with `extents` extents on disk takes, besides its root in the
-/// inode.
+/// Returns the number of blocks of the tree of a file with `extents` on-disk extents, besides the
+/// root in the inode.
 pub fn tree_blocks(extents: u64) -> u64 {
     // usize to u64: lossless.
     let mut level = extents;
@@ -76,17 +76,17 @@ pub fn tree_blocks(extents: u64) -> u64 {
     blocks
 }
 
-/// A tree: what is in the inode, and the blocks.
+/// An extent tree: the root in the inode, and the other nodes.
 pub struct ExtentTree {
-    /// Its root.
+    /// The root.
     pub root: IBlock,
-    /// The other nodes, in the order of the block numbers that were given for them.
+    /// The other nodes, in the order of their given block numbers.
     pub blocks: Vec<Block>,
 }
 
 impl ExtentTree {
-    /// The tree of the file with the blocks `extents`, whose nodes are at `places`, as many as
-    /// [`tree_blocks`] says. `seed` is the inode's.
+    /// Makes the tree of a file with the blocks `extents`. Its nodes are at `places`, of which
+    /// there must be as many as [`tree_blocks`] returns. `seed` is the seed of the inode.
     ///
     /// # Errors
     /// If a number is too large for its field.
@@ -99,7 +99,7 @@ impl ExtentTree {
         let mut leaves = leaves.map(|extent| extent.encode());
         let mut blocks = Vec::with_capacity(places.len());
         if places.is_empty() {
-            // Almost every file: nothing is allocated for it.
+            // Almost every file takes this path, which avoids allocations.
             let mut entries = [ondisk::Extent::new_zeroed(); EXTENTS_IN_INODE];
             let mut used = 0;
             for leaf in leaves {
@@ -131,7 +131,8 @@ impl ExtentTree {
     }
 }
 
-/// The entry for the node at the block `place`, of which `first` is the first block.
+/// Returns the index entry for the node at the block `place`. The node begins with the block
+/// `first` of the file.
 fn index_entry(first: U32, place: u64) -> Result<ExtentIdx, TooWide> {
     let (ei_leaf_lo, ei_leaf_hi) = split48(place)?;
     Ok(ExtentIdx {
@@ -142,14 +143,14 @@ fn index_entry(first: U32, place: u64) -> Result<ExtentIdx, TooWide> {
     })
 }
 
-/// The root, with `depth` levels below it.
+/// Encodes the root, with `depth` levels below it.
 fn root(entries: &[impl IntoBytes + Immutable], depth: u16) -> Result<IBlock, TooWide> {
     let mut root = IBlock::default();
     fill(root.as_mut_bytes(), entries, EXTENTS_IN_INODE, depth)?;
     Ok(root)
 }
 
-/// Another node.
+/// Encodes any other node.
 fn node(entries: &[impl IntoBytes + Immutable], depth: u16, seed: Seed) -> Result<Block, TooWide> {
     let mut block = Block::new_zeroed();
     fill(&mut block, entries, EXTENTS_IN_BLOCK, depth)?;
@@ -185,7 +186,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn blocks_are_counted_level_by_level() {
+    fn counts_tree_blocks_level_by_level() {
         for (extents, expected) in [
             (0, 0),
             (4, 0),
@@ -201,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn a_journal_of_16_mib_as_mkfs_ext4_writes_it() {
+    fn encodes_a_journal_of_16_mib_as_mkfs_ext4_does() {
         // i_block of inode 8 in an image of `mkfs.ext4 -b 4096` 1.47.0, 600 MiB.
         let extent = Extent {
             logical: 0,
@@ -217,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn long_extents_are_split_and_trees_grow() {
+    fn splits_long_extents_and_grows_trees() {
         let extent = Extent {
             logical: 5,
             physical: 1 << 32,

@@ -1,5 +1,5 @@
-//! Sizes of everything in a file system: what `mkfs.ext4 -b 4096` of e2fsprogs 1.47.0 decides with
-//! Debian's and nixpkgs' `mke2fs.conf`.
+//! The sizes of all parts of a file system, as chosen by `mkfs.ext4 -b 4096` of e2fsprogs 1.47.0
+//! with the `mke2fs.conf` of Debian and nixpkgs.
 //!
 //! The rules are those of `ext2fs_initialize` and of `mke2fs`; the terms are those of the kernel's
 //! Documentation/filesystems/ext4 (blockgroup.rst, group_descr.rst, super.rst).
@@ -7,60 +7,61 @@
 use super::ondisk::BLOCK_SIZE;
 use super::{DESCRIPTOR_SIZE, FIRST_FREE_INODE, FLEX_SIZE, INODE_SIZE};
 
-/// Bits in a block: the most blocks, and the most inodes, that one bitmap can describe.
+/// Bits per block: the maximum number of blocks or inodes that one bitmap can describe.
 const BITMAP_BITS: u64 = BLOCK_SIZE * 8;
 const DESCRIPTORS_PER_BLOCK: u64 = BLOCK_SIZE / DESCRIPTOR_SIZE;
 const INODES_PER_BLOCK: u64 = BLOCK_SIZE / INODE_SIZE;
-/// Block numbers in one block of the resize inode.
+/// Block numbers per block of the resize inode.
 pub const ADDRESSES_PER_BLOCK: u64 = BLOCK_SIZE / 4;
-/// `mke2fs` drops a last group that has not this many blocks beyond its own metadata.
+/// `mke2fs` drops the last group if it has fewer blocks than this beyond its own metadata.
 const LAST_GROUP_MINIMUM: u64 = 50;
 
-/// `mke2fs` makes no groups of fewer blocks to have more inodes.
+/// `mke2fs` does not shrink groups below this number of blocks to get more inodes.
 const SHORTEST_GROUP: u64 = 248;
 
-/// The sizes of a file system, in blocks of 4 KiB unless said.
+/// The sizes in a file system, in blocks of 4 KiB unless stated otherwise.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Geometry {
-    /// Blocks of the file system; a few less than there are where the last group is too short.
+    /// Length of the file system; a little less than the space available if the last group would be
+    /// too short.
     pub blocks: u64,
-    /// Blocks that only root can fill.
+    /// Number of blocks that only root can fill.
     pub reserved: u64,
     /// Number of block groups.
     pub groups: u64,
-    /// Blocks of each group but the last.
+    /// Number of blocks in each group except the last.
     pub blocks_per_group: u64,
-    /// Inodes of each group.
+    /// Number of inodes in each group.
     pub inodes_per_group: u64,
     /// Length of each group's inode table.
     pub inode_table_blocks: u64,
     /// Length of one copy of the group descriptor table.
     pub descriptor_blocks: u64,
-    /// Room after each copy of the table for growing.
+    /// Number of blocks reserved after each copy of the table for growing the file system.
     pub reserved_descriptor_blocks: u64,
-    /// Whether there is a resize inode: not from 2^32 blocks on.
+    /// Whether there is a resize inode: only if there are fewer than 2^32 blocks.
     pub resize_inode: bool,
-    /// Length of the journal; 0 below 8 MiB, where there is none.
+    /// Length of the journal; 0 below 8 MiB, where there is no journal.
     pub journal_blocks: u64,
 }
 
 impl Geometry {
-    /// The file system in `device` blocks for a tree that takes `inodes` inodes and `tree` blocks,
-    /// or `None` where that is impossible.
+    /// Returns the geometry of a file system in `device` blocks for a tree that takes `inodes`
+    /// inodes and `tree` blocks, or `None` if that is impossible.
     ///
-    /// There are as many inodes as `mkfs.ext4` would give, but at least those that the tree takes,
-    /// and for the blocks that it leaves free half of what `mkfs.ext4` would give: where small
-    /// files have taken all inodes, free blocks are worth nothing.
+    /// There are as many inodes as `mkfs.ext4` would make, but at least as many as the tree needs
+    /// plus half of what `mkfs.ext4` would make for the free blocks. If small files used up all
+    /// inodes, free blocks would be useless.
     pub fn for_tree(device: u64, inodes: u64, tree: u64) -> Option<Geometry> {
         let free = device.saturating_sub(tree).checked_mul(BLOCK_SIZE)?;
         let spare = free / inode_ratio(device) / 2;
-        // No more than can be had without making groups smaller.
+        // No more than possible without making groups smaller.
         let most = device.div_ceil(BITMAP_BITS) * BITMAP_BITS;
         Geometry::new(device, inodes.max(most.min(inodes + spare)))
     }
 
-    /// The file system in `device` blocks with at least `inodes` inodes, or `None` where that is
-    /// impossible.
+    /// Returns the geometry of a file system in `device` blocks with at least `inodes` inodes, or
+    /// `None` if that is impossible.
     pub fn new(device: u64, inodes: u64) -> Option<Geometry> {
         let resize_inode = device <= u64::from(u32::MAX);
         let inodes = inodes
@@ -79,8 +80,8 @@ impl Geometry {
             }
             let descriptor_blocks = groups.div_ceil(DESCRIPTORS_PER_BLOCK);
             if inodes.div_ceil(groups) > BITMAP_BITS {
-                // Smaller groups by steps of 8, so that there are more of them, and at once as many
-                // as are needed.
+                // Makes groups smaller in steps of 8 blocks to get more of them, and skips to the
+                // first size that gives as many as needed.
                 let needed = inodes.div_ceil(BITMAP_BITS);
                 let longest = (device - 1) / (needed - 1);
                 blocks_per_group = (blocks_per_group - 8).min(longest / 8 * 8);
@@ -128,30 +129,31 @@ impl Geometry {
         }
     }
 
-    /// Inodes in all.
+    /// Returns the total number of inodes.
     pub fn inodes(&self) -> u64 {
         self.inodes_per_group * self.groups
     }
 
-    /// Blocks that Linux keeps back even from root while the file system is mounted, for extents
-    /// that it has to split: 2 %, at most 4,096 (`ext4_set_resv_clusters` in fs/ext4/super.c,
-    /// formerly `ext4_calculate_resv_clusters`).
-    pub fn kept_by_linux(&self) -> u64 {
+    /// Returns the number of blocks that Linux reserves for splitting extents while the file system
+    /// is mounted, and that not even root can use: 2 %, at most 4,096 (`ext4_set_resv_clusters` in
+    /// fs/ext4/super.c, formerly `ext4_calculate_resv_clusters`).
+    pub fn reserved_by_linux(&self) -> u64 {
         (self.blocks / 50).min(4096)
     }
 
-    /// First block of `group`.
+    /// Returns the first block of `group`.
     pub fn first_block(&self, group: u64) -> u64 {
         group * self.blocks_per_group
     }
 
-    /// Number of blocks of `group`.
+    /// Returns the number of blocks in `group`.
     pub fn group_blocks(&self, group: u64) -> u64 {
         self.blocks_per_group
             .min(self.blocks - self.first_block(group))
     }
 
-    /// Blocks at the beginning of `group` for copies of the superblock and the descriptor table.
+    /// Returns the number of blocks at the beginning of `group` for copies of the superblock and
+    /// the descriptor table.
     pub fn superblock_blocks(&self, group: u64) -> u64 {
         match has_superblock(group) {
             true => 1 + self.descriptor_blocks + self.reserved_descriptor_blocks,
@@ -159,7 +161,7 @@ impl Geometry {
         }
     }
 
-    /// The groups with a copy of the superblock, 0 included, in order.
+    /// Returns the groups with a copy of the superblock in order, including group 0.
     pub fn superblock_groups(&self) -> Vec<u64> {
         let mut groups = vec![0, 1];
         for base in [3u64, 5, 7] {
@@ -171,7 +173,7 @@ impl Geometry {
         groups
     }
 
-    /// Blocks that are taken before the first file, the journal included.
+    /// Returns the number of blocks in use in a file system without files, including the journal.
     pub fn overhead(&self) -> u64 {
         // usize to u64: lossless.
         let copies = self.superblock_groups().len() as u64;
@@ -182,14 +184,14 @@ impl Geometry {
             + u64::from(self.resize_inode)
     }
 
-    /// The last group of the flexible block group that `group` is in.
+    /// Returns the last group of the flexible block group that contains `group`.
     pub fn last_of_flex(&self, group: u64) -> u64 {
         (group | (FLEX_SIZE - 1)).min(self.groups - 1)
     }
 }
 
-/// Whether `group` has a copy of the superblock: `sparse_super`, groups 0, 1 and the powers of 3,
-/// 5 and 7.
+/// Returns whether `group` has a copy of the superblock: `sparse_super`, groups 0, 1 and the powers
+/// of 3, 5 and 7.
 pub fn has_superblock(group: u64) -> bool {
     let is_power = |base: u64| {
         let mut rest = group;
@@ -201,7 +203,8 @@ pub fn has_superblock(group: u64) -> bool {
     group <= 1 || is_power(3) || is_power(5) || is_power(7)
 }
 
-/// Bytes for each inode: the types `floppy`, `small`, `big` and `huge` of `mke2fs.conf`.
+/// Returns the bytes per inode, as in the types `floppy`, `small`, `big` and `huge` of
+/// `mke2fs.conf`.
 fn inode_ratio(blocks: u64) -> u64 {
     let mib = blocks / ((1 << 20) / BLOCK_SIZE);
     match mib {
@@ -224,7 +227,8 @@ fn inode_table_blocks(inodes: u64, groups: u64) -> u64 {
     }
 }
 
-/// Room for the descriptors of a file system 1,024 times as long, at most 2^32 blocks.
+/// Returns the number of blocks for more descriptors: enough to grow to 1,024 times the length, but
+/// at most to 2^32 blocks.
 fn reserved_descriptor_blocks(blocks: u64, per_group: u64, descriptor_blocks: u64) -> u64 {
     let most = u64::from(u32::MAX);
     let most = match blocks < most / 1024 {
@@ -256,8 +260,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sizes_are_those_of_mkfs_ext4() {
-        // From `mkfs.ext4 -b 4096` 1.47.0 and `dumpe2fs -h`: blocks asked for; blocks, reserved,
+    fn computes_the_sizes_of_mkfs_ext4() {
+        // From `mkfs.ext4 -b 4096` 1.47.0 and `dumpe2fs -h`: blocks requested; blocks, reserved,
         // blocks per group, inodes per group, reserved descriptor blocks, journal.
         for (device, blocks, reserved, per_group, inodes, descriptors, journal) in [
             (2048, 2048, 102, 32768, 2048, 0, 1024),
@@ -282,8 +286,8 @@ mod tests {
     }
 
     #[test]
-    fn linux_keeps_a_fiftieth_and_at_most_4096_blocks() {
-        for (blocks, kept) in [
+    fn linux_reserves_2_percent_and_at_most_4096_blocks() {
+        for (blocks, reserved) in [
             (2048, 40),
             (43_008, 860),
             (204_799, 4095),
@@ -291,12 +295,15 @@ mod tests {
             (1 << 30, 4096),
         ] {
             let geometry = Geometry::new(blocks, 0).unwrap();
-            assert_eq!((geometry.blocks, geometry.kept_by_linux()), (blocks, kept));
+            assert_eq!(
+                (geometry.blocks, geometry.reserved_by_linux()),
+                (blocks, reserved)
+            );
         }
     }
 
     #[test]
-    fn superblock_copies_are_in_powers_of_3_5_and_7() {
+    fn superblock_copies_are_in_groups_0_1_and_powers_of_3_5_and_7() {
         let geometry = Geometry::new(100 * 32768, 0).unwrap();
         let groups = geometry.superblock_groups();
         assert_eq!(groups, [0, 1, 3, 5, 7, 9, 25, 27, 49, 81]);
@@ -305,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn groups_are_only_as_small_as_the_inodes_need() {
+    fn groups_shrink_only_as_far_as_the_inodes_require() {
         for (device, inodes, groups, per_group) in [
             (153_600, 163_840, 5, 32_768),
             (153_600, 163_841, 6, 30_344),
@@ -323,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn more_inodes_than_mkfs_gives_are_given_when_needed() {
+    fn adds_inodes_beyond_the_number_of_mkfs_when_needed() {
         let geometry = Geometry::new(153_600, 100_000).unwrap();
         assert!(geometry.inodes() >= 100_000 && geometry.inodes() < 100_100);
         assert_eq!(Geometry::new(2048, 2048 * 16), None);

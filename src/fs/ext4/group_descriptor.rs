@@ -1,4 +1,4 @@
-//! What is said of a group in its descriptor.
+//! Encoding of group descriptors.
 
 use zerocopy::little_endian::U16;
 use zerocopy::{FromZeros, IntoBytes};
@@ -8,27 +8,27 @@ use super::ondisk::{GroupDesc, bg_flags};
 use super::tables::GroupTables;
 use crate::fs::number::{TooWide, le32, split32, split64};
 
-/// What is known of one group.
+/// The properties of a block group.
 #[derive(Debug, Clone, Copy)]
 pub struct Group {
-    /// Where its bitmaps and its inode table are.
+    /// The places of its bitmaps and inode table.
     pub tables: GroupTables,
-    /// Free blocks.
+    /// Number of free blocks.
     pub free_blocks: u64,
-    /// Free inodes.
+    /// Number of free inodes.
     pub free_inodes: u64,
-    /// Inodes after the last one that is in use.
+    /// Number of inodes after the last one in use.
     pub unused_inodes: u64,
-    /// Directories.
+    /// Number of directories.
     pub directories: u64,
-    /// Checksum of the block bitmap; `None` where nobody has to read it.
+    /// Checksum of the block bitmap; `None` if the bitmap need not be read.
     pub block_bitmap: Option<u32>,
-    /// Checksum of the inode bitmap; `None` where nobody has to read it.
+    /// Checksum of the inode bitmap; `None` if the bitmap need not be read.
     pub inode_bitmap: Option<u32>,
 }
 
 impl Group {
-    /// The descriptor of the group `number`. `seed` is the file system's.
+    /// Encodes the descriptor of the group `number`. `seed` is the seed of the file system.
     ///
     /// # Errors
     /// If a number is too large for its field.

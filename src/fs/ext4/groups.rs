@@ -1,4 +1,4 @@
-//! Bitmaps and descriptors of all groups.
+//! Generation of the bitmaps and descriptors of block groups.
 
 use super::DESCRIPTOR_SIZE;
 use super::allocate::Layout;
@@ -10,8 +10,9 @@ use super::ondisk::{BLOCK_SIZE, Block, put};
 use crate::fs::number::{TooWide, index};
 use crate::tree::Tree;
 
-/// Whether `group` needs its block bitmap: the last group always, others not where only copies of
-/// the superblock and of the descriptors are in use, which is known without a bitmap.
+/// Returns whether `group` needs a block bitmap. The last group always does. Another group does not
+/// if only copies of the superblock and of the descriptors are in use, because their place is known
+/// without a bitmap.
 pub fn has_block_bitmap(layout: &Layout, group: u64) -> bool {
     let geometry = &layout.geometry;
     let first = geometry.first_block(group);
@@ -21,7 +22,8 @@ pub fn has_block_bitmap(layout: &Layout, group: u64) -> bool {
         || layout.fixed.count(first..end) != geometry.superblock_blocks(group)
 }
 
-/// The block bitmap of `group`, and how many of its blocks are free; `None` where none is needed.
+/// Returns the block bitmap of `group` and the number of its free blocks, or `None` if no bitmap is
+/// needed.
 pub fn block_bitmap(layout: &Layout, group: u64) -> Option<(Block, u64)> {
     if !has_block_bitmap(layout, group) {
         return None;
@@ -37,12 +39,12 @@ pub fn block_bitmap(layout: &Layout, group: u64) -> Option<(Block, u64)> {
         taken += part.end - part.start;
         bitmap::set(&mut bits, part.start - first..part.end - first);
     }
-    // What is after the group counts as in use.
+    // Blocks after the end of the group count as used.
     bitmap::set(&mut bits, end - first..BLOCK_SIZE * 8);
     Some((bits, end - first - taken))
 }
 
-/// How many inodes of `group` are in use: they are its first ones.
+/// Returns the number of inodes in use in `group`. They are its first ones.
 pub fn inodes_used(layout: &Layout, census: &Census, group: u64) -> u64 {
     let per_group = layout.geometry.inodes_per_group;
     census
@@ -51,7 +53,7 @@ pub fn inodes_used(layout: &Layout, census: &Census, group: u64) -> u64 {
         .min(per_group)
 }
 
-/// The inode bitmap of `group`; `None` where no inode is in use.
+/// Returns the inode bitmap of `group`, or `None` if no inode is in use.
 pub fn inode_bitmap(layout: &Layout, census: &Census, group: u64) -> Option<Block> {
     let used = inodes_used(layout, census, group);
     if used == 0 {
@@ -63,7 +65,7 @@ pub fn inode_bitmap(layout: &Layout, census: &Census, group: u64) -> Option<Bloc
     Some(bits)
 }
 
-/// The table of all group descriptors, in whole blocks.
+/// Returns the table of all group descriptors, in whole blocks.
 ///
 /// # Errors
 /// If a number is too large for its field.
@@ -78,7 +80,7 @@ pub fn descriptors(
     let mut table = vec![0; index(geometry.descriptor_blocks * BLOCK_SIZE)];
     let mut directories = vec![0u64; index(geometry.groups)];
     for holder in census.holders() {
-        // lost+found is a directory also where the tree has none.
+        // If the tree has no lost+found, the one that is added is a directory, too.
         let directory = census
             .id(holder.number)
             .is_none_or(|id| tree.directory(id).is_some());

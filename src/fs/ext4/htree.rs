@@ -1,6 +1,5 @@
-//! Hashed directories: leaves of entries in the order of their hashes, and above them one or two
-//! levels of an index (kernel, Documentation/filesystems/ext4/directory.rst, "Hash Tree
-//! Directories").
+//! Hashed directories: leaves with entries in the order of their hashes, below an index of one or
+//! two levels (kernel, Documentation/filesystems/ext4/directory.rst, "Hash Tree Directories").
 
 use anyhow::Result;
 use zerocopy::little_endian::U32;
@@ -12,35 +11,36 @@ use super::names::{ENTRY_SPACE, Names, entry_length};
 use super::ondisk::{Block, DirEntry, DxCountLimit, DxEntry, DxNode, DxRoot, DxTail};
 use crate::fs::number::{TooWide, index, le16, le32};
 
-/// Index entries in the first block: one stays free, as `tune2fs` makes no new checksum for a full
-/// block, and the kernel then refuses the directory.
+/// Index entries in the first block. One stays free, because `tune2fs` does not update the checksum
+/// of a full block, and the kernel then rejects the directory.
 const IN_ROOT: usize = DxRoot::LIMIT - 1;
-/// Those in another block.
+/// Index entries in any other block.
 const IN_NODE: usize = DxNode::LIMIT - 1;
-/// Most leaves of an index of two levels; a third needs the feature `largedir`.
-const MOST_LEAVES: usize = IN_ROOT * IN_NODE;
+/// Maximum number of leaves below an index of two levels. A third level needs the feature
+/// `largedir`.
+const MAX_LEAVES: usize = IN_ROOT * IN_NODE;
 
-/// The order of a directory's entries.
+/// The leaves of a directory, and its entries in hash order.
 pub struct Index {
-    /// Places of the names, by hash.
+    /// Indices of the names, sorted by hash.
     order: Vec<usize>,
     leaves: Vec<Leaf>,
 }
 
 struct Leaf {
-    /// The lowest hash in it; odd if the leaf before has names with the same hash.
+    /// The lowest hash in the leaf; odd if the previous leaf has names with the same hash.
     hash: u32,
-    /// Where in the order it begins.
+    /// Where the leaf begins in `order`.
     start: usize,
 }
 
-/// More names than an index of two levels can hold.
+/// The error for more names than an index of two levels can hold.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a directory of {0} entries; ext4 holds as many as fit in {MOST_LEAVES} blocks of 4 KiB")]
+#[error("the directory has {0} entries; ext4's limit is what fits in {MAX_LEAVES} blocks of 4 KiB")]
 pub struct TooMany(usize);
 
 impl Index {
-    /// The index of `names`.
+    /// Makes the index of `names`.
     ///
     /// # Errors
     /// If two levels can't hold it.
@@ -60,12 +60,12 @@ impl Index {
         })
     }
 
-    /// How many blocks the directory has: the index and the leaves.
+    /// Returns the number of blocks of the directory: the index and the leaves.
     pub fn blocks(&self) -> usize {
         1 + self.inner_blocks() + self.leaves.len()
     }
 
-    /// The places of the names of each leaf.
+    /// Returns the indices of the names in each leaf.
     pub fn leaves(&self) -> impl Iterator<Item = &[usize]> {
         let ends = self.leaves.iter().skip(1).map(|leaf| leaf.start);
         let starts = self.leaves.iter().map(|leaf| leaf.start);
@@ -74,7 +74,7 @@ impl Index {
             .map(|(start, end)| &self.order[start..end])
     }
 
-    /// Blocks between the first one and the leaves.
+    /// Returns the number of blocks between the first one and the leaves.
     fn inner_blocks(&self) -> usize {
         match self.leaves.len() <= IN_ROOT {
             true => 0,
@@ -82,8 +82,8 @@ impl Index {
         }
     }
 
-    /// Hands over the blocks of the index, which come before the leaves, of the directory
-    /// `number` in the directory `parent`. `seed` is the one of its checksums.
+    /// Passes the blocks of the index to `emit`. They come before the leaves. The directory has the
+    /// number `number`, its parent the number `parent`, and its checksums the seed `seed`.
     ///
     /// # Errors
     /// Those of `emit`, and if a number is too large for its field.
@@ -141,7 +141,8 @@ impl Index {
     }
 }
 
-/// The leaves for entries in the order of their hashes. `length` is the bytes of the one at a place.
+/// Divides entries, sorted by hash, into leaves. `length` returns the length of the entry with a
+/// given index.
 fn leaves(hashes: &[(Hash, u32)], length: impl Fn(usize) -> usize) -> Result<Vec<Leaf>, TooMany> {
     let mut leaves: Vec<Leaf> = Vec::new();
     let mut room = 0;
@@ -159,18 +160,18 @@ fn leaves(hashes: &[(Hash, u32)], length: impl Fn(usize) -> usize) -> Result<Vec
             });
             room = ENTRY_SPACE;
         }
-        // A name that no block holds is an error of the census, which counts blocks first.
+        // The census reports a name that is too long for a block, and then nothing is written.
         room = room.saturating_sub(length);
         before = Some(hash.major);
     }
-    match leaves.len() <= MOST_LEAVES {
+    match leaves.len() <= MAX_LEAVES {
         true => Ok(leaves),
         false => Err(TooMany(hashes.len())),
     }
 }
 
-/// Fills the entries of a block of the index. The first one's hash is not stored: the numbers of
-/// entries are in its place.
+/// Fills the entries of an index block. The hash of the first entry is not stored: the numbers of
+/// entries take its place.
 fn fill(room: &mut [DxEntry], entries: &[DxEntry]) -> Result<(), TooWide> {
     room[..entries.len()].copy_from_slice(entries);
     let count_limit = DxCountLimit {
@@ -181,7 +182,7 @@ fn fill(room: &mut [DxEntry], entries: &[DxEntry]) -> Result<(), TooWide> {
     Ok(())
 }
 
-/// The tail of `block`, whose first `count` entries of `limit` are in use.
+/// Returns the tail of `block`, in which the first `count` of `limit` entries are in use.
 fn tail(block: &[u8], count: usize, limit: usize, seed: checksum::Seed) -> DxTail {
     let free = (limit - count) * size_of::<DxEntry>();
     let summed = block.len() - size_of::<DxTail>() - free;
@@ -197,7 +198,7 @@ mod tests {
     use crate::tree::{Content, Inode, InodeId, Kind, Metadata, Tree};
 
     #[test]
-    fn leaves_hold_all_names_by_hash_and_none_too_many() {
+    fn leaves_hold_all_names_in_hash_order() {
         let mut tree = Tree::new(Metadata::new(0o755));
         for number in 0..5000 {
             let file = Inode {
@@ -213,7 +214,7 @@ mod tests {
         };
         let seed = Seed([3; 16]);
         let index = Index::new(&names, seed).unwrap();
-        // 48 bytes for each name: 85 in a leaf.
+        // Each name takes 48 bytes: 85 fit in a leaf.
         assert_eq!(index.blocks(), 1 + 5001usize.div_ceil(85));
         let mut seen = Vec::new();
         for leaf in index.leaves() {
@@ -228,8 +229,8 @@ mod tests {
     }
 
     #[test]
-    fn an_index_is_full_with_506_times_509_leaves() {
-        // Of names of 255 bytes a leaf holds 15.
+    fn an_index_holds_at_most_506_times_509_leaves() {
+        // A leaf holds 15 names of 255 bytes.
         let entries = |count: u32| -> Vec<(Hash, u32)> {
             let hash = |at: u32| Hash {
                 major: 2 * at,
@@ -244,7 +245,7 @@ mod tests {
         let error = leaves(&entries(most + 1), length).map(|leaves| leaves.len());
         assert_eq!(
             error.unwrap_err().to_string(),
-            "a directory of 3863311 entries; ext4 holds as many as fit in 257554 blocks of 4 KiB"
+            "the directory has 3863311 entries; ext4's limit is what fits in 257554 blocks of 4 KiB"
         );
     }
 }

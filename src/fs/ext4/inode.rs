@@ -1,4 +1,4 @@
-//! What is said of an inode in the inode table.
+//! Encoding of an inode in the inode table.
 
 use zerocopy::little_endian::{U16, U32};
 use zerocopy::{FromZeros, IntoBytes};
@@ -9,19 +9,20 @@ use super::xattr::Attributes;
 use crate::fs::number::{TooWide, le16, le32, split32, split48, split64};
 use crate::tree::{Device, Timestamp};
 
-/// Most names of a file; a directory with more subdirectories says 1.
-pub const MOST_LINKS: u32 = 65_000;
+/// Maximum number of hard links to a file. A directory with too many subdirectories has a link
+/// count of 1.
+pub const MAX_LINKS: u32 = 65_000;
 
-/// First and last second that an inode can say: 34 bits, from -2^31 on.
+/// First and last second that an inode can represent: 34 bits, starting at -2^31.
 pub const SECONDS: std::ops::RangeInclusive<i64> = -(1 << 31)..=(1 << 34) - (1 << 31) - 1;
 
-/// `i_blocks` counts in these, whatever a block is.
+/// The unit of `i_blocks` is 512 bytes, whatever the block size.
 const SECTORS_PER_BLOCK: u64 = BLOCK_SIZE / 512;
 
-/// What is in an inode.
+/// The fields of an inode.
 #[derive(Debug, Clone)]
 pub struct Fields {
-    /// Type and permissions.
+    /// File type and permissions.
     pub mode: u16,
     /// Owner.
     pub uid: u32,
@@ -29,22 +30,22 @@ pub struct Fields {
     pub gid: u32,
     /// Length in bytes.
     pub size: u64,
-    /// Names.
+    /// Number of hard links.
     pub links: u32,
-    /// Blocks of 4 KiB, those of attributes and of the extent tree included.
+    /// Number of blocks of 4 KiB, including those of attributes and of the extent tree.
     pub blocks: u64,
     /// Flags.
     pub flags: u32,
-    /// All four times.
+    /// The value of all four timestamps.
     pub time: Timestamp,
-    /// Extent tree, short link target or device.
+    /// Extent tree, short link target or device number.
     pub block: IBlock,
     /// The block of extended attributes, or 0.
     pub xattr_block: u64,
 }
 
 impl Fields {
-    /// The inode with the number `number`. `seed` is the file system's.
+    /// Encodes the inode `number`. `seed` is the seed of the file system.
     ///
     /// # Errors
     /// If a number is too large for its field.
@@ -81,8 +82,8 @@ impl Fields {
     }
 }
 
-/// A reserved inode that is not in use: nothing but a checksum, and the times that `mkfs.ext4`
-/// gives the list of bad blocks.
+/// Encodes a reserved inode that is not in use. It has only a checksum and, in the case of the bad
+/// blocks list, the times that `mkfs.ext4` sets.
 pub fn unused(number: u32, time_of: Option<Timestamp>, seed: Seed) -> InodeRecord {
     let mut record = InodeRecord::new_zeroed();
     if let Some(timestamp) = time_of {
@@ -95,7 +96,8 @@ pub fn unused(number: u32, time_of: Option<Timestamp>, seed: Seed) -> InodeRecor
     record
 }
 
-/// Low seconds, and the field with nanoseconds above two more bits of seconds.
+/// Returns the low 32 bits of the seconds, and the field with two more bits of seconds below the
+/// nanoseconds.
 fn time(time: Timestamp) -> (U32, U32) {
     let (low, _) = split64(time.seconds.cast_unsigned());
     let above = time.seconds - i64::from(low.get().cast_signed());
@@ -103,10 +105,11 @@ fn time(time: Timestamp) -> (U32, U32) {
     (low, U32::new(time.nanoseconds << 2 | epoch.get() & 3))
 }
 
-/// `i_block` of a device: the old form where the numbers fit in it, else the new one.
+/// Returns the `i_block` of a device: in the old format if the numbers fit in it, else in the new
+/// one.
 ///
 /// # Errors
-/// If they don't fit in that either.
+/// If the numbers don't fit in the new format either.
 pub fn device(device: Device) -> Result<IBlock, TooWide> {
     let mut block = IBlock::default();
     let (major, minor) = (u64::from(device.major), u64::from(device.minor));
@@ -123,7 +126,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_are_34_bits_of_seconds_from_1901_on() {
+    fn encodes_times_in_34_bits_of_seconds_from_1901() {
         for (seconds, low, epoch) in [
             (0, 0, 0),
             (-1, 0xffff_ffff, 0),
@@ -145,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn devices_have_two_forms() {
+    fn encodes_devices_in_two_formats() {
         let small = device(Device {
             major: 8,
             minor: 255,
@@ -161,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unused_reserved_inode_is_as_mkfs_ext4_leaves_it() {
+    fn encodes_an_unused_reserved_inode_as_mkfs_ext4_does() {
         // Inode 3 of an image with this UUID: its checksum is cf7c.
         let uuid = [
             0x13, 0xa6, 0xb5, 0x46, 0xf6, 0xbe, 0x44, 0x97, 0x8d, 0x2e, 0xfa, 0xc9, 0xa9, 0x0d,

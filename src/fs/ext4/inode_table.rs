@@ -1,4 +1,4 @@
-//! Inodes, one after the other.
+//! Generation of the inodes in the inode table.
 
 use zerocopy::IntoBytes;
 
@@ -6,7 +6,7 @@ use super::allocate::Layout;
 use super::census::{Census, FAST_SYMLINK, Holder};
 use super::checksum::Seed;
 use super::extent::{Extent, ExtentTree};
-use super::inode::{self, Fields, MOST_LINKS};
+use super::inode::{self, Fields, MAX_LINKS};
 use super::ondisk::{BLOCK_SIZE, IBlock, InodeRecord, i_flags, i_mode, put};
 use super::resize_inode;
 use super::xattr::Attributes;
@@ -15,19 +15,19 @@ use crate::fs::number::{TooWide, le32};
 use crate::fs::{DataExtent, Options};
 use crate::tree::{InodeId, Kind, Metadata, Tree};
 
-/// Makes inodes. Numbers go up from one call to the next, which is why nothing is looked up twice.
+/// Generates inodes. Their numbers must increase from one call to the next, which avoids searches.
 pub struct Inodes<'a> {
     pub tree: &'a Tree,
     pub census: &'a Census,
     pub layout: &'a Layout,
     pub options: &'a Options,
     pub seed: Seed,
-    /// Where the next holder and the next data extent are.
+    /// Indices of the next holder and of the next data extent.
     next_holder: usize,
     next_data: usize,
 }
 
-/// The extents of `data`, which is all of one file.
+/// Returns the extents of `data`, which must belong to a single file.
 pub fn data_extents(data: &[DataExtent]) -> impl Iterator<Item = Extent> + Clone {
     data.iter().map(|extent| Extent {
         logical: extent.file_offset / BLOCK_SIZE,
@@ -37,7 +37,7 @@ pub fn data_extents(data: &[DataExtent]) -> impl Iterator<Item = Extent> + Clone
 }
 
 impl<'a> Inodes<'a> {
-    /// From the inode `first` on.
+    /// Makes a generator of inodes that starts at the inode `first`.
     pub fn new(
         tree: &'a Tree,
         census: &'a Census,
@@ -59,7 +59,7 @@ impl<'a> Inodes<'a> {
         }
     }
 
-    /// The inode `number`, not lower than any before.
+    /// Returns the inode `number`, which must not be lower than in earlier calls.
     ///
     /// # Errors
     /// If a number is too large for its field.
@@ -88,7 +88,7 @@ impl<'a> Inodes<'a> {
         }
     }
 
-    /// The journal's inode.
+    /// Returns the journal's inode.
     ///
     /// # Errors
     /// If a number is too large for its field.
@@ -101,7 +101,7 @@ impl<'a> Inodes<'a> {
         Ok(fields)
     }
 
-    /// The extent tree of the inode `number` with the blocks `extents`.
+    /// Returns the extent tree of the inode `number` with the blocks `extents`.
     ///
     /// # Errors
     /// If a number is too large for its field.
@@ -114,7 +114,8 @@ impl<'a> Inodes<'a> {
         ExtentTree::new(extents, places, self.seed.inode(number))
     }
 
-    /// Data extents of the inode `number`, not lower than any before.
+    /// Returns the data extents of the inode `number`, which must not be lower than in earlier
+    /// calls.
     pub fn data(&mut self, number: u32) -> &'a [DataExtent] {
         let data = &self.layout.data[self.next_data..];
         let before = data.iter().take_while(|data| data.file < number).count();
@@ -160,7 +161,7 @@ impl<'a> Inodes<'a> {
                 self.own_blocks(&mut fields, number, holder)?;
                 let subdirectories = holder.map_or(0, |(_, holder)| holder.subdirectories);
                 fields.links = match 2 + subdirectories {
-                    links if links <= MOST_LINKS => links,
+                    links if links <= MAX_LINKS => links,
                     _ => 1,
                 };
             }
@@ -204,7 +205,7 @@ impl<'a> Inodes<'a> {
             fields.xattr_block = self.layout.places[at].xattr_block;
             fields.blocks += 1;
         }
-        // The census has made sure that there are such attributes.
+        // The census has checked that the attributes are valid.
         let attributes = match metadata.xattrs.is_empty() {
             true => None,
             false => Attributes::new(&metadata.xattrs).ok(),
@@ -212,7 +213,7 @@ impl<'a> Inodes<'a> {
         fields.encode(number, attributes.as_ref(), self.seed)
     }
 
-    /// Size, flags and blocks of a directory or of a long link target.
+    /// Sets size, flags and blocks of a directory or long link target.
     fn own_blocks(
         &self,
         fields: &mut Fields,

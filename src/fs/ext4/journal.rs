@@ -1,4 +1,4 @@
-//! The journal: where it is, and its superblock.
+//! The journal's place and superblock.
 
 use zerocopy::FromZeros;
 use zerocopy::big_endian::U32;
@@ -9,7 +9,8 @@ use super::ondisk::{BLOCK_SIZE, JournalSuperblock};
 use super::used::Used;
 use crate::fs::number::{TooWide, le32};
 
-/// Where `mkfs.ext4` would like the journal to begin: near the middle, in a group with room.
+/// Returns the block at which `mkfs.ext4` would prefer the journal to begin: near the middle, in a
+/// group with room.
 pub fn goal(geometry: &Geometry, used: &Used) -> u64 {
     let free = |group: u64| {
         let first = geometry.first_block(group);
@@ -36,10 +37,11 @@ pub fn goal(geometry: &Geometry, used: &Used) -> u64 {
     geometry.first_block(best)
 }
 
-/// What begins a journal of `blocks` blocks in the file system `uuid`; the rest of it is zero.
+/// Returns the superblock of a journal of `blocks` blocks in the file system `uuid`. The rest of
+/// the journal is zero.
 ///
 /// # Errors
-/// If the journal has too many blocks for a field.
+/// If the number of blocks is too large for its field.
 pub fn superblock(blocks: u64, uuid: &[u8; 16]) -> Result<JournalSuperblock, TooWide> {
     let mut superblock = JournalSuperblock::new_zeroed();
     superblock.h_magic = JournalSuperblock::MAGIC;
@@ -59,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_journal_begins_where_mkfs_ext4_begins_it() {
+    fn the_journal_begins_where_mkfs_ext4_puts_it() {
         // From `debugfs -R "stat <8>"` in images of `mkfs.ext4 -b 4096` 1.47.0.
         for (blocks, first) in [(153_600, 65_536), (2048, 0)] {
             let geometry = Geometry::new(blocks, 0).unwrap();

@@ -1,9 +1,11 @@
-//! ext4, as `mkfs.ext4 -b 4096` of e2fsprogs 1.47.0 makes it, with the files of a tree in it.
+//! A writer for ext4 file systems as `mkfs.ext4 -b 4096` of e2fsprogs 1.47.0 makes them, filled
+//! with the files of a tree.
 //!
-//! Everything is decided first: [`census`](Census) numbers the inodes and counts blocks,
-//! [`geometry`] sizes the file system, [`tables`] and [`allocate`] give every block a place.
-//! Metadata is made from that when it is written. The format is that of the kernel's
-//! Documentation/filesystems/ext4; decisions that it leaves open are those of e2fsprogs.
+//! The whole layout is determined first: [`census`](Census) numbers the inodes and counts blocks,
+//! [`geometry`] computes the sizes of the file system, [`tables`] and [`allocate`] place every
+//! block. Metadata is generated from the layout when it is written. The format is documented in the
+//! kernel's Documentation/filesystems/ext4. Where it leaves a choice, the writer does what
+//! e2fsprogs does.
 
 mod acl;
 mod allocate;
@@ -41,25 +43,25 @@ use crate::tree::Tree;
 use census::Census;
 use ondisk::{BLOCK_SIZE, GroupDesc, InodeRecord};
 
-/// Bytes in an inode.
+/// Bytes per inode.
 const INODE_SIZE: u64 = size_of::<InodeRecord>() as u64;
-/// Bytes in a group descriptor.
+/// Bytes per group descriptor.
 const DESCRIPTOR_SIZE: u64 = size_of::<GroupDesc>() as u64;
-/// Groups whose bitmaps and inode tables are together.
+/// Number of groups whose bitmaps and inode tables are stored together.
 const FLEX_SIZE: u64 = 16;
-/// Blocks in the longest file system: 16 TiB.
-const MOST_BLOCKS: u64 = 1 << 32;
+/// Number of blocks in the largest file system: 16 TiB.
+const MAX_BLOCKS: u64 = 1 << 32;
 
-/// Numbers of the inodes that every file system has.
+/// Numbers of the reserved inodes.
 const BAD_BLOCKS_INODE: u32 = 1;
 const ROOT_INODE: u32 = 2;
 const RESIZE_INODE: u32 = 7;
 const JOURNAL_INODE: u32 = 8;
 const LOST_FOUND_INODE: u32 = 11;
-/// Also the first inode that is not reserved.
+/// The first inode that is not reserved, which is `lost+found`.
 const FIRST_FREE_INODE: u64 = 11;
 
-/// What `fsck` puts files in that have lost their directory.
+/// The directory in which `fsck` puts files that are not in any directory.
 const LOST_FOUND: &[u8] = b"lost+found";
 
 /// The ext4 writer.
@@ -76,7 +78,7 @@ impl Format for Ext4 {
     }
 }
 
-/// A tree and what it needs.
+/// A tree and the inodes and blocks that it needs.
 struct CountedTree {
     tree: Arc<Tree>,
     census: Arc<Census>,
@@ -87,10 +89,10 @@ impl Counted for CountedTree {
     fn plan(&self, length: u64) -> Result<Box<dyn Plan>, PlanError> {
         let census = &self.census;
         let blocks = length / BLOCK_SIZE;
-        if blocks > MOST_BLOCKS {
+        if blocks > MAX_BLOCKS {
             return Err(PlanError::Unrepresentable(vec![format!(
-                "a file system of {length} bytes: this ext4 holds {} (16 TiB)",
-                MOST_BLOCKS * BLOCK_SIZE
+                "a file system of {length} bytes; this ext4 writer's limit is {} (16 TiB)",
+                MAX_BLOCKS * BLOCK_SIZE
             )]));
         }
         let Some(layout) = allocate::lay_out(&self.tree, census, blocks) else {
@@ -117,8 +119,8 @@ impl Counted for CountedTree {
     }
 }
 
-/// The directory hash seed of the file system `uuid`: random in `mkfs.ext4`, here a name-based
-/// UUID (RFC 9562, version 5), so that it is the same every time.
+/// Returns the directory hash seed of the file system `uuid`. `mkfs.ext4` makes a random one. This
+/// is a name-based UUID (RFC 9562, version 5), so that it is reproducible.
 fn hash_seed(uuid: uuid::Uuid) -> dirhash::Seed {
     dirhash::Seed(uuid::Uuid::new_v5(&uuid, b"ext4 directory hash seed").into_bytes())
 }

@@ -1,40 +1,40 @@
-//! The names of a directory, and the bytes that their entries take.
+//! The names in a directory, and the space that their entries take.
 
 use super::LOST_FOUND;
 use super::ondisk::{Block, DirEntry, DirEntryTail};
 use crate::tree::Directory;
 
-/// Bytes of entries in a block; the rest is its checksum.
+/// Bytes for entries in a block. The rest is the tail with the checksum.
 pub const ENTRY_SPACE: usize = size_of::<Block>() - size_of::<DirEntryTail>();
 
-/// The names of a directory: those of the tree, and for the root `lost+found` when the tree has
-/// none.
+/// The names in a directory: those of the tree, and `lost+found` in the root directory if the tree
+/// does not have it there.
 #[derive(Clone, Copy)]
 pub struct Names<'a> {
-    /// What the tree has.
+    /// The directory in the tree.
     pub directory: &'a Directory,
-    /// Whether `lost+found` comes on top.
+    /// Whether `lost+found` is added.
     pub lost_found: bool,
 }
 
 impl<'a> Names<'a> {
-    /// How many there are.
+    /// Returns the number of names.
     pub fn len(&self) -> usize {
         self.directory.len() + usize::from(self.lost_found)
     }
 
-    /// The name at place `at`.
+    /// Returns the name at index `at`.
     pub fn get(&self, at: usize) -> &'a [u8] {
         self.directory.nth(at).map_or(LOST_FOUND, |(name, _)| name)
     }
 
-    /// All of them.
+    /// Returns all names.
     pub fn iter(&self) -> impl Iterator<Item = &'a [u8]> {
         let extra = self.lost_found.then_some(LOST_FOUND);
         self.directory.iter().map(|(name, _)| name).chain(extra)
     }
 
-    /// Whether they need more than one block, and so an index.
+    /// Returns whether the names need more than one block, and therefore an index.
     pub fn is_indexed(&self) -> bool {
         let mut length = entry_length(1) + entry_length(2);
         self.iter().any(|name| {
@@ -44,7 +44,7 @@ impl<'a> Names<'a> {
     }
 }
 
-/// Bytes of the entry of a name with `length` bytes.
+/// Returns the length of the entry of a name with `length` bytes.
 pub fn entry_length(length: usize) -> usize {
     (size_of::<DirEntry>() + length).next_multiple_of(4)
 }

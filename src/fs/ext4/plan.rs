@@ -1,4 +1,4 @@
-//! A file system that is laid out, and its metadata, made when it is asked for.
+//! A completely laid out file system, whose metadata is generated on demand.
 
 use std::sync::Arc;
 
@@ -30,7 +30,8 @@ pub struct Ext4Plan {
     seed: Seed,
 }
 
-/// A part of the metadata that is not of the tree, with its first block.
+/// A part of the metadata that does not come from the tree, identified by its group where there are
+/// several of a kind.
 enum Piece {
     Superblock(u64),
     BlockBitmap(u64),
@@ -41,7 +42,7 @@ enum Piece {
 }
 
 impl Ext4Plan {
-    /// The file system `layout`, in `length` bytes.
+    /// Makes the plan of a file system of `length` bytes with the layout `layout`.
     pub fn new(
         tree: Arc<Tree>,
         census: Arc<Census>,
@@ -59,7 +60,8 @@ impl Ext4Plan {
         }
     }
 
-    /// Everything but what is of the tree, by block.
+    /// Returns all metadata that does not come from the tree, as (first block, piece) in ascending
+    /// order.
     fn pieces(&self) -> Vec<(u64, Piece)> {
         let geometry = &self.layout.geometry;
         let mut pieces: Vec<(u64, Piece)> = geometry
@@ -105,7 +107,10 @@ impl Plan for Ext4Plan {
 
     fn usage(&self) -> Usage {
         let geometry = &self.layout.geometry;
-        let to_root = self.layout.free.saturating_sub(geometry.kept_by_linux());
+        let to_root = self
+            .layout
+            .free
+            .saturating_sub(geometry.reserved_by_linux());
         Usage {
             length: self.length,
             available: to_root.saturating_sub(geometry.reserved) * BLOCK_SIZE,
@@ -227,7 +232,7 @@ impl MetadataWriter<'_, '_> {
         Ok(())
     }
 
-    /// Directories, link targets and blocks of extended attributes.
+    /// Writes directories, link targets and blocks of extended attributes.
     fn holders(&mut self) -> Result<()> {
         let plan = self.plan;
         for (at, holder) in plan.census.holders().iter().enumerate() {
@@ -289,7 +294,7 @@ impl MetadataWriter<'_, '_> {
         })
     }
 
-    /// The blocks of the extent trees of files.
+    /// Writes the blocks of the extent trees of files.
     fn extent_trees_of_files(&mut self) -> Result<()> {
         let plan = self.plan;
         let mut inodes = plan.inodes(0);
@@ -303,7 +308,7 @@ impl MetadataWriter<'_, '_> {
         Ok(())
     }
 
-    /// The blocks of the extent tree of the inode `number`, whose blocks are `extents`.
+    /// Writes the blocks of the extent tree of the inode `number`, whose contents are in `extents`.
     fn extent_tree(&mut self, number: u32, extents: impl Iterator<Item = Extent>) -> Result<()> {
         let places = self.plan.layout.extent_tree_of(number);
         if places.is_empty() {

@@ -1,5 +1,5 @@
-//! The resize inode: a file that holds the room for more group descriptors, so that nothing else
-//! does (e2fsprogs, lib/ext2fs/res_gdt.c; kernel, fs/ext4/resize.c, `verify_reserved_gdb`).
+//! The resize inode: a file that contains the space for more group descriptors, so that nothing
+//! else uses it (e2fsprogs, lib/ext2fs/res_gdt.c; kernel, fs/ext4/resize.c, `verify_reserved_gdb`).
 
 use zerocopy::little_endian::U32;
 
@@ -12,19 +12,20 @@ pub type Addresses = [U32; 1024];
 
 const _: () = assert!(size_of::<Addresses>() == size_of::<Block>());
 
-/// Where the number of the double indirect block is in `i_block`: `EXT4_DIND_BLOCK`.
+/// Index of the double indirect block in `i_block`: `EXT4_DIND_BLOCK`.
 pub const DOUBLE_INDIRECT: usize = 13;
 
-/// The size that the inode claims: all that direct, indirect and double indirect blocks can hold.
+/// The file size in the inode: the maximum with direct, indirect and double indirect blocks.
 pub const SIZE: u64 = (ADDRESSES_PER_BLOCK * (ADDRESSES_PER_BLOCK + 1) + 12) * BLOCK_SIZE;
 
-/// How many blocks the inode has, its double indirect block included.
+/// Returns the number of blocks of the inode, including its double indirect block.
 pub fn blocks(geometry: &Geometry) -> u64 {
     // usize to u64: lossless.
     1 + geometry.reserved_descriptor_blocks * geometry.superblock_groups().len() as u64
 }
 
-/// The double indirect block: the numbers of the reserved blocks after the first descriptor table.
+/// Returns the double indirect block: the numbers of the reserved blocks after the first descriptor
+/// table.
 ///
 /// # Errors
 /// If a number is too large for its field.
@@ -37,7 +38,8 @@ pub fn double_indirect(geometry: &Geometry) -> Result<Addresses, TooWide> {
     Ok(block)
 }
 
-/// The content of the reserved block at `place`: where the same block of each backup is.
+/// Returns the contents of the reserved block at `place`: the numbers of the corresponding blocks
+/// of all backups.
 ///
 /// # Errors
 /// If a number is too large for its field.
@@ -57,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_blocks_that_mkfs_ext4_gives_it() {
+    fn has_the_same_blocks_as_with_mkfs_ext4() {
         // From `debugfs -R "stat <7>"` in an image of `mkfs.ext4 -b 4096` 1.47.0, 600 MiB.
         let geometry = Geometry::new(153_600, 0).unwrap();
         assert_eq!(SIZE, 4_299_210_752);

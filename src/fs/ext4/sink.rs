@@ -1,16 +1,16 @@
-//! Gathers small pieces of metadata into large ones.
+//! Merging of small adjacent pieces of metadata into large ones.
 
 use anyhow::Result;
 
 use super::ondisk::BLOCK_SIZE;
 
-/// Bytes after which what has been gathered is handed on.
-const ENOUGH: usize = 1 << 20;
+/// Number of bytes to collect before passing them on.
+const BUFFER_SIZE: usize = 1 << 20;
 
-/// Where metadata goes.
+/// The function that receives metadata.
 pub type Emit<'a> = dyn FnMut(u64, &[u8]) -> Result<()> + 'a;
 
-/// Hands pieces that touch each other to `emit` as one.
+/// Merges adjacent pieces before passing them to `emit`.
 pub struct Sink<'a> {
     emit: &'a mut Emit<'a>,
     start: u64,
@@ -18,22 +18,22 @@ pub struct Sink<'a> {
 }
 
 impl<'a> Sink<'a> {
-    /// A sink that hands on to `emit`.
+    /// Makes a sink that passes its data to `emit`.
     pub fn new(emit: &'a mut Emit<'a>) -> Sink<'a> {
         Sink {
             emit,
             start: 0,
-            bytes: Vec::with_capacity(ENOUGH),
+            bytes: Vec::with_capacity(BUFFER_SIZE),
         }
     }
 
-    /// Takes `bytes`, which begin at the byte `offset`.
+    /// Adds `bytes`, which begin at the byte `offset`.
     ///
     /// # Errors
     /// Those of `emit`.
     pub fn bytes(&mut self, offset: u64, bytes: &[u8]) -> Result<()> {
         // usize to u64: lossless.
-        if offset != self.start + self.bytes.len() as u64 || self.bytes.len() >= ENOUGH {
+        if offset != self.start + self.bytes.len() as u64 || self.bytes.len() >= BUFFER_SIZE {
             self.flush()?;
             self.start = offset;
         }
@@ -41,7 +41,7 @@ impl<'a> Sink<'a> {
         Ok(())
     }
 
-    /// Takes `bytes`, which begin at the block `block`.
+    /// Adds `bytes`, which begin at the block `block`.
     ///
     /// # Errors
     /// Those of `emit`.
@@ -49,7 +49,7 @@ impl<'a> Sink<'a> {
         self.bytes(block * BLOCK_SIZE, bytes)
     }
 
-    /// Hands on what is left.
+    /// Passes on the remaining bytes.
     ///
     /// # Errors
     /// Those of `emit`.

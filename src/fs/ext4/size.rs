@@ -1,17 +1,17 @@
-//! The smallest file system that holds a tree.
+//! Computation of the smallest file system that holds a tree.
 
-use super::MOST_BLOCKS;
+use super::MAX_BLOCKS;
 use super::allocate;
 use super::census::Census;
 use super::geometry::Geometry;
 use crate::fs::PlanError;
 use crate::tree::Tree;
 
-/// The smallest file system that is made without being asked for: 8 MiB, where the journal begins.
+/// The smallest size that is chosen automatically: 8 MiB, from which there is a journal.
 pub const MINIMUM: u64 = 2048;
 
-/// Sizes, in blocks, at which a rule of [`Geometry`] gives less metadata than just before, or
-/// where it gives another journal.
+/// Sizes, in blocks, at which [`Geometry`] has less metadata than just below or a journal of a
+/// different length.
 const STEPS: [u64; 13] = [
     768,
     2048,
@@ -25,18 +25,18 @@ const STEPS: [u64; 13] = [
     33_554_432,
     1 << 30,
     1 << 32,
-    MOST_BLOCKS + 1,
+    MAX_BLOCKS + 1,
 ];
 
-/// The smallest number of blocks, at least `from`, of a file system which holds the tree and has
-/// then `free` blocks for ordinary users; 0 asks for none, not even for those that only root or
-/// Linux itself can fill.
+/// Returns the smallest number of blocks, at least `from`, of a file system that holds the tree and
+/// leaves `free` blocks to ordinary users. With 0, even the blocks that only root or Linux itself
+/// can fill may be used.
 ///
 /// # Errors
 /// [`PlanError::Unrepresentable`] if no file system is large enough.
 pub fn smallest(tree: &Tree, census: &Census, from: u64, free: u64) -> Result<u64, PlanError> {
     let mut blocks = from.max(census.blocks.saturating_add(free));
-    while blocks <= MOST_BLOCKS {
+    while blocks <= MAX_BLOCKS {
         let step = match missing(tree, census, blocks, free) {
             None => return Ok(blocks),
             Some(step) => step,
@@ -44,16 +44,18 @@ pub fn smallest(tree: &Tree, census: &Census, from: u64, free: u64) -> Result<u6
         blocks += step;
     }
     Err(PlanError::Unrepresentable(vec![format!(
-        "{} blocks of 4 KiB, {free} free ones and {} inodes: ext4 holds {MOST_BLOCKS} blocks here (16 TiB)",
+        "{} blocks of 4 KiB, {free} free blocks and {} inodes; this ext4 writer's limit is \
+         {MAX_BLOCKS} blocks (16 TiB)",
         census.blocks,
         census.inodes()
     )]))
 }
 
-/// How many blocks more the next file system has that may be large enough; `None` if this one is.
+/// Returns the number of blocks to add for the next size that may be large enough, or `None` if
+/// this one is.
 ///
-/// Within one group and between two steps, a block more leaves at most a block more for files, so
-/// as many as are missing can be skipped.
+/// Within a group and between two steps, each added block leaves at most one more for files, so the
+/// search can skip as many as are missing.
 fn missing(tree: &Tree, census: &Census, blocks: u64, free: u64) -> Option<u64> {
     let Some(geometry) = Geometry::for_tree(blocks, census.inodes(), census.blocks) else {
         return Some(1);
@@ -63,7 +65,7 @@ fn missing(tree: &Tree, census: &Census, blocks: u64, free: u64) -> Option<u64> 
         needed += withheld(&geometry) + free;
     }
     if needed > geometry.blocks {
-        // Where the last group was dropped or groups are shorter, no such rule is known.
+        // If the last group was dropped or groups are shorter, the search cannot skip any size.
         let plain = geometry.blocks == blocks && geometry.blocks_per_group == 32_768;
         if !plain {
             return Some(1);
@@ -80,7 +82,7 @@ fn missing(tree: &Tree, census: &Census, blocks: u64, free: u64) -> Option<u64> 
     }
 }
 
-/// Free blocks that ordinary users can't fill.
+/// Returns the number of free blocks that ordinary users can't fill.
 fn withheld(geometry: &Geometry) -> u64 {
-    geometry.reserved + geometry.kept_by_linux()
+    geometry.reserved + geometry.reserved_by_linux()
 }

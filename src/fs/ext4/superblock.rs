@@ -1,4 +1,4 @@
-//! What is said in the superblock.
+//! Encoding of the superblock.
 
 use std::mem::offset_of;
 
@@ -26,7 +26,7 @@ const RO_COMPAT: u32 = feature_ro_compat::SPARSE_SUPER
     | feature_ro_compat::EXTRA_ISIZE
     | feature_ro_compat::METADATA_CSUM;
 
-/// What is in a superblock.
+/// The contents of a superblock.
 pub struct Superblock<'a> {
     /// The sizes.
     pub geometry: &'a Geometry,
@@ -36,18 +36,18 @@ pub struct Superblock<'a> {
     pub label: &'a [u8],
     /// The seed of directory hashes.
     pub hash_seed: dirhash::Seed,
-    /// When it was made.
+    /// Time of creation.
     pub time: Timestamp,
-    /// Free blocks.
+    /// Number of free blocks.
     pub free_blocks: u64,
-    /// Free inodes.
+    /// Number of free inodes.
     pub free_inodes: u64,
     /// `i_block` of the journal.
     pub journal: IBlock,
 }
 
 impl Superblock<'_> {
-    /// The copy in `group`; backups don't say that the file system is clean.
+    /// Encodes the copy in `group`. Backups do not have the flag for a clean file system.
     ///
     /// # Errors
     /// If a number is too large for its field.
@@ -100,7 +100,7 @@ impl Superblock<'_> {
         block.s_flags = U32::new(1);
         block.s_log_groups_per_flex = le8(FLEX_SIZE.ilog2())?;
         block.s_checksum_type = 1;
-        // Everything that is in use.
+        // All blocks in use count as written.
         let used = geometry.blocks - self.free_blocks;
         block.s_kbytes_written = U64::new(used * (BLOCK_SIZE / 1024));
         let overhead = geometry.overhead() - u64::from(geometry.resize_inode);
@@ -110,7 +110,7 @@ impl Superblock<'_> {
         Ok(block)
     }
 
-    /// Where the journal is, and the copy of its inode.
+    /// Sets the number of the journal's inode and the copy of its block list.
     fn journal(&self, block: &mut SuperBlock) {
         block.s_journal_inum = U32::new(JOURNAL_INODE);
         block.s_jnl_backup_type = 1;

@@ -1,11 +1,11 @@
-//! Where bitmaps and inode tables are: packed at the beginning of each flexible block group
-//! (kernel, Documentation/filesystems/ext4/blockgroup.rst), as `ext2fs_allocate_tables` packs them.
+//! Allocation of bitmaps and inode tables: packed at the beginning of each flexible block group
+//! (kernel, Documentation/filesystems/ext4/blockgroup.rst), as `ext2fs_allocate_tables` does it.
 
 use super::FLEX_SIZE;
 use super::geometry::Geometry;
 use super::used::Used;
 
-/// Where one group's bitmaps and inode table are: block numbers.
+/// The block numbers of one group's bitmaps and inode table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct GroupTables {
     /// The block bitmap.
@@ -16,8 +16,8 @@ pub struct GroupTables {
     pub inode_table: u64,
 }
 
-/// Takes the blocks of all superblocks, descriptor tables, bitmaps and inode tables. `None` where
-/// they don't fit.
+/// Allocates the blocks of all superblocks, descriptor tables, bitmaps and inode tables. Returns
+/// `None` if they don't fit.
 pub fn allocate(geometry: &Geometry) -> Option<(Vec<GroupTables>, Used)> {
     let mut used = Used::default();
     for group in geometry.superblock_groups() {
@@ -49,8 +49,8 @@ impl Packer<'_> {
             false => self.tables.last().copied(),
         };
         let last = self.geometry.last_of_flex(group);
-        // Room for the bitmaps of a whole flexible group, but in the last one, which is as long as
-        // it is unless it has a single group.
+        // Space for the bitmaps of a whole flexible group, except in the last one, where it is for
+        // the actual number of groups. If that is 1, the space is for a whole flexible group again.
         let room = match last == self.geometry.groups - 1 && !last.is_multiple_of(FLEX_SIZE) {
             true => last % FLEX_SIZE + 1,
             false => FLEX_SIZE,
@@ -82,8 +82,8 @@ impl Packer<'_> {
         Some(found)
     }
 
-    /// Where to begin to look: at `goal` or a little after it, else at the first place of the
-    /// flexible group where all that is still to come fits, else where this one fits.
+    /// Returns where to start the search: at `goal` or a little after it, else at the first place
+    /// in the flexible group where all its remaining tables fit, else where this one fits.
     fn start(&self, group: u64, goal: u64, length: u64) -> u64 {
         let groups_left = self.geometry.last_of_flex(group) - group + 1;
         let all = (groups_left * length).min(self.geometry.blocks_per_group / 4);
@@ -101,14 +101,14 @@ impl Packer<'_> {
             .unwrap_or(0)
     }
 
-    /// The last block of the flexible group of `group`.
+    /// Returns the last block of the flexible group that contains `group`.
     fn last_block(&self, group: u64) -> u64 {
         let last = self.geometry.last_of_flex(group);
         self.geometry.first_block(last) + self.geometry.group_blocks(last) - 1
     }
 
-    /// As `ext2fs_get_free_blocks2`: the first place from `start` on and before `finish`; around
-    /// the end where `finish` is not after `start`.
+    /// Like `ext2fs_get_free_blocks2`, returns the first place at or after `start` and before
+    /// `finish`. If `finish` is not after `start`, the search wraps around at the end.
     fn find(&self, start: u64, finish: u64, length: u64) -> Option<u64> {
         let limit = self.geometry.blocks;
         if finish > start {
@@ -126,7 +126,7 @@ mod tests {
 
     #[test]
     fn tables_are_where_mkfs_ext4_puts_them() {
-        // From `dumpe2fs` of what `mkfs.ext4 -b 4096` 1.47.0 made of 600 MiB.
+        // From `dumpe2fs` of an image of `mkfs.ext4 -b 4096` 1.47.0, 600 MiB.
         let geometry = Geometry::new(153_600, 0).unwrap();
         let (tables, used) = allocate(&geometry).unwrap();
         let expected: Vec<GroupTables> = (0..5)
@@ -140,7 +140,7 @@ mod tests {
         let taken = used.count(0..geometry.blocks);
         assert_eq!(taken + geometry.journal_blocks, 6734);
         assert_eq!(geometry.overhead(), 6734 + 1);
-        // 8 MiB: one group, with room for sixteen.
+        // 8 MiB: a single group, with room for the bitmaps of sixteen.
         let (tables, _) = allocate(&Geometry::new(2048, 0).unwrap()).unwrap();
         assert_eq!(
             (

@@ -1,18 +1,18 @@
-//! Which blocks are taken, as ranges.
+//! Sets of used blocks, stored as ranges.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-/// A set of blocks, kept as ranges that don't touch each other: a file system's own blocks are few
+/// A set of blocks, stored as ranges that are not adjacent. A file system's own blocks form few
 /// long ranges, whatever its size.
 #[derive(Debug, Clone, Default)]
 pub struct Used {
-    /// First block to the block after the last.
+    /// Maps the first block of each range to the block after its last.
     ranges: BTreeMap<u64, u64>,
 }
 
 impl Used {
-    /// Takes `blocks`, none of which is taken yet.
+    /// Marks `blocks` as used. None of them may be used already.
     pub fn mark(&mut self, blocks: Range<u64>) {
         if blocks.is_empty() {
             return;
@@ -29,8 +29,7 @@ impl Used {
         self.ranges.insert(start, end);
     }
 
-    /// The first run of free blocks at or after `from` and before `limit`: its first block, and the
-    /// block after its last.
+    /// Returns the first range of free blocks at or after `from` and before `limit`.
     pub fn gap(&self, from: u64, limit: u64) -> Option<Range<u64>> {
         let mut start = from;
         if let Some((_, &end)) = self.ranges.range(..=start).next_back() {
@@ -43,8 +42,8 @@ impl Used {
         Some(start..end.unwrap_or(limit).min(limit))
     }
 
-    /// The first block from which on `count` blocks are free, at or after `from` and before
-    /// `before`; all of them before `limit`.
+    /// Returns the first block at which `count` free blocks begin. It is at or after `from` and
+    /// before `before`, and all the blocks are before `limit`.
     pub fn find(&self, from: u64, before: u64, count: u64, limit: u64) -> Option<u64> {
         let mut at = from;
         loop {
@@ -59,7 +58,7 @@ impl Used {
         }
     }
 
-    /// The parts of `within` that are taken, in order.
+    /// Returns the used parts of `within`, in order.
     pub fn parts(&self, within: Range<u64>) -> impl Iterator<Item = Range<u64>> + '_ {
         let before = self.ranges.range(..within.start).next_back();
         before
@@ -69,7 +68,7 @@ impl Used {
             .filter(|part| !part.is_empty())
     }
 
-    /// How many blocks of `within` are taken.
+    /// Returns the number of used blocks in `within`.
     pub fn count(&self, within: Range<u64>) -> u64 {
         self.parts(within).map(|part| part.end - part.start).sum()
     }
@@ -80,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ranges_join_and_gaps_are_what_is_between() {
+    fn adjacent_ranges_join_and_gaps_lie_between_ranges() {
         let mut used = Used::default();
         for blocks in [10..20, 30..40, 20..25, 27..30, 5..5] {
             used.mark(blocks);

@@ -1,4 +1,4 @@
-//! Extended attributes: in the inode as far as there is room, then in one block (kernel,
+//! Extended attributes: in the inode as far as there is room, the rest in one block (kernel,
 //! Documentation/filesystems/ext4/attributes.rst).
 
 use std::borrow::Cow;
@@ -13,14 +13,14 @@ use crate::escape;
 use crate::fs::number::{TooWide, le8, le16, le32};
 use crate::tree::Xattr;
 
-/// The zeros after the last entry.
+/// Number of zero bytes after the last entry.
 const END: usize = 4;
 
-/// Bytes of entries and values that an inode, and that a block, has room for.
+/// Space for entries and values in an inode and in a block.
 const INODE_SPACE: usize = InodeRecord::IBODY_SIZE - size_of::<XattrIbodyHeader>() - END;
 const BLOCK_SPACE: usize = size_of::<Block>() - size_of::<XattrHeader>() - END;
 
-/// Prefixes of names, the numbers that stand for them, and whether they are whole names.
+/// Prefixes of names, the numbers that represent them, and whether they are whole names.
 const PREFIXES: [(&[u8], u8, bool); 5] = [
     (b"user.", 1, false),
     (b"system.posix_acl_access", 2, true),
@@ -29,7 +29,7 @@ const PREFIXES: [(&[u8], u8, bool); 5] = [
     (b"security.", 6, false),
 ];
 
-/// An attribute as it is on disk.
+/// An attribute in its on-disk form.
 struct Entry<'a> {
     prefix: u8,
     name: &'a [u8],
@@ -45,7 +45,8 @@ impl Entry<'_> {
         self.length() + self.value.len().next_multiple_of(4)
     }
 
-    /// What the kernel finds equal attributes by (`ext4_xattr_hash_entry` in fs/ext4/xattr.c).
+    /// The hash by which the kernel finds equal attributes (`ext4_xattr_hash_entry` in
+    /// fs/ext4/xattr.c).
     fn hash(&self) -> u32 {
         let name = self
             .name
@@ -58,7 +59,7 @@ impl Entry<'_> {
         })
     }
 
-    /// Writes the entry to `area` at `at`, and its value before `value_at`; both move on.
+    /// Writes the entry to `area` at `at` and its value before `value_at`. Advances both offsets.
     fn write(
         &self,
         area: &mut [u8],
@@ -83,20 +84,20 @@ impl Entry<'_> {
     }
 }
 
-/// The attributes of one inode, sorted, and split between the inode and the block.
+/// The attributes of one inode, sorted and divided between the inode and the block.
 pub struct Attributes<'a> {
     in_inode: Vec<Entry<'a>>,
     in_block: Vec<Entry<'a>>,
 }
 
 impl<'a> Attributes<'a> {
-    /// Finds places for `xattrs`; what has none is told.
+    /// Divides `xattrs` between the inode and the block.
     ///
     /// # Errors
-    /// A name that ext4 has no form for, a malformed ACL, or too much of everything.
+    /// If ext4 does not support a name, an ACL is malformed, or the attributes need too much space.
     pub fn new(xattrs: &'a [Xattr]) -> Result<Attributes<'a>, String> {
         let mut entries = xattrs.iter().map(entry).collect::<Result<Vec<_>, _>>()?;
-        // The order in which the kernel looks for them in a block.
+        // The order in which the kernel searches a block.
         entries.sort_by(|a, b| {
             (a.prefix, a.name.len(), a.name).cmp(&(b.prefix, b.name.len(), b.name))
         });
@@ -117,18 +118,18 @@ impl<'a> Attributes<'a> {
         }
         if taken > BLOCK_SPACE {
             return Err(format!(
-                "extended attributes take {taken} bytes beyond those in the inode; ext4 has room for {BLOCK_SPACE}"
+                "extended attributes need {taken} bytes outside the inode; ext4's limit is {BLOCK_SPACE}"
             ));
         }
         Ok(attributes)
     }
 
-    /// Whether a block is needed.
+    /// Returns whether a block is needed.
     pub fn needs_block(&self) -> bool {
         !self.in_block.is_empty()
     }
 
-    /// Writes what is in the inode to its `ibody`.
+    /// Writes the attributes in the inode to its `ibody`.
     ///
     /// # Errors
     /// If a number is too large for its field.
@@ -144,13 +145,13 @@ impl<'a> Attributes<'a> {
         let mut at = 0;
         let mut value_at = space.len();
         for entry in &self.in_inode {
-            // The kernel leaves hashes of attributes in inodes zero.
+            // The kernel leaves the hashes of attributes in inodes at zero.
             entry.write(space, &mut at, &mut value_at, 0)?;
         }
         Ok(())
     }
 
-    /// The block, which is the block number `number`.
+    /// Returns the block, whose number is `number`.
     ///
     /// # Errors
     /// If a number is too large for its field.
@@ -188,7 +189,7 @@ fn entry(xattr: &Xattr) -> Result<Entry<'_>, String> {
         }
         if name.len() > 255 {
             return Err(format!(
-                "the extended attribute {shown} has a name of {} bytes after its prefix; ext4 holds 255",
+                "the extended attribute {shown} has a name of {} bytes after its prefix; ext4's limit is 255",
                 name.len()
             ));
         }
@@ -209,7 +210,7 @@ fn entry(xattr: &Xattr) -> Result<Entry<'_>, String> {
         });
     }
     Err(format!(
-        "ext4 has no form for the extended attribute {shown}"
+        "ext4 does not support the extended attribute {shown}"
     ))
 }
 
@@ -225,8 +226,9 @@ mod tests {
     }
 
     #[test]
-    fn the_inode_is_filled_before_the_block() {
-        // 96 bytes, less the magic and the end: 88; 16 + 4 for `x`.
+    fn fills_the_inode_before_the_block() {
+        // 96 bytes minus the magic number and the end leave 88. The entry with the name `x` takes
+        // 16 + 4.
         let value = [7; 68];
         let xattrs = [xattr("user.x", &value)];
         assert!(!Attributes::new(&xattrs).unwrap().needs_block());
@@ -235,31 +237,31 @@ mod tests {
     }
 
     #[test]
-    fn limits_are_told() {
+    fn reports_exceeded_limits() {
         let long = format!("user.{}", "x".repeat(256));
         for (xattrs, message) in [
             (
                 vec![xattr("user.x", &[0; 4041])],
-                "extended attributes take 4064 bytes beyond those in the inode; ext4 has room for 4060",
+                "extended attributes need 4064 bytes outside the inode; ext4's limit is 4060",
             ),
             (
                 vec![xattr("foo.x", b"")],
-                "ext4 has no form for the extended attribute foo.x",
+                "ext4 does not support the extended attribute foo.x",
             ),
             (
                 vec![xattr("user.", b"")],
-                "ext4 has no form for the extended attribute user.",
+                "ext4 does not support the extended attribute user.",
             ),
             (
                 vec![xattr("system.posix_acl_access", b"")],
-                "system.posix_acl_access: an ACL of 0 bytes is no ACL",
+                "system.posix_acl_access: 0 bytes are too few for an ACL",
             ),
         ] {
             assert_eq!(Attributes::new(&xattrs).err().unwrap(), message);
         }
         let xattrs = [xattr(&long, b"")];
         let error = Attributes::new(&xattrs).err().unwrap();
-        assert!(error.ends_with("256 bytes after its prefix; ext4 holds 255"));
+        assert!(error.ends_with("256 bytes after its prefix; ext4's limit is 255"));
         let xattrs = [xattr("user.x", &[0; 4040])];
         assert!(Attributes::new(&xattrs).unwrap().needs_block());
     }

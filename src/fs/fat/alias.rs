@@ -1,37 +1,39 @@
-//! The short names that all entries have, made as mtools and the kernel make them.
+//! The short names of directory entries, generated as mtools and the kernel do.
 
 use std::collections::{HashMap, HashSet};
 
-/// The name is lower case before the dot, and behind it: where there are no other differences, there
-/// is no need of a long name (kernel source, `fs/fat/fat.h`, `CASE_LOWER_BASE`).
+/// Flags for a name in lower case before the dot, and for one in lower case after it. If there are
+/// no other differences, no long name is needed (kernel source, `fs/fat/fat.h`, `CASE_LOWER_BASE`).
 const LOWER_BASE: u8 = 0x08;
 const LOWER_EXTENSION: u8 = 0x10;
 
-/// What a short name takes `_` for, besides what no name has.
-const NOT_SHORT: &[u8] = b"'+,;=[]";
+/// Characters that a short name replaces with `_`, besides those that no name may contain.
+const REPLACED: &[u8] = b"'+,;=[]";
 
 /// A short name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Alias {
-    /// Eight bytes and three of extension, with blanks behind each.
+    /// Eight bytes and three of extension, each padded with spaces.
     pub name: [u8; 11],
-    /// Which part is to be read in lower case.
+    /// Which parts are lower case.
     pub case: u8,
-    /// Whether that is not all there is to say, so that a long name is needed, too.
+    /// Whether a long name is needed, too, because the short name does not represent the whole
+    /// name.
     pub long: bool,
 }
 
-/// The short names of the entries of one directory, given in their order.
+/// Generates the short names of the entries of one directory, in their order.
 #[derive(Debug, Default)]
 pub(super) struct Aliases {
-    /// Those that are taken, and names that no alias may have, since they are found by them.
+    /// Aliases in use, and names that are valid short names themselves and so must not be aliases
+    /// of other entries.
     taken: HashSet<[u8; 11]>,
-    /// For each name without its number, the number from which on none is taken.
+    /// For each name without its number, the first number that may be free.
     next: HashMap<([u8; 11], u32), u32>,
 }
 
 impl Aliases {
-    /// Those for a directory in which there will be `names`.
+    /// Prepares the short names of a directory that will contain `names`.
     pub fn of<T: AsRef<str>>(names: impl Iterator<Item = T>) -> Aliases {
         let mut aliases = Aliases::default();
         for name in names {
@@ -43,7 +45,7 @@ impl Aliases {
         aliases
     }
 
-    /// The alias of the next entry.
+    /// Returns the alias of the next entry.
     pub fn next(&mut self, name: &str) -> Alias {
         let short = Short::of(name);
         if !short.numbered {
@@ -54,7 +56,7 @@ impl Aliases {
             };
         }
         let (stem, first) = short.stem();
-        // No number leaves more of it.
+        // A number leaves room for at most this much.
         let stem = &stem[..stem.len().min(6)];
         let key = short.with_base(stem);
         let mut number = *self.next.get(&(key, first)).unwrap_or(&first);
@@ -73,14 +75,13 @@ impl Aliases {
     }
 }
 
-/// What is left of a name in eight characters and three.
+/// A name reduced to eight characters and three.
 struct Short {
     base: Vec<u8>,
     extension: Vec<u8>,
-    /// It is not all of the name, or not the characters of it, so that a number tells it from
-    /// others.
+    /// Characters of the name were dropped or replaced, so that a number has to make it unique.
     numbered: bool,
-    /// One of the two parts has capitals and small letters.
+    /// One of the two parts has both upper and lower case letters.
     mixed: bool,
     case: u8,
 }
@@ -95,7 +96,7 @@ impl Short {
             numbered |= text.chars().count() > most;
             for c in text.chars().take(most).filter(|c| !matches!(c, ' ' | '.')) {
                 let byte = u8::try_from(c).ok().filter(u8::is_ascii_graphic);
-                let byte = byte.filter(|byte| !NOT_SHORT.contains(byte));
+                let byte = byte.filter(|byte| !REPLACED.contains(byte));
                 numbered |= byte.is_none();
                 lower |= c.is_ascii_lowercase();
                 upper |= c.is_ascii_uppercase();
@@ -109,7 +110,7 @@ impl Short {
         let base = part(base, 8, LOWER_BASE);
         let extension = part(extension, 3, LOWER_EXTENSION);
         Short {
-            // DOS takes the names of its devices for them whatever the extension.
+            // DOS treats the name of a device as the device, whatever the extension.
             numbered: numbered || is_device(&base),
             base,
             extension,
@@ -118,7 +119,7 @@ impl Short {
         }
     }
 
-    /// The base without a number that it has already, and the first number to be tried.
+    /// Returns the base without any number that it already has, and the first number to try.
     fn stem(&self) -> (&[u8], u32) {
         let digits = self.base.iter().rev();
         let digits = digits.take_while(|byte| byte.is_ascii_digit()).count();
@@ -145,8 +146,8 @@ impl Short {
     }
 }
 
-/// Whether DOS takes the name, in capitals, for that of a device (Microsoft, "Naming Files, Paths,
-/// and Namespaces").
+/// Returns whether DOS treats the name, which is in upper case, as a device (Microsoft, "Naming
+/// Files, Paths, and Namespaces").
 fn is_device(name: &[u8]) -> bool {
     match name {
         b"CON" | b"PRN" | b"AUX" | b"NUL" => true,
@@ -159,7 +160,8 @@ fn is_device(name: &[u8]) -> bool {
 mod tests {
     use super::*;
 
-    /// The aliases of `names`, with a dot and without blanks, and marks for case and long names.
+    /// Returns the aliases of `names` with a dot and without padding, followed by marks for case
+    /// and long names.
     fn aliases(names: &[&str]) -> Vec<String> {
         let mut aliases = Aliases::of(names.iter().copied());
         let shown = |name: &&str| {
@@ -173,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn aliases_are_those_of_mtools() {
+    fn makes_the_same_aliases_as_mtools() {
         let expected = [
             ("foo.txt", "FOO.TXT 24"),
             ("Foo2.TXT", "FOO2.TXT 0 long"),
@@ -209,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_go_on_where_the_name_gets_shorter() {
+    fn numbering_continues_when_the_name_gets_shorter() {
         let names: Vec<String> = (1..=12).map(|n| format!("samename{n}.x")).collect();
         let names: Vec<_> = names.iter().map(String::as_str).collect();
         let found = aliases(&names);
@@ -219,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn an_alias_is_never_the_name_of_another_file() {
+    fn an_alias_never_equals_the_name_of_another_file() {
         let names = [
             "longfi~3.txt",
             "longfilename.txt",

@@ -1,4 +1,4 @@
-//! Directory entries: what is said of a file, and its names.
+//! Directory entries: the attributes of a file, and its names.
 
 use std::array::from_fn;
 
@@ -13,33 +13,33 @@ use crate::fs::number::split32;
 /// Bytes of a directory entry.
 pub(super) const SLOT: u64 = size_of::<DirEntry>() as u64;
 
-/// The times FAT can say, in seconds since 1970: 1980-01-01 00:00:00 to 2107-12-31 23:59:58 UTC
-/// (Microsoft FAT specification, "Date and Time Formats").
+/// The range of times that FAT can represent, in seconds since 1970: 1980-01-01 00:00:00 to
+/// 2107-12-31 23:59:58 UTC (Microsoft FAT specification, "Date and Time Formats").
 const TIMES: (i64, i64) = (315_532_800, 4_354_819_198);
 
 /// A directory entry of either kind: [`DirEntry`] or [`LongDirEntry`].
 pub(super) type Slot = [u8; 32];
 
-/// What an entry says besides names.
+/// The contents of an entry except its names.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Entry {
     pub directory: bool,
-    /// The first cluster; 0 of an empty file, and for the root directory in `..`.
+    /// The first cluster; 0 for an empty file, and in `..` for the root directory.
     pub cluster: u32,
-    /// Bytes of a file; 0 of a directory.
+    /// Length of a file in bytes; 0 for a directory.
     pub size: u32,
     /// Seconds since 1970.
     pub time: i64,
 }
 
 impl Entry {
-    /// The entries for a file or directory: those of its long name, if it has to have one, and its
-    /// own.
+    /// Returns the entries for a file or directory: those of its long name, if it needs one,
+    /// followed by the short entry.
     pub fn slots(&self, name: &[u16], alias: &Alias) -> Vec<Slot> {
         let mut slots = Vec::new();
         if alias.long {
             let sum = checksum(&alias.name);
-            // At most 20 pieces: names are checked to have 255 units.
+            // At most 20 pieces: names were checked to have at most 255 units.
             let pieces = (1..)
                 .zip(name.chunks(LongDirEntry::UNITS))
                 .collect::<Vec<(u8, _)>>();
@@ -56,7 +56,7 @@ impl Entry {
         slots
     }
 
-    /// The entry alone, by its short name.
+    /// Returns only the short entry.
     pub fn short(&self, name: &[u8; 11], case: u8) -> DirEntry {
         let (date, time) = date_and_time(self.time);
         let (dir_fst_clus_lo, dir_fst_clus_hi) = split32(self.cluster);
@@ -80,7 +80,8 @@ impl Entry {
     }
 }
 
-/// A piece of a long name. What is too short ends with 0 and is filled up with ones.
+/// Encodes a piece of a long name. A piece that is too short is terminated with 0 and padded with
+/// 0xffff.
 fn long(number: u8, piece: &[u16], sum: u8) -> LongDirEntry {
     let mut units = piece.iter().copied().chain([0]);
     let mut next = |_| U16::new(units.next().unwrap_or(0xffff));
@@ -101,7 +102,7 @@ fn checksum(name: &[u8; 11]) -> u8 {
         .fold(0, |sum: u8, byte| sum.rotate_right(1).wrapping_add(*byte))
 }
 
-/// The nearest date and time that FAT can say.
+/// Returns the nearest date and time that FAT can represent.
 fn date_and_time(seconds: i64) -> (U16, U16) {
     let at = OffsetDateTime::from_unix_timestamp(seconds.clamp(TIMES.0, TIMES.1))
         .unwrap_or(OffsetDateTime::UNIX_EPOCH);
@@ -118,7 +119,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn dates_are_those_of_the_calendar() {
+    fn dates_match_the_calendar() {
         for (seconds, (year, month, day), (hour, minute, second)) in [
             (i64::MIN, (1980, 1, 1), (0, 0, 0)),
             (951_782_399, (2000, 2, 28), (23, 59, 58)),
@@ -142,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_of_thirteen_units_fills_its_entry() {
+    fn a_name_of_13_units_fills_its_entry() {
         let name: Vec<u16> = "exactly13char".encode_utf16().collect();
         let name3 = |piece| long(0x41, piece, 7).ldir_name3.map(U16::get);
         assert_eq!(name3(&name), [0x61, 0x72]);

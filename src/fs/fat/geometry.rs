@@ -1,4 +1,4 @@
-//! What the boot sector of a FAT says of its size, and where everything is.
+//! The geometry of a FAT file system: sizes from the boot sector, and the position of each part.
 
 use anyhow::{Context as _, bail};
 use zerocopy::little_endian::{U16, U32};
@@ -7,24 +7,25 @@ use super::entry::SLOT;
 use super::ondisk::BootSector;
 use crate::layout::SECTOR;
 
-/// FAT has 16 bits from this many clusters on, and 32 bits from that many on, to everyone who reads
-/// it (Microsoft FAT specification, "FAT Type Determination").
+/// The minimum numbers of clusters with which readers treat a file system as FAT16 and as FAT32
+/// (Microsoft FAT specification, "FAT Type Determination").
 const FAT16_CLUSTERS: u64 = 4085;
 const FAT32_CLUSTERS: u64 = 65_525;
 
-/// The shortest volume, in bytes, on which `mkfs.fat -F 32`, which takes clusters of one sector up
-/// to 260 MiB, makes enough of them: 32 reserved sectors and two tables of 512 sectors come before.
-/// Whole tracks are counted.
+/// The length in bytes of the smallest volume on which `mkfs.fat -F 32` makes enough clusters. Up
+/// to 260 MiB, it makes clusters of one sector. 32 reserved sectors and two tables of 512 sectors
+/// come before them. Only whole tracks count.
 pub(super) const SMALLEST_FAT32: u64 =
     (32 + 2 * 512 + FAT32_CLUSTERS).next_multiple_of(TRACK) * SECTOR;
 
-/// Sectors of a track. There are no tracks, but the boot sector has a number of sectors for them.
+/// Sectors per track. Tracks do not exist any more, but the boot sector has a field for their
+/// length.
 pub(super) const TRACK: u64 = 32;
 
 /// The number of the first cluster.
 pub(super) const FIRST: u64 = 2;
 
-/// How wide the entries of the allocation table are.
+/// The width of the entries in the allocation table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Width {
     Fat12,
@@ -32,41 +33,40 @@ pub(super) enum Width {
     Fat32,
 }
 
-/// Sizes of a FAT file system.
+/// The sizes in a FAT file system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Geometry {
     pub width: Width,
-    /// The byte that is also the first of the allocation table.
+    /// The media descriptor, which is also the first byte of the allocation table.
     pub media: u8,
     /// Bytes before the allocation tables.
     pub reserved: u64,
-    /// Bytes of an allocation table.
+    /// Length of an allocation table in bytes.
     pub table: u64,
-    /// How many allocation tables there are, all with the same in them.
+    /// Number of allocation tables, which are all identical.
     pub tables: u64,
-    /// Bytes of a cluster.
+    /// Length of a cluster in bytes.
     pub cluster: u64,
-    /// Clusters for files and directories.
+    /// Number of clusters for files and directories.
     pub clusters: u64,
-    /// Entries of the root directory where it has a fixed place, which is where FAT is not 32 bits
-    /// wide.
+    /// Number of entries in the root directory if it has a fixed place, as on FAT12 and FAT16.
     pub root_entries: Option<u64>,
-    /// Where the sector with the number of free clusters is, in bytes.
+    /// Offset in bytes of the sector with the number of free clusters.
     pub information: Option<u64>,
 }
 
 impl Geometry {
-    /// Reads a boot sector (Microsoft FAT specification, "Boot Sector and BPB"). `wide` says
-    /// whether FAT is to be 32 bits wide: `mkfs.fat -F 32` makes file systems with too few
-    /// clusters, which others then read as 16 bits wide.
+    /// Reads a boot sector (Microsoft FAT specification, "Boot Sector and BPB"). `wide` is whether
+    /// the file system should be FAT32. `mkfs.fat -F 32` can make file systems with too few
+    /// clusters, which other programs then read as FAT16.
     pub fn read(sector: &BootSector, wide: bool) -> anyhow::Result<Geometry> {
         let geometry = Geometry::parse(sector)
             .context("mkfs.fat wrote a boot sector with impossible sizes")?;
         let (width, clusters) = (geometry.width, geometry.clusters);
-        if (width == Width::Fat32) != wide || !geometry.name_is_right(sector) {
+        if (width == Width::Fat32) != wide || !geometry.type_name_matches(sector) {
             bail!(
-                "mkfs.fat made {clusters} clusters of {} bytes and a {} table: readers would not \
-                 agree on its width. Use dosfstools 4.2",
+                "mkfs.fat made {clusters} clusters of {} bytes and a {} allocation table: readers \
+                 would not agree on its width; use dosfstools 4.2",
                 geometry.cluster,
                 match geometry.root_entries {
                     None => "32-bit",
@@ -117,9 +117,9 @@ impl Geometry {
         (usual && inside && fits && reserved > 0 && clusters > 0).then_some(geometry)
     }
 
-    /// Whether the name of the width, by which some go, is that of the number of clusters, and the
-    /// boot sector of the kind that the width has.
-    fn name_is_right(&self, sector: &BootSector) -> bool {
+    /// Returns whether both the type name in the boot sector, which some readers rely on, and the
+    /// kind of boot sector match the number of clusters.
+    fn type_name_matches(&self, sector: &BootSector) -> bool {
         let (volume, name, fixed) = match self.width {
             Width::Fat12 => (sector.fat16().volume, b"FAT12   ", true),
             Width::Fat16 => (sector.fat16().volume, b"FAT16   ", true),
@@ -128,13 +128,13 @@ impl Geometry {
         volume.bs_fil_sys_type == *name && self.root_entries.is_some() == fixed
     }
 
-    /// Where the root directory begins, in bytes.
+    /// Offset of the root directory in bytes, if it has a fixed place.
     pub fn root(&self) -> u64 {
         self.reserved + self.tables * self.table
     }
 
-    /// Where cluster `number` begins, in bytes. That of the root directory is the first, where it
-    /// is one.
+    /// Offset of the cluster `number` in bytes. On FAT32, the root directory begins in the first
+    /// cluster.
     pub fn place(&self, number: u64) -> u64 {
         let root = self.root_entries.unwrap_or(0) * SLOT;
         let first = self.root() + root.next_multiple_of(SECTOR);
@@ -143,7 +143,7 @@ impl Geometry {
 }
 
 impl Width {
-    /// Bytes that so many entries of the table take.
+    /// Returns the length in bytes of this many entries of the table.
     pub fn bytes(self, entries: u64) -> u64 {
         match self {
             Width::Fat12 => (entries * 3).div_ceil(2),

@@ -1,4 +1,5 @@
-//! What is taken from `mkfs.fat`: the sectors before the allocation tables, and the label.
+//! Running `mkfs.fat`. The sectors before the allocation tables and the entry of the label are
+//! taken from its file system.
 
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt as _;
@@ -16,19 +17,19 @@ use crate::layout::SECTOR;
 use crate::spec::Tools;
 use crate::{escape, leftover, process};
 
-/// An empty file system.
+/// The parts of an empty file system that are kept.
 pub(super) struct Empty {
     pub geometry: Geometry,
     /// Everything before the allocation tables.
     pub reserved: Vec<u8>,
-    /// The entry of the label.
+    /// The directory entry of the label.
     pub label: Slot,
 }
 
-/// Lets `mkfs.fat` make an empty file system in the file `path`, which is then removed.
+/// Runs `mkfs.fat` to make an empty file system in the file `path`, reads it, and removes the file.
 ///
 /// # Errors
-/// If it fails, or what it leaves is not what it was told to make.
+/// If `mkfs.fat` fails, or does not make what it was told to make.
 pub(super) fn run(tools: &Tools, volume: &FatVolume<'_>, path: &Path) -> Result<Empty> {
     let shown = escape::path(path);
     File::create(path)
@@ -36,8 +37,9 @@ pub(super) fn run(tools: &Tools, volume: &FatVolume<'_>, path: &Path) -> Result<
         .with_context(|| format!("making {shown}"))?;
     let wide = volume.length >= geometry::SMALLEST_FAT32;
     let mut mkfs = Command::new(&tools.mkfs_fat);
-    // --invariant fixes the times, and must come before -i: it sets an ID too. mkfs.fat cuts the
-    // file system to whole tracks: with these, it is as long as a partition of whole MiB.
+    // The option --invariant fixes the times. It must come before -i, because it also sets an ID.
+    // mkfs.fat cuts the file system to whole tracks. With this geometry, it fills a partition of
+    // whole MiB.
     mkfs.env_clear()
         .env("LC_ALL", "C")
         .env("TZ", "UTC")
@@ -62,7 +64,7 @@ impl Empty {
         file.read_exact_at(sector.as_mut_bytes(), 0)?;
         let geometry = Geometry::read(&sector, wide)?;
         check(&sector, volume, wide)?;
-        // It is a number of 16 bits of sectors.
+        // Not too large: it is a 16-bit number of sectors.
         let mut reserved = vec![0; usize::try_from(geometry.reserved)?];
         file.read_exact_at(&mut reserved, 0)?;
         let mut label = DirEntry::new_zeroed();
@@ -80,20 +82,21 @@ impl Empty {
     }
 }
 
-/// Checks that the boot sector says what `mkfs.fat` was told to write (Microsoft FAT specification,
-/// "Boot Sector and BPB"); [`Geometry::read`] has looked at the rest.
+/// Checks that the boot sector contains what `mkfs.fat` was told to write (Microsoft FAT
+/// specification, "Boot Sector and BPB"). [`Geometry::read`] has checked the rest.
 fn check(sector: &BootSector, volume: &FatVolume<'_>, wide: bool) -> Result<()> {
     let whole = volume.length / SECTOR / geometry::TRACK * geometry::TRACK;
-    let sectors = u32::try_from(whole).context("a FAT has less than 2 TiB")?;
-    let first = u32::try_from(volume.first_sector).context("a FAT begins before 2 TiB")?;
+    let sectors = u32::try_from(whole).context("FAT's limit is 2 TiB")?;
+    let first =
+        u32::try_from(volume.first_sector).context("a FAT partition must begin before 2 TiB")?;
     let part = match wide {
         true => sector.fat32().volume,
         false => sector.fat16().volume,
     };
-    for (right, what) in [
+    for (is_right, field) in [
         (
             sector.signature_word == BootSector::SIGNATURE,
-            "the mark of a boot sector",
+            "the signature of a boot sector",
         ),
         (
             sector.bpb_tot_sec32 == sectors || u32::from(sector.bpb_tot_sec16) == sectors,
@@ -105,14 +108,14 @@ fn check(sector: &BootSector, volume: &FatVolume<'_>, wide: bool) -> Result<()> 
         (part.bs_vol_lab == padded(volume.label), "the label"),
     ] {
         ensure!(
-            right,
-            "the boot sector that mkfs.fat wrote does not have {what}"
+            is_right,
+            "the boot sector that mkfs.fat wrote does not have {field}"
         );
     }
     Ok(())
 }
 
-/// A label, which has at most 11 bytes, with blanks behind it.
+/// Pads a label of at most 11 bytes with spaces.
 fn padded(label: &str) -> [u8; 11] {
     let mut name = [b' '; 11];
     for (to, from) in name.iter_mut().zip(label.bytes()) {

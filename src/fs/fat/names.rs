@@ -1,4 +1,4 @@
-//! What a FAT file system can't hold.
+//! Entries that a FAT file system can't store.
 
 use std::collections::BTreeMap;
 
@@ -6,40 +6,41 @@ use super::LARGEST_FILE;
 use crate::escape;
 use crate::tree::{Kind, Tree};
 
-/// Longest name in UTF-16 units.
+/// Length of the longest name in UTF-16 units.
 const LONGEST_NAME: usize = 255;
 
-/// Most entries of a directory, each name counted once: it has at most 2 MiB.
-pub(super) const MOST_ENTRIES: usize = 65_536;
+/// Maximum number of 32-byte entries in a directory, which has at most 2 MiB.
+pub(super) const MAX_ENTRIES: usize = 65_536;
 
-/// Everything in `tree` that can't be stored, a line each: its path (escaped) and the reason.
+/// Returns a line for each entry of `tree` that can't be stored, with its path (escaped) and the
+/// reason.
 pub(super) fn problems(tree: &Tree) -> Vec<String> {
     let mut problems = Vec::new();
     let mut folded: BTreeMap<Vec<u8>, Vec<u8>> = BTreeMap::new();
     tree.walk(|path, id| {
-        let mut complain =
+        let mut report =
             |reason: String| problems.push(format!("  /{}: {reason}", escape::bytes(path)));
         match &tree.inode(id).kind {
-            Kind::Directory(directory) if directory.len() > MOST_ENTRIES => complain(too_full()),
+            Kind::Directory(directory) if directory.len() > MAX_ENTRIES => report(too_full()),
             Kind::Directory(_) => {}
-            Kind::File(content) if content.size > LARGEST_FILE => complain(format!(
-                "it has {} bytes, and a file at most {LARGEST_FILE}",
+            Kind::File(content) if content.size > LARGEST_FILE => report(format!(
+                "the file has {} bytes; FAT's limit is {LARGEST_FILE}",
                 content.size
             )),
             Kind::File(_) => {}
-            Kind::Symlink(target) => complain(format!(
-                "a symbolic link (to {}), and FAT has none",
+            Kind::Symlink(target) => report(format!(
+                "FAT does not support symbolic links (target: {})",
                 escape::bytes(target)
             )),
-            _ => complain("a special file, and FAT has none".to_owned()),
+            _ => report("FAT does not support special files".to_owned()),
         }
         let name = path.rsplit(|&b| b == b'/').next().unwrap_or(path);
         if let Err(reason) = check(name) {
-            complain(reason);
+            report(reason);
         }
         if let Some(other) = folded.insert(fold(path), path.to_owned()) {
-            complain(format!(
-                "the same name as /{} but for upper and lower case, which FAT does not tell apart",
+            report(format!(
+                "differs only in case from /{}; FAT names are case-insensitive",
                 escape::bytes(&other)
             ));
         }
@@ -47,14 +48,13 @@ pub(super) fn problems(tree: &Tree) -> Vec<String> {
     problems
 }
 
-/// Why a directory can't be stored.
+/// The reason why a directory with too many entries can't be stored.
 pub(super) fn too_full() -> String {
-    format!(
-        "its names take more than {MOST_ENTRIES} directory entries, and a directory has no more"
-    )
+    format!("its names need more than {MAX_ENTRIES} directory entries, which is FAT's limit")
 }
 
-/// `path` in capitals, one character for one, and as it is where it is not UTF-8.
+/// Converts `path` to upper case, each character to a single character. If it is not UTF-8, only
+/// ASCII letters are converted.
 fn fold(path: &[u8]) -> Vec<u8> {
     let Ok(text) = std::str::from_utf8(path) else {
         return path.to_ascii_uppercase();
@@ -69,26 +69,29 @@ fn fold(path: &[u8]) -> Vec<u8> {
     text.chars().map(capital).collect::<String>().into_bytes()
 }
 
-/// Why `name` can't be used.
+/// Checks that FAT can store `name`; otherwise returns the reason.
 fn check(name: &[u8]) -> Result<(), String> {
     // Microsoft FAT specification, "Long Name Implementation".
     const FORBIDDEN: &[u8] = b"\"*/:<>?\\|";
     let Ok(text) = std::str::from_utf8(name) else {
-        return Err("the name is not UTF-8, and FAT has names of Unicode characters".to_owned());
+        return Err("the name is not UTF-8; FAT names are Unicode".to_owned());
     };
     if let Some(&byte) = name.iter().find(|b| FORBIDDEN.contains(b)) {
-        return Err(format!("FAT has no {:?} in names", char::from(byte)));
+        return Err(format!(
+            "FAT does not allow {:?} in names",
+            char::from(byte)
+        ));
     }
     if name.iter().any(|&byte| byte < b' ') {
-        return Err("FAT has no control characters in names".to_owned());
+        return Err("FAT does not allow control characters in names".to_owned());
     }
     if text.ends_with(['.', ' ']) {
-        return Err("FAT drops a dot or blank at the end of a name".to_owned());
+        return Err("FAT drops a dot or space at the end of a name".to_owned());
     }
     let units = text.encode_utf16().count();
     if units > LONGEST_NAME {
         return Err(format!(
-            "the name has {units} UTF-16 units, and FAT at most {LONGEST_NAME}"
+            "the name has {units} UTF-16 units; FAT's limit is {LONGEST_NAME}"
         ));
     }
     Ok(())
@@ -107,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_that_does_not_fit_is_listed() {
+    fn reports_everything_that_fat_cannot_store() {
         let mut tree = Tree::new(Metadata::new(0o755));
         let mut add = |name: &[u8], kind| {
             tree.insert(InodeId::ROOT, name, node(kind)).unwrap();
@@ -154,22 +157,18 @@ mod tests {
         let mut found = problems(&tree);
         found.sort();
         let mut expected = vec![
-            "  /a:b: FAT has no ':' in names".to_owned(),
-            "  /b?: FAT has no '?' in names".to_owned(),
-            "  /c\\n: FAT has no control characters in names".to_owned(),
-            "  /d\\xc3: the name is not UTF-8, and FAT has names of Unicode characters".to_owned(),
-            "  /dé: the same name as /DÉ but for upper and lower case, which FAT does not tell \
-             apart"
-                .to_owned(),
-            "  /efi: the same name as /EFI but for upper and lower case, which FAT does not tell \
-             apart"
-                .to_owned(),
-            "  /f.: FAT drops a dot or blank at the end of a name".to_owned(),
-            "  /g : FAT drops a dot or blank at the end of a name".to_owned(),
-            format!("  /{longest}n: the name has 256 UTF-16 units, and FAT at most 255"),
-            "  /s: a symbolic link (to /x\\u{1b}), and FAT has none".to_owned(),
-            "  /t: a special file, and FAT has none".to_owned(),
-            "  /u: it has 4294967296 bytes, and a file at most 4294967295".to_owned(),
+            "  /a:b: FAT does not allow ':' in names".to_owned(),
+            "  /b?: FAT does not allow '?' in names".to_owned(),
+            "  /c\\n: FAT does not allow control characters in names".to_owned(),
+            "  /d\\xc3: the name is not UTF-8; FAT names are Unicode".to_owned(),
+            "  /dé: differs only in case from /DÉ; FAT names are case-insensitive".to_owned(),
+            "  /efi: differs only in case from /EFI; FAT names are case-insensitive".to_owned(),
+            "  /f.: FAT drops a dot or space at the end of a name".to_owned(),
+            "  /g : FAT drops a dot or space at the end of a name".to_owned(),
+            format!("  /{longest}n: the name has 256 UTF-16 units; FAT's limit is 255"),
+            "  /s: FAT does not support symbolic links (target: /x\\u{1b})".to_owned(),
+            "  /t: FAT does not support special files".to_owned(),
+            "  /u: the file has 4294967296 bytes; FAT's limit is 4294967295".to_owned(),
         ];
         expected.sort();
         assert_eq!(found, expected);

@@ -1,5 +1,5 @@
-//! What is on the disk, byte for byte, with the names of fields of the Microsoft FAT specification.
-//! Fields that nothing here reads or sets have no comment.
+//! On-disk structures, with the field names of the Microsoft FAT specification. Fields that are
+//! neither read nor set have no comment.
 
 use zerocopy::little_endian::{U16, U32};
 use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout, Unaligned, transmute};
@@ -10,27 +10,27 @@ use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout, Unaligne
 pub struct BootSector {
     pub bs_jmp_boot: [u8; 3],
     pub bs_oem_name: [u8; 8],
-    /// Bytes in a sector.
+    /// Bytes per sector.
     pub bpb_byts_per_sec: U16,
-    /// Sectors in a cluster.
+    /// Sectors per cluster.
     pub bpb_sec_per_clus: u8,
-    /// Sectors before the allocation tables.
+    /// Number of sectors before the allocation tables.
     pub bpb_rsvd_sec_cnt: U16,
-    /// Allocation tables.
+    /// Number of allocation tables.
     pub bpb_num_fats: u8,
-    /// Entries of the root directory; 0 on FAT32.
+    /// Number of entries in the root directory; 0 on FAT32.
     pub bpb_root_ent_cnt: U16,
-    /// Sectors in all; 0: see `bpb_tot_sec32`.
+    /// Total number of sectors; if 0, see `bpb_tot_sec32`.
     pub bpb_tot_sec16: U16,
-    /// The byte that is also the first of the allocation table.
+    /// The media descriptor, which is also the first byte of the allocation table.
     pub bpb_media: u8,
-    /// Sectors of an allocation table; 0 on FAT32.
+    /// Sectors per allocation table; 0 on FAT32.
     pub bpb_fatsz16: U16,
     pub bpb_sec_per_trk: U16,
     pub bpb_num_heads: U16,
     /// The partition's first sector.
     pub bpb_hidd_sec: U32,
-    /// Sectors in all; see `bpb_tot_sec16`.
+    /// Total number of sectors; see `bpb_tot_sec16`.
     pub bpb_tot_sec32: U32,
     /// [`Fat16Part`] or [`Fat32Part`].
     part: [u8; 474],
@@ -38,7 +38,7 @@ pub struct BootSector {
     pub signature_word: [u8; 2],
 }
 
-/// What follows on FAT12 and FAT16.
+/// The rest of the boot sector on FAT12 and FAT16.
 #[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
 pub struct Fat16Part {
@@ -46,11 +46,11 @@ pub struct Fat16Part {
     pub bs_boot_code: [u8; 448],
 }
 
-/// What follows on FAT32.
+/// The rest of the boot sector on FAT32.
 #[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
 pub struct Fat32Part {
-    /// Sectors of an allocation table.
+    /// Sectors per allocation table.
     pub bpb_fatsz32: U32,
     pub bpb_ext_flags: U16,
     /// The version: 0.
@@ -65,7 +65,7 @@ pub struct Fat32Part {
     pub bs_boot_code32: [u8; 420],
 }
 
-/// The fields that both have, at different places.
+/// The fields that both have at different offsets.
 #[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
 pub struct VolumePart {
@@ -74,22 +74,22 @@ pub struct VolumePart {
     pub bs_boot_sig: u8,
     /// The volume ID.
     pub bs_vol_id: U32,
-    /// The label, with blanks behind it.
+    /// The label, padded with spaces.
     pub bs_vol_lab: [u8; 11],
-    /// A name of the width of the allocation table, with blanks behind it.
+    /// The name of the file system type, padded with spaces.
     pub bs_fil_sys_type: [u8; 8],
 }
 
 impl BootSector {
-    /// What every boot sector ends with.
+    /// The last bytes of every boot sector.
     pub const SIGNATURE: [u8; 2] = [0x55, 0xaa];
 
-    /// What follows if this is FAT12 or FAT16.
+    /// The rest if this is FAT12 or FAT16.
     pub fn fat16(&self) -> Fat16Part {
         transmute!(self.part)
     }
 
-    /// What follows if this is FAT32.
+    /// The rest if this is FAT32.
     pub fn fat32(&self) -> Fat32Part {
         transmute!(self.part)
     }
@@ -102,9 +102,9 @@ pub struct FsInfo {
     pub fsi_lead_sig: U32,
     pub fsi_reserved1: [u8; 480],
     pub fsi_struc_sig: U32,
-    /// Free clusters.
+    /// Number of free clusters.
     pub fsi_free_count: U32,
-    /// The last cluster that was taken.
+    /// The last cluster that was allocated.
     pub fsi_nxt_free: U32,
     pub fsi_reserved2: [u8; 12],
     pub fsi_trail_sig: U32,
@@ -114,26 +114,26 @@ pub struct FsInfo {
 #[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
 pub struct DirEntry {
-    /// The short name: eight bytes and three of extension, with blanks behind each.
+    /// The short name: eight bytes and three of extension, each padded with spaces.
     pub dir_name: [u8; 11],
     /// See [`attr`].
     pub dir_attr: u8,
-    /// Which part of the name is to be read in lower case.
+    /// Which parts of the name are lower case.
     pub dir_nt_res: u8,
     pub dir_crt_time_tenth: u8,
-    /// When it was made.
+    /// Time of creation.
     pub dir_crt_time: U16,
     pub dir_crt_date: U16,
-    /// When it was read last.
+    /// Time of the last access.
     pub dir_lst_acc_date: U16,
     /// The high half of the first cluster.
     pub dir_fst_clus_hi: U16,
-    /// When it was changed last.
+    /// Time of the last modification.
     pub dir_wrt_time: U16,
     pub dir_wrt_date: U16,
     /// The low half of the first cluster.
     pub dir_fst_clus_lo: U16,
-    /// Bytes of a file; 0 of a directory.
+    /// Length of a file in bytes; 0 for a directory.
     pub dir_file_size: U32,
 }
 
@@ -141,9 +141,9 @@ pub struct DirEntry {
 #[derive(FromZeros, IntoBytes, Immutable, Unaligned)]
 #[repr(C)]
 pub struct LongDirEntry {
-    /// The number of the piece from 1 on, and [`LongDirEntry::LAST`].
+    /// The number of the piece, starting at 1, and the flag [`LongDirEntry::LAST`].
     pub ldir_ord: u8,
-    /// Its UTF-16 units, as the other two names.
+    /// Its UTF-16 units, like the other two names.
     pub ldir_name1: [U16; 5],
     /// [`attr::LONG_NAME`].
     pub ldir_attr: u8,
@@ -156,10 +156,10 @@ pub struct LongDirEntry {
 }
 
 impl LongDirEntry {
-    /// `LAST_LONG_ENTRY`: there is no later piece.
+    /// `LAST_LONG_ENTRY`: this is the last piece.
     pub const LAST: u8 = 0x40;
 
-    /// UTF-16 units in one piece.
+    /// UTF-16 units per piece.
     pub const UNITS: usize = 13;
 }
 

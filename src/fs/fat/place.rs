@@ -1,40 +1,40 @@
-//! Where everything in a tree goes on a FAT: clusters in the order of a walk, without gaps. Nothing
-//! here touches a file.
+//! Allocation of clusters for everything in a tree, in the order of a walk and without gaps. This
+//! module does not access any file.
 
 use std::ops::Range;
 
 use super::alias::Aliases;
 use super::entry::{Entry, SLOT, Slot};
 use super::geometry::{FIRST, Geometry};
-use super::names::{MOST_ENTRIES, too_full};
+use super::names::{MAX_ENTRIES, too_full};
 use crate::escape;
 use crate::tree::{Inode, InodeId, Kind, Tree};
 
-/// A tree with a place for everything.
+/// A tree with clusters allocated for everything in it.
 #[derive(Debug)]
 pub(super) struct Placed {
-    /// The root directory first.
+    /// All directories, the root directory first.
     pub directories: Vec<Directory>,
-    /// The files that have bytes, and their clusters.
+    /// The files that are not empty, and their clusters.
     pub files: Vec<(InodeId, Range<u64>)>,
-    /// The cluster behind the last that is taken.
+    /// The cluster after the last one in use.
     pub end: u64,
 }
 
-/// A directory with a place.
+/// A directory with its clusters.
 #[derive(Debug)]
 pub(super) struct Directory {
-    /// Its clusters in order; a root directory that has a place of its own has none.
+    /// Its clusters in order; empty for a root directory in a fixed place.
     pub chain: Vec<u64>,
     /// Its entries.
     pub slots: Vec<Slot>,
 }
 
-/// Gives everything in `tree` its place, behind the end of the clusters if there are too few. The
-/// root directory begins with `label`.
+/// Allocates clusters for everything in `tree`. If there are too few, the last ones lie beyond the
+/// end of the file system. The root directory begins with `label`.
 ///
 /// # Errors
-/// A line for each directory with too many entries.
+/// Returns a line for each directory with too many entries.
 pub(super) fn place(tree: &Tree, geometry: &Geometry, label: Slot) -> Result<Placed, Vec<String>> {
     let mut placer = Placer {
         slots: geometry.cluster / SLOT,
@@ -46,13 +46,13 @@ pub(super) fn place(tree: &Tree, geometry: &Geometry, label: Slot) -> Result<Pla
     placer.directory(vec![label]);
     let mut problems = Vec::new();
     let mut path = Vec::new();
-    // A stack and not recursion: a hostile tree may be deeper than the thread's stack.
+    // An explicit stack: recursion in a hostile tree could overflow the thread's stack.
     let mut stack = vec![Open::new(tree, InodeId::ROOT, 0, 0)];
     while let Some(open) = stack.last_mut() {
         path.truncate(open.path);
         let number = open.number;
         let Some((name, id)) = tree.directory(open.id).and_then(|d| d.nth(open.next)) else {
-            if placer.directories[number].slots.len() > MOST_ENTRIES {
+            if placer.directories[number].slots.len() > MAX_ENTRIES {
                 problems.push(format!("  /{}: {}", escape::bytes(&path), too_full()));
             }
             stack.pop();
@@ -80,15 +80,15 @@ pub(super) fn place(tree: &Tree, geometry: &Geometry, label: Slot) -> Result<Pla
     }
 }
 
-/// A directory whose entries get their places.
+/// A directory whose entries are being placed.
 struct Open {
     id: InodeId,
     /// Its number in [`Placed::directories`].
     number: usize,
     aliases: Aliases,
-    /// The entry whose turn it is.
+    /// The next entry to place.
     next: usize,
-    /// Length of the path to it.
+    /// Length of the path of the directory.
     path: usize,
 }
 
@@ -106,9 +106,9 @@ impl Open {
 }
 
 struct Placer {
-    /// Entries that a cluster has room for.
+    /// Number of entries that fit in a cluster.
     slots: u64,
-    /// Whether the root directory is no chain of clusters.
+    /// Whether the root directory has a fixed place rather than a chain of clusters.
     fixed_root: bool,
     directories: Vec<Directory>,
     files: Vec<(InodeId, Range<u64>)>,
@@ -116,8 +116,8 @@ struct Placer {
 }
 
 impl Placer {
-    /// Puts an entry into directory `parent`, and takes clusters for what it stands for. Returns
-    /// the number of the directory, if that is what it is.
+    /// Adds an entry to the directory `parent` and allocates clusters for its file or directory.
+    /// Returns the number of the directory if it is one.
     fn entry(
         &mut self,
         parent: usize,
@@ -137,7 +137,7 @@ impl Placer {
         if let Kind::File(content) = &inode.kind {
             let first = self.end;
             self.end += content.size.div_ceil(self.slots * SLOT);
-            // Sizes were checked: they are of 32 bits.
+            // Sizes were checked: they fit in 32 bits.
             entry.size = u32::try_from(content.size).unwrap_or(u32::MAX);
             if self.end > first {
                 entry.cluster = number(first);
@@ -162,12 +162,12 @@ impl Placer {
         }
         let slots = entry.slots(&name, &alias);
         self.directories[parent].slots.extend(slots);
-        // As with mtools, the directory grows behind what has been put into it.
+        // As with mtools, a directory is extended after clusters were allocated for its new entry.
         self.make_room(parent);
         made
     }
 
-    /// Makes a directory that has `slots`.
+    /// Adds a directory that contains `slots`.
     fn directory(&mut self, slots: Vec<Slot>) -> usize {
         let number = self.directories.len();
         let chain = Vec::new();
@@ -176,7 +176,7 @@ impl Placer {
         number
     }
 
-    /// Takes the clusters that a directory's entries need.
+    /// Allocates the clusters that a directory's entries need.
     fn make_room(&mut self, number: usize) {
         if number == 0 && self.fixed_root {
             return;
@@ -191,7 +191,8 @@ impl Placer {
     }
 }
 
-/// Clusters have numbers of 32 bits. One that has not is behind the end, and no file system is made.
+/// Converts a cluster number to 32 bits. A larger one lies beyond the end, so that no file system
+/// is made.
 fn number(cluster: u64) -> u32 {
     u32::try_from(cluster).unwrap_or(u32::MAX)
 }

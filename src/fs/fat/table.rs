@@ -1,18 +1,18 @@
-//! The allocation table: for each cluster the next of its file (Microsoft FAT specification, "FAT
-//! Data Structure").
+//! The allocation table, which links each cluster to the next one of its file (Microsoft FAT
+//! specification, "FAT Data Structure").
 
 use std::ops::Range;
 
 use super::geometry::{FIRST, Geometry, Width};
 use super::place::Placed;
 
-/// What stands behind the last cluster.
+/// The entry of the last cluster of a chain.
 const END: u32 = 0x0fff_ffff;
 
-/// What `mkfs.fat` has for that in the root directory of FAT32, and mtools leave.
+/// The same for the root directory of FAT32, as `mkfs.fat` writes it and mtools keep it.
 const END_OF_ROOT: u32 = 0x0fff_fff8;
 
-/// The bytes of the table for `placed`, as far as there is something in it.
+/// Returns the table for `placed`, up to its last entry in use.
 pub(super) fn bytes(geometry: &Geometry, placed: &Placed) -> Vec<u8> {
     let mut table = Table::new(geometry.width, placed.end);
     table.set(0, 0x0fff_ff00 | u32::from(geometry.media));
@@ -42,9 +42,9 @@ struct Table {
 }
 
 impl Table {
-    /// With room for all clusters before `end`.
+    /// Makes a table with room for all clusters before `end`.
     fn new(width: Width, end: u64) -> Table {
-        // It is not more than the table has on the disk, and that is what memory has.
+        // At most the length of the table on disk, for which there is enough memory.
         let length = usize::try_from(width.bytes(end)).unwrap_or(usize::MAX);
         let bytes = vec![0; length];
         Table { width, bytes }
@@ -55,7 +55,7 @@ impl Table {
         self.set(cluster, next.unwrap_or(END));
     }
 
-    /// Sets an entry to as many of the lower bits of `value` as it has.
+    /// Sets an entry to the lower bits of `value`, as many as the entry has.
     fn set(&mut self, cluster: u64, value: u32) {
         let at = self.width.bytes(cluster);
         let at = usize::try_from(at).unwrap_or(usize::MAX);
@@ -63,7 +63,7 @@ impl Table {
         match self.width {
             Width::Fat32 => self.bytes[at..at + 4].copy_from_slice(&[a, b, c, d]),
             Width::Fat16 => self.bytes[at..at + 2].copy_from_slice(&[a, b]),
-            // Two entries share a byte: the first has its lower half.
+            // Two entries share a byte. The first one uses its lower half.
             Width::Fat12 if cluster.is_multiple_of(2) => {
                 self.bytes[at] = a;
                 self.bytes[at + 1] = self.bytes[at + 1] & 0xf0 | b & 0x0f;

@@ -1,4 +1,4 @@
-//! A FAT file system put into a file.
+//! Writing a FAT file system to a file.
 
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom};
@@ -16,14 +16,14 @@ use super::table;
 use crate::tree::{Content, Kind, Source, Tree};
 use crate::{escape, untrusted};
 
-/// Where the number of free clusters and the last one that was taken are in their sector.
+/// Offsets of the number of free clusters and of the last allocated one in their sector.
 const FREE: u64 = offset_of!(FsInfo, fsi_free_count) as u64;
 const LAST: u64 = offset_of!(FsInfo, fsi_nxt_free) as u64;
 
-/// Makes the sparse file `path` of `length` bytes, with the file system in it.
+/// Creates the sparse file `path` of `length` bytes and writes the file system to it.
 ///
 /// # Errors
-/// If a source can't be read or is not as long as it was, and if writing fails.
+/// If a source can't be read or its length has changed, or if writing fails.
 pub(super) fn write(
     path: &Path,
     length: u64,
@@ -49,7 +49,7 @@ fn write_metadata(file: &File, empty: &Empty, placed: &Placed) -> io::Result<()>
     let geometry = &empty.geometry;
     file.write_all_at(&empty.reserved, 0)?;
     let used = placed.end - FIRST;
-    // As mtools do it, which don't touch a file system without files.
+    // As with mtools, which do not change these fields if the file system has no files.
     let root = placed
         .directories
         .first()
@@ -79,7 +79,7 @@ fn write_metadata(file: &File, empty: &Empty, placed: &Placed) -> io::Result<()>
     Ok(())
 }
 
-/// Copies the bytes of a file to `at`.
+/// Copies the contents of a file to the offset `at`.
 fn copy(content: &Content, mut file: &File, at: u64) -> Result<()> {
     let source = match &content.source {
         Source::Bytes(bytes) => return Ok(file.write_all_at(bytes, at)?),

@@ -1,4 +1,4 @@
-//! Opening directories that were listed before.
+//! Opening directories that were listed earlier.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -17,11 +17,11 @@ const DIRECTORY: OFlag = OFlag::O_PATH
     .union(OFlag::O_NOFOLLOW)
     .union(OFlag::O_CLOEXEC);
 
-/// Opens the directory `listed`, for opening what is in it.
+/// Opens the directory `listed`, so that its entries can be opened.
 ///
 /// # Errors
-/// If that can't be done, or something on its path is no directory any more: one that was replaced
-/// by a symbolic link would lead to files that nobody has listed.
+/// If it can't be opened, or if something on its path is not a directory any more: a symbolic link
+/// in place of a directory would lead to files that were never listed.
 pub fn open(listed: &ListedPath) -> Result<OwnedFd> {
     let (given, rest) = listed.parts();
     let opened = openat(AT_FDCWD, given, DIRECTORY, Mode::empty()).and_then(|given| {
@@ -33,27 +33,27 @@ pub fn open(listed: &ListedPath) -> Result<OwnedFd> {
     let path = || escape::path(listed.as_path());
     opened.map_err(|errno| match errno {
         Errno::ELOOP | Errno::ENOTDIR => anyhow!(
-            "the way to {} was one of directories when it was listed, and has a symbolic link or a \
-             file in it now: it was changed during the build",
+            "the path to {} consisted of directories when it was listed, but now contains a symbolic \
+             link or a file: it was changed during the build",
             path()
         ),
         errno => anyhow!(io::Error::from(errno)).context(format!("opening {}", path())),
     })
 }
 
-/// The directory `path` of `top`, without following any symbolic link.
+/// Opens the directory `path` below `top` without following any symbolic link.
 fn below(top: &OwnedFd, path: &Path) -> nix::Result<OwnedFd> {
     let how = OpenHow::new()
         .flags(DIRECTORY)
         .resolve(ResolveFlag::RESOLVE_NO_SYMLINKS);
     match openat2(top, path, how) {
-        // Before Linux 5.6, and where a filter of system calls doesn't know it.
+        // Before Linux 5.6, and where a system call filter does not know `openat2`.
         Err(Errno::ENOSYS | Errno::EPERM) => step_by_step(top, path),
         opened => opened,
     }
 }
 
-/// As [`below`], by a call for each name.
+/// Like [`below`], with one call for each name.
 fn step_by_step(top: &OwnedFd, path: &Path) -> nix::Result<OwnedFd> {
     let mut names = path.iter();
     let first = names.next().unwrap_or_default();
@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_symbolic_link_is_followed_below_what_was_given() {
+    fn follows_no_symbolic_link_below_the_given_directory() {
         let top = tempfile::tempdir().unwrap();
         fs::create_dir_all(top.path().join("real/a/b/c")).unwrap();
         symlink("real", top.path().join("given")).unwrap();

@@ -184,7 +184,7 @@ fn an_unreadable_disk_takes_precedence_over_errors_of_the_guest() {
     ] {
         let begin = Instant::now();
         let error = message(&script);
-        let expected = "/disk ends at byte 4096 and was longer when it was listed: it was changed \
+        let expected = "/disk ends at byte 4096 but was longer when it was listed: it was changed \
                         during the build\n\
                         the guest cannot continue and was stopped\n\
                         no console output";

@@ -147,7 +147,7 @@ fn rejects_reports_that_do_not_fit_the_tree() {
             "x",
             "/x: it is a hard link to a file that does not exist",
         ),
-        (RecordKind::File, "etc/..", "/etc/..: not a file name"),
+        (RecordKind::File, "etc/..", "/etc/..: not a valid file name"),
         (
             RecordKind::File,
             "etc",

@@ -213,7 +213,7 @@ mod tests {
         });
         let error = end.unwrap_err().to_string();
         assert!(
-            error.ends_with("/disk ends at byte 4096 and was longer when it was listed: it was changed during the build"),
+            error.ends_with("/disk ends at byte 4096 but was longer when it was listed: it was changed during the build"),
             "{error}"
         );
         assert!(stopped);

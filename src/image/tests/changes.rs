@@ -1,4 +1,4 @@
-//! Sources that are not what they were when they were listed.
+//! Sources that change after they were listed.
 
 use std::fs::{File, FileTimes};
 use std::os::unix::fs::symlink;
@@ -9,24 +9,24 @@ use crate::fs::source::Opener;
 use crate::stage::scan::{self, Policy};
 
 #[test]
-fn a_source_that_changed_is_named() {
+fn a_changed_source_is_reported_with_its_path() {
     type Change = fn(&Path);
     let cases: [(Change, &str); 4] = [
         (|path| fs::remove_file(path).unwrap(), "No such file"),
         (
             |path| fs::write(path, b"short").unwrap(),
-            "has 5 bytes and had 6000",
+            "has 5 bytes but had 6000",
         ),
         (
             |path| fs::write(path, noise(6001, 1)).unwrap(),
-            "has 6001 bytes and had 6000",
+            "has 6001 bytes but had 6000",
         ),
         (
             |path| {
                 fs::remove_file(path).unwrap();
                 nix::unistd::mkfifo(path, nix::sys::stat::Mode::S_IRUSR).unwrap();
             },
-            "was a file when it was listed and is none now",
+            "was a regular file when it was listed, but is not one now",
         ),
     ];
     for (change, message) in cases {
@@ -54,17 +54,17 @@ fn a_source_that_changed_is_named() {
     }
 }
 
-/// Bytes of a small file and of one that is copied in pieces.
+/// The lengths of a small file and of one that is copied in pieces, in bytes.
 const LENGTHS: [usize; 2] = [6000, 300_000];
 
-/// `directory` as a scan finds it, with the data of its files `d/0` and `d/1` in an image.
+/// Writes the files `d/0` and `d/1` to `directory`, scans it, and returns an image with their data.
 fn scanned(directory: &Path, policy: Policy) -> Image {
     fs::create_dir_all(directory.join("d")).unwrap();
     let mut data = Vec::new();
     for (number, length) in LENGTHS.into_iter().enumerate() {
         fs::write(directory.join(format!("d/{number}")), noise(length, 1)).unwrap();
     }
-    // The kernel gives times by a clock that stands still for some milliseconds.
+    // The kernel takes timestamps from a clock with a resolution of some milliseconds.
     std::thread::sleep(Duration::from_millis(20));
     let tree = scan::root(directory, policy).unwrap();
     let d = tree.lookup(InodeId::ROOT, b"d").unwrap();
@@ -106,11 +106,11 @@ fn errors(directory: &Path, image: Image) -> [Result<()>; 2] {
 }
 
 #[test]
-fn a_source_that_changed_and_kept_its_length_is_noticed() {
+fn a_changed_source_of_the_same_length_is_detected() {
     for (number, length) in LENGTHS.into_iter().enumerate() {
-        for (policy, set_back, is_noticed) in [
+        for (policy, set_back, is_detected) in [
             (Policy::FAITHFUL, false, true),
-            // Times of modification are set by rsync, tar and others; of changes by nobody.
+            // rsync, tar and others set modification times, but no program can set change times.
             (Policy::FAITHFUL, true, true),
             (Policy::CLOSURE, false, true),
             (Policy::CLOSURE, true, false),
@@ -125,7 +125,7 @@ fn a_source_that_changed_and_kept_its_length_is_noticed() {
                 set_modified(&path, before);
             }
             for result in errors(directory.path(), image) {
-                match is_noticed {
+                match is_detected {
                     true => assert_eq!(
                         format!("{:#}", result.unwrap_err())
                             .trim_start_matches("writing the part \"test\": "),
@@ -141,9 +141,9 @@ fn a_source_that_changed_and_kept_its_length_is_noticed() {
     }
 }
 
-/// Nix does so while others build: `auto-optimise-store`.
+/// Nix creates such links during builds (`auto-optimise-store`).
 #[test]
-fn a_link_to_a_file_of_the_store_is_no_change() {
+fn a_new_hard_link_to_a_store_file_is_not_a_change() {
     let directory = tempfile::tempdir().unwrap();
     let source = directory.path().join("source");
     let image = scanned(&source, Policy::CLOSURE);
@@ -154,7 +154,7 @@ fn a_link_to_a_file_of_the_store_is_no_change() {
 }
 
 #[test]
-fn a_change_while_a_file_is_read_is_noticed() {
+fn a_change_while_a_file_is_read_is_detected() {
     let directory = tempfile::tempdir().unwrap();
     let source = directory.path().join("source");
     let image = scanned(&source, Policy::FAITHFUL);
@@ -172,27 +172,27 @@ fn a_change_while_a_file_is_read_is_noticed() {
 }
 
 #[test]
-fn a_directory_that_became_a_link_is_noticed() {
+fn a_directory_that_became_a_symbolic_link_is_detected() {
     let directory = tempfile::tempdir().unwrap();
     let source = directory.path().join("source");
     let image = scanned(&source, Policy::CLOSURE);
-    // All the same is there, with the same times.
+    // The files are the same, with the same times.
     fs::rename(source.join("d"), directory.path().join("moved")).unwrap();
     symlink("../moved", source.join("d")).unwrap();
     for result in errors(directory.path(), image) {
         let error = format!("{:#}", result.unwrap_err());
         let expected = format!(
-            " to copy it: the way to {}/d was one of directories when it was \
-             listed, and has a symbolic link or a file in it now: it was changed during the build",
+            " to copy it: the path to {}/d consisted of directories when it was listed, but now \
+             contains a symbolic link or a file: it was changed during the build",
             source.display()
         );
         assert!(error.ends_with(&expected), "{error}");
     }
 }
 
-/// What leads to the directory that was asked for is nobody's business.
+/// Only the path below the requested directory is checked.
 #[test]
-fn links_on_the_way_to_what_was_asked_for_are_followed() {
+fn symbolic_links_to_the_requested_directory_are_followed() {
     let directory = tempfile::tempdir().unwrap();
     let source = directory.path().join("source");
     drop(scanned(&source, Policy::FAITHFUL));

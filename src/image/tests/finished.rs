@@ -1,5 +1,4 @@
-//! File systems whose bytes are there when they are planned, through all that takes and reads an
-//! image.
+//! File systems whose bytes exist after planning, with every sink and reader of images.
 
 use super::super::ranges::{Bytes, Range, Selection};
 use super::super::sink::Sink;
@@ -27,7 +26,7 @@ fn in_memory(image: &Image) -> Vec<u8> {
     memory.0.into_inner().unwrap()
 }
 
-/// As a sink would have them that can only go on.
+/// The bytes of the image as a sequential sink would receive them.
 fn in_order(image: &Image) -> Vec<u8> {
     let mut disk = Vec::new();
     let take = &mut |range: Range<'_>| {
@@ -83,7 +82,7 @@ fn archived(directory: &Path) -> Image {
 }
 
 #[test]
-fn every_sink_and_reader_has_the_same_bytes() {
+fn every_sink_and_reader_gets_the_same_bytes() {
     type Make = fn(&Path) -> Image;
     for make in [archived as Make, varied as Make] {
         let directory = tempfile::tempdir().unwrap();
@@ -98,7 +97,7 @@ fn every_sink_and_reader_has_the_same_bytes() {
 
         let lazy = LazyImage::new(image, &path).unwrap();
         let used = fs::metadata(&path).unwrap().blocks() * 512;
-        assert!(used < 100_000, "{used} bytes without those of files");
+        assert!(used < 100_000, "{used} bytes without file data");
         let mut read = vec![0xaa; written.len()];
         assert_eq!(lazy.reader().read_at(&mut read, 0).unwrap(), read.len());
         assert!(read == written);
@@ -106,7 +105,7 @@ fn every_sink_and_reader_has_the_same_bytes() {
 }
 
 #[test]
-fn what_was_made_while_planning_is_in_the_image() {
+fn bytes_generated_during_planning_are_in_the_image() {
     let directory = tempfile::tempdir().unwrap();
     let disk = in_order(&archived(directory.path()));
     let at = |offset: u64| &disk[usize::try_from(START + offset).unwrap()..];
@@ -116,7 +115,7 @@ fn what_was_made_while_planning_is_in_the_image() {
 }
 
 #[test]
-fn a_file_that_can_not_be_read_is_an_error_of_planning() {
+fn an_unreadable_file_is_a_planning_error() {
     let directory = tempfile::tempdir().unwrap();
     let (tree, _) = tree(directory.path(), &[noise(5000, 1)]);
     fs::remove_file(directory.path().join("0000")).unwrap();
@@ -124,14 +123,14 @@ fn a_file_that_can_not_be_read_is_an_error_of_planning() {
         directory: directory.path().to_owned(),
     };
     let Err(PlanError::Failed(error)) = format.count(&tree, &options()) else {
-        panic!("it was planned");
+        panic!("planning succeeded");
     };
     let error = format!("{error:#}");
     assert!(error.contains("/0000 to copy it: No such file"), "{error}");
 }
 
 #[test]
-fn ranges_that_overlap_are_an_error() {
+fn overlapping_ranges_are_rejected() {
     let directory = tempfile::tempdir().unwrap();
     let contents = [noise(5000, 1)];
     let (tree, ids) = tree(directory.path(), &contents);

@@ -41,7 +41,7 @@ impl Plan for Chosen {
         &self.data
     }
 
-    /// Files have their places in the tree as numbers.
+    /// A file's number is its index in the tree.
     fn source(&self, file: u32) -> Option<DataSource<'_>> {
         match &self.tree.inodes().get(file as usize)?.kind {
             Kind::File(content) => Some(DataSource::Tree(content)),
@@ -56,7 +56,7 @@ impl Plan for Chosen {
     }
 }
 
-/// The number that [`Chosen`] has for a file.
+/// The number of a file in [`Chosen`].
 fn number(id: InodeId) -> u32 {
     u32::try_from(id.index()).unwrap()
 }
@@ -74,7 +74,7 @@ fn image(length: u64, parts: Vec<(u64, u64, Content)>) -> Image {
     Image { length, parts }
 }
 
-/// A tree with the files `contents`, whose bytes are in files of `directory`.
+/// A tree with the files `contents`, whose bytes are stored in files of `directory`.
 fn tree(directory: &Path, contents: &[Vec<u8>]) -> (Arc<Tree>, Vec<InodeId>) {
     let mut tree = Tree::new(Metadata::new(0o755));
     let shared: Arc<Path> = directory.into();
@@ -99,7 +99,7 @@ fn finished(path: &Path) -> Content {
     Content::File(FinishedFile::open(path).unwrap())
 }
 
-/// Extents at these places (offset and length on the disk, in bytes), of no file in particular.
+/// Extents at these places (offset and length on the disk, in bytes), of an arbitrary file.
 pub fn extents(places: impl IntoIterator<Item = (u64, u64)>) -> Vec<DataExtent> {
     let extent = |(offset, length)| DataExtent {
         file: 0,
@@ -110,7 +110,7 @@ pub fn extents(places: impl IntoIterator<Item = (u64, u64)>) -> Vec<DataExtent> 
     places.into_iter().map(extent).collect()
 }
 
-/// `contents` one behind the other from `offset` on, and the extents that say so.
+/// The extents of `contents`, one after the other from `offset` on, and their bytes.
 fn placed(contents: &[Vec<u8>], ids: &[InodeId], offset: u64) -> (Vec<DataExtent>, Vec<u8>) {
     let mut bytes = Vec::new();
     let mut extents = Vec::new();
@@ -137,7 +137,7 @@ fn noise(length: usize, seed: u8) -> Vec<u8> {
 }
 
 #[test]
-fn every_kind_of_part_is_where_it_belongs_and_the_rest_is_holes() {
+fn every_kind_of_part_is_written_at_its_place_and_the_rest_is_holes() {
     let directory = tempfile::tempdir().unwrap();
     let lengths = [1, 4096, 5000, 0, 300_000, 1 << 20, 40_000_001, 7, 262_144];
     let contents: Vec<Vec<u8>> = lengths.iter().map(|&n| noise(n, 1)).collect();
@@ -169,7 +169,7 @@ fn every_kind_of_part_is_where_it_belongs_and_the_rest_is_holes() {
         ],
     );
     let path = directory.path().join("image");
-    // A longer file of another run must leave nothing behind.
+    // Nothing of a longer file from an earlier run may remain.
     fs::write(&path, noise(1 << 20, 9)).unwrap();
     let seen = Mutex::new(Vec::new());
     write(&image, &path, &|done| seen.lock().unwrap().push(done)).unwrap();
@@ -199,7 +199,7 @@ fn every_kind_of_part_is_where_it_belongs_and_the_rest_is_holes() {
 }
 
 #[test]
-fn broken_promises_are_errors() {
+fn violated_invariants_are_errors() {
     let directory = tempfile::tempdir().unwrap();
     let contents = [noise(5000, 1)];
     let (tree, ids) = tree(directory.path(), &contents);
@@ -228,10 +228,13 @@ fn broken_promises_are_errors() {
         ),
         (vec![(8190, 3, bytes(1))], "beyond the disk (8192 bytes)"),
         (vec![(u64::MAX, 2, bytes(1))], "beyond the disk"),
-        (vec![(0, 10, bytes(11))], "has 10 bytes and its content 11"),
+        (
+            vec![(0, 10, bytes(11))],
+            "has 10 bytes, but its content has 11",
+        ),
         (
             vec![(0, 4096, fs(8192, &[]))],
-            "has 4096 bytes and its content 8192",
+            "has 4096 bytes, but its content has 8192",
         ),
         (
             vec![(
@@ -251,11 +254,11 @@ fn broken_promises_are_errors() {
         ),
         (
             vec![(0, 8192, fs(8192, &[(root, 0, 0, 1)]))],
-            "is no file of its tree",
+            "belongs to no file of its tree",
         ),
         (
             vec![(0, 4, finished(&directory.path().join("0000")))],
-            "has 4 bytes and its content 5000",
+            "has 4 bytes, but its content has 5000",
         ),
     ];
     for (parts, message) in cases {
@@ -266,8 +269,8 @@ fn broken_promises_are_errors() {
     }
 }
 
-/// A disk with all there is: parts of every kind, gaps between them, two file systems, a file in
-/// two pieces, bytes in memory.
+/// A disk with everything: parts of every kind, gaps between them, two file systems, a file in two
+/// pieces, bytes in memory.
 fn varied(directory: &Path) -> Image {
     let lengths = [1, 4096, 5000, 0, 300_000, 1 << 20, 7, 262_144, 20_000];
     let contents: Vec<Vec<u8>> = lengths.iter().map(|&n| noise(n, 1)).collect();
@@ -329,7 +332,7 @@ fn varied(directory: &Path) -> Image {
 }
 
 #[test]
-fn a_disk_that_is_only_read_is_the_one_that_is_written() {
+fn a_lazy_image_has_the_bytes_of_a_written_one() {
     let directory = tempfile::tempdir().unwrap();
     let written = directory.path().join("written");
     write(&varied(directory.path()), &written, &|_| {}).unwrap();
@@ -338,7 +341,7 @@ fn a_disk_that_is_only_read_is_the_one_that_is_written() {
     let lazy = LazyImage::new(varied(directory.path()), &path).unwrap();
     assert_eq!(lazy.length(), written.len() as u64);
     let used = fs::metadata(&path).unwrap().blocks() * 512;
-    assert!(used < 100_000, "{used} bytes without those of files");
+    assert!(used < 100_000, "{used} bytes without file data");
 
     for length in [511, 4096, 65_537, 3 << 20, 20 << 20] {
         let mut reader = lazy.reader();
@@ -366,7 +369,7 @@ fn a_disk_that_is_only_read_is_the_one_that_is_written() {
 }
 
 #[test]
-fn bytes_in_memory_are_data_too() {
+fn files_in_memory_are_written() {
     let directory = tempfile::tempdir().unwrap();
     let mut tree = Tree::new(Metadata::new(0o755));
     let mut extents = Vec::new();

@@ -1,19 +1,19 @@
-//! Bad attributes and the messages they get: the table is `bad_input.txt`.
+//! Bad attributes and their messages, from the table `bad_input.txt`.
 
 use serde_json::Value;
 
 use super::super::Problems;
 use super::{changed, changes, parse, parse_value};
 
-/// Blocks apart by an empty line. `/pointer = value` changes good attributes; the lines after that
-/// are the problems it makes.
+/// Blocks are separated by empty lines. Lines `/pointer = value` change valid attributes; the lines
+/// after them are the expected problems.
 const TABLE: &str = include_str!("bad_input.txt");
 
-/// One block with the problems that we find in place of those that are written there.
+/// Returns the block with the actual problems instead of the expected ones.
 fn answer(block: &str) -> String {
     let lines_of_changes: Vec<&str> = block.lines().filter(|line| line.starts_with('/')).collect();
     let problems = match parse_value(&changed(&changes(block))) {
-        Ok(_) => "  nothing is wrong".to_owned(),
+        Ok(_) => "  no problem".to_owned(),
         Err(problems) => lines(&problems).join("\n"),
     };
     format!("{}\n{problems}", lines_of_changes.join("\n"))
@@ -25,7 +25,7 @@ fn lines(problems: &Problems) -> Vec<String> {
 }
 
 #[test]
-fn bad_attributes_get_the_messages_of_the_table() {
+fn bad_attributes_cause_the_messages_in_the_table() {
     let blocks: Vec<&str> = TABLE.trim_end().split("\n\n").collect();
     let answers: Vec<String> = blocks.iter().map(|block| answer(block)).collect();
     for (block, answer) in blocks.iter().zip(&answers) {
@@ -39,7 +39,7 @@ fn problems_are_counted_and_listed() {
     let problems = parse_value(&changed(&[("/image/label", Value::Null)])).unwrap_err();
     assert_eq!(
         problems.to_string(),
-        "1 problem in the attributes of the image:\n  - image.label: is null, and needs a value"
+        "1 problem in the attributes of the image:\n  - image.label: must not be null"
     );
     let changes = [("/image/label", Value::Null), ("/postVM", Value::Null)];
     let problems = parse_value(&changed(&changes)).unwrap_err();
@@ -48,7 +48,7 @@ fn problems_are_counted_and_listed() {
 }
 
 #[test]
-fn attributes_that_are_missing_are_all_named() {
+fn names_all_missing_attributes() {
     let problems = parse(b"{ \"image\": {}, \"tools\": {} }").unwrap_err();
     let named: Vec<&str> = problems
         .iter()
@@ -82,28 +82,28 @@ fn attributes_that_are_missing_are_all_named() {
 }
 
 #[test]
-fn other_things_than_attributes_are_refused() {
+fn rejects_anything_but_an_attribute_set() {
     for (json, message) in [
         (
             &b""[..],
-            "is not JSON as Nix writes it: EOF while parsing a value at line 1 column 0",
+            "is not valid JSON: EOF while parsing a value at line 1 column 0",
         ),
         (
             b"{",
-            "is not JSON as Nix writes it: EOF while parsing an object at line 1 column 1",
+            "is not valid JSON: EOF while parsing an object at line 1 column 1",
         ),
-        (b"[]", "must be an attribute set, and is a list"),
+        (b"[]", "expected an attribute set, found a list"),
         (
             b"{} {}",
-            "is not JSON as Nix writes it: trailing characters at line 1 column 4",
+            "is not valid JSON: trailing characters at line 1 column 4",
         ),
         (
             b"\"\xff\"",
-            "is not JSON as Nix writes it: invalid unicode code point at line 1 column 2",
+            "is not valid JSON: invalid unicode code point at line 1 column 2",
         ),
         (
             &[b'['; 100_000],
-            "is not JSON as Nix writes it: recursion limit exceeded at line 1 column 128",
+            "is not valid JSON: recursion limit exceeded at line 1 column 128",
         ),
     ] {
         let problems = parse(json).unwrap_err();

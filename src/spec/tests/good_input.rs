@@ -1,4 +1,4 @@
-//! What becomes of attributes that are right.
+//! Valid attributes and the results.
 
 use std::path::Path;
 
@@ -14,7 +14,7 @@ fn spec(changes: &[(&str, Value)]) -> Spec {
 }
 
 #[test]
-fn the_defaults_give_a_spec() {
+fn reads_the_defaults() {
     let spec = parse_value(&attributes()).unwrap();
     let out = "/nix/store/44444444444444444444444444444444-nixos-disk-image";
     assert_eq!(spec.out, Path::new(out));
@@ -68,7 +68,7 @@ fn the_closure_is_sorted_and_complete() {
 }
 
 #[test]
-fn a_deterministic_identity_is_that_of_nixpkgs() {
+fn a_deterministic_identity_equals_that_of_nixpkgs() {
     let identity = spec(&[("/image/partitionTableType", json!("efi"))]).identity;
     assert!(identity.deterministic);
     let uuids = [
@@ -94,7 +94,7 @@ fn a_deterministic_identity_is_that_of_nixpkgs() {
 }
 
 #[test]
-fn without_determinism_no_two_identities_are_equal() {
+fn identities_differ_without_determinism() {
     let changes = [
         ("/image/deterministic", json!(false)),
         ("/image/rootFSUID", Value::Null),
@@ -112,12 +112,12 @@ fn without_determinism_no_two_identities_are_equal() {
     }
     let first = PartitionGuid::First;
     assert_ne!(a.fat_volume(first), b.fat_volume(first));
-    // 2026-01-01: the clock is looked at.
+    // 2026-01-01: the clock is read.
     assert!(a.time > 1_767_225_600, "{}", a.time);
 }
 
 #[test]
-fn lower_case_uuids_are_the_same() {
+fn the_case_of_uuids_does_not_matter() {
     let lower = json!("f222513b-ded1-49fa-b591-20ce86a2fe7f");
     let changes = [
         ("/image/rootFSUID", lower.clone()),
@@ -130,7 +130,7 @@ fn lower_case_uuids_are_the_same() {
 }
 
 #[test]
-fn sizes_are_what_nixpkgs_makes_of_them() {
+fn rounds_sizes_like_nixpkgs() {
     for (given, mebibytes) in [(json!(2048), 2048), (json!("2048"), 2048), (json!(1), 1)] {
         let size = spec(&[("/image/diskSize", given)]).size;
         assert_eq!(size, DiskSize::Fixed { mebibytes });
@@ -153,7 +153,7 @@ fn sizes_are_what_nixpkgs_makes_of_them() {
 }
 
 #[test]
-fn additional_space_of_a_fixed_size_is_not_looked_at() {
+fn ignores_additional_space_with_a_fixed_size() {
     spec(&[
         ("/image/diskSize", json!(2048)),
         ("/image/additionalSpace", json!("much")),
@@ -161,7 +161,7 @@ fn additional_space_of_a_fixed_size_is_not_looked_at() {
 }
 
 #[test]
-fn formats_have_the_names_that_nixpkgs_gives() {
+fn formats_have_the_file_names_of_nixpkgs() {
     for (given, format, file) in [
         ("raw", Format::Raw, "a.b.img"),
         ("qcow2", Format::Qcow2, "a.b.qcow2"),
@@ -181,7 +181,7 @@ fn formats_have_the_names_that_nixpkgs_gives() {
 }
 
 #[test]
-fn contents_are_grafts() {
+fn reads_contents_as_grafts() {
     let contents = json!([
         { "source": "/nix/store/x y/*", "target": "/etc/./a b//c/", "mode": "D755,F644" },
         { "source": "/s", "target": "etc", "user": "1000", "group": 100, "mode": "" },
@@ -215,10 +215,10 @@ fn contents_are_grafts() {
     assert!(a.target.below && !b.target.below);
 }
 
-/// Four times the entries take about four times as long, and would take sixteen times if each were
-/// compared with those before it.
+/// Four times the entries should take about four times as long. It would be sixteen times if each
+/// entry were compared with all earlier ones.
 #[test]
-fn many_contents_take_no_more_time_each_than_few() {
+fn time_is_proportional_to_the_number_of_contents() {
     let time = |count: usize| {
         let entry = |number| json!({ "source": "/a", "target": format!("/srv/{number}") });
         let contents: Vec<Value> = (0..count).map(entry).collect();
@@ -237,7 +237,7 @@ fn many_contents_take_no_more_time_each_than_few() {
     assert!(many < few * 8, "{few:?} for 2,000, {many:?} for 8,000");
 }
 
-/// Of this thread, which no other program and no other test can make longer.
+/// Returns the processor time of this thread, which other programs and tests do not affect.
 fn processor_time() -> std::time::Duration {
     nix::time::clock_gettime(nix::time::ClockId::CLOCK_THREAD_CPUTIME_ID)
         .unwrap()
@@ -251,7 +251,7 @@ const GUEST: &str = r#"{
 }"#;
 
 #[test]
-fn a_boot_loader_or_the_name_of_an_owner_needs_a_guest() {
+fn a_boot_loader_or_a_named_owner_needs_a_guest() {
     let guest: Value = serde_json::from_str(GUEST).unwrap();
     let named = json!([{ "source": "/s", "target": "/t", "user": "alice", "group": 7 }]);
     let idle = spec(&[("/guest", guest.clone())]);
@@ -266,7 +266,7 @@ fn a_boot_loader_or_the_name_of_an_owner_needs_a_guest() {
     let Guest { tasks, machine } = spec.guest.unwrap();
     assert_eq!(machine.architecture, Architecture::X86_64);
     assert_eq!(machine.qemu.kernel, Path::new("/k/bzImage"));
-    // No EFI variables are wanted.
+    // EFI variables are not requested.
     assert!(machine.qemu.firmware.is_none());
     assert_eq!((machine.memory, machine.timeout.as_secs()), (2048, 60));
     let devices = tasks.boot_loader.unwrap().devices;
@@ -314,7 +314,7 @@ fn a_store_image_needs_no_system() {
 }
 
 #[test]
-fn efi_variables_are_kept_with_the_tables_that_have_them() {
+fn accepts_efi_variables_with_the_tables_that_support_them() {
     for table in ["hybrid", "efi", "efixbootldr", "legacy+gpt"] {
         let spec = spec(&[
             ("/image/partitionTableType", json!(table)),
@@ -327,7 +327,7 @@ fn efi_variables_are_kept_with_the_tables_that_have_them() {
 }
 
 #[test]
-fn another_store_directory_is_as_good() {
+fn accepts_another_store_directory() {
     let text = attributes().to_string().replace("/nix/store", "/gnu/s");
     let spec = super::parse(text.as_bytes()).unwrap();
     assert_eq!(

@@ -1,4 +1,4 @@
-//! Every attribute that is wrong is a problem, exactly one, whatever else is wrong.
+//! Each wrong attribute is reported exactly once, regardless of other wrong attributes.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::runner::runner;
 use super::{attributes, changed, full, parse_value, places, with};
 
-/// Conditions, and the attributes that are not looked at where all of these are wrong.
+/// Conditions, and the attributes that are not read if all conditions are wrong.
 type Dependent = (&'static [&'static str], &'static [&'static str]);
 
 const DEPENDENT: [Dependent; 8] = [
@@ -51,13 +51,14 @@ const DEPENDENT: [Dependent; 8] = [
     ),
 ];
 
-/// What else there is where no boot loader is to be installed.
+/// Additional dependencies if no boot loader is installed.
 const DEPENDENT_ON_NAMES: [Dependent; 2] = [
     (&["/image/contents/1/user"], &["/guest", "/memSize"]),
     (&["/image/contents/1/group"], &["/guest", "/memSize"]),
 ];
 
-/// Attributes with everything that is read, and with one thing that decides what is read changed.
+/// Returns attributes with everything that can be read, and variants in which one of the attributes
+/// that decide what is read is changed.
 fn cases() -> Vec<Case> {
     let mut store = with(
         full(),
@@ -87,7 +88,8 @@ fn cases() -> Vec<Case> {
     ]
 }
 
-/// What no attribute may be but an attribute set, and what none may be at all.
+/// Returns a value that is invalid except for attribute sets, and a value that is invalid for every
+/// attribute.
 fn garbage() -> [Value; 2] {
     [
         json!({ "_type": "if", "condition": false, "content": "256M" }),
@@ -101,7 +103,7 @@ fn is_at_or_below(place: &str, top: &str) -> bool {
         .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-/// The name in messages of what is at `pointer`.
+/// Returns the name of the value at `pointer` in messages.
 fn name(attributes: &Value, pointer: &str) -> String {
     let mut name = String::new();
     let mut at = String::new();
@@ -119,7 +121,7 @@ fn name(attributes: &Value, pointer: &str) -> String {
     name
 }
 
-/// The attributes that have problems, sorted; each as often as it has one.
+/// Returns the names of the attributes that have problems, sorted, once per problem.
 fn wrong(attributes: &Value) -> Vec<String> {
     let mut names: Vec<String> = match parse_value(attributes) {
         Ok(_) => Vec::new(),
@@ -132,7 +134,7 @@ fn wrong(attributes: &Value) -> Vec<String> {
     names
 }
 
-/// A base, with the places in it that are read, and what is garbage there.
+/// Valid attributes, the places in them that are read, and an invalid value for each place.
 struct Case {
     base: Value,
     dependent: Vec<Dependent>,
@@ -140,9 +142,9 @@ struct Case {
 }
 
 impl Case {
-    /// Sees what is read. Of what is wrong alone, there is one problem.
+    /// Finds the places that are read: an invalid value there causes exactly one problem.
     fn new(base: Value, dependent: &[Dependent]) -> Case {
-        assert_eq!(wrong(&base), [""; 0], "good without garbage");
+        assert_eq!(wrong(&base), [""; 0], "invalid without garbage");
         let mut read = BTreeMap::new();
         for place in places(&base) {
             for garbage in garbage() {
@@ -165,10 +167,10 @@ impl Case {
         }
     }
 
-    /// With garbage at `places`, each of them has its one problem, but for those that are in
-    /// others of them or depend on them.
+    /// Checks that with garbage at `places`, each of them has one problem, except those inside or
+    /// dependent on another one.
     fn check(&self, places: &[&str]) {
-        // Inner ones first, for outer ones to stay.
+        // Change inner places first, so that outer changes remain.
         let mut places = places.to_vec();
         places.sort_by(|a, b| b.cmp(a));
         places.dedup();
@@ -184,14 +186,14 @@ impl Case {
             .filter(|(conditions, _)| conditions.iter().all(|condition| is_wrong(condition)))
             .flat_map(|(_, dependent)| dependent.iter().copied())
             .collect();
-        let is_told = |place: &str| {
+        let is_reported = |place: &str| {
             let inside = |other: &str| other != place && is_at_or_below(place, other);
             !places.iter().any(|other| inside(other))
                 && !unread.iter().any(|other| is_at_or_below(place, other))
         };
         let mut expected: Vec<String> = places
             .iter()
-            .filter(|place| is_told(place))
+            .filter(|place| is_reported(place))
             .map(|place| name(&attributes, place))
             .collect();
         expected.sort();
@@ -200,7 +202,7 @@ impl Case {
 }
 
 #[test]
-fn what_is_wrong_alone_is_one_problem() {
+fn one_bad_attribute_is_one_problem() {
     let full = Case::new(full(), &[]);
     let unread: Vec<String> = places(&full.base)
         .into_iter()
@@ -220,7 +222,7 @@ fn what_is_wrong_alone_is_one_problem() {
 }
 
 #[test]
-fn of_two_that_are_wrong_both_are_told() {
+fn reports_both_of_two_bad_attributes() {
     let full = Case::new(full(), &[]);
     let read: Vec<&str> = full.read.keys().map(String::as_str).collect();
     for (index, first) in read.iter().enumerate() {
@@ -231,7 +233,7 @@ fn of_two_that_are_wrong_both_are_told() {
 }
 
 #[test]
-fn of_many_that_are_wrong_all_are_told() {
+fn reports_all_of_many_bad_attributes() {
     let cases = cases();
     let some = (any::<Index>(), vec(any::<Index>(), 1..20));
     let outcome = runner("ATTRIBUTES_CASES", 150).run(&some, |(case, places)| {

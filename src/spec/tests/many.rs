@@ -1,4 +1,4 @@
-//! Attributes without an end: messages that have one, and work in proportion.
+//! Huge attributes: messages are of limited length, and the work is proportional.
 
 use std::time::{Duration, Instant};
 
@@ -6,24 +6,24 @@ use serde_json::{Value, json};
 
 use super::{changed, parse_value};
 
-/// Far more than it takes on a loaded machine, and far less than what grows with the square.
+/// Far more time than a loaded machine needs, and far less than quadratic work would take.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 #[test]
-fn three_hundred_thousand_problems_are_a_page() {
+fn shows_the_first_of_many_problems() {
     let path = json!(vec![1; 300_000]);
     let problems = parse_value(&changed(&[("/tools/path", path)])).unwrap_err();
     let text = problems.to_string();
     let lines: Vec<&str> = text.lines().collect();
     assert_eq!(lines[0], "300000 problems in the attributes of the image:");
     assert_eq!(lines.len(), 52);
-    assert_eq!(lines[50], "  - tools.path[49]: must be a string, and is 1");
+    assert_eq!(lines[50], "  - tools.path[49]: expected a string, found 1");
     assert_eq!(lines[51], "  and 299950 more");
     assert_eq!(problems.iter().count(), 50);
 }
 
 #[test]
-fn a_long_value_is_shown_in_part() {
+fn truncates_long_values() {
     let text = "\u{1b}".repeat(1 << 16);
     for pointer in [
         "/image/partitionTableType",
@@ -53,9 +53,9 @@ fn a_long_value_is_shown_in_part() {
     assert!(problems.to_string().len() < 10_000);
 }
 
-/// Looking for the same target among all entries before would take a minute.
+/// Searching all earlier entries for the same target would take a minute.
 #[test]
-fn duplicate_targets_are_found_in_one_go() {
+fn finds_duplicate_targets_in_linear_time() {
     let entry = |index: u32| json!({ "source": "/s", "target": format!("/{}", index % 39_999) });
     let contents: Vec<Value> = (0..40_000).map(entry).collect();
     let attributes = changed(&[("/image/contents", contents.into())]);
@@ -65,6 +65,6 @@ fn duplicate_targets_are_found_in_one_go() {
     assert_eq!(
         problems.to_string(),
         "1 problem in the attributes of the image:\n  - image.contents[39999].target: duplicate \
-         entry /0 -> /s: image.contents[0] has made it already; change one of them"
+         entry /0 -> /s: image.contents[0] already creates it; change one of them"
     );
 }

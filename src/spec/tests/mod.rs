@@ -1,4 +1,4 @@
-//! Whole attribute sets, good and bad.
+//! Tests with whole attribute sets, valid and invalid.
 
 mod bad_input;
 mod good_input;
@@ -19,8 +19,8 @@ const BASH: &str = "/nix/store/11111111111111111111111111111111-bash-5.2";
 const CHANNEL: &str = "/nix/store/22222222222222222222222222222222-nixos-version";
 const HASH: &str = "sha256:0mdqa9w1p6cmli6976v4wi0sw9r4p5prkj7lzfd1877wk11c9c73";
 
-/// What nix/make-disk-image.nix gives for its defaults, but for the boot loader, and with what other
-/// tables read.
+/// Returns the attributes of nix/make-disk-image.nix with its defaults, except that the boot loader
+/// is not installed and arguments for other tables are set.
 pub(crate) fn attributes() -> Value {
     json!({
         "name": "nixos-disk-image",
@@ -75,7 +75,7 @@ pub(crate) fn attributes() -> Value {
     })
 }
 
-/// Every place in `value`, as a JSON pointer.
+/// Returns every place in `value` as a JSON pointer.
 fn places(value: &Value) -> Vec<String> {
     let mut found = Vec::new();
     pointers(value, "", &mut found);
@@ -96,7 +96,7 @@ fn pointers(value: &Value, at: &str, found: &mut Vec<String>) {
     }
 }
 
-/// Attributes with everything that is optional.
+/// Returns attributes with everything that is optional.
 fn full() -> Value {
     let mut full = attributes();
     full["image"]["contents"] = json!([
@@ -112,7 +112,7 @@ fn full() -> Value {
     full
 }
 
-/// A guest with everything that is optional.
+/// Returns a guest with everything that is optional.
 fn guest() -> Value {
     json!({
         "architecture": "x86_64", "kernel": "/k", "modules": "/m", "qemu": "/q", "firmware": "/f",
@@ -121,12 +121,12 @@ fn guest() -> Value {
     })
 }
 
-/// [`attributes`] with `value` at each JSON pointer.
+/// Returns [`attributes`] with changed values at JSON pointers.
 fn changed(changes: &[(&str, Value)]) -> Value {
     with(attributes(), changes)
 }
 
-/// What the lines `/pointer = value` of a block of text say.
+/// Parses the lines `/pointer = value` of a block of text.
 fn changes(block: &str) -> Vec<(&str, Value)> {
     let lines = block.lines().filter(|line| line.starts_with('/'));
     lines
@@ -137,7 +137,8 @@ fn changes(block: &str) -> Vec<(&str, Value)> {
         .collect()
 }
 
-/// `attributes` with `value` at each JSON pointer (RFC 6901); a missing last name is added.
+/// Returns `attributes` with changed values at JSON pointers (RFC 6901). A missing last name is
+/// added.
 fn with(mut attributes: Value, changes: &[(&str, Value)]) -> Value {
     for (pointer, value) in changes {
         let (parent, key) = pointer.rsplit_once('/').unwrap();

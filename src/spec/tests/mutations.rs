@@ -1,6 +1,6 @@
-//! Whatever the attributes are: a [`Spec`] that keeps its promises or problems that can be read, never
-//! a panic. `ATTRIBUTES_CASES` is the number of random cases of each kind. What such cases
-//! have found is in `corpus.txt`, in the syntax of `bad_input.txt`.
+//! Any attributes result in a valid [`Spec`] or in readable problems, never in a panic.
+//! `ATTRIBUTES_CASES` is the number of random cases of each kind. `corpus.txt` contains earlier
+//! findings in the syntax of `bad_input.txt`.
 
 use std::path::Path;
 
@@ -16,10 +16,10 @@ use crate::scheme::PartitionTable;
 
 const CORPUS: &str = include_str!("corpus.txt");
 
-/// A message that nobody would read to its end, in bytes.
+/// The maximum length of a message in bytes.
 const MAX_MESSAGE: usize = 512 << 10;
 
-/// Values that have been trouble somewhere.
+/// Generates values that often cause trouble.
 fn value() -> impl Strategy<Value = Value> {
     const TEXTS: [&str; 21] = [
         "",
@@ -54,7 +54,7 @@ fn value() -> impl Strategy<Value = Value> {
         any::<String>().prop_map(Value::from),
         select(&TEXTS[..]).prop_map(Value::from),
         select(&PartitionTable::ALL[..]).prop_map(|table| Value::from(table.name())),
-        // A text, a path and an escaped text without an end.
+        // Very long text, paths and escaped text.
         (
             select(&["a", "/a", "\u{1b}", "7,", "é", "9"][..]),
             0..8_000_usize
@@ -64,16 +64,16 @@ fn value() -> impl Strategy<Value = Value> {
     ]
 }
 
-/// What happens to one place of the attributes.
+/// A change to one place in the attributes.
 #[derive(Debug, Clone)]
 enum Change {
-    /// It has another value.
+    /// Replaces the value.
     Set(Value),
-    /// It is gone, or the last of a list is.
+    /// Removes the value, or the last element of a list.
     Remove,
-    /// It has one more attribute or element.
+    /// Adds an attribute or an element.
     Add(String, Value),
-    /// What a list has, it has so many times.
+    /// Repeats the elements of a list this many times.
     Repeat(usize),
 }
 
@@ -115,11 +115,11 @@ fn apply(change: Change, place: &mut Value) {
     }
 }
 
-/// What holds for all attributes.
+/// Checks what must hold for all attributes.
 fn check(json: &[u8]) {
     match parse(json) {
         Ok(spec) => {
-            promises(&spec);
+            check_spec(&spec);
             if spec.identity.deterministic {
                 let again = parse(json).unwrap();
                 assert_eq!(format!("{spec:?}"), format!("{again:?}"));
@@ -136,8 +136,8 @@ fn check(json: &[u8]) {
     }
 }
 
-/// What code behind the parser relies on.
-fn promises(spec: &Spec) {
+/// Checks what later code relies on.
+fn check_spec(spec: &Spec) {
     let is_path = |path: &Path| path.is_absolute() && path.as_os_str().len() <= 4095;
     let begin = spec.table.scheme().boot_begin();
     assert_eq!(spec.boot_end > 0, begin.is_some());
@@ -162,7 +162,7 @@ fn promises(spec: &Spec) {
 }
 
 #[test]
-fn no_change_of_values_is_fatal() {
+fn changed_values_do_not_cause_a_panic() {
     let full = full();
     let places = places(&full);
     let change = (any::<Index>(), change());
@@ -182,7 +182,7 @@ fn no_change_of_values_is_fatal() {
 }
 
 #[test]
-fn no_change_of_bytes_is_fatal() {
+fn changed_bytes_do_not_cause_a_panic() {
     let text = full().to_string().into_bytes();
     let change = (0..text.len(), any::<u8>());
     let changes = (proptest::collection::vec(change, 1..4), 0..=text.len());
@@ -199,7 +199,7 @@ fn no_change_of_bytes_is_fatal() {
 }
 
 #[test]
-fn what_was_found_stays_mended() {
+fn earlier_findings_stay_fixed() {
     let blocks: Vec<&str> = CORPUS.trim_end().split("\n\n").collect();
     for block in blocks {
         check(&serde_json::to_vec(&with(full(), &changes(block))).unwrap());

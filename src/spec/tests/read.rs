@@ -1,18 +1,18 @@
-//! Which attribute is read with which layout. What is not read may be anything.
+//! Which attributes are read with which layout. Attributes that are not read may have any value.
 
 use serde_json::{Value, json};
 
 use super::{attributes, guest, parse_value, with};
 use crate::scheme::PartitionTable;
 
-/// Something that no attribute may be: what `lib.mkIf false "256M"` is in JSON.
+/// Returns a value that is invalid for every attribute: `lib.mkIf false "256M"` in JSON.
 fn garbage() -> Value {
     json!({ "_type": "if", "condition": false, "content": "256M" })
 }
 
-/// Whether `pointer` is read from `attributes`: whether it matters that it is garbage.
+/// Returns whether the attribute at `pointer` is read: whether garbage there is reported.
 fn is_read(attributes: &Value, pointer: &str) -> bool {
-    assert!(parse_value(attributes).is_ok(), "good without garbage");
+    assert!(parse_value(attributes).is_ok(), "invalid without garbage");
     let wrong = with(attributes.clone(), &[(pointer, garbage())]);
     match parse_value(&wrong) {
         Ok(_) => false,
@@ -36,7 +36,7 @@ fn with_table(table: PartitionTable, changes: &[(&str, Value)]) -> Value {
 }
 
 #[test]
-fn arguments_of_a_layout_are_read_with_that_layout_only() {
+fn reads_arguments_only_with_the_layouts_that_use_them() {
     for table in PartitionTable::ALL {
         let plain = with_table(table, &[]);
         let random = with_table(table, &[("/image/deterministic", json!(false))]);
@@ -67,7 +67,7 @@ fn arguments_of_a_layout_are_read_with_that_layout_only() {
 }
 
 #[test]
-fn what_a_guest_needs_is_read_with_a_guest_only() {
+fn reads_guest_arguments_only_with_a_guest() {
     let named = json!([{ "source": "/a", "target": "/b", "user": "alice", "group": "users" }]);
     for table in PartitionTable::ALL {
         let loader = with_table(
@@ -116,7 +116,7 @@ fn what_a_guest_needs_is_read_with_a_guest_only() {
 }
 
 #[test]
-fn a_store_image_does_not_look_at_a_system() {
+fn does_not_read_the_system_of_a_store_image() {
     let store = with_table(
         PartitionTable::None,
         &[("/image/onlyNixStore", json!(true))],

@@ -1,11 +1,12 @@
-//! POSIX ACLs as `getxattr(2)` gives them.
+//! POSIX ACLs as returned by `getxattr(2)`.
 
 use crate::tree::Metadata;
 
-/// Length of `struct posix_acl_xattr_header`, a version, in bytes (`linux/posix_acl_xattr.h`).
+/// Length in bytes of `struct posix_acl_xattr_header`, which is a version number
+/// (`linux/posix_acl_xattr.h`).
 const HEADER: usize = 4;
-/// Length of `struct posix_acl_xattr_entry`: tag (2 bytes), permissions (2), user or group (4); all
-/// little-endian.
+/// Length in bytes of `struct posix_acl_xattr_entry`: tag (2 bytes), permissions (2), user or group
+/// ID (4); all little-endian.
 const ENTRY: usize = 8;
 
 // Tags (`linux/posix_acl.h`).
@@ -14,8 +15,8 @@ const ACL_GROUP_OBJ: u16 = 0x04;
 const ACL_MASK: u16 = 0x10;
 const ACL_OTHER: u16 = 0x20;
 
-/// Gives the file `mode`, in its access ACL as well if it has one: as chmod(2) does, the group's
-/// bits go to the mask, and to the owning group where there is no mask.
+/// Sets the mode, and updates the access ACL if there is one. As with chmod(2), the group bits go
+/// into the mask, or into the owning group's entry if there is no mask.
 pub fn set_mode(metadata: &mut Metadata, mode: u16) {
     metadata.mode = mode & 0o7777;
     for xattr in metadata.xattrs.iter_mut() {

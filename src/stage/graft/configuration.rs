@@ -10,13 +10,14 @@ use crate::escape;
 use crate::tree::place::make_directories;
 use crate::tree::{Inode, InodeId, Kind, Metadata, Timestamp, Tree};
 
-/// Makes `/etc/nixos`, as nixpkgs does in every installed image, and copies `config_file` to
-/// `configuration.nix` there as cp(1) does: what a symlink points to, its permissions without
-/// those that the usual umask (022) takes away, its time not kept but `time`. A `configuration.nix`
-/// that is there already keeps its mode.
+/// Creates `/etc/nixos`, as nixpkgs does in every installed image, and copies `config_file` to
+/// `configuration.nix` in it. As with cp(1), symlinks are followed and permissions are masked by
+/// the usual umask (022); the modification time is `time`. An existing `configuration.nix` keeps
+/// its mode.
 ///
 /// # Errors
-/// If the file can't be read, or something that is no file or directory is in the way.
+/// If the file cannot be read, if `/etc/nixos` cannot be created, or if an existing
+/// `configuration.nix` is not a regular file.
 pub fn configuration(tree: &mut Tree, config_file: Option<&Path>, time: Timestamp) -> Result<()> {
     const NAME: &[u8] = b"configuration.nix";
     let metadata = Metadata {
@@ -24,12 +25,12 @@ pub fn configuration(tree: &mut Tree, config_file: Option<&Path>, time: Timestam
         ..Metadata::new(0o755)
     };
     let directory = make_directories(tree, Path::new("/etc/nixos"), &metadata)
-        .context("making /etc/nixos in the image")?;
+        .context("creating /etc/nixos in the image")?;
     let Some(path) = config_file else {
         return Ok(());
     };
-    let what = || format!("copying configFile {}", escape::path(path));
-    let real = fs::canonicalize(path).with_context(what)?;
+    let message = || format!("copying configFile {}", escape::path(path));
+    let real = fs::canonicalize(path).with_context(message)?;
     let policy = Policy {
         mtime: Mtime::Fixed(time),
         ..Policy::CLOSURE
@@ -40,7 +41,7 @@ pub fn configuration(tree: &mut Tree, config_file: Option<&Path>, time: Timestam
         parent: InodeId::ROOT,
         name: NAME.to_vec(),
     };
-    scan::entries(&mut copy, &[source], policy).with_context(what)?;
+    scan::entries(&mut copy, &[source], policy).with_context(message)?;
     let found = copy.lookup(InodeId::ROOT, NAME).map(|id| copy.inode(id));
     let Some(Inode {
         kind: Kind::File(content),
@@ -57,7 +58,8 @@ pub fn configuration(tree: &mut Tree, config_file: Option<&Path>, time: Timestam
                 inode.metadata.mtime = time;
             }
             _ => bail!(
-                "/etc/nixos/configuration.nix is in `contents`, and not a file; configFile can't be copied to it"
+                "/etc/nixos/configuration.nix comes from `contents` and is not a file; configFile \
+                 cannot be copied to it"
             ),
         }
         return Ok(());
@@ -69,6 +71,6 @@ pub fn configuration(tree: &mut Tree, config_file: Option<&Path>, time: Timestam
         },
         kind: Kind::File(content.clone()),
     };
-    tree.insert(directory, NAME, new).with_context(what)?;
+    tree.insert(directory, NAME, new).with_context(message)?;
     Ok(())
 }

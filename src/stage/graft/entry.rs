@@ -16,27 +16,38 @@ use crate::spec::{Chmod, Graft};
 use crate::tree::place::make_directories;
 use crate::tree::{ChangeCheck, Directory, Inode, InodeId, Kind, Metadata, Tree};
 
-/// Puts the files of `graft` into `tree`, with directories like `made` on the way.
-pub fn put(tree: &mut Tree, graft: &Graft, store_dir: &Path, made: &Metadata) -> Result<()> {
+/// Adds the files of `graft` to `tree`. Missing parent directories are created with the metadata
+/// `parent_metadata`.
+pub fn put(
+    tree: &mut Tree,
+    graft: &Graft,
+    store_dir: &Path,
+    parent_metadata: &Metadata,
+) -> Result<()> {
     match graft.source.as_bytes().contains(&b'*') {
-        true => matches(tree, graft, store_dir, made),
-        false => single(tree, graft, store_dir, made),
+        true => matches(tree, graft, store_dir, parent_metadata),
+        false => single(tree, graft, store_dir, parent_metadata),
     }
 }
 
-fn single(tree: &mut Tree, graft: &Graft, store_dir: &Path, made: &Metadata) -> Result<()> {
+fn single(
+    tree: &mut Tree,
+    graft: &Graft,
+    store_dir: &Path,
+    parent_metadata: &Metadata,
+) -> Result<()> {
     let source = escape::bytes(graft.source.as_bytes());
     let Some((name, above)) = graft.target.names.split_last() else {
         bail!(
-            "duplicate entry / -> {source}: the root directory exists always; to put what is in a \
-             directory there, write {source}/*"
+            "duplicate entry / -> {source}: the root directory always exists; to copy the \
+             contents of a directory there, write {source}/*"
         );
     };
-    let mut parent = make_directories(tree, &above.iter().collect::<PathBuf>(), made)?;
+    let mut parent = make_directories(tree, &above.iter().collect::<PathBuf>(), parent_metadata)?;
     if tree.lookup(parent, name.as_bytes()).is_some() {
         bail!(
-            "duplicate entry {} -> {source}: an earlier entry put something there; take one of the \
-             two away or give it another target",
+            "duplicate entry {} -> {source}: an earlier entry already creates it; remove one of \
+             the two or give it another target",
             escape::path(&graft.target.path())
         );
     }
@@ -44,10 +55,14 @@ fn single(tree: &mut Tree, graft: &Graft, store_dir: &Path, made: &Metadata) -> 
     let mut name: &OsStr = name;
     let own_name = path.file_name().map(OsStr::to_owned);
     if fs::metadata(&path).is_ok_and(|found| found.is_dir()) {
-        // With a slash behind it, a symlink to a directory is the directory.
+        // With a trailing slash, a symlink to a directory is the directory.
         path.push("");
     } else if graft.target.below {
-        parent = make_directories(tree, &graft.target.names.iter().collect::<PathBuf>(), made)?;
+        parent = make_directories(
+            tree,
+            &graft.target.names.iter().collect::<PathBuf>(),
+            parent_metadata,
+        )?;
         name = own_name.as_deref().unwrap_or(name);
     }
     let policy = policy([&*path], store_dir);
@@ -62,20 +77,26 @@ fn single(tree: &mut Tree, graft: &Graft, store_dir: &Path, made: &Metadata) -> 
     Ok(())
 }
 
-fn matches(tree: &mut Tree, graft: &Graft, store_dir: &Path, made: &Metadata) -> Result<()> {
+fn matches(
+    tree: &mut Tree,
+    graft: &Graft,
+    store_dir: &Path,
+    parent_metadata: &Metadata,
+) -> Result<()> {
     let found = pattern::expand(&graft.source)?;
     let with_path = |id| (id, path_for_messages(&graft.target.names));
-    let none = || {
+    let no_match = || {
         bail!(
-            "no path matches the pattern; is it right, and is what it should match in the source?"
+            "no path matches the pattern; check the pattern, and that the source contains what it \
+             should match"
         )
     };
     match found {
         Matches::Paths(paths) => {
             if paths.is_empty() {
-                return none();
+                return no_match();
             }
-            let target = make_directories(tree, &graft.target.path(), made)?;
+            let target = make_directories(tree, &graft.target.path(), parent_metadata)?;
             let sources = in_holders(tree, paths)?;
             let policy = policy(sources.iter().map(|source| &*source.path), store_dir);
             let first = tree.inodes().len();
@@ -83,7 +104,8 @@ fn matches(tree: &mut Tree, graft: &Graft, store_dir: &Path, made: &Metadata) ->
             change_modes(tree, first, graft);
             for source in sources {
                 let mut from = source.parent;
-                // rsync takes a slash at the end for "what is in it", and the target for its copy.
+                // To rsync, a trailing slash means the contents of the directory, and the target is
+                // its copy.
                 if source.path.as_os_str().as_bytes().ends_with(b"/")
                     && let Some(directory) = tree.lookup(from, &source.name)
                 {
@@ -100,10 +122,10 @@ fn matches(tree: &mut Tree, graft: &Graft, store_dir: &Path, made: &Metadata) ->
             let holders = scan::selected(tree, &directories, &|name| wanted.matches(name), policy)?;
             let filled = |&id: &InodeId| tree.directory(id).is_some_and(|found| !found.is_empty());
             if !holders.iter().any(filled) {
-                return none();
+                return no_match();
             }
             change_modes(tree, first, graft);
-            let target = make_directories(tree, &graft.target.path(), made)?;
+            let target = make_directories(tree, &graft.target.path(), parent_metadata)?;
             for holder in holders {
                 merge(tree, holder, with_path(target), Rule::Rsync)?;
             }
@@ -112,13 +134,13 @@ fn matches(tree: &mut Tree, graft: &Graft, store_dir: &Path, made: &Metadata) ->
     Ok(())
 }
 
-/// The sources `paths`, each in a nameless directory of its own, as different ones may have one
-/// name.
+/// Puts each of the sources `paths` into an unnamed directory of its own, because several may have
+/// the same name.
 fn in_holders(tree: &mut Tree, paths: Vec<PathBuf>) -> Result<Vec<Subtree>> {
     let mut sources = Vec::with_capacity(paths.len());
     for path in paths {
         let Some(name) = path.file_name() else {
-            bail!("{} has no name to be put under", escape::path(&path));
+            bail!("{} has no file name to copy it under", escape::path(&path));
         };
         let holder = Inode {
             metadata: Metadata::new(0o755),
@@ -133,18 +155,18 @@ fn in_holders(tree: &mut Tree, paths: Vec<PathBuf>) -> Result<Vec<Subtree>> {
     Ok(sources)
 }
 
-/// A path in a tree as [`merge`] takes it, without a leading slash.
+/// A path in a tree in the form that [`merge`] expects: without a leading slash.
 fn path_for_messages(names: &[OsString]) -> Vec<u8> {
     let path: PathBuf = names.iter().collect();
     path.into_os_string().into_encoded_bytes()
 }
 
-/// What is kept of what is read at `paths`.
+/// Returns the scan policy for the sources `paths`.
 fn policy<'a>(paths: impl IntoIterator<Item = &'a Path>, store_dir: &Path) -> Policy {
     match paths.into_iter().any(|path| is_below(path, store_dir)) {
         true => Policy {
             hard_links: HardLinks::Complete,
-            // They would be what somebody did to this machine's store.
+            // Flags would only reflect changes to the host's store.
             flags: false,
             change_check: ChangeCheck::Mtime,
             ..Policy::FAITHFUL
@@ -153,7 +175,7 @@ fn policy<'a>(paths: impl IntoIterator<Item = &'a Path>, store_dir: &Path) -> Po
     }
 }
 
-/// Gives the inodes from the one at `first` on the modes that the entry asks for.
+/// Applies the entry's mode to all inodes from index `first` on.
 fn change_modes(tree: &mut Tree, first: usize, graft: &Graft) {
     if let Some(chmod) = &graft.mode {
         for inode in &mut tree.inodes_mut()[first..] {
@@ -164,7 +186,7 @@ fn change_modes(tree: &mut Tree, first: usize, graft: &Graft) {
 
 fn change_mode(inode: &mut Inode, chmod: &Chmod) {
     let is_directory = match inode.kind {
-        // Linux has no modes for them.
+        // Linux does not support modes of symlinks.
         Kind::Symlink(_) => return,
         Kind::Directory(_) => true,
         _ => false,
@@ -173,7 +195,7 @@ fn change_mode(inode: &mut Inode, chmod: &Chmod) {
     acl::set_mode(&mut inode.metadata, mode);
 }
 
-/// Whether `path` is in the directory `store_dir`, perhaps by way of a symlink like `./result`.
+/// Whether `path` is below `store_dir`, directly or through a symlink like `./result`.
 fn is_below(path: &Path, store_dir: &Path) -> bool {
     path.starts_with(store_dir)
         || fs::canonicalize(path).is_ok_and(|path| path.starts_with(store_dir))

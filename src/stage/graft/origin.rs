@@ -1,15 +1,15 @@
-//! Which entry of `contents` put what into a tree.
+//! The entry of `contents` from which each inode of a tree comes.
 
 use crate::spec::Graft;
 use crate::tree::InodeId;
 
-/// Which entry of `contents` every inode came from, with the directories made on the way to its
-/// target.
+/// Maps each inode to the entry of `contents` it comes from. An entry's inodes include the parent
+/// directories created for its target.
 #[derive(Debug)]
 pub struct Origins<'a> {
     contents: &'a [Graft],
-    /// The place in [`crate::tree::Tree::inodes`] of the first inode that came with each entry, or
-    /// that would have, and of the first that came after them all.
+    /// The index in [`crate::tree::Tree::inodes`] at which the inodes of each entry start, and the
+    /// index after those of the last entry.
     first: Vec<usize>,
 }
 
@@ -21,30 +21,31 @@ impl<'a> Origins<'a> {
         }
     }
 
-    /// Nothing came from any entry.
-    pub(crate) fn none() -> Origins<'a> {
+    /// No inode comes from an entry.
+    pub(crate) fn empty() -> Origins<'a> {
         Origins::new(&[])
     }
 
-    /// From place `at` on, inodes come from the next entry.
-    pub(super) fn next_is_from(&mut self, at: usize) {
-        self.first.push(at);
+    /// Inodes from `index` on come from the next entry.
+    pub(super) fn start_entry(&mut self, index: usize) {
+        self.first.push(index);
     }
 
-    /// From place `at` on, they come from none.
-    pub(super) fn others_are_from(&mut self, at: usize) {
-        self.first.push(at);
+    /// Inodes from `index` on come from no entry.
+    pub(super) fn finish(&mut self, index: usize) {
+        self.first.push(index);
     }
 
-    /// The entry that `id` came from, and its place in `contents`; `None` where it came from none.
+    /// The entry that `id` comes from and its index in `contents`; `None` if it comes from no
+    /// entry.
     pub(crate) fn of(&self, id: InodeId) -> Option<(usize, &'a Graft)> {
-        let at = self.first.partition_point(|&first| first <= id.index());
-        let at = at.checked_sub(1)?;
-        Some((at, self.contents.get(at)?))
+        let index = self.first.partition_point(|&first| first <= id.index());
+        let index = index.checked_sub(1)?;
+        Some((index, self.contents.get(index)?))
     }
 
-    /// The entry at place `at` in `contents`.
-    pub(crate) fn entry(&self, at: usize) -> Option<&'a Graft> {
-        self.contents.get(at)
+    /// The entry at `index` in `contents`.
+    pub(crate) fn entry(&self, index: usize) -> Option<&'a Graft> {
+        self.contents.get(index)
     }
 }

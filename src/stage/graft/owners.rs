@@ -11,17 +11,18 @@ use crate::spec::{Graft, Owner};
 use crate::tree::place::find_directory;
 use crate::tree::{InodeId, Kind, Tree};
 
-/// Gives every target of `contents` that has an owner to it, with everything below it, one entry
-/// after the other; `names` has what the owners that are names stand for, in their order. nixpkgs
-/// runs `chown -R OWNER TARGET` when all else is done, so this comes last, and other entries' files
-/// below a target, and those of the installation, change hands as well.
+/// Sets the owners of the targets of `contents` and of everything below them, in the order of the
+/// entries. `names` holds the IDs of the owners that are given by name, in the same order. nixpkgs
+/// runs `chown -R OWNER TARGET` as the last step. So this also changes files below a target that
+/// come from other entries or from the installation.
 ///
-/// As with chown(2), whatever is no directory loses its set-user-ID bit, its set-group-ID bit where
-/// its group may execute it, and its capabilities; symlinks change hands themselves.
+/// As with chown(2), anything but a directory loses its set-user-ID bit, its set-group-ID bit if it
+/// is group-executable, and its capabilities. For a symlink, the owner of the symlink itself
+/// changes.
 ///
 /// # Errors
-/// If a target is not there any more, or the way to it is not one of directories. If `names` is too
-/// short.
+/// If a target does not exist any more, if its path does not consist of directories, or if `names`
+/// is too short.
 pub fn owners(tree: &mut Tree, contents: &[Graft], names: &[Ids]) -> Result<()> {
     let mut names = names.iter();
     for graft in contents {
@@ -30,7 +31,7 @@ pub fn owners(tree: &mut Tree, contents: &[Graft], names: &[Ids]) -> Result<()> 
             Some(Owner::Ids(ids)) => *ids,
             Some(Owner::Names(name)) => *names.next().with_context(|| {
                 format!(
-                    "nobody looked up {}:{}",
+                    "the IDs of {}:{} were not looked up",
                     escape::bytes(name.user.as_bytes()),
                     escape::bytes(name.group.as_bytes())
                 )
@@ -38,26 +39,29 @@ pub fn owners(tree: &mut Tree, contents: &[Graft], names: &[Ids]) -> Result<()> 
         };
         let id = find(tree, graft).with_context(|| {
             let target = escape::path(&graft.target.path());
-            format!("contents: giving {target} to {}:{}", ids.uid, ids.gid)
+            format!(
+                "contents: changing the owner of {target} to {}:{}",
+                ids.uid, ids.gid
+            )
         })?;
         chown_all(tree, id, ids);
     }
     Ok(())
 }
 
-/// What the target's own name stands for, even if it is a symlink, unless a slash ends it.
+/// Returns the target's inode. A symlink is not followed, unless the target ends in a slash.
 fn find(tree: &Tree, graft: &Graft) -> Result<InodeId> {
     let Some((name, above)) = graft.target.names.split_last() else {
         return Ok(InodeId::ROOT);
     };
     if graft.target.below {
         let found = find_directory(tree, &graft.target.path())?;
-        return found.context("it is not in the image");
+        return found.context("not found in the image");
     }
     let parent = find_directory(tree, &above.iter().collect::<PathBuf>())?;
     match parent.and_then(|parent| tree.lookup(parent, name.as_bytes())) {
         Some(id) => Ok(id),
-        None => bail!("it is not in the image"),
+        None => bail!("not found in the image"),
     }
 }
 

@@ -11,38 +11,38 @@ use regex::bytes::{Regex, RegexBuilder};
 
 use crate::{absent, escape};
 
-/// What a pattern matches.
+/// The matches of a pattern.
 pub enum Matches {
-    /// These paths. They exist, and are in the order of their bytes.
+    /// These paths, which exist, sorted by their bytes.
     Paths(Vec<PathBuf>),
-    /// All entries of these directories whose names are wanted. A name for each of a million files
-    /// would be much, so they are not listed here. The order of the paths of entries is that of
-    /// their directories here and then that of their names.
+    /// All entries of these directories whose names match the pattern. They are not listed here,
+    /// because a million names would take much memory. Entries are ordered by directory, in the
+    /// order given here, and then by name.
     Entries(Vec<PathBuf>, NamePattern),
 }
 
-/// The names that one component of a pattern matches.
+/// One component of a pattern.
 pub struct NamePattern {
     expression: Regex,
-    /// Whether names with a dot in front are among them.
+    /// Whether names with a leading dot can match.
     hidden: bool,
 }
 
 impl NamePattern {
-    /// Whether `name` is one of them.
+    /// Whether `name` matches.
     pub fn matches(&self, name: &[u8]) -> bool {
         (self.hidden || !name.starts_with(b".")) && self.expression.is_match(name)
     }
 }
 
-/// The paths that `pattern` matches, as bash expands an unquoted word in the C locale, sorted:
-/// `*`, `?` and `[...]` within a name, `\` before a character that means itself. A leading dot is
-/// only matched by a dot. `**` is `*`, and there are no braces. A pattern that ends in a slash
-/// matches directories, and its matches end in one. A word in which every special character is
-/// quoted stands for the path it quotes, which bash leaves as it is.
+/// Returns the sorted paths that `pattern` matches, as bash expands an unquoted word in the C
+/// locale: `*`, `?` and `[...]` within a name, and `\` to quote a character. Only a dot matches a
+/// leading dot. `**` is the same as `*`, and braces are not expanded. A pattern that ends in a
+/// slash matches directories, and its matches end in a slash. If every special character is quoted,
+/// the result is the unquoted path, which bash would leave quoted.
 ///
 /// # Errors
-/// If a directory can't be listed.
+/// If a directory cannot be listed.
 pub fn expand(pattern: &OsStr) -> Result<Matches> {
     let pattern = pattern.as_bytes();
     let mut found = vec![if pattern.starts_with(b"/") {
@@ -86,9 +86,9 @@ pub fn expand(pattern: &OsStr) -> Result<Matches> {
     Ok(Matches::Paths(paths))
 }
 
-/// Entries of those of `directories` that are directories.
+/// Drops those of `directories` that are not directories, and sorts the others.
 fn entries(mut directories: Vec<Vec<u8>>, wanted: NamePattern) -> Matches {
-    // The order of entries is that of the directories with the slash that comes next.
+    // Entries sort like their directories with the slash appended.
     for path in &mut directories {
         if path.is_empty() {
             path.push(b'.');
@@ -115,7 +115,7 @@ fn join(path: &mut Vec<u8>, name: &[u8]) {
     path.extend_from_slice(name);
 }
 
-/// The names in the directory `path`; none where it is no directory.
+/// Returns the names in the directory `path`; empty if it is not a directory.
 fn names(path: &[u8]) -> Result<Vec<Vec<u8>>> {
     let path = match path {
         b"" => Path::new("."),
@@ -125,7 +125,7 @@ fn names(path: &[u8]) -> Result<Vec<Vec<u8>>> {
     Ok(names.into_iter().map(OsString::into_vec).collect())
 }
 
-/// `component` without the backslashes that quote.
+/// Removes the quoting backslashes from `component`.
 fn literal(component: &[u8]) -> Vec<u8> {
     let mut bytes = component.iter();
     let mut plain = Vec::new();
@@ -138,7 +138,7 @@ fn literal(component: &[u8]) -> Vec<u8> {
     plain
 }
 
-/// The names that `component` matches; `None` if it is no pattern.
+/// Compiles `component`; returns `None` if it is not a pattern.
 fn name_pattern(component: &[u8]) -> Result<Option<NamePattern>> {
     let mut expression = String::from(r"\A");
     let mut is_pattern = false;
@@ -179,7 +179,7 @@ fn name_pattern(component: &[u8]) -> Result<Option<NamePattern>> {
         .unicode(false)
         .dot_matches_new_line(true)
         .build()
-        .with_context(|| format!("the pattern {}", escape::bytes(component)))?;
+        .with_context(|| format!("compiling the pattern {}", escape::bytes(component)))?;
     Ok(Some(NamePattern {
         expression,
         hidden: component.starts_with(b"."),
@@ -190,8 +190,8 @@ fn byte_expression(byte: u8) -> String {
     format!(r"\x{byte:02x}")
 }
 
-/// The bracket expression (POSIX, XCU 2.13.1) at the start of `text`, which comes after a `[`, and
-/// the text behind it; `None` where no `]` ends it.
+/// Parses a bracket expression (POSIX, XCU 2.13.1). `text` starts after the `[`. Returns the
+/// regular expression and the remaining text; `None` if the closing `]` is missing.
 fn brackets(text: &[u8]) -> Option<(String, &[u8])> {
     let (negated, mut rest) = match text {
         [b'!' | b'^', rest @ ..] => (true, rest),
@@ -220,17 +220,17 @@ fn brackets(text: &[u8]) -> Option<(String, &[u8])> {
             after => (byte, after),
         };
         if byte <= last {
-            // Writing to a String can't fail.
+            // Writing to a String cannot fail.
             let _ = write!(class, r"\x{byte:02x}-\x{last:02x}");
         } else {
-            // A range that ends before it begins has nothing in it.
+            // A range that ends before it begins is empty.
             class.push_str(r"[^\x00-\xff]");
         }
         rest = after;
     }
 }
 
-/// `alpha:]` and the like, as regular expressions write them.
+/// Parses a named class such as `alpha:]` into the syntax of regular expressions.
 fn named_class(text: &[u8]) -> Option<(String, &[u8])> {
     const NAMES: [&str; 12] = [
         "alnum", "alpha", "blank", "cntrl", "digit", "graph", "lower", "print", "punct", "space",
@@ -248,13 +248,13 @@ mod tests {
 
     use super::*;
 
-    /// Names that a careless expansion gets wrong.
+    /// Names that a careless implementation gets wrong.
     const NAMES: [&[u8]; 16] = [
         b"a", b"b", b"ab", b"a b", b".a", b"a.conf", b"b.conf", b"[a]", b"a*", b"{a,b}", b"-a",
         b"a\nb", b"\xff", b"A", b"a\\b", b"]",
     ];
 
-    /// Every path, in the order that is promised.
+    /// All paths, in the documented order.
     fn listed(matches: Matches) -> Vec<PathBuf> {
         let (directories, wanted) = match matches {
             Matches::Paths(paths) => return paths,
@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn patterns_match_what_bash_matches() {
+    fn patterns_match_like_bash() {
         let top = tempfile::tempdir().unwrap();
         for directory in ["d", "d-", "e e", ".hidden"] {
             fs::create_dir(top.path().join(directory)).unwrap();
@@ -319,7 +319,7 @@ mod tests {
             "d/[.]*",
         ] {
             let absolute = top.path().join(pattern);
-            // Through a variable, without splitting words, as a builder's script does it.
+            // Through a variable, without word splitting, as in a builder's script.
             let bash = Command::new("bash")
                 .args([
                     "-c",
@@ -334,7 +334,7 @@ mod tests {
                 .stdout
                 .split(|&byte| byte == 0)
                 .filter(|path| !path.is_empty())
-                // Bash 5.1 finds `.` and `..`, bash 5.2 does not.
+                // Bash 5.1 matches `.` and `..`; bash 5.2 does not.
                 .filter(|path| !path.ends_with(b"/.") && !path.ends_with(b"/.."))
                 .collect();
             let found = listed(expand(absolute.as_os_str()).unwrap());
@@ -353,7 +353,7 @@ mod tests {
     }
 
     #[test]
-    fn a_quoted_star_is_a_star() {
+    fn a_quoted_star_matches_a_star() {
         let top = tempfile::tempdir().unwrap();
         fs::write(top.path().join("a*"), "").unwrap();
         fs::write(top.path().join("ab"), "").unwrap();

@@ -1,4 +1,4 @@
-//! The entries of one directory, from what was read to what the tree holds.
+//! The entries of one directory, converted from what was read to what the tree stores.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -9,32 +9,32 @@ use crate::tree::{
     Source, SourceDirectory, SourceFile,
 };
 
-/// What was read of a directory. It is used for one directory after the other.
+/// The entries read from a directory. The buffers are reused for one directory after the other.
 #[derive(Default)]
 pub struct Entries {
     names: Vec<u8>,
     found: Vec<Option<(Metadata, EntryKind)>>,
-    /// Those that have several names, by their place in `found`, in that order.
+    /// Entries with several hard links, by their index in `found`, sorted.
     shared: Vec<(usize, HostInode)>,
-    /// The name of each, and its place in `found`: sorting moves this, which is small.
+    /// The name of each entry and its index in `found`. Sorting moves only these small values.
     order: Vec<(Name, usize)>,
     inodes: Vec<Inode>,
 }
 
-/// All of a directory, in the order of names.
+/// All entries of a directory, sorted by name.
 pub struct Sorted<'a> {
-    /// Its names.
+    /// The bytes of the names.
     pub names: Names,
-    /// Where they are.
-    pub places: Vec<Name>,
-    /// What each stands for; directories are still empty.
+    /// The positions of the names in `names`.
+    pub positions: Vec<Name>,
+    /// The inode of each name; directories are still empty.
     pub inodes: &'a mut Vec<Inode>,
-    /// Those that have several names, by their place in `inodes`.
+    /// Entries with several hard links, by their index in `inodes`.
     pub shared: Vec<(usize, HostInode)>,
 }
 
 impl Entries {
-    /// Adds what was found under `name`.
+    /// Adds an entry.
     ///
     /// # Errors
     /// [`InsertError::TooManyNames`].
@@ -47,27 +47,27 @@ impl Entries {
         Ok(())
     }
 
-    /// Everything that was added, entries of the directory `path`; nothing is left.
+    /// Takes all entries added so far, which are those of the directory `path`.
     pub fn sorted(&mut self, path: &ListedPath, check: ChangeCheck) -> Sorted<'_> {
         let bytes = &self.names;
-        // Much is in order where the kernel lists what was made first or last first, and this sort
-        // finds it.
+        // Kernels often list entries in the order of creation or its reverse, so there are long
+        // runs, which this sort detects.
         self.order
             .sort_by(|(a, _), (b, _)| a.of(bytes).cmp(b.of(bytes)));
         let names = Names::take(&mut self.names);
-        // An earlier directory may have been refused.
+        // Adding an earlier directory to the tree may have failed.
         self.inodes.clear();
-        let mut places = Vec::with_capacity(self.order.len());
+        let mut positions = Vec::with_capacity(self.order.len());
         let mut shared = Vec::new();
         let mut directory = None;
         for (at, (name, from)) in self.order.drain(..).enumerate() {
             let Some((metadata, kind)) = self.found.get_mut(from).and_then(Option::take) else {
                 continue;
             };
-            if let Ok(several) = self.shared.binary_search_by_key(&from, |&(from, _)| from) {
-                shared.push((at, self.shared[several].1));
+            if let Ok(index) = self.shared.binary_search_by_key(&from, |&(from, _)| from) {
+                shared.push((at, self.shared[index].1));
             }
-            places.push(name);
+            positions.push(name);
             self.inodes.push(inode(metadata, kind, |time| {
                 directory
                     .get_or_insert_with(|| SourceDirectory::new(path.clone(), names.clone(), check))
@@ -78,7 +78,7 @@ impl Entries {
         self.shared.clear();
         Sorted {
             names,
-            places,
+            positions,
             inodes: &mut self.inodes,
             shared,
         }
@@ -86,16 +86,16 @@ impl Entries {
 }
 
 impl Sorted<'_> {
-    /// The directories: places in `inodes`, and names.
+    /// The directories: their indices in `inodes` and their names.
     pub fn directories(&self) -> impl Iterator<Item = (usize, &[u8])> {
-        let named = self.inodes.iter().zip(&self.places).enumerate();
+        let named = self.inodes.iter().zip(&self.positions).enumerate();
         named
             .filter(|(_, (inode, _))| matches!(inode.kind, Kind::Directory(_)))
             .map(|(at, (_, &name))| (at, self.names.get(name)))
     }
 }
 
-/// The inode for what was found; a directory has no entries yet.
+/// Creates the inode of an entry; a directory has no entries yet.
 pub fn inode(metadata: Metadata, kind: EntryKind, file: impl FnOnce(i64) -> SourceFile) -> Inode {
     let kind = match kind {
         EntryKind::Directory => Kind::Directory(Directory::default()),

@@ -1,4 +1,4 @@
-//! Names that share an inode of this machine.
+//! Names that share an inode on the host.
 
 use std::collections::HashMap;
 
@@ -7,11 +7,11 @@ use super::read::HostInode;
 use super::workers::Scan;
 use crate::tree::{InodeId, Kind, Tree};
 
-/// Has the names of one inode of this machine name one inode of `tree`, where `policy` wants that:
-/// the one that was found under the first of these names, in the order of names. The others stay in
-/// the tree without a name.
+/// Makes names that share an inode on the host share one in `tree`, if `policy` says so. The inode
+/// of the first of these names, in the order of the walk, is used; the others stay in the tree
+/// without a name.
 pub fn join(tree: &mut Tree, scan: &mut Scan, policy: Policy) {
-    // In a store, where nothing is shared, there is nothing to walk for.
+    // The walk is not needed if nothing is shared, as in a store.
     if scan.shared.is_empty() {
         return;
     }
@@ -20,17 +20,18 @@ pub fn join(tree: &mut Tree, scan: &mut Scan, policy: Policy) {
         HardLinks::Complete => incomplete(shared),
         HardLinks::Broken | HardLinks::Kept => HashMap::new(),
     };
-    let mut one = |id: InodeId| match shared.get(&id) {
+    let mut representative = |id: InodeId| match shared.get(&id) {
         None => id,
         Some(inode) => known.entry(*inode).or_insert(Some(id)).unwrap_or(id),
     };
     for top in &mut scan.tops {
-        *top = one(*top);
-        // A stack and not recursion: a hostile tree may be deeper than the thread's stack.
+        *top = representative(*top);
+        // A stack instead of recursion: a hostile tree may be deeper than the thread's stack
+        // allows.
         let mut directories = vec![*top];
         while let Some(id) = directories.pop() {
             if let Kind::Directory(directory) = &mut tree.inode_mut(id).kind {
-                directory.map_inodes(&mut one);
+                directory.map_inodes(&mut representative);
             }
             let entries = tree
                 .directory(id)
@@ -39,14 +40,14 @@ pub fn join(tree: &mut Tree, scan: &mut Scan, policy: Policy) {
             let below = entries.filter(|(_, id)| tree.directory(*id).is_some());
             let first = directories.len();
             directories.extend(below.map(|(_, id)| id));
-            // The last of them is taken first.
+            // The last one is popped first.
             directories[first..].reverse();
         }
     }
 }
 
-/// Those of `shared` that have a name elsewhere: each name keeps an inode of its own, which `None`
-/// says.
+/// Returns those inodes of `shared` that also have names outside the scan. `None` means that each
+/// name keeps an inode of its own.
 fn incomplete(shared: &HashMap<InodeId, HostInode>) -> HashMap<HostInode, Option<InodeId>> {
     let mut names: HashMap<HostInode, u64> = HashMap::new();
     for inode in shared.values() {

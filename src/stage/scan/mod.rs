@@ -1,9 +1,9 @@
-//! Reading directories of this machine into a [`Tree`].
+//! Reading directories of the host into a [`Tree`].
 //!
-//! Directories are read on all processors, each by one thread. What is found goes into the tree at
-//! once, the entries of each directory in the order of their names, so what the tree says depends
-//! neither on the number of threads nor on the order in which the kernel lists a directory. The
-//! numbers of the inodes ([`InodeId`]) do; no byte of an image comes from them.
+//! Directories are read on all processors, each by one thread. Each directory is added to the tree
+//! as a whole, with its entries sorted by name. So the contents of the tree depend neither on the
+//! number of threads nor on the order in which the kernel lists a directory. Only the inode numbers
+//! ([`InodeId`]) do, and they do not affect any byte of an image.
 
 mod entries;
 pub(crate) mod flags;
@@ -23,29 +23,30 @@ use crate::{cores, escape};
 
 pub use policy::{HardLinks, Mtime, Policy};
 
-/// A file or directory of this machine, and its place in a tree.
+/// A file or directory on the host, and its place in a tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Subtree {
-    /// What to read, with everything below it. A symlink is read as a symlink.
+    /// The path to read, with everything below it. A symlink is not followed.
     pub path: PathBuf,
-    /// The directory of the tree it goes into.
+    /// The directory in the tree to add it to.
     pub parent: InodeId,
-    /// Its name there.
+    /// Its name in that directory.
     pub name: Vec<u8>,
 }
 
-/// Reads every one of `sources` and all below them into `tree`.
+/// Reads `sources` and everything below them into `tree`.
 ///
 /// # Errors
-/// Where something can't be read, with what was done, on which path, and the cause: every such
-/// path in the order of paths, the first ten of them by name. Where a name is taken or its parent
-/// is no directory.
+/// If something cannot be read: the message lists the operation, path and cause of the first ten
+/// failures, sorted by path, and counts the others. If a name already exists or its parent is not a
+/// directory.
 pub fn entries(tree: &mut Tree, sources: &[Subtree], policy: Policy) -> Result<()> {
     entries_on(cores::count(), tree, sources, policy)
 }
 
-/// Reads those entries of `directories` whose names are `wanted`, and all below them, into `tree`.
-/// Returns a directory for each of `directories` that has its entries and itself no name yet.
+/// Reads those entries of `directories` whose names are `wanted`, and everything below them, into
+/// `tree`. For each of `directories`, returns a directory with these entries that has no name in
+/// the tree yet.
 ///
 /// # Errors
 /// As [`entries()`].
@@ -61,8 +62,8 @@ pub(crate) fn selected(
     Ok(scan.tops)
 }
 
-/// The directory `path`, itself the root, and all below it. Where `path` is a symlink it is
-/// followed.
+/// Reads the directory `path` and everything below it into a new tree, of which it is the root. A
+/// symlink `path` is followed.
 ///
 /// # Errors
 /// As [`entries()`].
@@ -78,7 +79,7 @@ fn entries_on(threads: usize, tree: &mut Tree, sources: &[Subtree], policy: Poli
         tree.link(source.parent, &source.name, top)
             .with_context(|| {
                 format!(
-                    "putting {} into the image as {}",
+                    "adding {} to the image as {}",
                     escape::path(&source.path),
                     escape::bytes(&source.name)
                 )
@@ -88,7 +89,7 @@ fn entries_on(threads: usize, tree: &mut Tree, sources: &[Subtree], policy: Poli
 }
 
 fn root_on(threads: usize, path: &Path, policy: Policy) -> Result<Tree> {
-    // What was found takes the place of this root.
+    // The directory that is read replaces this root.
     let mut tree = Tree::new(Metadata::new(0));
     let mut scan = workers::read(threads, &mut tree, &[path], policy, Scope::Followed)?;
     hard_links::join(&mut tree, &mut scan, policy);

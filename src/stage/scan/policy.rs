@@ -1,53 +1,53 @@
-//! What a scan keeps of what it finds.
+//! Which metadata a scan keeps.
 
 use crate::tree::{ChangeCheck, Timestamp};
 
-/// What a scan keeps of what it finds. Names, kinds, modes, sizes and targets of symlinks are
-/// always kept; the owner is always root.
+/// Which metadata a scan keeps. Names, file types, modes, sizes and targets of symlinks are always
+/// kept; the owner is always root.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Policy {
-    /// Times.
+    /// How modification times are handled.
     pub mtime: Mtime,
-    /// Names that share an inode.
+    /// How hard links are handled.
     pub hard_links: HardLinks,
     /// Whether extended attributes are kept: `user.*`, `trusted.*`, capabilities and POSIX ACLs.
-    /// What only means something on the machine that builds (labels of its security modules,
-    /// marks of overlayfs, ACLs of NFS) is never kept.
+    /// Attributes that only have a meaning on the build machine (labels of its security modules,
+    /// marks of overlayfs, NFS ACLs) are never kept.
     pub xattrs: bool,
     /// Whether flags are kept ([`crate::tree::Flags`]).
     pub flags: bool,
     /// Whether holes stay holes.
     pub holes: bool,
-    /// By what it is noticed that a file has changed when its bytes are read.
+    /// How changes of a file between the scan and reading its bytes are detected.
     pub change_check: ChangeCheck,
 }
 
-/// What becomes of times.
+/// How modification times are handled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mtime {
-    /// They stay.
+    /// They are kept.
     Kept,
-    /// Everything gets this one.
+    /// Every file gets this time.
     Fixed(Timestamp),
 }
 
-/// What becomes of names that share an inode.
+/// How hard links are handled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HardLinks {
     /// Each name gets an inode of its own.
     Broken,
-    /// They share one in the tree, too, if no further name of it is outside of the scan.
+    /// Names share an inode in the tree as well, if all names of the inode are within the scan.
     ///
-    /// In a store, `nix-store --optimise` links equal files to each other and to a file in
-    /// `.links`. Those links are the machine's and not the store path's, and here they are broken.
+    /// In a store, `nix-store --optimise` hard-links equal files to each other and to a file in
+    /// `.links`. Those links belong to the host, not to the store path, and are not kept.
     Complete,
-    /// They share one in the tree, too.
+    /// Names share an inode in the tree as well.
     Kept,
 }
 
 impl Policy {
-    /// For store paths: what a NAR says of them and nothing else, so that neither the store's file
-    /// system nor its optimisation shows in the image.
+    /// For store paths: keeps only what a NAR contains, so that the image depends neither on the
+    /// store's file system nor on its optimisation.
     pub const CLOSURE: Policy = Policy {
         mtime: Mtime::Fixed(Timestamp::STORE),
         hard_links: HardLinks::Broken,
@@ -57,9 +57,9 @@ impl Policy {
         change_check: ChangeCheck::Mtime,
     };
 
-    /// For a directory in which a program was at work just now: its times say when that was, so
+    /// For a directory in which a program has just run: its times depend on when that was, so
     /// everything gets `time`.
-    pub fn made_now(time: Timestamp) -> Policy {
+    pub fn freshly_written(time: Timestamp) -> Policy {
         Policy {
             mtime: Mtime::Fixed(time),
             hard_links: HardLinks::Kept,
@@ -70,7 +70,7 @@ impl Policy {
         }
     }
 
-    /// For what a user wants to have in the image as it is.
+    /// For the user's files, which are copied faithfully.
     pub const FAITHFUL: Policy = Policy {
         mtime: Mtime::Kept,
         hard_links: HardLinks::Kept,

@@ -1,4 +1,4 @@
-//! Reading one directory, and one entry.
+//! Reading a directory and its entries.
 
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -19,74 +19,74 @@ use crate::fs::BLOCK;
 use crate::tree::{DataRange, Device, Flags, Kind, Metadata, Timestamp, Xattrs};
 use crate::{holes, untrusted};
 
-/// Whether the last name of a path is followed where it is a symlink.
+/// Whether a symlink at the end of a path is followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Follow {
-    /// It is.
+    /// Follow it.
     Yes,
-    /// The symlink itself is meant.
+    /// Use the symlink itself.
     No,
 }
 
-/// An inode of this machine that has several names.
+/// An inode on the host that has several hard links.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct HostInode {
     device: u64,
     inode: u64,
-    /// How many names it has in all.
+    /// Its total number of hard links.
     pub links: u64,
 }
 
-/// What one name stands for.
+/// A directory entry and its inode.
 #[derive(Debug)]
 pub struct Entry {
     /// Mode, owner, time, flags, attributes.
     pub(crate) metadata: Metadata,
-    /// What it is.
+    /// Its file type and contents.
     pub(crate) kind: EntryKind,
-    /// Where it has other names, too, and that matters.
+    /// Set if it has other hard links and the policy needs them.
     pub(crate) shared: Option<HostInode>,
 }
 
-/// A [`Kind`] that knows neither its entries nor its place yet.
+/// A [`Kind`] without directory entries and without the source of a file.
 #[derive(Debug)]
 pub enum EntryKind {
     /// A directory.
     Directory,
-    /// A regular file of `size` bytes, with the parts of it that are not holes.
+    /// A regular file.
     File {
-        /// In bytes.
+        /// Length in bytes.
         size: u64,
-        /// As in [`crate::tree::Content`].
+        /// The parts that are not holes, as in [`crate::tree::Content`].
         data: Option<Vec<DataRange>>,
-        /// What [`crate::tree::ChangeCheck::time`] says of it.
+        /// The result of [`crate::tree::ChangeCheck::time`] for it.
         time: i64,
     },
     /// Anything else.
     Other(Kind),
 }
 
-/// Something that could not be read.
+/// A failure to read something.
 #[derive(Debug)]
 pub struct Problem {
-    /// What was done.
+    /// The operation that failed.
     pub operation: &'static str,
-    /// On which path.
+    /// The path it was applied to.
     pub path: PathBuf,
-    /// Why it did not work.
+    /// The cause of the failure.
     pub cause: io::Error,
 }
 
-/// What a scan does on every thread.
+/// Reads directories and entries according to a policy; each thread has a copy.
 #[derive(Debug, Clone, Copy)]
 pub struct Reader {
-    /// What is kept.
+    /// Which metadata is kept.
     pub policy: Policy,
 }
 
 impl Reader {
-    /// Hands the name and kind of every entry of the directory `path` to `found`, in no order, and
-    /// what is wrong to `problem`; those whose names are not `wanted` are not looked at.
+    /// Passes every entry of the directory `path` whose name is `wanted` to `found`, in no
+    /// particular order, and failures to `problem`. Other entries are skipped.
     pub fn directory(
         self,
         path: &Path,
@@ -102,7 +102,7 @@ impl Reader {
         for entry in entries {
             let entry = match entry {
                 Ok(entry) => entry,
-                // After an error the kernel may give the same one for ever.
+                // After an error, the kernel may return the same error forever.
                 Err(errno) => return problem(listing(errno.into())),
             };
             let name = match entry.file_name().to_bytes() {
@@ -110,8 +110,8 @@ impl Reader {
                 name if !wanted(name) => continue,
                 name => OsStr::from_bytes(name),
             };
-            // Now, and not when all names are known: what the kernel just listed is in the
-            // processor's caches.
+            // Immediately and not after the whole directory has been listed: the kernel's data
+            // about this entry is still in the processor's caches.
             match self.entry(&directory, path, name, entry.file_type()) {
                 Ok(entry) => found(name, entry),
                 Err(failure) => problem(failed(failure, path.join(name))),
@@ -135,8 +135,8 @@ impl Reader {
         } = self.policy
             && kind == Some(Type::Symlink)
         {
-            // Of a symlink nothing is left to ask for but its target: Linux gives them all one
-            // mode, symlink(7).
+            // For a symlink, only the target is needed: on Linux all symlinks have the same mode,
+            // symlink(7).
             let metadata = Metadata {
                 mtime,
                 ..Metadata::new(0o777)
@@ -152,17 +152,17 @@ impl Reader {
         self.inode(&stat, || path.join(name), link)
     }
 
-    /// What `path` stands for.
+    /// Reads the entry at `path`.
     ///
     /// # Errors
-    /// If it can't be read.
+    /// If it cannot be read.
     pub fn path(self, path: &Path, follow: Follow) -> Result<Entry, Problem> {
         match follow {
             Follow::Yes => stat(path),
             Follow::No => lstat(path),
         }
         .map_err(|errno| (METADATA, errno.into()))
-        // A path that ends in a slash has been followed by the kernel.
+        // The kernel follows a symlink if the path ends in a slash.
         .and_then(|stat| self.inode(&stat, || path.to_owned(), || readlink(path)))
         .map_err(|failure| failed(failure, path.to_owned()))
     }
@@ -178,7 +178,7 @@ impl Reader {
         let kind = match file_type {
             SFlag::S_IFDIR => EntryKind::Directory,
             SFlag::S_IFREG => {
-                let size = u64::try_from(stat.st_size).map_err(|_| invalid("its size"))?;
+                let size = u64::try_from(stat.st_size).map_err(|_| invalid("size"))?;
                 let data = self.data(stat, size, path)?;
                 let time = self.policy.change_check.time(
                     (stat.st_mtime, stat.st_mtime_nsec),
@@ -191,14 +191,14 @@ impl Reader {
             SFlag::S_IFSOCK => EntryKind::Other(Kind::Socket),
             SFlag::S_IFCHR => EntryKind::Other(Kind::CharacterDevice(device(stat)?)),
             SFlag::S_IFBLK => EntryKind::Other(Kind::BlockDevice(device(stat)?)),
-            _ => return Err(invalid("its kind")),
+            _ => return Err(invalid("file type")),
         };
         #[allow(
             clippy::useless_conversion,
             reason = "32 bits on some architectures, 64 on others"
         )]
         let links = u64::from(stat.st_nlink);
-        // Of directories, links are those of the directories in them.
+        // The link count of a directory counts its subdirectories.
         let several = links > 1 && file_type != SFlag::S_IFDIR;
         let shared =
             (self.policy.hard_links != HardLinks::Broken && several).then_some(HostInode {
@@ -218,7 +218,8 @@ impl Reader {
             Mtime::Fixed(time) => time,
             Mtime::Kept => Timestamp {
                 seconds: stat.st_mtime,
-                nanoseconds: u32::try_from(stat.st_mtime_nsec).map_err(|_| invalid("its time"))?,
+                nanoseconds: u32::try_from(stat.st_mtime_nsec)
+                    .map_err(|_| invalid("modification time"))?,
             },
         };
         let flags = match SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT {
@@ -233,7 +234,7 @@ impl Reader {
                 .map_err(|cause| ("reading the extended attributes of", cause))?
                 .into();
         }
-        let mode = u16::try_from(stat.st_mode & 0o7777).map_err(|_| invalid("its mode"))?;
+        let mode = u16::try_from(stat.st_mode & 0o7777).map_err(|_| invalid("mode"))?;
         Ok(Metadata {
             mtime,
             flags,
@@ -250,14 +251,15 @@ impl Reader {
         flags::read(&file).map_err(|cause| ("reading the flags of", cause))
     }
 
-    /// Checks that a regular file can be read, and looks for holes in it.
+    /// Checks that a regular file is readable, and finds its data ranges.
     fn data(
         self,
         stat: &FileStat,
         size: u64,
         path: impl Fn() -> PathBuf,
     ) -> Result<Option<Vec<DataRange>>, Failure> {
-        // Better now than when half of the image is written. Store files pass without a call.
+        // Failing here is better than failing when half of the image is written. Store files need
+        // no system call.
         if stat.st_mode & 0o444 != 0o444 {
             access(&path(), AccessFlags::R_OK).map_err(|cause| ("opening", cause.into()))?;
         }
@@ -268,7 +270,7 @@ impl Reader {
         let file = untrusted::open(&path()).map_err(|cause| ("opening", cause))?;
         let ranges = holes::data_ranges(&file, size, BLOCK)
             .map_err(|cause| ("looking for holes in", cause))?;
-        // Those that are there may lie within blocks of the image.
+        // Holes that are smaller than a block of the image are dropped.
         let has_holes = ranges != slice::from_ref(&(0..size));
         let range = |range: Range<u64>| DataRange {
             offset: range.start,
@@ -278,15 +280,15 @@ impl Reader {
     }
 }
 
-/// What was done and why it did not work.
+/// The operation that failed, and the cause.
 type Failure = (&'static str, io::Error);
 
-/// For stat(2).
+/// The operation of stat(2) in messages.
 const METADATA: &str = "reading the metadata of";
 
-/// The kernel says something that can't be.
-fn invalid(what: &str) -> Failure {
-    (METADATA, io::Error::other(format!("{what} makes no sense")))
+/// A value from the kernel that is out of range.
+fn invalid(field: &str) -> Failure {
+    (METADATA, io::Error::other(format!("invalid {field}")))
 }
 
 fn failed((operation, cause): Failure, path: PathBuf) -> Problem {
@@ -297,8 +299,8 @@ fn failed((operation, cause): Failure, path: PathBuf) -> Problem {
     }
 }
 
-/// Opens a directory, and lists it by a second descriptor. From the first one its entries are found
-/// in half the time that finding them by their whole path takes.
+/// Opens a directory, and lists it through a second descriptor. Looking up entries relative to the
+/// first descriptor takes half the time of looking them up by full path.
 fn open(path: &Path) -> io::Result<(OwnedFd, OwningIter)> {
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     let directory = nix::fcntl::open(path, flags, Mode::empty())?;
@@ -312,14 +314,14 @@ fn symlink(target: nix::Result<OsString>) -> Result<Kind, Failure> {
 }
 
 fn device(stat: &FileStat) -> Result<Device, Failure> {
-    let number = |number: u64| u32::try_from(number).map_err(|_| invalid("its device number"));
+    let number = |number: u64| u32::try_from(number).map_err(|_| invalid("device number"));
     Ok(Device {
         major: number(major(stat.st_rdev))?,
         minor: number(minor(stat.st_rdev))?,
     })
 }
 
-/// Sorted by path.
+/// Sorts `problems` by path.
 pub fn sort(problems: &mut [Problem]) {
     problems.sort_by(|a, b| {
         let bytes = |problem: &Problem| problem.path.as_os_str().as_bytes().to_vec();

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use super::*;
 use crate::tree::{InsertError, Metadata, listing::listing};
 
-/// A few hundred directories, links between them, names in an order that is not sorted.
-fn wide(top: &Path) {
+/// Creates a few hundred directories with hard links between them, in an order that is not sorted.
+fn create_wide_tree(top: &Path) {
     for outer in 0..20 {
         for inner in 0..15 {
             let directory = top.join(format!("{}/{}", outer * 7 % 20, inner * 11 % 15));
@@ -21,9 +21,9 @@ fn wide(top: &Path) {
 }
 
 #[test]
-fn the_number_of_threads_does_not_show() {
+fn the_result_does_not_depend_on_the_number_of_threads() {
     let top = tempfile::tempdir().unwrap();
-    wide(top.path());
+    create_wide_tree(top.path());
     let one = root_on(1, top.path(), Policy::FAITHFUL).unwrap();
     let text = listing(&one);
     assert_eq!(text.matches("directory").count(), 1 + 20 + 300);
@@ -35,7 +35,7 @@ fn the_number_of_threads_does_not_show() {
 }
 
 #[test]
-fn hard_links_are_kept_broken_or_kept_where_all_names_are_known() {
+fn handles_hard_links_according_to_the_policy() {
     let top = tempfile::tempdir().unwrap();
     let path = |name: &str| top.path().join(name);
     fs::create_dir(path("in")).unwrap();
@@ -64,7 +64,7 @@ fn hard_links_are_kept_broken_or_kept_where_all_names_are_known() {
 }
 
 #[test]
-fn a_closure_has_what_a_nar_has() {
+fn a_closure_scan_keeps_only_what_a_nar_contains() {
     let top = tempfile::tempdir().unwrap();
     fs::create_dir(top.path().join("d")).unwrap();
     fs::write(top.path().join("d/file"), "x").unwrap();
@@ -95,7 +95,7 @@ fn a_closure_has_what_a_nar_has() {
     assert_eq!(
         format!("{error:#}"),
         format!(
-            "putting {} into the image as 0-d: the name is taken",
+            "adding {} to the image as 0-d: the name already exists",
             top.path().join("d").display()
         )
     );
@@ -103,7 +103,7 @@ fn a_closure_has_what_a_nar_has() {
 }
 
 #[test]
-fn what_is_missing_is_named_in_order() {
+fn lists_missing_paths_in_order() {
     let mut tree = Tree::new(Metadata::new(0o755));
     let source = |n: u32| Subtree {
         path: format!("/nonexistent/{n:02}\n").into(),
@@ -124,7 +124,7 @@ fn what_is_missing_is_named_in_order() {
 }
 
 #[test]
-fn a_root_is_a_directory_or_a_link_to_one() {
+fn a_root_must_be_a_directory_or_a_symlink_to_one() {
     let top = tempfile::tempdir().unwrap();
     fs::create_dir(top.path().join("d")).unwrap();
     fs::write(top.path().join("d/f"), "x").unwrap();
@@ -135,7 +135,7 @@ fn a_root_is_a_directory_or_a_link_to_one() {
     assert!(error.to_string().ends_with("d/f is not a directory"));
 }
 
-/// Time and memory on a tree as large as a desktop's closure; `fswriters.md` calls it T1.
+/// Measures time and memory for a tree as large as a desktop's closure.
 #[test]
 #[ignore = "a measurement; run it in release mode, with --nocapture"]
 fn measure_a_large_scan() {
@@ -183,7 +183,7 @@ fn measure_a_large_scan() {
     }
 }
 
-/// What a loaded machine does not lengthen as it does the time by the clock.
+/// Returns the processor time, which depends less on the machine's load than elapsed time does.
 fn processor_seconds() -> f64 {
     let clock = nix::time::ClockId::CLOCK_PROCESS_CPUTIME_ID;
     Duration::from(nix::time::clock_gettime(clock).unwrap()).as_secs_f64()

@@ -1,4 +1,4 @@
-//! The threads of a scan and the directories they have still to read.
+//! The threads of a scan and their queue of directories.
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
@@ -17,16 +17,16 @@ use super::read::{self, Follow, HostInode, Problem, Reader};
 use crate::tree::{Directory, InodeId, InsertError, Kind, ListedPath, SourceFile, Tree};
 use crate::{escape, excerpt};
 
-/// How many directories are read without further threads.
+/// How many directories are read before further threads are started.
 const FEW: usize = 8;
 
-/// What was found at some paths. The inodes are in the tree, in an order that means nothing, and
-/// without a name but for those in directories that were found.
+/// The result of a scan. The inodes are in the tree, in no particular order; the top ones have no
+/// name yet.
 #[derive(Debug)]
 pub struct Scan {
-    /// What the paths themselves are, in their order.
+    /// The inodes of the scanned paths, in the same order.
     pub tops: Vec<InodeId>,
-    /// Inodes that have several names, where that matters. Every name has one here.
+    /// Inodes with several hard links, if the policy needs them. Each name still has its own inode.
     pub shared: HashMap<InodeId, HostInode>,
 }
 
@@ -34,18 +34,19 @@ pub struct Scan {
 struct Task {
     path: ListedPath,
     id: InodeId,
-    /// Whether it is one of those that the scan is for.
+    /// Whether it is one of the scanned paths itself.
     is_top: bool,
 }
 
-/// What a scan is for.
+/// What a scan reads.
 #[derive(Clone, Copy)]
 pub enum Scope<'a> {
-    /// The paths themselves; the last name of each is a symlink if that's what it is.
+    /// The paths; a symlink at the end of a path is not followed.
     Paths,
-    /// What the paths lead to.
+    /// The paths; a symlink at the end of a path is followed.
     Followed,
-    /// What the paths lead to, directories, without the entries whose names don't pass.
+    /// Those entries of the directories at the paths whose names pass the filter; symlinks at the
+    /// end of a path are followed.
     Entries(&'a (dyn Fn(&[u8]) -> bool + Sync)),
 }
 
@@ -62,9 +63,9 @@ struct State<'a> {
     tree: &'a mut Tree,
     shared: HashMap<InodeId, HostInode>,
     tasks: Vec<Task>,
-    /// How many tasks threads are working on.
+    /// How many tasks are in progress.
     busy: usize,
-    /// How many threads wait for a task: waking nobody is a system call for nothing.
+    /// How many threads wait for a task; without any, the system call to wake them is skipped.
     waiting: usize,
 }
 
@@ -73,10 +74,11 @@ struct Queue<'a> {
     changed: Condvar,
 }
 
-/// Reads all of `paths` and everything below them into `tree`; nothing there names it yet.
+/// Reads all of `paths` and everything below them into `tree`, without giving the top inodes a
+/// name.
 ///
 /// # Errors
-/// If anything can't be read; what was found till then stays in the tree without a name.
+/// If anything cannot be read. What has been read so far stays in the tree without a name.
 pub fn read(
     threads: usize,
     tree: &mut Tree,
@@ -89,21 +91,21 @@ pub fn read(
     let mut problems = Vec::new();
     let mut tops = Vec::with_capacity(paths.len());
     for path in paths {
-        match top(reader, &queue, path, scope.follow()) {
+        match read_top(reader, &queue, path, scope.follow()) {
             Ok(id) => tops.push(id),
             Err(problem) => problems.push(problem),
         }
     }
-    // A few directories are read sooner than threads are started.
+    // Reading a few directories is faster than starting threads.
     problems.extend(work(reader, &queue, scope, FEW));
     let threads = if queue.lock().tasks.is_empty() {
         0
     } else {
         threads
     };
-    let died = thread::scope(|spawner| {
+    let panicked = thread::scope(|spawner| {
         let workers: Vec<_> = (0..threads)
-            // With fewer it takes longer.
+            // If a thread cannot be started, the others do its work.
             .map_while(|_| {
                 let work = || work(reader, &queue, scope, usize::MAX);
                 thread::Builder::new().spawn_scoped(spawner, work).ok()
@@ -112,25 +114,30 @@ pub fn read(
         if workers.is_empty() {
             problems.extend(work(reader, &queue, scope, usize::MAX));
         }
-        let mut died = false;
+        let mut panicked = false;
         for worker in workers {
             match worker.join() {
                 Ok(found) => problems.extend(found),
-                Err(_) => died = true,
+                Err(_) => panicked = true,
             }
         }
-        died
+        panicked
     });
-    if died {
-        bail!("a thread that reads directories died");
+    if panicked {
+        bail!("a thread that reads directories panicked");
     }
     check(problems)?;
     let shared = mem::take(&mut queue.lock().shared);
     Ok(Scan { tops, shared })
 }
 
-/// Reads what one of the paths itself is.
-fn top(reader: Reader, queue: &Queue<'_>, path: &Path, follow: Follow) -> Result<InodeId, Problem> {
+/// Reads one of the scanned paths, without its entries.
+fn read_top(
+    reader: Reader,
+    queue: &Queue<'_>,
+    path: &Path,
+    follow: Follow,
+) -> Result<InodeId, Problem> {
     let found = reader.path(path, follow)?;
     let shared = found.shared;
     let inode = entries::inode(found.metadata, found.kind, |time| {
@@ -159,8 +166,8 @@ fn top(reader: Reader, queue: &Queue<'_>, path: &Path, follow: Follow) -> Result
     Ok(id)
 }
 
-/// One thread: reads directories until none is left and none can come any more, or it has read
-/// `most` of them.
+/// The loop of one thread: reads directories until none is left and no other thread can add one, or
+/// until it has read `most` of them.
 fn work(reader: Reader, queue: &Queue<'_>, scope: Scope<'_>, most: usize) -> Vec<Problem> {
     let mut problems = Vec::new();
     let mut entries = Entries::default();
@@ -179,14 +186,14 @@ fn work(reader: Reader, queue: &Queue<'_>, scope: Scope<'_>, most: usize) -> Vec
             },
             |problem| problems.push(problem),
         );
-        if let Err(error) = too_long.and(queue.done(&task, reader.policy, &mut entries)) {
+        if let Err(error) = too_long.and(queue.finish(&task, reader.policy, &mut entries)) {
             problems.push(refused(task.path.as_path(), error));
         }
     }
     problems
 }
 
-/// What was found does not fit into a tree.
+/// The problem of an entry that does not fit into a tree.
 fn refused(path: &Path, error: InsertError) -> Problem {
     Problem {
         operation: "listing",
@@ -213,7 +220,7 @@ impl<'a> Queue<'a> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The next directory to read; waits while others may still find some.
+    /// Returns the next directory to read; waits while other threads may still find some.
     fn next(&self) -> Option<Task> {
         let mut state = self.lock();
         loop {
@@ -233,9 +240,15 @@ impl<'a> Queue<'a> {
         }
     }
 
-    /// Takes what was found in the directory of `task`, which is read now, out of `entries`.
-    fn done(&self, task: &Task, policy: Policy, entries: &mut Entries) -> Result<(), InsertError> {
-        // Everything that takes time comes before the lock.
+    /// Adds `entries`, the contents of the directory of `task`, to the tree, and queues its
+    /// subdirectories.
+    fn finish(
+        &self,
+        task: &Task,
+        policy: Policy,
+        entries: &mut Entries,
+    ) -> Result<(), InsertError> {
+        // Slow work is done before taking the lock.
         let sorted = entries.sorted(&task.path, policy.change_check);
         let paths: Vec<(usize, ListedPath)> = sorted
             .directories()
@@ -261,7 +274,7 @@ impl State<'_> {
         paths: Vec<(usize, ListedPath)>,
     ) -> Result<(), InsertError> {
         let ids = self.tree.append(sorted.inodes)?;
-        let entries: Vec<_> = sorted.places.into_iter().zip(ids).collect();
+        let entries: Vec<_> = sorted.positions.into_iter().zip(ids).collect();
         self.tasks.extend(paths.into_iter().map(|(at, path)| Task {
             path,
             id: entries[at].1,

@@ -1,4 +1,4 @@
-//! Extended attributes of a file of this machine.
+//! Extended attributes of a file on the host.
 
 use std::io;
 use std::os::unix::ffi::OsStrExt;
@@ -6,12 +6,12 @@ use std::path::Path;
 
 use crate::tree::Xattr;
 
-/// The attributes of `path` whose names `is_kept`, sorted by name; of a symlink, not of what it points
-/// to.
+/// Returns the attributes of `path` whose names satisfy `is_kept`, sorted by name. A symlink is not
+/// followed.
 pub fn read(path: &Path, is_kept: fn(&[u8]) -> bool) -> io::Result<Vec<Xattr>> {
     let names = match xattr::list(path) {
         Ok(names) => names,
-        // A file system without attributes.
+        // The file system does not support attributes.
         Err(error) if error.kind() == io::ErrorKind::Unsupported => return Ok(Vec::new()),
         Err(error) => return Err(error),
     };
@@ -20,7 +20,7 @@ pub fn read(path: &Path, is_kept: fn(&[u8]) -> bool) -> io::Result<Vec<Xattr>> {
         if !is_kept(name.as_bytes()) {
             continue;
         }
-        // An attribute that went away after it was listed has no value.
+        // An attribute that was removed after it was listed has no value.
         if let Some(value) = xattr::get(path, &name)? {
             found.push(Xattr {
                 name: name.as_bytes().into(),
@@ -32,11 +32,12 @@ pub fn read(path: &Path, is_kept: fn(&[u8]) -> bool) -> io::Result<Vec<Xattr>> {
     Ok(found)
 }
 
-/// Whether the attribute `name` says something about the file, and not about the machine it is on.
+/// Whether the attribute `name` describes the file itself, not the machine it is stored on.
 ///
-/// xattr(7) has four name spaces. In `security` all but capabilities are labels and hashes that a
-/// security module of the running system made; in `system` all but POSIX ACLs are views that one
-/// file system has of itself. overlayfs marks the files of its layers in `trusted` and `user`.
+/// There are four namespaces (xattr(7)). In `security`, everything except capabilities is a label
+/// or hash made by a security module of the running system. In `system`, everything except POSIX
+/// ACLs is specific to one file system. overlayfs marks the files of its layers in `trusted` and
+/// `user`.
 pub fn belongs_to_file(name: &[u8]) -> bool {
     const WHOLE: [&[u8]; 3] = [
         b"security.capability",
@@ -50,10 +51,10 @@ pub fn belongs_to_file(name: &[u8]) -> bool {
         })
 }
 
-/// Whether the attribute `name` of a file of the image itself stays with it: as [`belongs_to_file`],
-/// and what makes files of an overlay that the image mounts again what they are (Linux,
-/// Documentation/filesystems/overlayfs.rst). Other marks of overlayfs hold numbers of inodes and file
-/// systems, which are others in the image, and can be done without.
+/// Whether the attribute `name` is kept for a file that is already in the image. In addition to
+/// [`belongs_to_file`], these are the overlayfs marks that the image needs to mount its own
+/// overlays again (Linux, Documentation/filesystems/overlayfs.rst). Other overlayfs marks hold
+/// inode numbers and file system IDs, which differ in the new image and are optional.
 pub fn belongs_to_image(name: &[u8]) -> bool {
     const MARKS: [&[u8]; 6] = [
         b"metacopy",
@@ -77,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_overlay_of_the_image_keeps_what_makes_it_one() {
+    fn keeps_the_marks_that_overlays_in_the_image_need() {
         for (name, kept) in [
             ("user.mime_type", true),
             ("security.selinux", false),
@@ -92,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn labels_of_the_machine_are_not_the_files() {
+    fn drops_attributes_specific_to_the_machine() {
         for (name, kept) in [
             ("user.mime_type", true),
             ("trusted.md5", true),

@@ -1,8 +1,8 @@
 use super::*;
 use crate::spec::StorePath;
 
-/// As much of a database as matters here, with what Nix's has: numbers given by SQLite, foreign
-/// keys, a table for migrations, an index, a trigger, the log of writes.
+/// The relevant parts of Nix's database: IDs assigned by SQLite, foreign keys, a table of
+/// migrations, an index, a trigger, a write-ahead log.
 const SCHEMA: &str = "
     pragma journal_mode = wal;
     create table ValidPaths (id integer primary key autoincrement not null,
@@ -25,7 +25,7 @@ fn path(letter: &str) -> StorePath {
     StorePath::new(&format!("/nix/store/{}-x", letter.repeat(32)), "/nix/store").unwrap()
 }
 
-/// a; b refers to a and itself; c, content-addressed, refers to b.
+/// Three paths: a; b, which refers to a and itself; c, which is content-addressed and refers to b.
 fn closure() -> Vec<PathInfo> {
     let info = |letter: &str, references: &[&str], ca: Option<&str>| PathInfo {
         path: path(letter),
@@ -41,12 +41,12 @@ fn closure() -> Vec<PathInfo> {
     ]
 }
 
-/// A database with the rows of `closure` in the given order.
+/// Creates a database with the rows of `closure` in the given order.
 fn database(directory: &Path, order: &[usize], time: i64) -> PathBuf {
     let file = directory.join("db.sqlite");
     let database = Connection::open(&file).unwrap();
     database.execute_batch(SCHEMA).unwrap();
-    // A row that is deleted again leaves its bytes in the page.
+    // A deleted row leaves its bytes in the page.
     database
         .execute_batch(&format!(
             "insert into ValidPaths(path, hash, registrationTime) values ('leftover {time}', '', 1);
@@ -93,7 +93,7 @@ fn rewritten(order: &[usize], time: i64) -> Vec<u8> {
 }
 
 #[test]
-fn order_and_time_of_registration_leave_no_trace() {
+fn bytes_do_not_depend_on_the_order_or_time_of_registration() {
     let one = rewritten(&[0, 1, 2], 1_700_000_000);
     let other = rewritten(&[2, 0, 1], 1_800_000_000);
     assert!(one == other);
@@ -102,37 +102,37 @@ fn order_and_time_of_registration_leave_no_trace() {
 }
 
 #[test]
-fn rows_say_what_the_closure_says() {
+fn rows_match_the_closure() {
     let directory = tempfile::tempdir().unwrap();
     let file = database(directory.path(), &[2, 1, 0], 1_700_000_000);
     rewrite(&file, &closure(), 7).unwrap();
     let database = Connection::open(file).unwrap();
-    let ask = |query| strings(&database, query).unwrap();
+    let query = |sql| strings(&database, sql).unwrap();
     assert_eq!(
-        ask(
+        query(
             "select id || substr(path, 12, 1) || registrationTime || ifnull(deriver, '-') \
              || narSize || ifnull(ca, '-') from ValidPaths order by rowid"
         ),
         ["1a7-120-", "2b7-120-", "3c7-120fixed:r:sha256:1"]
     );
     assert_eq!(
-        ask("select referrer || '>' || reference from Refs order by rowid"),
+        query("select referrer || '>' || reference from Refs order by rowid"),
         ["2>1", "2>2", "3>2"]
     );
     assert_eq!(
-        ask("select migration from SchemaMigrations order by rowid"),
+        query("select migration from SchemaMigrations order by rowid"),
         ["20220326-ca-derivations", "20990101-later"]
     );
     assert_eq!(
-        ask("select name from sqlite_master where type in ('index', 'trigger') and sql not null"),
+        query("select name from sqlite_master where type in ('index', 'trigger') and sql not null"),
         ["IndexReference", "NoSelf"]
     );
     assert_eq!(
-        ask("select name || seq from sqlite_sequence"),
+        query("select name || seq from sqlite_sequence"),
         ["ValidPaths3"]
     );
-    assert_eq!(ask("pragma integrity_check"), ["ok"]);
-    assert_eq!(ask("pragma journal_mode"), ["delete"]);
+    assert_eq!(query("pragma integrity_check"), ["ok"]);
+    assert_eq!(query("pragma journal_mode"), ["delete"]);
 }
 
 #[test]
@@ -148,41 +148,40 @@ fn one_changed_reference_changes_the_bytes() {
 }
 
 #[test]
-fn what_the_closure_does_not_say_is_refused() {
+fn rejects_a_database_that_does_not_match_the_closure() {
     let (a, c) = (path("a"), path("c"));
     for (damage, message) in [
         (
             format!("delete from Refs; delete from ValidPaths where path = '{c}'"),
-            "2 paths are registered and the closure has 3".to_owned(),
+            "2 paths are registered, but the closure has 3".to_owned(),
         ),
         (
             "update ValidPaths set path = '/nix/store/evil' || char(27) where id = 2".to_owned(),
-            "/nix/store/evil\\u{1b} is registered but not in the closure: add it to \
+            "/nix/store/evil\\u{1b} is registered but not in the closure; add it to \
              additionalPaths"
                 .to_owned(),
         ),
         (
             format!("update ValidPaths set narSize = 121 where path = '{a}'"),
-            format!("{a} is registered with another hash or size than the closure has"),
+            format!("{a} is registered with a hash or size that differs from the closure's"),
         ),
         (
             format!("update ValidPaths set hash = 'sha256:00' where path = '{a}'"),
-            format!("{a} is registered with another hash or size than the closure has"),
+            format!("{a} is registered with a hash or size that differs from the closure's"),
         ),
         (
             "alter table ValidPaths rename column deriver to maker".to_owned(),
-            "Nix's table ValidPaths has no column deriver: this version of Nix is not known to us"
-                .to_owned(),
+            "Nix's table ValidPaths has no column deriver: unsupported version of Nix".to_owned(),
         ),
         (
             "insert into Refs values (2, 99)".to_owned(),
-            "table Refs, column reference: a row refers to ValidPaths in a way we don't know; \
-             please report it with the version of Nix"
+            "table Refs, column reference: a row has an unsupported reference to ValidPaths; \
+             please report this with your version of Nix"
                 .to_owned(),
         ),
         (
             "drop table Refs; drop table ValidPaths".to_owned(),
-            "there is no table ValidPaths: this version of Nix is not known to us".to_owned(),
+            "no table ValidPaths: unsupported version of Nix".to_owned(),
         ),
     ] {
         let directory = tempfile::tempdir().unwrap();
@@ -204,20 +203,21 @@ fn what_the_closure_does_not_say_is_refused() {
 }
 
 #[test]
-fn a_missing_database_is_named() {
+fn the_message_names_a_missing_database() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("db.sqlite");
     assert_eq!(
         rewrite(&file, &closure(), 1).unwrap_err().to_string(),
         format!(
-            "nix-store --load-db did not make {}, and yet its status was 0",
+            "nix-store --load-db did not create {}, but exited with status 0",
             file.display()
         )
     );
 }
 
-/// The built-in SQLite shapes the bytes of every image: a new version of it has to be a decision.
+/// The bytes of every image depend on the built-in SQLite, so its version must be changed
+/// deliberately.
 #[test]
-fn the_sqlite_that_writes_is_known() {
+fn the_version_of_sqlite_is_pinned() {
     assert_eq!(rusqlite::version(), "3.54.1");
 }

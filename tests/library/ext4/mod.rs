@@ -289,10 +289,7 @@ fn a_full_file_system_is_an_error_with_figures() {
     let error = format!("{:#}", write(&image, &path, &|_| {}).unwrap_err());
     let beginning = format!("writing {}: the image needs 1", path.display());
     assert!(error.contains(&beginning), "{error}");
-    assert!(
-        error.contains("bytes and the room for it is 8388608 bytes"),
-        "{error}"
-    );
+    assert!(error.contains("bytes, available: 8388608 bytes"), "{error}");
     assert!(error.contains("No space left on device"), "{error}");
 }
 
@@ -313,8 +310,8 @@ fn a_disk_without_room_is_found_full_before_a_file_is_read() {
     let error = format!("{error:#}");
     assert!(error.contains("No space left on device"), "{error}");
     let (_, behind) = error.split_once("the image needs ").unwrap();
-    let (needed, behind) = behind.split_once(" bytes and the room for it is ").unwrap();
-    let (room, _) = behind.split_once(" bytes: free space there").unwrap();
+    let (needed, behind) = behind.split_once(" bytes, available: ").unwrap();
+    let (room, _) = behind.split_once(" bytes; free some space there").unwrap();
     let [needed, room] = [needed, room].map(|figure| figure.parse::<u64>().unwrap());
     assert!(needed > 36 << 20, "{error}");
     assert!((16 << 20..32 << 20).contains(&room), "{error}");

@@ -470,8 +470,8 @@ fn a_directory_whose_index_is_full() {
             panic!("planned a directory that is too large");
         };
         let message = format!(
-            "1 can't be stored:\n/top: a directory of {} entries; ext4 holds as many as fit in \
-             {MOST} blocks of 4 KiB",
+            "the file system cannot store the following (1 in total):\n/top: the directory has {} \
+             entries; ext4's limit is what fits in {MOST} blocks of 4 KiB",
             entries + 1
         );
         assert_eq!(error.to_string(), message);

@@ -117,7 +117,8 @@ fn an_image_is_full_to_the_last_block() {
         panic!("{error}");
     };
     assert_eq!((needed, inodes, given), (length, 21, length - 4096));
-    let message = format!("{length} bytes and 21 inodes are needed and there are {given} bytes");
+    let message =
+        format!("{length} bytes and 21 inodes are needed, but only {given} bytes are available");
     assert_eq!(error.to_string(), message);
 }
 

@@ -40,36 +40,39 @@ fn inode_limits_are_reported_with_the_path() {
     let cases: Vec<(Kind, &str)> = vec![
         (
             Kind::Symlink(vec![b'x'; 4096].into()),
-            "a link target of 4096 bytes; ext4 holds 4095",
+            "the link target has 4096 bytes; ext4's limit is 4095",
         ),
         (
             Kind::Symlink(Box::default()),
-            "a link target that is empty or has a NUL in it",
+            "the link target is empty or contains a NUL",
         ),
         (
             Kind::Symlink(b"a\0b".as_slice().into()),
-            "a link target that is empty or has a NUL in it",
+            "the link target is empty or contains a NUL",
         ),
         (
             content((16 << 40) - 4095, &[]),
-            "a file of 17592186040321 bytes; ext4 holds 17592186040320",
+            "the file has 17592186040321 bytes; ext4's limit is 17592186040320",
         ),
         (
             content(10, &[(8, 3)]),
-            "3 bytes of data from 8 on; the data before it ends at 0, the file at 10",
+            "invalid data range of 3 bytes at 8: the previous one ends at 0, the file at 10",
         ),
         (
             content(10, &[(4, 4), (6, 1)]),
-            "1 bytes of data from 6 on; the data before it ends at 8, the file at 10",
+            "invalid data range of 1 bytes at 6: the previous one ends at 8, the file at 10",
         ),
         (
             content(10, &[(u64::MAX, 2)]),
-            "2 bytes of data from 18446744073709551615 on; the data before it ends at 0, the file at 10",
+            "invalid data range of 2 bytes at 18446744073709551615: the previous one ends at 0, the file at 10",
         ),
-        (device(4096, 0), "a device 4096:0; Linux holds 4095:1048575"),
+        (
+            device(4096, 0),
+            "the device number is 4096:0; Linux's limit is 4095:1048575",
+        ),
         (
             device(0, 1 << 20),
-            "a device 0:1048576; Linux holds 4095:1048575",
+            "the device number is 0:1048576; Linux's limit is 4095:1048575",
         ),
     ];
     for (kind, message) in cases {
@@ -100,16 +103,16 @@ fn metadata_limits_are_reported_with_the_path() {
     (owned.metadata.uid, owned.metadata.gid) = (u32::MAX, u32::MAX);
     owned.metadata.xattrs = vec![xattr("user.x", &[0; 4041])].into();
     tree.insert(InodeId::ROOT, b"4", owned).unwrap();
-    let range = "ext4 holds -2147483648 to 15032385535 s";
+    let range = "ext4's range is -2147483648 to 15032385535 s";
     assert_eq!(
         problems(&tree),
         [
-            format!("/1: a time of -2147483649 s and 0 ns after 1970; {range}"),
-            format!("/2: a time of 15032385536 s and 0 ns after 1970; {range}"),
-            format!("/3: a time of 0 s and 1000000000 ns after 1970; {range}"),
-            "/4: the owner 4294967295; the largest is 4294967294".to_owned(),
-            "/4: the group 4294967295; the largest is 4294967294".to_owned(),
-            "/4: extended attributes take 4064 bytes beyond those in the inode; ext4 has room for 4060"
+            format!("/1: the time is -2147483649 s and 0 ns after 1970; {range}"),
+            format!("/2: the time is 15032385536 s and 0 ns after 1970; {range}"),
+            format!("/3: the time is 0 s and 1000000000 ns after 1970; {range}"),
+            "/4: the owner ID is 4294967295; the limit is 4294967294".to_owned(),
+            "/4: the group ID is 4294967295; the limit is 4294967294".to_owned(),
+            "/4: extended attributes need 4064 bytes outside the inode; ext4's limit is 4060"
                 .to_owned(),
         ]
     );
@@ -137,7 +140,7 @@ fn too_many_or_too_long_names_are_reported() {
     let name = "n".repeat(256);
     let long = |length: usize, byte: &str| {
         let name = byte.repeat(length);
-        format!("/below/{name}: a name of {length} bytes; ext4 holds 255")
+        format!("/below/{name}: the name has {length} bytes; ext4's limit is 255")
     };
     assert_eq!(
         problems(&tree),
@@ -146,10 +149,11 @@ fn too_many_or_too_long_names_are_reported() {
             long(4076, "b"),
             long(5000, "c"),
             long(70_000, "d"),
-            "/lost+found: not a directory; ext4 keeps this name for fsck".to_owned(),
-            format!("/{name}: a name of 256 bytes; ext4 holds 255"),
-            "/top/linked: name number 65001 of one file; ext4 holds 65000".to_owned(),
-            "/top again: a second name of a directory".to_owned(),
+            "/lost+found: not a directory; ext4 reserves this name for fsck".to_owned(),
+            format!("/{name}: the name has 256 bytes; ext4's limit is 255"),
+            "/top/linked: the file has more than 65000 hard links, which is ext4's limit"
+                .to_owned(),
+            "/top again: a hard link to a directory".to_owned(),
         ]
     );
 }
@@ -172,7 +176,7 @@ fn a_directory_cycle_is_reported_and_not_followed() {
     let mut tree = empty_tree();
     let top = tree.insert(InodeId::ROOT, b"top", directory()).unwrap();
     tree.link(top, b"root", InodeId::ROOT).unwrap();
-    let message = "/top/root: a second name of a directory";
+    let message = "/top/root: a hard link to a directory";
     assert_eq!(problems(&tree), [message]);
 }
 
@@ -190,8 +194,8 @@ fn labels_and_times_of_the_file_system_have_limits() {
     assert_eq!(
         problems,
         [
-            "the label \"seventeen bytes..\" has 17 bytes; ext4 holds 16",
-            "the file system's own time is -1 s after 1970; ext4 holds 0 to 15032385535",
+            "the label \"seventeen bytes..\" has 17 bytes; ext4's limit is 16",
+            "the file system's own time is -1 s after 1970; ext4's range is 0 to 15032385535",
         ]
     );
 }
@@ -201,6 +205,6 @@ fn more_than_16_tib_is_rejected() {
     let Err(error) = plan(&Arc::new(empty_tree()), (16 << 40) + 4096) else {
         panic!("planned more than 16 TiB");
     };
-    let message = "a file system of 17592186048512 bytes: this ext4 holds 17592186044416 (16 TiB)";
+    let message = "a file system of 17592186048512 bytes; this ext4 writer's limit is 17592186044416 (16 TiB)";
     assert!(error.to_string().contains(message), "{error}");
 }

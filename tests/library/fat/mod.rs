@@ -386,8 +386,8 @@ fn files_that_do_not_fit_are_rejected_with_numbers() {
     let error = refused(&[("a", 1, Some(large.clone())), ("b", 1, Some(large))], 2);
     assert_eq!(
         error.to_string(),
-        "the boot partition ESP is 2097152 bytes and has room for 2076672 bytes of files and \
-         directories; 4001792 are needed: set bootSize to at least 2 MiB more"
+        "the boot partition ESP of 2097152 bytes has room for 2076672 bytes of files and \
+         directories, but 4001792 are needed: increase bootSize by at least 2 MiB"
     );
 }
 
@@ -400,9 +400,9 @@ fn a_full_root_directory_is_rejected() {
         .collect();
     assert_eq!(
         refused(&entries, 24).to_string(),
-        "the boot partition ESP has 601 directory entries at its top, and the root directory of a \
-         FAT this small holds 512: use fewer or shorter names, or a bootSize that makes the \
-         partition at least 33 MiB"
+        "the boot partition ESP needs 601 entries in its root directory, but a FAT this small has \
+         room for 512: use fewer or shorter names there, or a bootSize that makes the partition \
+         at least 33 MiB"
     );
 }
 
@@ -434,8 +434,8 @@ fn labels_and_names_that_fat_cannot_hold_are_rejected() {
     let error = fat::make(&tools(), &volume(&tree, 24), work.path()).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "2 things can't be stored on a FAT boot partition:\n  /a: the same name as /A but for \
-         upper and lower case, which FAT does not tell apart\n  /b:: FAT has no ':' in names"
+        "2 entries cannot be stored on a FAT boot partition:\n  /a: differs only in case from /A; \
+         FAT names are case-insensitive\n  /b:: FAT does not allow ':' in names"
     );
     for label in ["", "esp", "../x", "ABCDEFGHIJKL"] {
         let mut volume = volume(&tree, 24);
@@ -443,7 +443,9 @@ fn labels_and_names_that_fat_cannot_hold_are_rejected() {
         let error = fat::make(&tools(), &volume, work.path()).unwrap_err();
         assert_eq!(
             error.to_string(),
-            format!("{label:?} is no FAT label: it takes 1 to 11 of A-Z, 0-9, _ and -")
+            format!(
+                "{label:?} is not a valid FAT label: expected 1 to 11 characters from A-Z, 0-9, _ and -"
+            )
         );
     }
 }

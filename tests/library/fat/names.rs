@@ -196,7 +196,7 @@ fn directories_are_as_large_as_they_may_be() {
     let error = fat::make(&tools(), &volume(&tree, 64), work.path()).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "1 thing can't be stored on a FAT boot partition:\n  /top: its names take more than 65536 \
-         directory entries, and a directory has no more"
+        "1 entry cannot be stored on a FAT boot partition:\n  /top: its names need more than 65536 \
+         directory entries, which is FAT's limit"
     );
 }

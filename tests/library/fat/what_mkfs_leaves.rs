@@ -24,16 +24,16 @@ fn files_left_by_mkfs_are_checked_before_use() {
         format!("printf '{bytes}' | dd of=$image bs=1 seek={at} conv=notrunc status=none")
     };
     for (script, message) in [
-        ("rm $image", "mkfs.fat did not make "),
-        ("rm $image; mkdir $image", "and left a directory"),
+        ("rm $image", "mkfs.fat did not create "),
+        ("rm $image; mkdir $image", "but left a directory"),
         (
             "rm $image; ln -s /dev/zero $image",
-            "and left a symbolic link",
+            "but left a symbolic link",
         ),
-        ("rm $image; mkfifo $image", "and left a FIFO"),
+        ("rm $image; mkfifo $image", "but left a FIFO"),
         (": >$image", "should have left 41943040 bytes in "),
-        ("truncate -s 1M $image", "and left 1048576"),
-        ("truncate -s 41M $image", "and left 42991616"),
+        ("truncate -s 1M $image", "but left 1048576"),
+        ("truncate -s 41M $image", "but left 42991616"),
         (
             "rm $image; truncate -s 40M $image",
             "mkfs.fat wrote a boot sector with impossible sizes",
@@ -45,7 +45,7 @@ fn files_left_by_mkfs_are_checked_before_use() {
         ),
         (
             &bytes(510, "\\000"),
-            "does not have the mark of a boot sector",
+            "does not have the signature of a boot sector",
         ),
         (&bytes(13, "\\010"), "readers would not agree on its width"),
         (&bytes(13, "\\000"), "impossible sizes"),
@@ -62,7 +62,7 @@ fn files_left_by_mkfs_are_checked_before_use() {
         (&bytes(67, "x"), "does not have the volume ID"),
         (&bytes(71, "x"), "does not have the label"),
         (&bytes(82, "FAT16"), "readers would not agree on its width"),
-        ("echo oops >&2; exit 3", "it said last:\n  oops"),
+        ("echo oops >&2; exit 3", "last output:\n  oops"),
     ] {
         let error = error(script);
         assert!(error.contains(message), "{script}: {error}");

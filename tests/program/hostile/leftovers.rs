@@ -1,4 +1,4 @@
-//! What tools leave behind: processes, unexpected files, read-only directories.
+//! Leftovers of tools: processes, unexpected files, read-only directories.
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -9,7 +9,7 @@ use crate::common::program::Job;
 /// The process holds our pipe open. Waiting for the end of the pipe would take forever.
 #[test]
 fn background_processes_do_not_delay_the_build() {
-    let background = "sleep 1000 & setsid sleep 1000 & setsid -f sleep 1000; echo said";
+    let background = "sleep 1000 & setsid sleep 1000 & setsid -f sleep 1000; echo started";
     let cases: [fn(&mut Job, &str); 2] = [
         |job, script| _ = job.post_vm(script),
         |job, script| _ = job.tool("nixosInstall", &format!("{script}; $real \"$@\"")),
@@ -28,8 +28,7 @@ fn background_processes_do_not_delay_the_build() {
 /// Where it appears, and how its creator gets there.
 type Change = (&'static str, fn(&mut Job, &str));
 
-/// Directories that an ordinary user, who cannot override permissions, cannot empty. They were left
-/// behind.
+/// Directories that an ordinary user, who cannot override permissions, cannot empty.
 #[test]
 fn read_only_directories_are_removed() {
     let make = "mkdir -p a/b/c; echo x >a/b/file; ln -s \"$PRECIOUS\" a/b/link; \
@@ -82,63 +81,69 @@ const CASES: [Case; 20] = [
         "qemuImg",
         "mkdir $target",
         |_| {},
-        &[QEMU_IMG, "left a directory"],
+        &[QEMU_IMG, "but left a directory"],
     ),
     (
         "qemuImg",
         "ln -s /etc/passwd $target",
         |_| {},
-        &[QEMU_IMG, "left a symbolic link"],
+        &[QEMU_IMG, "but left a symbolic link"],
     ),
     (
         "qemuImg",
         "mkfifo $target",
         |_| {},
-        &[QEMU_IMG, "left a FIFO"],
+        &[QEMU_IMG, "but left a FIFO"],
     ),
     (
         "qemuImg",
         ": >$target",
         |_| {},
-        &["qemu-img should have made: it is empty"],
+        &[
+            "checking the output of qemu-img: /nix/store/",
+            ": the file is empty",
+        ],
     ),
     (
         "qemuImg",
         "head -c 100000 /dev/urandom >$target",
         |_| {},
-        &["it is no qcow2 image: its 100000 bytes don't have the signature of one"],
+        &[": not a qcow2 image: no qcow2 signature in its 100000 bytes"],
     ),
     (
         "qemuImg",
         "printf 'QFI\\xfb' >$target",
         |_| {},
-        &["it ends in the header, after 4 bytes"],
+        &["the file ends within the header, after 4 bytes"],
     ),
     // Another disk than the given one.
     (
         "qemuImg",
         "$real create -f qcow2 $target 1G",
         |_| {},
-        &["it says it is a disk of 1073741824 bytes, and should be one of "],
+        &[": expected a disk of ", " bytes, found one of 1073741824"],
     ),
     // Another format.
     (
         "qemuImg",
         "$real create -f qcow2 $target 1G",
         |job| _ = job.image("format", "vdi"),
-        &["it is no vdi image: "],
+        &[": not a vdi image: "],
     ),
     (
         "qemuImg",
         ": >$target",
         |job| _ = job.image("format", "unheard-of"),
-        &["qemu-img should have made: it is empty"],
+        &[
+            "checking the output of qemu-img: /nix/store/",
+            ": the file is empty",
+        ],
     ),
     (
         "mkfsFat",
         "$real \"$@\"; truncate -s 1M $target",
         |_| {},
-        &["mkfs.fat should have left ", "/ESP.mkfs, and left 1048576"],
+        &["mkfs.fat should have left ", "/ESP.mkfs, but left 1048576"],
     ),
     (
         "mkfsFat",
@@ -146,7 +151,7 @@ const CASES: [Case; 20] = [
         |_| {},
         &[
             "mkfs.fat should have left a regular file at ",
-            "/ESP.mkfs, and left a FIFO",
+            "/ESP.mkfs, but left a FIFO",
         ],
     ),
     (
@@ -155,14 +160,14 @@ const CASES: [Case; 20] = [
         |_| {},
         &[
             "mkfs.fat should have left a regular file at ",
-            "/ESP.mkfs, and left a symbolic link",
+            "/ESP.mkfs, but left a symbolic link",
         ],
     ),
     (
         "nixosInstall",
         "cd root/nix/var/nix/db; rm db.sqlite; mkfifo db.sqlite",
         |_| {},
-        &["/root/nix/var/nix/db/db.sqlite, and left a FIFO"],
+        &["/root/nix/var/nix/db/db.sqlite, but left a FIFO"],
     ),
     (
         "nixosInstall",
@@ -170,7 +175,7 @@ const CASES: [Case; 20] = [
         |_| {},
         &[
             "nixos-install should have left a directory at ",
-            "/root/nix/var/nix/db, and left a symbolic",
+            "/root/nix/var/nix/db, but left a symbolic",
         ],
     ),
     // Where other files will be created.
@@ -179,7 +184,7 @@ const CASES: [Case; 20] = [
         "$real \"$@\"; mkfifo disk.raw",
         |_| {},
         &[
-            "making /",
+            "creating /",
             "/disk.raw: No such device or address (os error 6)",
         ],
     ),
@@ -188,7 +193,7 @@ const CASES: [Case; 20] = [
         "$real \"$@\"; ln -s /etc/passwd disk.raw",
         |_| {},
         &[
-            "making /",
+            "creating /",
             "/disk.raw: Too many levels of symbolic links (os error 40)",
         ],
     ),
@@ -203,7 +208,7 @@ const CASES: [Case; 20] = [
         "$real \"$@\"; ln -s /etc ${target%/*}/nix-support",
         |_| {},
         &[
-            "making /nix/store/",
+            "creating /nix/store/",
             "/nix-support: File exists (os error 17)",
         ],
     ),
@@ -214,7 +219,7 @@ const CASES: [Case; 20] = [
         |_| {},
         &[
             "nixos-install should have left a directory at ",
-            "/root/nix/store, and left a symbolic",
+            "/root/nix/store, but left a symbolic",
         ],
     ),
     (
@@ -223,7 +228,7 @@ const CASES: [Case; 20] = [
         |_| {},
         &[
             "nixos-install should have left a directory at ",
-            "/root/nix/var/nix/gcroots, and left a symbolic",
+            "/root/nix/var/nix/gcroots, but left a symbolic",
         ],
     ),
 ];
@@ -246,7 +251,7 @@ fn files_left_by_tools_are_checked_before_use() {
     }
 }
 
-/// The header of a symlink's target was changed.
+/// The header of the symlink's target must not be changed.
 #[test]
 fn a_vhd_that_is_a_symlink_is_rejected() {
     let mut job = job();
@@ -266,7 +271,7 @@ fn a_vhd_that_is_a_symlink_is_rejected() {
     assert!(fs::read(precious).unwrap() == before);
 }
 
-/// All output was kept in memory.
+/// Only the end of the output may be kept in memory.
 #[test]
 fn tool_output_takes_bounded_memory() {
     let mut job = job();

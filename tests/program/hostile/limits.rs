@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{ALONE, job};
 
-/// A failed allocation ended the build immediately and left the work directory.
+/// A failed allocation aborts the worker; the supervisor reports it and cleans up.
 #[test]
 fn too_little_memory_is_reported_and_nothing_is_left() {
     let mut aborted = 0;
@@ -20,24 +20,24 @@ fn too_little_memory_is_reported_and_nothing_is_left() {
             enough = true;
             break;
         }
-        let said = ended.said();
-        println!("{mebibytes} MiB: {said}");
+        let log = ended.said();
+        println!("{mebibytes} MiB: {log}");
         ended.assert_nothing_left(Duration::from_secs(20));
         let end = format!(
-            " MiB of memory, and a process may have {mebibytes}.00 MiB (ulimit -v): allow it more\n"
+            " MiB of memory, and its limit is {mebibytes}.00 MiB (ulimit -v): provide more\n"
         );
-        if said
-            .contains("error: the build could not go on (SIGABRT), most likely for want of memory")
-        {
-            assert!(said.ends_with(&end), "{said}");
+        if log.contains(
+            "error: the build could not continue (SIGABRT), probably due to a lack of memory",
+        ) {
+            assert!(log.ends_with(&end), "{log}");
             // The work directory exists by then.
-            aborted += u32::from(said.contains("looking for the paths of the closure"));
+            aborted += u32::from(log.contains("checking the paths of the closure"));
         }
     }
     assert!(enough && aborted > 0, "{aborted} aborted");
 }
 
-/// SIGXFSZ ended the build and left everything.
+/// SIGXFSZ must not kill the build.
 #[test]
 fn exceeding_the_file_size_limit_is_a_write_error() {
     // For the boot partition, the raw image, and the final image.

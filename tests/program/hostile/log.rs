@@ -1,4 +1,4 @@
-//! Logs that nobody reads, that are full, or that are closed.
+//! Logs that are not read, that are full, or that are closed.
 
 use std::time::{Duration, Instant};
 
@@ -8,7 +8,7 @@ use crate::common::program::{Attributes, Job, Running};
 /// More lines than fit into a pipe and the queue.
 const MUCH: &str = "for i in $(seq 30000); do echo $i; printf %0100d\\\\n; done";
 
-/// With `NIX_LOG_FD`, phases are reported, which panicked once.
+/// With `NIX_LOG_FD`, phases are written to the log, too.
 #[test]
 fn a_failing_log_is_not_an_error() {
     let full = "exec \"$@\" 2>/dev/full";
@@ -18,7 +18,7 @@ fn a_failing_log_is_not_an_error() {
     for script in [full, gone, closed] {
         let mut job = job();
         job.environment.insert("NIX_LOG_FD", "2".into());
-        job.post_vm("echo said; echo more >&2");
+        job.post_vm("echo one; echo two >&2");
         job.wrapped(&["bash", "-c", script, "bash"]);
         job.run().image("nixos.qcow2");
     }
@@ -32,11 +32,11 @@ fn a_log_that_is_read_gets_every_line() {
     job.post_vm(MUCH);
     let ended = job.run();
     ended.image("nixos.qcow2");
-    let said = ended.said();
-    let numbers = said.lines().filter_map(|line| line.parse::<u32>().ok());
+    let log = ended.said();
+    let numbers = log.lines().filter_map(|line| line.parse::<u32>().ok());
     let numbers = numbers.filter(|&number| number > 0);
-    assert!(numbers.eq(1..=30_000), "{} bytes", said.len());
-    let phases: Vec<_> = said
+    assert!(numbers.eq(1..=30_000), "{} bytes", log.len());
+    let phases: Vec<_> = log
         .lines()
         .filter(|line| line.starts_with("@nix "))
         .collect();
@@ -44,7 +44,7 @@ fn a_log_that_is_read_gets_every_line() {
 }
 
 /// Waits for the exit without reading anything.
-fn unread(mut running: Running, patience: Duration) -> Option<i32> {
+fn wait_without_reading(mut running: Running, patience: Duration) -> Option<i32> {
     let begin = Instant::now();
     loop {
         if let Some(status) = running.child.try_wait().unwrap() {
@@ -52,7 +52,7 @@ fn unread(mut running: Running, patience: Duration) -> Option<i32> {
         }
         if begin.elapsed() > patience {
             running.end_by("TERM");
-            panic!("it goes on after {patience:?}");
+            panic!("still running after {patience:?}");
         }
         std::thread::sleep(Duration::from_millis(20));
     }
@@ -62,7 +62,10 @@ fn unread(mut running: Running, patience: Duration) -> Option<i32> {
 fn an_unread_log_does_not_block_a_build() {
     let mut job = job();
     job.post_vm(MUCH);
-    assert_eq!(unread(job.start(), Duration::from_secs(60)), Some(0));
+    assert_eq!(
+        wait_without_reading(job.start(), Duration::from_secs(60)),
+        Some(0)
+    );
 }
 
 #[test]
@@ -99,5 +102,8 @@ fn an_unread_log_does_not_extend_the_time_limit_of_the_guest() {
     );
     super::script(&qemu, &script);
     job.json["guest"]["qemu"] = qemu.to_str().unwrap().into();
-    assert_eq!(unread(job.start(), Duration::from_secs(60)), Some(1));
+    assert_eq!(
+        wait_without_reading(job.start(), Duration::from_secs(60)),
+        Some(1)
+    );
 }

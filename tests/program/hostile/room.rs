@@ -84,11 +84,14 @@ fn trees_beyond_the_limits_of_ext4_are_rejected() {
     let error = job.run().error();
     assert!(
         error.starts_with(
-            "additionalSpace is 18691697672192 bytes, and without it the root file system has "
+            "additionalSpace is 18691697672192 bytes, and without it the root file system needs "
         ),
         "{error}"
     );
-    assert!(error.contains(": set additionalSpace to less: "), "{error}");
+    assert!(
+        error.contains(" bytes; reduce additionalSpace: "),
+        "{error}"
+    );
     assert!(error.contains("(16 TiB)"), "{error}");
 }
 
@@ -100,10 +103,10 @@ fn small(job: &mut Job, directory: &str, bytes: u64) {
 }
 
 /// The path, the bytes needed and the bytes available, which are nearly the size of the tmpfs.
-fn assert_says_what_is_missing(error: &str, file: &str, room: u64) {
+fn assert_reports_space(error: &str, file: &str, room: u64) {
     assert!(error.contains(file), "{error}");
     let needed = number_after(error, "the image needs ");
-    let found = number_after(error, "the room for it is ");
+    let found = number_after(error, " bytes, available: ");
     assert!(needed > room, "{error}");
     assert!(found <= room && found > room / 2, "{error}");
     assert!(
@@ -120,7 +123,7 @@ fn a_full_temporary_directory_is_reported_with_the_space_needed() {
     job.environment.insert("TMPDIR", temporary.clone().into());
     small(&mut job, temporary.to_str().unwrap(), 40 << 20);
     let error = job.run().error();
-    assert_says_what_is_missing(&error, "/disk.raw: ", 40 << 20);
+    assert_reports_space(&error, "/disk.raw: ", 40 << 20);
 }
 
 /// Lets the program see the store and write up to 40 MiB to it.
@@ -145,7 +148,7 @@ fn a_full_store_is_reported_with_the_space_needed() {
     job.image("format", "raw");
     small_store(&mut job);
     let error = job.run().error();
-    assert_says_what_is_missing(&error, "/.nixos.img.part: ", 40 << 20);
+    assert_reports_space(&error, "/.nixos.img.part: ", 40 << 20);
 }
 
 #[test]

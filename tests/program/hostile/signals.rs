@@ -10,7 +10,7 @@ use super::{ALONE, job};
 use crate::common::program::{Job, Running, send};
 
 /// The time limit for short operations on a busy machine.
-const WAITS_FOR_EVER: Duration = Duration::from_secs(20);
+const TIME_LIMIT: Duration = Duration::from_secs(20);
 
 /// A script that reports where it is, starts a child, and runs forever.
 const SLEEP: &str = "sleep 1000 & touch \"$(dirname \"$0\")/reached\"; sleep 1000";
@@ -70,9 +70,9 @@ fn a_signal_stops_everything_and_nothing_is_left() {
                 "{phase}: {}",
                 ended.output.status
             );
-            ended.assert_nothing_left(WAITS_FOR_EVER);
+            ended.assert_nothing_left(TIME_LIMIT);
             assert!(
-                start.elapsed() < WAITS_FOR_EVER,
+                start.elapsed() < TIME_LIMIT,
                 "{phase}: {:?}",
                 start.elapsed()
             );
@@ -80,7 +80,7 @@ fn a_signal_stops_everything_and_nothing_is_left() {
     }
 }
 
-/// Each of these once left `$out` behind.
+/// Each of these terminates a process by default.
 #[test]
 fn every_fatal_signal_cleans_up() {
     let signals = [
@@ -111,7 +111,7 @@ fn every_fatal_signal_cleans_up() {
         let ended = running.end_by(&number.to_string());
         let signal = ended.output.status.signal();
         assert_eq!(signal, Some(number), "{name}");
-        ended.assert_nothing_left(WAITS_FOR_EVER);
+        ended.assert_nothing_left(TIME_LIMIT);
     }
 }
 
@@ -134,7 +134,7 @@ type Sent = (
 );
 
 /// The kernel kills the process with the most memory, and sends SIGXCPU to the one that uses the
-/// processor. Both once left everything behind.
+/// processor.
 #[test]
 fn a_signal_to_the_worker_alone_cleans_up_and_is_reported() {
     let cases: [Sent; 5] = [
@@ -143,9 +143,9 @@ fn a_signal_to_the_worker_alone_cleans_up_and_is_reported() {
             Some(1),
             None,
             &[
-                "error: the build was killed (SIGKILL), most likely for want of memory on the \
-                 machine or in its control group; its largest process had ",
-                " MiB of memory: allow it more",
+                "error: the build was killed (SIGKILL), probably due to a lack of memory on the \
+                 machine or in its control group; its largest process used ",
+                " MiB of memory: provide more",
             ],
         ),
         (
@@ -153,27 +153,27 @@ fn a_signal_to_the_worker_alone_cleans_up_and_is_reported() {
             Some(1),
             None,
             &[
-                "error: the build could not go on (SIGABRT), most likely for want of memory; ",
-                " MiB of memory: allow it more",
+                "error: the build could not continue (SIGABRT), probably due to a lack of memory; ",
+                " MiB of memory: provide more",
             ],
         ),
         (
             "ILL",
             Some(1),
             None,
-            &["error: the build was ended by SIGILL"],
+            &["error: the build was terminated by SIGILL"],
         ),
         (
             "XCPU",
             None,
             Some(24),
-            &["ended by SIGXCPU: its processor time is used up (ulimit -t); allow it more"],
+            &["terminated by SIGXCPU: it exceeded its CPU time limit (ulimit -t); raise the limit"],
         ),
         (
             "TERM",
             None,
             Some(15),
-            &["error: the build was ended by SIGTERM"],
+            &["error: the build was terminated by SIGTERM"],
         ),
     ];
     for (name, code, signal, words) in cases {
@@ -183,16 +183,16 @@ fn a_signal_to_the_worker_alone_cleans_up_and_is_reported() {
         let ended = running.wait();
         assert_eq!(ended.output.status.code(), code, "{name}");
         assert_eq!(ended.output.status.signal(), signal, "{name}");
-        ended.assert_nothing_left(WAITS_FOR_EVER);
-        let said = ended.said();
+        ended.assert_nothing_left(TIME_LIMIT);
+        let log = ended.said();
         for word in words {
-            assert!(said.contains(word), "{name}: no {word:?} in {said}");
+            assert!(log.contains(word), "{name}: no {word:?} in {log}");
         }
     }
 }
 
 /// Nix starts a builder as the first process of a PID namespace, for which signals have no default
-/// action: the program cleaned up and then waited forever to be killed.
+/// action. After the cleanup, the program has to exit by itself.
 #[test]
 fn a_signal_stops_the_program_as_pid_1() {
     let mut job = job();
@@ -205,10 +205,11 @@ fn a_signal_stops_the_program_as_pid_1() {
     send("TERM", first);
     let ended = running.wait();
     assert_eq!(ended.output.status.code(), Some(128 + 15));
-    ended.assert_nothing_left(WAITS_FOR_EVER);
+    ended.assert_nothing_left(TIME_LIMIT);
 }
 
-/// A parent may ignore SIGCHLD. Then the status of our own children was lost.
+/// A parent may ignore SIGCHLD. If that is inherited, the kernel discards the status of our own
+/// children.
 #[test]
 fn an_ignored_sigchld_does_not_matter() {
     let mut job = job();
@@ -216,8 +217,8 @@ fn an_ignored_sigchld_does_not_matter() {
     job.run().image("nixos.qcow2");
 }
 
-/// The program reacted to an ignored signal by cleaning up, and then hung, since its own signal was
-/// ignored, too.
+/// A program that cleaned up after an ignored signal would hang, since the signal that it sends to
+/// itself would be ignored, too.
 #[test]
 fn ignored_signals_do_not_stop_the_build() {
     for signal in ["HUP", "INT"] {
@@ -245,7 +246,7 @@ fn a_signal_at_any_moment_leaves_nothing() {
             continue;
         }
         assert_eq!(ended.output.status.signal(), Some(15), "{delay} ms");
-        ended.assert_nothing_left(WAITS_FOR_EVER);
+        ended.assert_nothing_left(TIME_LIMIT);
     }
 }
 
@@ -266,7 +267,7 @@ fn sigkill_of_the_supervisor_stops_its_direct_children() {
         assert_eq!(ended.output.status.signal(), Some(9), "{phase}");
         let start = Instant::now();
         while children.iter().any(|child| is_alive(child)) {
-            assert!(start.elapsed() < WAITS_FOR_EVER, "{phase}: {children:?}");
+            assert!(start.elapsed() < TIME_LIMIT, "{phase}: {children:?}");
             std::thread::sleep(Duration::from_millis(5));
         }
         // We cannot see what the children started. Nix kills a builder's remaining processes.

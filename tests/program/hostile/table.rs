@@ -17,13 +17,13 @@ fn cases(text: &str) -> Vec<(Vec<&str>, String)> {
     let mut cases = Vec::new();
     for paragraph in text.split("\n\n") {
         let lines = paragraph.lines().filter(|line| !line.starts_with('#'));
-        let (said, changes): (Vec<&str>, Vec<&str>) =
+        let (message, changes): (Vec<&str>, Vec<&str>) =
             lines.partition(|line| line.starts_with("  "));
         if changes.is_empty() {
             continue;
         }
-        let said: Vec<_> = said.iter().map(|line| &line[2..]).collect();
-        cases.push((changes, said.join("\n")));
+        let message: Vec<_> = message.iter().map(|line| &line[2..]).collect();
+        cases.push((changes, message.join("\n")));
     }
     cases
 }
@@ -51,12 +51,12 @@ fn change(job: &mut Job, line: &str, system: &str) {
         (Value::Object(map), None) => {
             _ = map
                 .remove(key)
-                .unwrap_or_else(|| panic!("{line}: it is not there"))
+                .unwrap_or_else(|| panic!("{line}: there is no such attribute"))
         }
         (Value::Array(list), Some(value)) if key == "-" => list.push(value),
         (Value::Array(list), Some(value)) => list[key.parse::<usize>().unwrap()] = value,
         (Value::Array(list), None) => _ = list.remove(key.parse().unwrap()),
-        _ => panic!("{line}: {pointer} is in nothing"),
+        _ => panic!("{line}: {pointer} has no parent"),
     }
 }
 
@@ -88,7 +88,7 @@ fn every_bad_input_gets_its_message_and_nothing_is_left() {
         let out = job.out.display().to_string();
         let ended = job.run();
         let error = if ended.output.status.success() {
-            "(it succeeds)".to_owned()
+            "(success)".to_owned()
         } else {
             ended.error()
         };

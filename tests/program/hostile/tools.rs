@@ -21,7 +21,7 @@ const CASES: [Case; 9] = [
         &[
             "converting the disk to qcow2: ",
             "convert -f raw -O qcow2",
-            "exit status: 1; it said last:\n  no space for clusters",
+            "exit status: 1; last output:\n  no space for clusters",
         ],
     ),
     (
@@ -29,21 +29,21 @@ const CASES: [Case; 9] = [
         // Ten megabytes: an unread pipe would block it, and only the end is useful.
         "head -c 10000000 /dev/zero | tr '\\0' x >&2; echo >&2; echo the end >&2; exit 1",
         |_| {},
-        &["exit status: 1; it said last:\n  xxx", "x\n  the end"],
+        &["exit status: 1; last output:\n  xxx", "x\n  the end"],
     ),
     (
         "qemuImg",
         "printf 'broken \\377\\033[31m\\n' >&2; exit 255",
         |_| {},
-        &["exit status: 255; it said last:\n  broken \\xff\\u{1b}[31m"],
+        &["exit status: 255; last output:\n  broken \\xff\\u{1b}[31m"],
     ),
     (
         "qemuImg",
         "exit 0",
         |_| {},
         &[
-            "qemu-img did not make ",
-            ".nixos.qcow2.part, and yet its status was 0",
+            "qemu-img did not create ",
+            ".nixos.qcow2.part, but exited with status 0",
         ],
     ),
     (
@@ -52,7 +52,10 @@ const CASES: [Case; 9] = [
         |job| {
             job.image("format", "vpc");
         },
-        &["qemu-img should have made: it is no vpc image: its 5 bytes"],
+        &[
+            "checking the output of qemu-img: /nix/store/",
+            "not a vpc image: no vpc signature in its 5 bytes",
+        ],
     ),
     (
         "mkfsFat",
@@ -60,7 +63,7 @@ const CASES: [Case; 9] = [
         |_| {},
         &[
             "making the file system of the ESP",
-            "exit status: 1; it said last:\n  mkfs.fat: cannot",
+            "exit status: 1; last output:\n  mkfs.fat: cannot",
         ],
     ),
     (
@@ -69,7 +72,7 @@ const CASES: [Case; 9] = [
         |_| {},
         &[
             "installing /nix/store/",
-            "exit status: 4; it said last:\n  installing\n  out of luck",
+            "exit status: 4; last output:\n  installing\n  out of luck",
         ],
     ),
     (
@@ -78,7 +81,7 @@ const CASES: [Case; 9] = [
         |_| {},
         &[
             "00000000000000000000000000000000-stray",
-            "not in the closure: add it to additionalPaths",
+            "not in the closure; add it to additionalPaths",
         ],
     ),
     (
@@ -86,7 +89,7 @@ const CASES: [Case; 9] = [
         "kill -SEGV $$",
         |_| {},
         &[
-            "registering the closure in a store of our own",
+            "registering the closure in a temporary store",
             "nixStore --load-db failed with signal: 11",
         ],
     ),
@@ -120,23 +123,23 @@ fn a_closed_log_is_not_an_error() {
     job.run().image("nixos.qcow2");
 }
 
-/// What replaces `.attrs.json`, and the beginning of the message.
+/// The replacement of `.attrs.json`, and the beginning of the message.
 const FILES: [(&[u8], &str); 4] = [
     (
         b"",
-        ".attrs.json: 1 problem in the attributes of the image:\n  - .attrs.json: is not JSON as Nix writes it: ",
+        ".attrs.json: 1 problem in the attributes of the image:\n  - .attrs.json: is not valid JSON: ",
     ),
     (
         b"{ \"image\": ",
-        ".attrs.json: 1 problem in the attributes of the image:\n  - .attrs.json: is not JSON as Nix writes it: ",
+        ".attrs.json: 1 problem in the attributes of the image:\n  - .attrs.json: is not valid JSON: ",
     ),
     (
         b"{ \"image\": \"\xff\" }",
-        ".attrs.json: 1 problem in the attributes of the image:\n  - .attrs.json: is not JSON as Nix writes it: ",
+        ".attrs.json: 1 problem in the attributes of the image:\n  - .attrs.json: is not valid JSON: ",
     ),
     (
         b"[]",
-        ".attrs.json: 1 problem in the attributes of the image:\n  - .attrs.json: must be an attribute set, and is a list",
+        ".attrs.json: 1 problem in the attributes of the image:\n  - .attrs.json: expected an attribute set, found a list",
     ),
 ];
 
@@ -157,7 +160,7 @@ fn invalid_attribute_files_are_reported() {
     job.wrapped(&["sh", "-c", "rm .attrs.json; exec \"$@\"", "sh"]);
     let error = job.run().error();
     assert!(
-        error.starts_with("no .attrs.json: tried .attrs.json, "),
+        error.starts_with("no .attrs.json found: tried .attrs.json, "),
         "{error}"
     );
 }
@@ -169,13 +172,13 @@ fn an_existing_output_is_not_touched() {
     fs::write(job.out.join("precious"), "").unwrap();
     let ended = job.run();
     assert_eq!(ended.output.status.code(), Some(1));
-    let said = ended.said();
+    let log = ended.said();
     assert!(
-        said.contains(&format!(
-            "the output {} exists already",
+        log.contains(&format!(
+            "the output {} already exists",
             ended.out.display()
         )),
-        "{said}"
+        "{log}"
     );
     assert!(ended.out.join("precious").exists());
 }

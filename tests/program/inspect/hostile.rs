@@ -11,13 +11,13 @@ use super::images::{self, Gpt, SECTORS, put, sum};
 use crate::common::runner::runner;
 
 /// The output of `inspect` for the bytes, or its error.
-fn said(bytes: &[u8]) -> Result<String, String> {
+fn describe(bytes: &[u8]) -> Result<String, String> {
     let file = tempfile::NamedTempFile::new().unwrap();
     fs::write(file.path(), bytes).unwrap();
     let begin = Instant::now();
-    let said = inspect::describe(file.path()).map_err(|error| format!("{error:#}"));
-    assert!(begin.elapsed() < Duration::from_secs(10), "{said:?}");
-    said
+    let output = inspect::describe(file.path()).map_err(|error| format!("{error:#}"));
+    assert!(begin.elapsed() < Duration::from_secs(10), "{output:?}");
+    output
 }
 
 /// A GPT with a change in the header, and in the backup header unless `first` is set.
@@ -33,7 +33,7 @@ fn changed(first: bool, at: usize, bytes: &[u8]) -> Vec<u8> {
 
 #[test]
 fn entries_and_headers_may_be_larger_than_usual() {
-    let usual = said(&Gpt::usual().disk()).unwrap();
+    let usual = describe(&Gpt::usual().disk()).unwrap();
     assert!(
         usual.starts_with(
             "disk: 32768 bytes, GPT 07070707-0707-0707-0707-070707070707\n\
@@ -42,7 +42,7 @@ fn entries_and_headers_may_be_larger_than_usual() {
         ),
         "{usual}"
     );
-    let partitions = |said: &str| said.split("table, boot").next().unwrap().to_owned();
+    let partitions = |output: &str| output.split("table, boot").next().unwrap().to_owned();
     for size in [256, 512, 1024] {
         let disk = Gpt {
             size,
@@ -50,7 +50,7 @@ fn entries_and_headers_may_be_larger_than_usual() {
         }
         .disk();
         assert_eq!(
-            partitions(&said(&disk).unwrap()),
+            partitions(&describe(&disk).unwrap()),
             partitions(&usual),
             "{size}"
         );
@@ -60,17 +60,17 @@ fn entries_and_headers_may_be_larger_than_usual() {
         ..Gpt::usual()
     }
     .disk();
-    assert_eq!(partitions(&said(&disk).unwrap()), partitions(&usual));
+    assert_eq!(partitions(&describe(&disk).unwrap()), partitions(&usual));
 }
 
 #[test]
 fn a_damaged_table_is_read_from_its_backup() {
-    let usual = said(&Gpt::usual().disk()).unwrap();
+    let usual = describe(&Gpt::usual().disk()).unwrap();
     assert!(!usual.contains("backup"), "{usual}");
     for (at, byte) in [(512, b'x'), (512 + 20, 1), (512 + 90, 9), (1024, 9)] {
         let mut disk = Gpt::usual().disk();
         put(&mut disk, at, &[byte]);
-        let text = said(&disk).unwrap();
+        let text = describe(&disk).unwrap();
         assert_eq!(text.lines().nth(3), usual.lines().nth(3), "{at}");
         assert!(text.contains(", read from its backup: "), "{text}");
     }
@@ -93,42 +93,45 @@ fn hostile_tables_are_rejected_with_the_reason() {
     for (disk, message) in [
         (
             changed(false, 80, &[0xff; 4]),
-            "there are 4294967295 entries of 128 bytes, and more than 4194304 bytes of entries are \
-             not read",
+            "a header declares 4294967295 entries of 128 bytes, but at most 4194304 bytes of entries \
+             are supported",
         ),
         (
             changed(false, 80, &[0, 64, 0, 0]),
-            "the table ends at byte 2098176, and the image at 32768",
+            "the table ends at byte 2098176, but the image ends at 32768",
         ),
         (
             changed(false, 84, &[0; 4]),
-            "says that entries have 0 bytes",
+            "declares an invalid entry size of 0 bytes",
         ),
         (
             changed(false, 84, &[127]),
-            "says that entries have 127 bytes",
+            "declares an invalid entry size of 127 bytes",
         ),
         (
             changed(false, 84, &[0xff; 4]),
-            "says that entries have 4294967295 bytes",
+            "declares an invalid entry size of 4294967295 bytes",
         ),
         (
             changed(false, 72, &[0xff; 8]),
-            "the table begins in sector 18446744073709551615",
+            "the first sector of the table is out of range: 18446744073709551615",
         ),
         (
             changed(false, 12, &[0xff; 4]),
-            "says that it has 4294967295 bytes",
+            "declares an invalid length of 4294967295 bytes",
         ),
-        (changed(false, 12, &[91]), "says that it has 91 bytes"),
+        (
+            changed(false, 12, &[91]),
+            "declares an invalid length of 91 bytes",
+        ),
         (
             changed(false, 24, &[0xff; 8]),
-            "says that it is in sector 18446744073709551615",
+            "claims to be in sector 18446744073709551615",
         ),
         (
             changed(true, 32, &[200]),
-            "the image was cut off: its partition table is that of a disk of 102912 bytes, and it \
-             has 32768",
+            "the image is truncated: its partition table is for a disk of 102912 bytes, but it has \
+             32768",
         ),
         (
             changed(true, 32, &[0xff; 8]),
@@ -136,15 +139,15 @@ fn hostile_tables_are_rejected_with_the_reason() {
         ),
         (
             with(&[(30, 20)]).disk(),
-            "partition 1 has impossible sectors: 30 to 20",
+            "partition 1 has invalid sectors: 30 to 20",
         ),
         (
             with(&[(0, u64::MAX)]).disk(),
-            "partition 1 has impossible sectors: 0 to 18446744073709551615",
+            "partition 1 has invalid sectors: 0 to 18446744073709551615",
         ),
         (
             with(&[(20, 1 << 40)]).disk(),
-            "partition 1 ends at byte 562949953421824 and the image at 32768: it was cut off",
+            "partition 1 ends at byte 562949953421824, but the image ends at 32768: it is truncated",
         ),
         (
             overlapping.disk(),
@@ -152,21 +155,24 @@ fn hostile_tables_are_rejected_with_the_reason() {
         ),
         (
             mbr,
-            "partition 1 ends at byte 2199023256064 and the image at 32768: it was cut off",
+            "partition 1 ends at byte 2199023256064, but the image ends at 32768: it is truncated",
         ),
         (overlapping_mbr, "they overlap"),
-        (Gpt::usual().disk()[..511].to_vec(), "511 bytes are no disk"),
+        (
+            Gpt::usual().disk()[..511].to_vec(),
+            "too small for a disk image: 511 bytes",
+        ),
         (
             Gpt::usual().disk()[..700].to_vec(),
-            "a header of the table ends at byte 1024, and the image at 700: it was cut off",
+            "a GPT header ends at byte 1024, but the image ends at 700: it is truncated",
         ),
         (
             Gpt::usual().disk()[..60 * 512].to_vec(),
-            "the image was cut off: its partition table is that of a disk of 32768 bytes, and it \
-             has 30720",
+            "the image is truncated: its partition table is for a disk of 32768 bytes, but it has \
+             30720",
         ),
     ] {
-        let error = said(&disk).unwrap_err();
+        let error = describe(&disk).unwrap_err();
         assert!(error.starts_with("inspecting /"), "{error}");
         assert!(error.contains(message), "{message}: {error}");
     }
@@ -177,10 +183,10 @@ fn an_empty_mbr_entry_is_skipped_and_an_extended_one_is_reported() {
     let mut disk = images::mbr();
     put(&mut disk, 462 + 12, &[0; 4]);
     put(&mut disk, 450, &[5]);
-    let text = said(&disk).unwrap();
+    let text = describe(&disk).unwrap();
     assert!(
         text.contains(
-            "partition 1: sectors 2-21, type 0x05, active, extended: what is in it is not"
+            "partition 1: sectors 2-21, type 0x05, active, extended: its partitions are not"
         ),
         "{text}"
     );
@@ -301,7 +307,7 @@ fn random_changes_to_an_image_never_panic() {
                 if sums && disk.len() > 1024 {
                     sum(&mut disk);
                 }
-                match said(&disk) {
+                match describe(&disk) {
                     Ok(text) => {
                         prop_assert!(text.contains("\ntable, boot code and gaps:\n"), "{text}")
                     }

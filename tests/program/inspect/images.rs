@@ -117,7 +117,7 @@ pub fn mbr() -> Vec<u8> {
     disk
 }
 
-/// What `inspect` reads of ext4 and FAT, each on a disk without a table.
+/// The parts of ext4 and FAT that `inspect` reads, each on a disk without a table.
 pub fn file_systems() -> [Vec<u8>; 2] {
     let (mut ext4, mut fat) = (vec![0; 4096], vec![0; 4096]);
     put(&mut ext4, 1024 + 0x38, &[0x53, 0xef]);

@@ -5,7 +5,7 @@
     clippy::unwrap_used,
     clippy::panic,
     clippy::cast_possible_truncation,
-    reason = "a test that cannot go on panics, and its images are small"
+    reason = "a test that cannot continue panics, and its images are small"
 )]
 
 mod hostile;
@@ -104,7 +104,7 @@ fn an_mbr_and_a_bare_file_system() {
     let text = described(&image);
     for line in [
         "disk: 10485760 bytes, MBR 97fd5997\n",
-        "partition 1: sectors 2048-4095, type 0x0c, active\n  no file system that we know\n",
+        "partition 1: sectors 2048-4095, type 0x0c, active\n  no known file system\n",
         "partition 2: sectors 4096-20479, type 0x83\n",
     ] {
         assert!(text.contains(line), "{text}");
@@ -133,13 +133,13 @@ fn unreadable_images_are_reported() {
     for (script, message) in [
         (
             r#"qemu-img create -q -f qcow2 "$1" 1M"#,
-            "is a qcow2 image and only raw ones can be inspected: make one with qemu-img convert -O raw",
+            "is a qcow2 image, but only raw images can be inspected; convert it with qemu-img convert -O raw",
         ),
         (
             r#"qemu-img create -q -f vdi "$1" 1M"#,
-            "is a vdi image and only raw",
+            "is a vdi image, but only raw",
         ),
-        (": >\"$1\"", "0 bytes are no disk"),
+        (": >\"$1\"", "too small for a disk image: 0 bytes"),
         (
             // Both copies of the table are gone.
             r#"truncate -s 10M "$1"; sgdisk -n 1 "$1"; dd if=/dev/zero of="$1" bs=512 seek=1 count=40 conv=notrunc; truncate -s 9M "$1""#,
@@ -147,17 +147,17 @@ fn unreadable_images_are_reported() {
         ),
         (
             r#"truncate -s 10M "$1"; echo start=2048 | sfdisk -q "$1"; truncate -s 5M "$1""#,
-            "partition 1 ends at byte 10485760 and the image at 5242880: it was cut off",
+            "partition 1 ends at byte 10485760, but the image ends at 5242880: it is truncated",
         ),
     ] {
         let _ = std::fs::remove_file(&image);
         run(script, &image);
         let output = inspect(&image);
-        let said = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.status.code(), Some(1), "{said}");
-        assert!(said.contains(message), "{script}: {said}");
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{error}");
+        assert!(error.contains(message), "{script}: {error}");
     }
     let output = inspect(&directory.path().join("no such"));
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert!(said.contains("No such file or directory"), "{said}");
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(error.contains("No such file or directory"), "{error}");
 }

@@ -1,4 +1,4 @@
-//! Blocks of directories: entries and, of a hashed one, the index (kernel,
+//! Directory blocks: entries and, in a hashed directory, the index (kernel,
 //! Documentation/filesystems/ext4/directory.rst).
 
 use zerocopy::little_endian::{U16, U32};
@@ -10,18 +10,18 @@ use super::Block;
 #[derive(Clone, Copy, FromZeros, IntoBytes, Immutable, Unaligned)]
 #[repr(C)]
 pub struct DirEntry {
-    /// The inode; 0: the entry is not in use.
+    /// The inode; 0 if the entry is not in use.
     pub inode: U32,
-    /// Bytes to the next entry.
+    /// Distance to the next entry in bytes.
     pub rec_len: U16,
-    /// Bytes of the name.
+    /// Length of the name in bytes.
     pub name_len: u8,
-    /// What the inode is: `EXT4_FT_*`.
+    /// The type of the inode: `EXT4_FT_*`.
     pub file_type: u8,
 }
 
 impl DirEntry {
-    /// `EXT4_FT_DIR`, and the others of that kind.
+    /// `EXT4_FT_DIR`, and the other types.
     pub const FT_REG_FILE: u8 = 1;
     pub const FT_DIR: u8 = 2;
     pub const FT_CHRDEV: u8 = 3;
@@ -31,8 +31,8 @@ impl DirEntry {
     pub const FT_SYMLINK: u8 = 7;
 }
 
-/// `struct ext4_dir_entry_tail`: the last bytes of a block of entries, which are an entry that is
-/// not in use to everyone who knows nothing of checksums.
+/// `struct ext4_dir_entry_tail`: the last bytes of a block of entries. To programs that do not
+/// support checksums, they look like an unused entry.
 #[derive(FromZeros, IntoBytes, Immutable, Unaligned)]
 #[repr(C)]
 pub struct DirEntryTail {
@@ -63,22 +63,22 @@ pub struct DxRoot {
     pub dotdot_name: [u8; 4],
     /// `struct dx_root_info`.
     pub reserved_zero: U32,
-    /// The hash; 1: half MD4.
+    /// The hash algorithm; 1 is half MD4.
     pub hash_version: u8,
     /// [`DxRoot::INFO_LENGTH`].
     pub info_length: u8,
-    /// Levels between this block and the leaves.
+    /// Number of levels between this block and the leaves.
     pub indirect_levels: u8,
     pub unused_flags: u8,
-    /// [`DxCountLimit`] is in the place of the first one's hash.
+    /// The entries. [`DxCountLimit`] takes the place of the first hash.
     pub entries: [DxEntry; DxRoot::LIMIT],
     pub tail: DxTail,
 }
 
 impl DxRoot {
-    /// Entries that have room.
+    /// Maximum number of entries.
     pub const LIMIT: usize = 507;
-    /// Bytes of `struct dx_root_info`.
+    /// Size of `struct dx_root_info`.
     pub const INFO_LENGTH: u8 = 8;
 }
 
@@ -86,25 +86,25 @@ impl DxRoot {
 #[derive(FromZeros, IntoBytes, Immutable, Unaligned)]
 #[repr(C)]
 pub struct DxNode {
-    /// An entry that is not in use and spans the block.
+    /// An unused entry that spans the block.
     pub fake: DirEntry,
-    /// [`DxCountLimit`] is in the place of the first one's hash.
+    /// The entries. [`DxCountLimit`] takes the place of the first hash.
     pub entries: [DxEntry; DxNode::LIMIT],
     pub tail: DxTail,
 }
 
 impl DxNode {
-    /// Entries that have room.
+    /// Maximum number of entries.
     pub const LIMIT: usize = 510;
 }
 
-/// `struct dx_entry`: a block below.
+/// `struct dx_entry`: a block on the next level.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromZeros, IntoBytes, Immutable, Unaligned)]
 #[repr(C)]
 pub struct DxEntry {
-    /// The lowest hash in it.
+    /// The lowest hash in the block.
     pub hash: U32,
-    /// Its number within the directory.
+    /// The number of the block within the directory.
     pub block: U32,
 }
 
@@ -112,9 +112,9 @@ pub struct DxEntry {
 #[derive(FromZeros, IntoBytes, Immutable, Unaligned)]
 #[repr(C)]
 pub struct DxCountLimit {
-    /// Entries that have room.
+    /// Maximum number of entries.
     pub limit: U16,
-    /// Entries there are.
+    /// Number of entries.
     pub count: U16,
 }
 
@@ -124,7 +124,7 @@ pub struct DxCountLimit {
 pub struct DxTail {
     pub dt_reserved: U32,
     /// CRC-32C of the directory's inode number, of the block up to the last entry in use, and of
-    /// this structure with 0 here.
+    /// this structure with this field set to 0.
     pub dt_checksum: U32,
 }
 

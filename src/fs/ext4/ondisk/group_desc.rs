@@ -3,7 +3,7 @@
 use zerocopy::little_endian::{U16, U32};
 use zerocopy::{FromZeros, Immutable, IntoBytes, Unaligned};
 
-/// `struct ext4_group_desc`, with the fields of the feature `64bit`.
+/// `struct ext4_group_desc`, including the fields of the feature `64bit`.
 #[derive(FromZeros, IntoBytes, Immutable, Unaligned)]
 #[repr(C)]
 pub struct GroupDesc {
@@ -13,11 +13,11 @@ pub struct GroupDesc {
     pub bg_inode_bitmap_lo: U32,
     /// First block of the inode table.
     pub bg_inode_table_lo: U32,
-    /// Free blocks.
+    /// Number of free blocks.
     pub bg_free_blocks_count_lo: U16,
-    /// Free inodes.
+    /// Number of free inodes.
     pub bg_free_inodes_count_lo: U16,
-    /// Directories.
+    /// Number of directories.
     pub bg_used_dirs_count_lo: U16,
     /// See [`bg_flags`].
     pub bg_flags: U16,
@@ -26,11 +26,11 @@ pub struct GroupDesc {
     pub bg_block_bitmap_csum_lo: U16,
     /// Checksum of the inode bitmap.
     pub bg_inode_bitmap_csum_lo: U16,
-    /// Inodes after the last one that is in use.
+    /// Number of inodes after the last one in use.
     pub bg_itable_unused_lo: U16,
     /// The low half of the checksum of group number and descriptor.
     pub bg_checksum: U16,
-    /// The high half of `bg_block_bitmap_lo`, as all `_hi` are of their `_lo`.
+    /// The high half of `bg_block_bitmap_lo`. Likewise for the other fields `_hi`.
     pub bg_block_bitmap_hi: U32,
     pub bg_inode_bitmap_hi: U32,
     pub bg_inode_table_hi: U32,
@@ -48,10 +48,10 @@ const _: () = assert!(size_of::<GroupDesc>() == 64);
 
 /// Bits of `bg_flags`: `EXT4_BG_*`.
 pub mod bg_flags {
-    /// No inode is in use: the inode bitmap is not read.
+    /// No inode is in use, and the inode bitmap is not read.
     pub const INODE_UNINIT: u16 = 1;
-    /// Only the group's own metadata is in use: the block bitmap is not read.
+    /// Only the group's own metadata is in use, and the block bitmap is not read.
     pub const BLOCK_UNINIT: u16 = 2;
-    /// The inode table is zero where no inode is in use.
+    /// Unused inodes in the inode table are zero.
     pub const INODE_ZEROED: u16 = 4;
 }

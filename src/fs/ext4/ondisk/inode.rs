@@ -16,18 +16,18 @@ pub struct Inode {
     pub i_uid: U16,
     /// Length in bytes.
     pub i_size_lo: U32,
-    /// When it was read last.
+    /// Time of the last access.
     pub i_atime: U32,
-    /// When the inode was changed last.
+    /// Time of the last change of the inode.
     pub i_ctime: U32,
-    /// When the content was changed last.
+    /// Time of the last change of the contents.
     pub i_mtime: U32,
     pub i_dtime: U32,
     /// Group.
     pub i_gid: U16,
-    /// Hard links.
+    /// Number of hard links.
     pub i_links_count: U16,
-    /// Its blocks, those of its metadata included, in units of 512 bytes.
+    /// Size of its blocks, including those with metadata, in units of 512 bytes.
     pub i_blocks_lo: U32,
     /// See [`i_flags`].
     pub i_flags: U32,
@@ -50,15 +50,16 @@ pub struct Inode {
     /// The low half of the checksum.
     pub l_i_checksum_lo: U16,
     pub l_i_reserved: U16,
-    /// Bytes of fields from here on.
+    /// Size of the fields from here on.
     pub i_extra_isize: U16,
     /// The high half of the checksum.
     pub i_checksum_hi: U16,
-    /// Nanoseconds, above two more bits of `i_ctime`; so in the other `_extra`.
+    /// Nanoseconds, and below them two more bits of `i_ctime`. Likewise for the other fields
+    /// `_extra`.
     pub i_ctime_extra: U32,
     pub i_mtime_extra: U32,
     pub i_atime_extra: U32,
-    /// When it was made.
+    /// Time of creation.
     pub i_crtime: U32,
     pub i_crtime_extra: U32,
     pub i_version_hi: U32,
@@ -68,28 +69,28 @@ pub struct Inode {
 const _: () = assert!(size_of::<Inode>() == 160);
 
 impl Inode {
-    /// `EXT4_GOOD_OLD_INODE_SIZE`: bytes of the fields before `i_extra_isize`.
+    /// `EXT4_GOOD_OLD_INODE_SIZE`: size of the fields before `i_extra_isize`.
     const GOOD_OLD_SIZE: usize = 128;
 
-    /// Bytes of the fields from `i_extra_isize` on.
+    /// Size of the fields from `i_extra_isize` on.
     pub const EXTRA_ISIZE: u16 = 32;
 }
 
 const _: () = assert!(Inode::GOOD_OLD_SIZE + Inode::EXTRA_ISIZE as usize == size_of::<Inode>());
 
-/// What the inode table has for each inode.
+/// An entry of the inode table.
 #[derive(FromZeros, IntoBytes, Immutable, Unaligned)]
 #[repr(C)]
 pub struct InodeRecord {
     pub inode: Inode,
-    /// Extended attributes, as many as have room.
+    /// As many extended attributes as fit.
     pub ibody: [u8; 96],
 }
 
 const _: () = assert!(size_of::<InodeRecord>() == 256);
 
 impl InodeRecord {
-    /// Bytes of extended attributes that have room.
+    /// Size of the space for extended attributes.
     pub const IBODY_SIZE: usize = size_of::<InodeRecord>() - size_of::<Inode>();
 }
 

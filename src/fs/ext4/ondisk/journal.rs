@@ -1,5 +1,5 @@
 //! The journal's superblock (kernel, Documentation/filesystems/ext4/journal.rst,
-//! `include/linux/jbd2.h`). The highest byte comes first.
+//! `include/linux/jbd2.h`). Fields are big-endian.
 
 use zerocopy::big_endian::U32;
 use zerocopy::{FromZeros, Immutable, IntoBytes, Unaligned};
@@ -13,15 +13,15 @@ pub struct JournalSuperblock {
     /// [`JournalSuperblock::BLOCKTYPE_V2`].
     pub h_blocktype: U32,
     pub h_sequence: U32,
-    /// Bytes in a block.
+    /// Size of a block in bytes.
     pub s_blocksize: U32,
-    /// Blocks of the journal.
+    /// Number of blocks in the journal.
     pub s_maxlen: U32,
     /// First block of the log.
     pub s_first: U32,
-    /// First transaction.
+    /// Number of the first transaction.
     pub s_sequence: U32,
-    /// Where the log begins; 0: it is empty.
+    /// Where the log begins; 0 if it is empty.
     pub s_start: U32,
     pub s_errno: U32,
     pub s_feature_compat: U32,
@@ -29,7 +29,7 @@ pub struct JournalSuperblock {
     pub s_feature_ro_compat: U32,
     /// The file system's UUID.
     pub s_uuid: [u8; 16],
-    /// File systems that use it.
+    /// Number of file systems that use the journal.
     pub s_nr_users: U32,
     pub s_dynsuper: U32,
     pub s_max_transaction: U32,

@@ -1,6 +1,6 @@
-//! What is on the disk, byte for byte: the structures of the kernel with its names of fields
-//! (Documentation/filesystems/ext4, `fs/ext4/ext4.h` and its neighbours). Fields that nothing here
-//! sets have no comment.
+//! On-disk structures, with the kernel's names of structures and fields
+//! (Documentation/filesystems/ext4, `fs/ext4/ext4.h` and related headers). Fields that are never
+//! set have no comment.
 
 use zerocopy::{Immutable, IntoBytes};
 
@@ -23,10 +23,10 @@ pub use xattr::{AclEntry, AclEntryShort, XattrEntry, XattrHeader, XattrIbodyHead
 /// A block.
 pub type Block = [u8; 4096];
 
-/// Bytes in a block.
+/// Size of a block in bytes.
 pub const BLOCK_SIZE: u64 = size_of::<Block>() as u64;
 
-/// Writes `value` to `buffer`, from byte `at` on.
+/// Writes `value` to `buffer` at the byte `at`.
 pub fn put(buffer: &mut [u8], at: usize, value: &(impl IntoBytes + Immutable + ?Sized)) {
     buffer[at..at + size_of_val(value)].copy_from_slice(value.as_bytes());
 }

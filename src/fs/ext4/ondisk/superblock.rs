@@ -7,59 +7,59 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 #[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
 pub struct SuperBlock {
-    /// Inodes in all.
+    /// Total number of inodes.
     pub s_inodes_count: U32,
-    /// Blocks in all.
+    /// Total number of blocks.
     pub s_blocks_count_lo: U32,
-    /// Blocks that only root can fill.
+    /// Number of blocks that only root can fill.
     pub s_r_blocks_count_lo: U32,
-    /// Free blocks.
+    /// Number of free blocks.
     pub s_free_blocks_count_lo: U32,
-    /// Free inodes.
+    /// Number of free inodes.
     pub s_free_inodes_count: U32,
     pub s_first_data_block: U32,
     /// A block is 2^(10 + this) bytes.
     pub s_log_block_size: U32,
     /// A cluster is 2^(10 + this) bytes.
     pub s_log_cluster_size: U32,
-    /// Blocks in a group.
+    /// Blocks per group.
     pub s_blocks_per_group: U32,
-    /// Clusters in a group.
+    /// Clusters per group.
     pub s_clusters_per_group: U32,
-    /// Inodes in a group.
+    /// Inodes per group.
     pub s_inodes_per_group: U32,
     pub s_mtime: U32,
-    /// When it was written last.
+    /// Time of the last write.
     pub s_wtime: U32,
     pub s_mnt_count: U16,
-    /// Mounts after which it is to be checked.
+    /// Number of mounts after which the file system should be checked.
     pub s_max_mnt_count: U16,
     /// [`SuperBlock::MAGIC`].
     pub s_magic: U16,
-    /// 1: unmounted cleanly.
+    /// 1 if the file system was cleanly unmounted.
     pub s_state: U16,
-    /// What to do on errors; 1: go on.
+    /// What to do on errors; 1 is to continue.
     pub s_errors: U16,
     pub s_minor_rev_level: U16,
-    /// When it was checked last.
+    /// Time of the last check.
     pub s_lastcheck: U32,
     pub s_checkinterval: U32,
     pub s_creator_os: U32,
-    /// 1: inodes may have other sizes than 128 bytes.
+    /// Revision; from 1 on, inodes may be larger than 128 bytes.
     pub s_rev_level: U32,
     pub s_def_resuid: U16,
     pub s_def_resgid: U16,
     /// First inode that is not reserved.
     pub s_first_ino: U32,
-    /// Bytes in an inode.
+    /// Bytes per inode.
     pub s_inode_size: U16,
-    /// The group in which this copy is.
+    /// The group that contains this copy.
     pub s_block_group_nr: U16,
     /// Features; see [`feature_compat`].
     pub s_feature_compat: U32,
-    /// Features without which it must not be mounted; see [`feature_incompat`].
+    /// Features that are required for mounting; see [`feature_incompat`].
     pub s_feature_incompat: U32,
-    /// Features without which it must not be written; see [`feature_ro_compat`].
+    /// Features that are required for writing; see [`feature_ro_compat`].
     pub s_feature_ro_compat: U32,
     /// The UUID.
     pub s_uuid: [u8; 16],
@@ -69,25 +69,25 @@ pub struct SuperBlock {
     pub s_algorithm_usage_bitmap: U32,
     pub s_prealloc_blocks: u8,
     pub s_prealloc_dir_blocks: u8,
-    /// Blocks after the group descriptors that are reserved for more of them.
+    /// Number of blocks reserved after the group descriptors for more of them.
     pub s_reserved_gdt_blocks: U16,
     pub s_journal_uuid: [u8; 16],
-    /// Inode of the journal.
+    /// The inode of the journal.
     pub s_journal_inum: U32,
     pub s_journal_dev: U32,
     pub s_last_orphan: U32,
-    /// Seed of the hashes of names.
+    /// The seed for the hashes of names.
     pub s_hash_seed: [u8; 16],
-    /// Which hash; 1: half MD4.
+    /// The hash algorithm; 1 is half MD4.
     pub s_def_hash_version: u8,
-    /// 1: `s_jnl_blocks` is a copy of the journal's inode.
+    /// 1 if `s_jnl_blocks` is a copy of the journal's inode.
     pub s_jnl_backup_type: u8,
-    /// Bytes in a group descriptor.
+    /// Bytes per group descriptor.
     pub s_desc_size: U16,
-    /// Options of mount(8) that are on by default.
+    /// Default mount options.
     pub s_default_mount_opts: U32,
     pub s_first_meta_bg: U32,
-    /// When it was made.
+    /// Time of creation.
     pub s_mkfs_time: U32,
     /// `i_block` of the journal, then `i_size_high` and `i_size_lo`.
     pub s_jnl_blocks: [U32; 17],
@@ -97,23 +97,23 @@ pub struct SuperBlock {
     pub s_r_blocks_count_hi: U32,
     /// The high half of `s_free_blocks_count_lo`.
     pub s_free_blocks_count_hi: U32,
-    /// Bytes of fields beyond 128 that every inode has.
+    /// Size of the fields beyond 128 bytes in every inode.
     pub s_min_extra_isize: U16,
-    /// Bytes of fields beyond 128 that new inodes get.
+    /// Size of the fields beyond 128 bytes in new inodes.
     pub s_want_extra_isize: U16,
-    /// 1: bytes of hashed names are signed.
+    /// 1 if the bytes of hashed names are signed.
     pub s_flags: U32,
     pub s_raid_stride: U16,
     pub s_mmp_update_interval: U16,
     pub s_mmp_block: U64,
     pub s_raid_stripe_width: U32,
-    /// A flexible group is 2^this groups.
+    /// A flexible group has 2^this groups.
     pub s_log_groups_per_flex: u8,
-    /// 1: CRC-32C.
+    /// The checksum algorithm; 1 is CRC-32C.
     pub s_checksum_type: u8,
     pub s_encryption_level: u8,
     pub s_reserved_pad: u8,
-    /// KiB that were ever written.
+    /// KiB written over the lifetime of the file system.
     pub s_kbytes_written: U64,
     pub s_snapshot_inum: U32,
     pub s_snapshot_id: U32,
@@ -133,7 +133,7 @@ pub struct SuperBlock {
     pub s_mount_opts: [u8; 64],
     pub s_usr_quota_inum: U32,
     pub s_grp_quota_inum: U32,
-    /// Blocks of the file system's own.
+    /// Number of blocks that the file system uses itself.
     pub s_overhead_clusters: U32,
     pub s_backup_bgs: [U32; 2],
     pub s_encrypt_algos: [u8; 4],
@@ -163,7 +163,7 @@ pub struct SuperBlock {
 const _: () = assert!(size_of::<SuperBlock>() == 1024);
 
 impl SuperBlock {
-    /// Bytes from the beginning of the file system to the first copy.
+    /// Offset of the first copy in the file system.
     pub const OFFSET: u64 = 1024;
 
     /// `EXT4_SUPER_MAGIC`.

@@ -4,7 +4,7 @@
 use zerocopy::little_endian::{U16, U32};
 use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout, Unaligned};
 
-/// `EXT4_XATTR_MAGIC`, with which both headers begin.
+/// `EXT4_XATTR_MAGIC`, the beginning of both headers.
 const MAGIC: U32 = U32::new(0xea02_0000);
 
 /// `struct ext4_xattr_header`: before the entries in a block.
@@ -13,13 +13,13 @@ const MAGIC: U32 = U32::new(0xea02_0000);
 pub struct XattrHeader {
     /// [`XattrHeader::MAGIC`].
     pub h_magic: U32,
-    /// How many inodes have the block.
+    /// Number of inodes that share the block.
     pub h_refcount: U32,
-    /// How many blocks it is.
+    /// Number of blocks.
     pub h_blocks: U32,
     /// The hash of all entries.
     pub h_hash: U32,
-    /// CRC-32C of the block's number and of the block with 0 here.
+    /// CRC-32C of the block's number and of the block with this field set to 0.
     pub h_checksum: U32,
     pub h_reserved: [U32; 3],
 }
@@ -46,16 +46,16 @@ impl XattrIbodyHeader {
 #[derive(FromZeros, IntoBytes, Immutable, Unaligned)]
 #[repr(C)]
 pub struct XattrEntry {
-    /// Bytes of the name.
+    /// Length of the name in bytes.
     pub e_name_len: u8,
-    /// The number that stands for the prefix of the name.
+    /// The number that represents the prefix of the name.
     pub e_name_index: u8,
-    /// Where the value is: in a block from its beginning, in an inode from the first entry.
+    /// Offset of the value: in a block from its beginning, in an inode from the first entry.
     pub e_value_offs: U16,
     pub e_value_inum: U32,
-    /// Bytes of the value.
+    /// Size of the value in bytes.
     pub e_value_size: U32,
-    /// The hash of name and value.
+    /// The hash of the name and value.
     pub e_hash: U32,
 }
 
@@ -63,11 +63,11 @@ pub struct XattrEntry {
 #[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
 pub struct AclEntry {
-    /// Whose permissions these are.
+    /// The tag, which defines whose permissions these are.
     pub e_tag: U16,
     /// Read, write, execute.
     pub e_perm: U16,
-    /// The user or the group.
+    /// The user or group ID.
     pub e_id: U32,
 }
 

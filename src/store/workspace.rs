@@ -1,4 +1,4 @@
-//! The directory we work in, and the environment the caller's Nix gets there.
+//! The work directory, and the environment of the caller's Nix.
 
 use std::env;
 use std::ffi::OsString;
@@ -15,9 +15,9 @@ use crate::{escape, sys};
 
 use super::parents;
 
-/// Nix's configuration for the time we use it. The machine's own is not read: it may name
-/// substituters, a group of build users that our user namespace does not have, or ask for hard
-/// links in `.links`, and none of that may show in an image.
+/// The configuration for the Nix commands we run. The host's configuration is not read. It may set
+/// substituters, a group of build users that does not exist in our user namespace, or hard links in
+/// `.links`, none of which may affect an image.
 const NIX_CONF: &str = "\
 auto-optimise-store = false
 build-users-group =
@@ -25,23 +25,24 @@ fsync-metadata = false
 substituters =
 ";
 
-/// Directories of our own below one that is ours alone.
-pub(super) struct Workplace {
+/// The directories for an installation, below a private one.
+pub(super) struct Workspace {
     work: PathBuf,
     /// The root to install into.
     pub(super) root: PathBuf,
-    /// The directory of the root that its store paths belong into; empty.
+    /// The store directory in the root; empty.
     pub(super) store: PathBuf,
     path: OsString,
 }
 
-impl Workplace {
-    /// Makes the directories below `work`, which exists; `toplevel` tells where the store is.
-    pub(super) fn create(work: &Path, tools: &Tools, toplevel: &StorePath) -> Result<Workplace> {
+impl Workspace {
+    /// Creates the directories below `work`, which must exist. `toplevel` determines the store
+    /// directory.
+    pub(super) fn create(work: &Path, tools: &Tools, toplevel: &StorePath) -> Result<Workspace> {
         let path =
-            env::join_paths(&tools.path).context("making PATH from the attribute tools.path")?;
+            env::join_paths(&tools.path).context("setting PATH from the attribute tools.path")?;
         let work = fs::canonicalize(work)
-            .with_context(|| format!("finding the work directory {}", escape::path(work)))?;
+            .with_context(|| format!("resolving the work directory {}", escape::path(work)))?;
         let build_top = env::var_os("NIX_BUILD_TOP").map(PathBuf::from);
         parents::open_up(&work, build_top.as_deref())?;
         let root = work.join("root");
@@ -54,26 +55,26 @@ impl Workplace {
             store.push(name);
             make_directory(&store)?;
         }
-        let place = Workplace {
+        let workspace = Workspace {
             work,
             root,
             store,
             path,
         };
-        let conf = place.work.join("conf/nix.conf");
+        let conf = workspace.work.join("conf/nix.conf");
         fs::write(&conf, NIX_CONF).with_context(|| format!("writing {}", escape::path(&conf)))?;
-        Ok(place)
+        Ok(workspace)
     }
 
-    /// The directory all this is in, without symbolic links.
+    /// The work directory, as a path without symbolic links.
     pub(super) fn directory(&self) -> &Path {
         &self.work
     }
 
-    /// `program`, with nothing in its environment that comes from outside.
+    /// Returns a command for `program` that inherits no environment variables.
     ///
-    /// The store that Nix finds by itself, and that `nixos-install` names as a substituter, is the
-    /// one with its state here: its database, like the root's, is loaded with the closure.
+    /// Nix's default store, which `nixos-install` uses as a substituter, has its state here. Like
+    /// the root's, its database contains the closure.
     pub(super) fn command(&self, program: &Path) -> Command {
         let mut command = Command::new(program);
         command
@@ -85,7 +86,7 @@ impl Workplace {
             .env("NIX_STATE_DIR", self.work.join("state"))
             .env("NIX_CONF_DIR", self.work.join("conf"))
             .env("NIX_USER_CONF_FILES", "")
-            // Nix wants a name for users that the machine doesn't list.
+            // Nix requires a user name even if the host's user database does not list the user.
             .env("USER", "root")
             .env("LC_ALL", "C")
             .env("TZ", "UTC");
@@ -94,8 +95,8 @@ impl Workplace {
     }
 }
 
-/// A new directory, mode 755 whatever the umask, and without what it may have inherited: a
-/// set-group-ID bit or an access control list would be in the image in the end.
+/// Creates a directory with mode 755 regardless of the umask. Removes an inherited set-group-ID bit
+/// and access control lists, which would end up in the image.
 fn make_directory(path: &Path) -> Result<()> {
     let make = || {
         fs::create_dir(path)?;
@@ -112,5 +113,5 @@ fn make_directory(path: &Path) -> Result<()> {
         }
         fs::set_permissions(path, Permissions::from_mode(0o755))
     };
-    make().with_context(|| format!("making the directory {}", escape::path(path)))
+    make().with_context(|| format!("creating the directory {}", escape::path(path)))
 }
