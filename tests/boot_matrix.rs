@@ -17,14 +17,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use common::nix::{self, Build, Built};
-use common::qemu::{self, Boot};
+use common::qemu::{self, Boot, ROOT_UUID};
 use common::{command, oracles, stdout};
 
 /// A boot from firmware takes 6 s on an idle machine.
 const LIMIT: Duration = Duration::from_secs(180);
-
-/// The default UUID of the root file system.
-const ROOT: &str = "f222513b-ded1-49fa-b591-20ce86a2fe7f";
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Firmware {
@@ -196,7 +193,7 @@ impl Row {
             Ovmf => "efi",
         };
         assert_eq!(booted.fact("firmware"), expected);
-        assert_eq!(booted.fact("uuid"), ROOT);
+        assert_eq!(booted.fact("uuid"), ROOT_UUID);
         assert_eq!(booted.fact("system"), system);
         booted.time
     }

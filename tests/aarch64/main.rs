@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use common::program::{Attributes, Ended, Job, hash};
-use common::qemu::{self, Boot};
+use common::qemu::{self, Boot, ROOT_UUID};
 use common::{command, oracles, scratch, stdout};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -21,9 +21,6 @@ const VARIABLE: &str = "MAKE_DISK_IMAGE_AARCH64";
 
 /// Time limit of a boot from firmware, which takes 16 s on an idle machine.
 const LIMIT: Duration = Duration::from_secs(240);
-
-/// The default UUID of the root file system.
-const ROOT: &str = "f222513b-ded1-49fa-b591-20ce86a2fe7f";
 
 /// Runs the job with the program for aarch64.
 fn on_aarch64(mut job: Job) -> Ended {
@@ -143,7 +140,7 @@ impl Row {
         assert_eq!(has_fallback(&raw), variables.is_none());
         let booted = qemu::boot(&image, container, &Boot::Aarch64(variables), LIMIT);
         assert_eq!(booted.fact("firmware"), "efi");
-        assert_eq!(booted.fact("uuid"), ROOT);
+        assert_eq!(booted.fact("uuid"), ROOT_UUID);
     }
 }
 

@@ -273,6 +273,13 @@ pub fn extract(raw: &Path, partition: &Partition, to: &Path) {
     );
 }
 
+/// debugfs's output for `request` on the root file system of a raw image with the legacy table,
+/// followed by its version.
+pub fn debugfs(image: &Path, request: &str) -> String {
+    let file = format!("{}?offset=1048576", image.display());
+    said(&run(command("debugfs").args(["-R", request, &file])))
+}
+
 /// The names in a directory of a raw image of an ext4 file system.
 pub fn debugfs_names(raw: &Path, directory: &str) -> Vec<String> {
     let text = stdout(

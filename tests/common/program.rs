@@ -33,6 +33,13 @@ impl Attributes {
         Self::from("fixture", arguments)
     }
 
+    /// As [`Attributes::with_guest`], with a system whose boot loader installer is `script`.
+    pub fn with_installer(script: &str) -> Self {
+        Self::with_guest(&format!(
+            r#"loader = "none"; copyChannel = false; extraInstallCommands = ''{script}'';"#
+        ))
+    }
+
     /// As [`Attributes::with_guest`], with a system for aarch64.
     pub fn for_aarch64(arguments: &str) -> Self {
         Self::from("fixture.aarch64", arguments)

@@ -12,6 +12,9 @@ use super::command;
 /// The marker that the fixture's init writes before its facts (tests/fixtures/system/init.sh).
 pub const MARKER: &str = "FIXTURE-BOOTED";
 
+/// The default UUID of the root file system.
+pub const ROOT_UUID: &str = "f222513b-ded1-49fa-b591-20ce86a2fe7f";
+
 /// Console output of a machine that will never boot, so that there is no need to wait.
 const LOST: [&str; 7] = [
     "Kernel panic",

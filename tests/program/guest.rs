@@ -8,13 +8,6 @@ use crate::common::oracles;
 use crate::common::program::{Attributes, Job};
 use serde_json::json;
 
-/// Attributes of a system whose boot loader installer is `script`.
-fn attributes(script: &str) -> Attributes {
-    Attributes::with_guest(&format!(
-        r#"loader = "none"; copyChannel = false; extraInstallCommands = ''{script}'';"#
-    ))
-}
-
 /// Runs `script` instead of QEMU; the real QEMU is `$qemu`.
 fn instead_of_qemu(job: &mut Job, script: &str) {
     let qemu = job.json["guest"]["qemu"].as_str().unwrap().to_owned();
@@ -25,7 +18,7 @@ fn instead_of_qemu(job: &mut Job, script: &str) {
 }
 
 fn error(script: &str, change: impl FnOnce(&mut Job)) -> String {
-    let mut job = attributes(script).job();
+    let mut job = Attributes::with_installer(script).job();
     change(&mut job);
     job.run().error()
 }
@@ -157,7 +150,7 @@ fn a_system_for_another_processor_needs_another_builder() {
 #[test]
 fn a_missing_or_killed_qemu_is_reported() {
     // This guest never ends by itself before it is killed, however fast the machine is.
-    let attributes = attributes("while :; do sleep 1; done");
+    let attributes = Attributes::with_installer("while :; do sleep 1; done");
     let mut job = attributes.job();
     job.json["guest"]["qemu"] = json!("/nonexistent/qemu");
     let error = job.run().error();
@@ -176,7 +169,7 @@ fn a_missing_or_killed_qemu_is_reported() {
 /// error.
 #[test]
 fn a_file_that_the_guest_cannot_read_is_reported() {
-    let attributes = attributes("cat /data >/dev/null || echo never mind");
+    let attributes = Attributes::with_installer("cat /data >/dev/null || echo never mind");
     for (change, reason) in [
         (
             "rm",
@@ -204,7 +197,7 @@ fn a_file_that_the_guest_cannot_read_is_reported() {
 
 #[test]
 fn a_signal_also_stops_the_guest() {
-    let attributes = attributes("echo waiting; while :; do sleep 1; done");
+    let attributes = Attributes::with_installer("echo waiting; while :; do sleep 1; done");
     for signal in ["TERM", "INT"] {
         let mut running = attributes.job().start();
         running.wait_for(|running| {
@@ -243,7 +236,7 @@ fn an_image_holds_the_changes_of_the_guest_and_no_seeds() {
                   chown 417:418 /var/kept/file; mkfifo /var/kept/pipe || true; \
                   PATH=${fixture.pkgs.e2fsprogs}/bin:$PATH; \
                   chattr +ad /var/kept/file; chattr +i /var/kept /flagged";
-    let attributes = attributes(&script.replace("/etc/NIXOS-not-there ", ""));
+    let attributes = Attributes::with_installer(&script.replace("/etc/NIXOS-not-there ", ""));
     let images = ["1", "2"].map(|cores| {
         let mut job = attributes.job();
         job.environment.insert("NIX_BUILD_CORES", cores.into());

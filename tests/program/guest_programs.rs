@@ -1,26 +1,9 @@
 //! What the image's own programs see and can do in a guest: the program run directly, with real
 //! guests.
 
-use std::path::Path;
-
 use crate::common::oracles;
 use crate::common::program::{Attributes, Job};
 use serde_json::{Value, json};
-
-/// Attributes of a system whose boot loader installer is `script`.
-fn attributes(script: &str) -> Attributes {
-    Attributes::with_guest(&format!(
-        r#"loader = "none"; copyChannel = false; extraInstallCommands = ''{script}'';"#
-    ))
-}
-
-/// debugfs's output for `request`, followed by its version.
-fn debugfs(image: &Path, request: &str) -> String {
-    let file = format!("{}?offset=1048576", image.display());
-    crate::common::said(&crate::common::run(
-        crate::common::command("debugfs").args(["-R", request, &file]),
-    ))
-}
 
 /// An entry of `contents` whose source holds `text`.
 fn text(job: &Job, name: &str, text: &str, target: &str) -> Value {
@@ -68,7 +51,7 @@ fn activation_can_mount_file_systems_and_the_image_has_no_traces_of_the_guest() 
         date +%s >/facts/clock
         test -w /dev/shm && test -e /dev/pts/ptmx"#
     );
-    let mut job = attributes(&script).job();
+    let mut job = Attributes::with_installer(&script).job();
     // Without /etc/machine-id, systemd-tmpfiles cannot expand %m and continues.
     let noise = text(
         &job,
@@ -83,7 +66,7 @@ fn activation_can_mount_file_systems_and_the_image_has_no_traces_of_the_guest() 
     let said = ended.said();
     assert!(!said.contains("specifier"), "{said}");
 
-    let content = |path: &str| debugfs(&image, &format!("cat {path}"));
+    let content = |path: &str| oracles::debugfs(&image, &format!("cat {path}"));
     for (path, expected) in [
         ("/facts/erofs", "hello\n"),
         ("/up/by-overlay", "written\n"),
@@ -97,7 +80,7 @@ fn activation_can_mount_file_systems_and_the_image_has_no_traces_of_the_guest() 
     }
     // At boot the image mounts the same upper layer again. Without these attributes a file would
     // read as zeros and a directory would be empty.
-    let marks = |path: &str| debugfs(&image, &format!("ea_list {path}"));
+    let marks = |path: &str| oracles::debugfs(&image, &format!("ea_list {path}"));
     let (metacopy, redirect) = (marks("/up/file"), marks("/up/new"));
     assert!(
         metacopy.contains("trusted.overlay.metacopy"),
@@ -138,7 +121,7 @@ fn activation_can_mount_file_systems_and_the_image_has_no_traces_of_the_guest() 
         ("/dev/home", "File not found"),
         ("/background", "Type: regular"),
     ] {
-        let text = debugfs(&image, &format!("stat {path}"));
+        let text = oracles::debugfs(&image, &format!("stat {path}"));
         assert!(text.contains(expected), "{path}: {text}\n{said}");
     }
 }
@@ -152,7 +135,7 @@ fn owners_are_found_behind_links_and_mounts() {
                   ln -s /persist/tables/passwd /persist/etc/passwd; \
                   ln -s ../../../../../persist/tables/group /persist/etc/group; \
                   rm /etc/passwd /etc/group; mount --bind /persist/etc /etc";
-    let mut job = attributes(script).job();
+    let mut job = Attributes::with_installer(script).job();
     let mut entry = text(&job, "key", "x", "/var/lib/key");
     entry["user"] = json!("app");
     entry["group"] = json!("app");
@@ -167,7 +150,7 @@ fn owners_are_found_behind_links_and_mounts() {
         ("/var/lib/key", "User:   417   Group:   418"),
         ("/var/lib/other", "User:   417   Group:   100"),
     ] {
-        let text = debugfs(&image, &format!("stat {path}"));
+        let text = oracles::debugfs(&image, &format!("stat {path}"));
         assert!(text.contains(expected), "{path}: {text}\n{}", ended.said());
     }
 }
@@ -175,7 +158,7 @@ fn owners_are_found_behind_links_and_mounts() {
 #[test]
 fn a_passwd_file_that_is_a_symlink_loop_is_reported() {
     let script = "rm /etc/passwd; ln -s passwd /etc/passwd";
-    let mut job = attributes(script).job();
+    let mut job = Attributes::with_installer(script).job();
     let mut entry = text(&job, "key", "x", "/var/lib/key");
     entry["user"] = json!("app");
     entry["group"] = json!("app");
@@ -201,7 +184,7 @@ fn owners_are_found_without_chown() {
     let script = "mkdir /sw /sw/bin; cp -a /nix/var/nix/profiles/system/sw/bin/. /sw/bin/; \
                   rm /sw/bin/chown; mount --bind /sw/bin \"$(readlink -f /nix/var/nix/profiles/system/sw/bin)\"; \
                   test ! -e /nix/var/nix/profiles/system/sw/bin/chown";
-    let mut job = attributes(script).job();
+    let mut job = Attributes::with_installer(script).job();
     let mut entry = text(&job, "key", "x", "/var/lib/key");
     entry["user"] = json!("app");
     entry["group"] = json!("app");
@@ -209,7 +192,7 @@ fn owners_are_found_without_chown() {
     let ended = job.run();
     let image = ended.image("nixos.img");
     oracles::check(&image, "raw", "legacy").unwrap();
-    let text = debugfs(&image, "stat /var/lib/key");
+    let text = oracles::debugfs(&image, "stat /var/lib/key");
     assert!(
         text.contains("User:   417   Group:   418"),
         "{text}\n{}",

@@ -4,7 +4,7 @@
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{FileExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use crate::common::oracles;
@@ -13,24 +13,10 @@ use crate::common::record::record;
 use make_disk_image::guest::report::{RecordKind, Writer};
 use serde_json::json;
 
-/// Attributes of a system without a boot loader whose installer is `script`.
-fn attributes(script: &str) -> Attributes {
-    Attributes::with_guest(&format!(
-        r#"loader = "none"; copyChannel = false; extraInstallCommands = ''{script}'';"#
-    ))
-}
-
-/// debugfs's output for `request` on the root file system of a legacy image.
-fn debugfs(image: &Path, request: &str) -> String {
-    let file = format!("{}?offset=1048576", image.display());
-    let output = crate::common::run(crate::common::command("debugfs").args(["-R", request, &file]));
-    crate::common::said(&output)
-}
-
 /// The program believed that the installation had ended and kept all later output in memory.
 #[test]
 fn a_console_flood_that_fakes_the_end_stops_at_the_time_limit() {
-    let attributes = attributes(
+    let attributes = Attributes::with_installer(
         "echo MAKE-DISK-IMAGE exit 0 >/dev/console; while :; do echo MAKE-DISK-IMAGE exit 0; \
          head -c 1M /dev/zero | tr '\\0' x; done >/dev/console",
     );
@@ -97,7 +83,7 @@ fn a_forged_report_cannot_create_a_directory_cycle() {
         done </run/tokens
         sleep 1000
     "#;
-    let mut job = attributes(script).job();
+    let mut job = Attributes::with_installer(script).job();
     let source = job.place().join("forged");
     fs::write(
         &source,
@@ -121,7 +107,7 @@ fn a_forged_report_cannot_create_a_directory_cycle() {
 /// Writes the report's disk instead of a guest.
 #[test]
 fn a_forged_report_cannot_change_protected_paths() {
-    let attributes = attributes("");
+    let attributes = Attributes::with_installer("");
     let host = "a guest cannot change the store, the Nix database or lost+found, or remove or replace \
                 a directory above them";
     let link = |path: &str| RecordKind::Link(path.into());
@@ -187,14 +173,14 @@ fn a_guest_cannot_change_the_closure_in_the_image() {
         echo done >/sparse/done
         true
     "#;
-    let attributes = attributes(&script.replace('\n', "\n  "));
+    let attributes = Attributes::with_installer(&script.replace('\n', "\n  "));
     let closure = attributes.closure();
     let ended = attributes.job().run();
     let image = ended.image("nixos.img");
     oracles::check(&image, "raw", "legacy").unwrap();
 
     let names = |directory: &str| -> Vec<String> {
-        let listing = debugfs(&image, &format!("ls -p {directory}"));
+        let listing = oracles::debugfs(&image, &format!("ls -p {directory}"));
         let names = listing.lines().filter_map(|line| line.split('/').nth(5));
         let mut names: Vec<_> = names
             .filter(|name| !name.is_empty() && *name != "." && *name != "..")
@@ -215,14 +201,14 @@ fn a_guest_cannot_change_the_closure_in_the_image() {
         ["big-lock", "db.sqlite", "schema"]
     );
     assert_eq!(names("/lost+found"), [""; 0]);
-    assert!(debugfs(&image, "stat /sparse/done").contains("Type: regular"));
+    assert!(oracles::debugfs(&image, "stat /sparse/done").contains("Type: regular"));
 
     for (path, size, sectors) in [
         ("/sparse/empty", 1u64 << 30, 0..=0),
         ("/sparse/some", (300 << 20) + 3, 16..=32),
         ("/sparse/reserved", 16 << 20, 32768..=32776),
     ] {
-        let stat = debugfs(&image, &format!("stat {path}"));
+        let stat = oracles::debugfs(&image, &format!("stat {path}"));
         let field = |name: &str| -> u64 {
             let (_, rest) = stat.split_once(name).unwrap();
             rest.split_whitespace().next().unwrap().parse().unwrap()
@@ -231,7 +217,7 @@ fn a_guest_cannot_change_the_closure_in_the_image() {
         assert!(sectors.contains(&field("Blockcount: ")), "{path}: {stat}");
     }
     let copy = ended.build().join("some");
-    debugfs(&image, &format!("dump /sparse/some {}", copy.display()));
+    oracles::debugfs(&image, &format!("dump /sparse/some {}", copy.display()));
     let hash = crate::common::program::hash(&copy);
     let expected = ended.build().join("expected");
     let file = fs::File::create(&expected).unwrap();
@@ -243,7 +229,7 @@ fn a_guest_cannot_change_the_closure_in_the_image() {
 /// The guest got an I/O error from its disk.
 #[test]
 fn a_full_temporary_directory_is_reported_while_the_guest_runs() {
-    let attributes = attributes("head -c 600M /dev/urandom >/filler; sync");
+    let attributes = Attributes::with_installer("head -c 600M /dev/urandom >/filler; sync");
     let mut job = attributes.job();
     let temporary: PathBuf = job.place().join("temporary");
     fs::create_dir(&temporary).unwrap();

@@ -7,14 +7,11 @@ use std::time::Duration;
 use crate::common::listing::{self, Listing};
 use crate::common::nix::{self, Build, Built};
 use crate::common::oracles;
-use crate::common::qemu::{self, Boot};
+use crate::common::qemu::{self, Boot, ROOT_UUID};
 
 const LIMIT: Duration = Duration::from_secs(180);
 
 const EFI: &str = r#"partitionTableType = "efi"; format = "qcow2"; installBootLoader = false;"#;
-
-/// The default UUID of the root file system.
-const ROOT: &str = "f222513b-ded1-49fa-b591-20ce86a2fe7f";
 
 fn toplevel() -> Built {
     Build::expression("fixture.config.system.build.toplevel").run()
@@ -183,10 +180,10 @@ fn every_layout_and_format_is_valid_and_boots() {
         let booted = qemu::boot(
             &image,
             container,
-            &Boot::Kernel(&system.out, &format!("root=UUID={ROOT}")),
+            &Boot::Kernel(&system.out, &format!("root=UUID={ROOT_UUID}")),
             LIMIT,
         );
-        assert_eq!(booted.fact("uuid"), ROOT, "{table}");
+        assert_eq!(booted.fact("uuid"), ROOT_UUID, "{table}");
         let label = if more.contains("other") {
             "other"
         } else {

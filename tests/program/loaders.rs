@@ -4,13 +4,10 @@
 use std::time::Duration;
 
 use crate::common::nix::{self, Build};
-use crate::common::qemu::{self, Boot, Machine};
+use crate::common::qemu::{self, Boot, Machine, ROOT_UUID};
 use crate::common::{oracles, scratch};
 
 const LIMIT: Duration = Duration::from_secs(180);
-
-/// The default UUID of the root file system.
-const ROOT: &str = "f222513b-ded1-49fa-b591-20ce86a2fe7f";
 
 /// A table, a boot loader, and where it is installed.
 struct Row<'a> {
@@ -59,7 +56,7 @@ fn installs_and_boots(row: &Row<'_>) {
     let booted = qemu::boot(&disk, "raw", &from, LIMIT);
     let firmware = if row.efi { "efi" } else { "bios" };
     assert_eq!(booted.fact("firmware"), firmware, "{table} {options}");
-    assert_eq!(booted.fact("uuid"), ROOT, "{table} {options}");
+    assert_eq!(booted.fact("uuid"), ROOT_UUID, "{table} {options}");
     let system = nix::evaluate(&format!(
         "toString (fixture.makeDiskImage {{ {arguments} }}).config.system.build.toplevel"
     ));

@@ -59,31 +59,13 @@ impl Nix {
 
     /// The value of an expression, evaluated in the scope of tests/fixtures/eval/scope.nix.
     pub fn eval(&self, expression: &str) -> Value {
-        let printed = self.output(
-            "nix-instantiate",
-            &[
-                "--eval",
-                "--strict",
-                "--json",
-                "--expr",
-                &in_scope(expression),
-            ],
-        );
+        let printed = self.output("nix-instantiate", &strictly(&in_scope(expression)));
         serde_json::from_str(&printed).unwrap()
     }
 
     /// The message of an expression that must not evaluate.
     pub fn error(&self, expression: &str) -> String {
-        let output = self.run(
-            "nix-instantiate",
-            &[
-                "--eval",
-                "--strict",
-                "--json",
-                "--expr",
-                &in_scope(expression),
-            ],
-        );
+        let output = self.run("nix-instantiate", &strictly(&in_scope(expression)));
         assert!(!output.status.success(), "{expression} evaluates");
         String::from_utf8(output.stderr).unwrap()
     }
@@ -107,6 +89,11 @@ impl Nix {
     pub fn attributes(&self, expression: &str) -> Value {
         structured_attributes(&self.derivation(expression))
     }
+}
+
+/// Arguments of nix-instantiate that evaluate `expression` completely and print it as JSON.
+fn strictly(expression: &str) -> [&str; 5] {
+    ["--eval", "--strict", "--json", "--expr", expression]
 }
 
 /// `expression` in the scope of tests/fixtures/eval/scope.nix.
