@@ -88,8 +88,8 @@ fn additional_space_and_the_margin_are_free_for_users() {
         PartitionTable::Legacy,
         PartitionTable::Efi,
     ] {
-        for data in [0, 3, 100, 119, 121, 900] {
-            for free in [0, 1, 15, 100, 512] {
+        for data in [0, 3, 119, 121, 900] {
+            for free in [0, 15, 512] {
                 let additional_space = free * MEBIBYTE;
                 let spec = spec(table, DiskSize::Auto { additional_space });
                 let disk = disk_of(&spec, &tree(data * MEBIBYTE)).unwrap();

@@ -79,7 +79,7 @@ fn a_missing_program_is_named() {
 fn a_hanging_child_is_killed_with_its_children() {
     let begin = Instant::now();
     let script = "echo waiting >&2; sleep 1000 & sleep 1000";
-    let error = quiet(&mut sh(script), Duration::from_millis(300)).unwrap_err();
+    let error = quiet(&mut sh(script), Duration::from_millis(150)).unwrap_err();
     assert_eq!(
         error.to_string(),
         format!(
@@ -88,7 +88,7 @@ fn a_hanging_child_is_killed_with_its_children() {
     );
     // A child that has closed its streams is killed, too.
     let script = "exec >&- 2>&-; sleep 1000";
-    let error = quiet(&mut sh(script), Duration::from_millis(300)).unwrap_err();
+    let error = quiet(&mut sh(script), Duration::from_millis(150)).unwrap_err();
     assert!(error.to_string().ends_with("no output"), "{error}");
     assert!(begin.elapsed() < Duration::from_secs(20));
 }

@@ -139,7 +139,7 @@ fn noise(length: usize, seed: u8) -> Vec<u8> {
 #[test]
 fn every_kind_of_part_is_written_at_its_place_and_the_rest_is_holes() {
     let directory = tempfile::tempdir().unwrap();
-    let lengths = [1, 4096, 5000, 0, 300_000, 1 << 20, 40_000_001, 7, 262_144];
+    let lengths = [1, 4096, 5000, 0, 300_000, 1 << 20, 17_000_001, 7, 262_144];
     let contents: Vec<Vec<u8>> = lengths.iter().map(|&n| noise(n, 1)).collect();
     let (tree, ids) = tree(directory.path(), &contents);
     let (data, bytes) = placed(&contents, &ids, 8192);
@@ -184,7 +184,7 @@ fn every_kind_of_part_is_written_at_its_place_and_the_rest_is_holes() {
     let written = fs::File::open(&path).unwrap();
     let found = written.metadata().unwrap();
     assert_eq!(found.len(), 2 << 30);
-    assert!(found.blocks() * 512 < 60 << 20, "{} blocks", found.blocks());
+    assert!(found.blocks() * 512 < 30 << 20, "{} blocks", found.blocks());
     let at = |offset: u64, length: usize| {
         let mut buffer = vec![0; length];
         std::os::unix::fs::FileExt::read_exact_at(&written, &mut buffer, offset).unwrap();

@@ -236,7 +236,7 @@ fn reports_both_of_two_bad_attributes() {
 fn reports_all_of_many_bad_attributes() {
     let cases = cases();
     let some = (any::<Index>(), vec(any::<Index>(), 1..20));
-    let outcome = runner("ATTRIBUTES_CASES", 150).run(&some, |(case, places)| {
+    let outcome = runner("ATTRIBUTES_CASES", 100).run(&some, |(case, places)| {
         let case = case.get(&cases);
         let read: Vec<&str> = case.read.keys().map(String::as_str).collect();
         let places: Vec<&str> = places.iter().map(|place| *place.get(&read)).collect();
