@@ -73,6 +73,14 @@
   # Time limit of that guest, in seconds. nixpkgs' function does not have this argument.
   guestTimeout ? 3600,
 
+  # What that guest runs on: "kvm" (a virtual machine), "uml" (User-Mode Linux), "tcg" (an emulated machine),
+  # or null: the first of these that works on the builder. nixpkgs' function does not have this argument.
+  guestMachine ? null,
+
+  # The kernel of User-Mode Linux: a package with bin/linux, or null to do without. Used only on
+  # x86_64-linux, without touchEFIVars. nixpkgs' function does not have this argument.
+  umlKernel ? null,
+
   # Whether to make an image that contains only the paths of the closure, at the root of the file system.
   onlyNixStore ? false,
 
@@ -226,7 +234,28 @@ let
       architecture = hostPlatform.qemuArch;
       kernelTarget = pkgs.linux.target or hostPlatform.linux-kernel.target;
       loader = lib.optionalAttrs installBootLoader (nixos.boot.loader or { });
+      umlPossible = hostPlatform.system == "x86_64-linux" && !touchEFIVars;
     in
+
+    assert lib.assertOneOf "guestMachine" guestMachine [
+      null
+      "kvm"
+      "uml"
+      "tcg"
+    ];
+
+    assert lib.assertMsg (guestMachine == "uml" -> !touchEFIVars) ''
+      make-disk-image: guestMachine = "uml" with touchEFIVars = true.
+      User-Mode Linux has no EFI firmware: set guestMachine = null, "kvm" or "tcg", or touchEFIVars = false.'';
+
+    assert lib.assertMsg (guestMachine == "uml" -> umlPossible) ''
+      make-disk-image: guestMachine = "uml" with a system for ${hostPlatform.system}.
+      User-Mode Linux runs only x86_64-linux: set guestMachine = null, "kvm" or "tcg".'';
+
+    assert lib.assertMsg (guestMachine == "uml" -> umlKernel != null) ''
+      make-disk-image: guestMachine = "uml", but umlKernel is null.
+      Set umlKernel to a package with bin/linux, or guestMachine = null, "kvm" or "tcg".'';
+
     {
       inherit architecture;
       kernel = "${pkgs.linux}/${kernelTarget}";
@@ -247,6 +276,12 @@ let
         else
           null;
       timeout = guestTimeout;
+      machine = guestMachine;
+      uml =
+        if umlPossible && (guestMachine == null || guestMachine == "uml") && umlKernel != null then
+          "${bin umlKernel}/linux"
+        else
+          null;
     };
 
   # Where the ESP is mounted while the boot loader is installed.
@@ -292,6 +327,9 @@ mkDerivation {
 
   # The image contains the closure and does not refer to it.
   unsafeDiscardReferences.out = true;
+
+  # Only a builder with this feature lets builds use /dev/kvm.
+  requiredSystemFeatures = lib.optional (needsGuest && guestMachine == "kvm") "kvm";
 
   # At the top level, as in nixpkgs' derivation, so that they can be overridden. null is left out.
   inherit postVM;

@@ -15,7 +15,7 @@ let
           ${instead}''
       )
       {
-        QEMU_OPTS = "Set the arguments memSize and guestTimeout; other properties of the guest's machine cannot be changed.";
+        QEMU_OPTS = "Set the arguments memSize, guestTimeout and guestMachine; other properties of the guest's machine cannot be changed.";
         buildCommand = "Set arguments of the function, such as contents, or override postVM, which runs when the image is complete.";
         preVM = "Set arguments of the function, such as diskSize or contents, or override postVM, which runs when the image is complete.";
       };

@@ -8,14 +8,14 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 
-use crate::spec::{Installation, Spec, System};
+use crate::spec::{Installation, Spec, System, Uml};
 use crate::{absent, escape, excerpt};
 
 /// The program that installs the boot loader, relative to the system.
 const SWITCH: &str = "bin/switch-to-configuration";
 
-/// Checks that the output does not exist, and that the sources of `contents`, `configFile`, and the
-/// program that installs the boot loader do.
+/// Checks that the output does not exist, and that the sources of `contents`, `configFile`, the
+/// program that installs the boot loader, and the kernel of User-Mode Linux do.
 ///
 /// # Errors
 /// If the output exists, or if files are missing. The error lists one missing file per line, with
@@ -31,9 +31,11 @@ pub fn check(spec: &Spec) -> Result<()> {
         return Ok(());
     };
     let mut problems = files(installation, &spec.store_dir);
-    let tasks = spec.guest.as_ref().map(|guest| &guest.tasks);
-    if tasks.is_some_and(|tasks| tasks.boot_loader.is_some()) {
-        problems.extend(boot_loader(installation));
+    if let Some(guest) = &spec.guest {
+        if guest.tasks.boot_loader.is_some() {
+            problems.extend(boot_loader(installation));
+        }
+        problems.extend(guest.machine.uml.as_ref().and_then(uml));
     }
     if problems.is_empty() {
         return Ok(());
@@ -100,6 +102,17 @@ fn boot_loader(installation: &Installation) -> Option<String> {
     })
 }
 
+/// The caller may pass any package as the kernel. The other files of the guest are from nixpkgs.
+fn uml(uml: &Uml) -> Option<String> {
+    is_absent(&uml.kernel).then(|| {
+        format!(
+            "umlKernel: {} does not exist; set umlKernel to a package with a kernel of User-Mode Linux \
+             at bin/linux, or to null",
+            escape::path(&uml.kernel)
+        )
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -146,5 +159,17 @@ mod tests {
                 "{source}: {message}"
             );
         }
+    }
+
+    #[test]
+    fn names_the_argument_of_a_missing_kernel() {
+        let kernel = PathBuf::from("/missing/bin/linux");
+        assert_eq!(
+            uml(&Uml { kernel }).unwrap(),
+            "umlKernel: /missing/bin/linux does not exist; set umlKernel to a package with a kernel of \
+             User-Mode Linux at bin/linux, or to null"
+        );
+        let kernel = PathBuf::from("/proc/self/exe");
+        assert_eq!(uml(&Uml { kernel }), None);
     }
 }

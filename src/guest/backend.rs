@@ -6,12 +6,13 @@ mod tests;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use super::attempt::attempt;
 use super::judge::judge;
 use super::machine::{Ready, Run};
 use super::qemu::{self, Accelerator};
+use crate::spec::{Machine, MachineKind};
 
 /// A way to run a guest. A new one is a variant here, and a module like `qemu`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,10 +22,47 @@ pub enum Backend {
 }
 
 impl Backend {
-    /// Returns the backends to try on this builder, in order, and logs why. The last one always works.
-    pub fn candidates() -> Vec<Backend> {
-        let accelerators = qemu::candidates().iter();
-        accelerators.copied().map(Backend::Qemu).collect()
+    /// All, in the order in which they are tried.
+    const ALL: [Backend; 2] = [
+        Backend::Qemu(Accelerator::Kvm),
+        Backend::Qemu(Accelerator::Tcg),
+    ];
+
+    /// Returns the backends to try for `machine` on this builder, in order, and logs why. Even one that can
+    /// be used may hang, for example KVM inside of some virtual machines. So all that come later follow it.
+    ///
+    /// # Errors
+    /// If the only machine that the caller wants cannot be used.
+    pub fn candidates(machine: &Machine) -> Result<Vec<Backend>> {
+        let (candidates, choice) = choose(machine.only, Backend::usable)?;
+        log::info!("{choice}");
+        Ok(candidates)
+    }
+
+    /// Checks that this builder can run it.
+    ///
+    /// # Errors
+    /// The reason why it cannot.
+    fn usable(self) -> Result<(), String> {
+        match self {
+            Backend::Qemu(Accelerator::Kvm) => qemu::kvm(),
+            Backend::Qemu(Accelerator::Tcg) => Ok(()),
+        }
+    }
+
+    fn kind(self) -> MachineKind {
+        match self {
+            Backend::Qemu(Accelerator::Kvm) => MachineKind::Kvm,
+            Backend::Qemu(Accelerator::Tcg) => MachineKind::Tcg,
+        }
+    }
+
+    /// Returns what the log says if it is chosen.
+    fn choice(self) -> &'static str {
+        match self {
+            Backend::Qemu(Accelerator::Kvm) => "the guest runs under KVM",
+            Backend::Qemu(Accelerator::Tcg) => "the guest is emulated",
+        }
     }
 
     /// Returns its name for messages.
@@ -43,6 +81,34 @@ impl Backend {
             Backend::Qemu(accelerator) => qemu::prepare(run, accelerator),
         }
     }
+}
+
+/// Returns the backends to try, in order, and a line for the log: the first of them, and why no earlier one.
+fn choose(
+    only: Option<MachineKind>,
+    usable: impl Fn(Backend) -> Result<(), String>,
+) -> Result<(Vec<Backend>, String)> {
+    let wanted = |backend: &Backend| only.is_none_or(|only| only == backend.kind());
+    let (mut candidates, mut reasons) = (Vec::new(), Vec::new());
+    for backend in Backend::ALL.into_iter().filter(wanted) {
+        match usable(backend) {
+            Ok(()) => candidates.push(backend),
+            Err(reason) => reasons.push(reason),
+        }
+    }
+    let reasons = reasons.join("; ");
+    let choice = candidates.first().map_or("", |first| first.choice());
+    let line = match only {
+        Some(only) if candidates.is_empty() => bail!(
+            "guestMachine = \"{}\" cannot be used: {reasons}; give builds access to it, use another \
+             builder, or set guestMachine = null, which uses the first machine that works",
+            only.name()
+        ),
+        Some(only) => format!("{choice} (guestMachine = \"{}\")", only.name()),
+        None if reasons.is_empty() => choice.to_owned(),
+        None => format!("{choice}: {reasons}"),
+    };
+    Ok((candidates, line))
 }
 
 /// Time limits for what should be quick.

@@ -11,12 +11,14 @@ pub fn machine() -> Machine {
         architecture: Architecture::X86_64,
         memory: 1024,
         timeout: Duration::from_secs(60),
+        only: None,
         qemu: Qemu {
             program: "/qemu".into(),
             kernel: "/kernel".into(),
             modules: "/modules".into(),
             firmware: None,
         },
+        uml: None,
     }
 }
 

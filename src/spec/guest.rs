@@ -1,4 +1,4 @@
-//! The guest: the virtual machine that runs the image's own system.
+//! The guest: the machine that runs the image's own system.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -11,6 +11,7 @@ use super::attributes::{
 use super::problems::{Problems, Read};
 use super::{
     Architecture, BootLoader, Firmware, Guest, Machine, Names, Output, Owner, Qemu, System, Tasks,
+    machine,
 };
 
 /// Reads the guest. `needed` is what requires a guest, if anything does.
@@ -47,6 +48,7 @@ pub(super) fn guest(
     let qemu = guest.required("qemu", path, problems);
     let firmware = firmware(&guest, touch_efi_variables, output, problems);
     let timeout = guest.required("timeout", timeout, problems);
+    let (only, uml) = machine::kinds(&guest, architecture, touch_efi_variables, problems);
     let devices = match boot_loader {
         Ok(true) => devices(&guest, problems).map(Some),
         Ok(false) => Ok(None),
@@ -61,12 +63,14 @@ pub(super) fn guest(
             architecture: architecture?,
             memory: memory?,
             timeout: timeout?,
+            only: only?,
             qemu: Qemu {
                 program: qemu?,
                 kernel: kernel?,
                 modules: modules?,
                 firmware: firmware?,
             },
+            uml: uml?,
         },
     }))
 }

@@ -8,6 +8,7 @@ mod disk;
 mod find;
 mod guest;
 mod identity;
+mod machine;
 mod output;
 mod overrides;
 mod parse;
@@ -220,7 +221,7 @@ pub(crate) struct BootLoader {
     pub devices: Vec<String>,
 }
 
-/// The virtual machine that runs the image's own system.
+/// The machine that runs the image's own system.
 #[derive(Debug, Clone)]
 pub(crate) struct Machine {
     /// The architecture of the system.
@@ -229,8 +230,23 @@ pub(crate) struct Machine {
     pub memory: u64,
     /// The time limit.
     pub timeout: Duration,
+    /// The only kind of machine to use; `None` is the first that works on the builder.
+    pub only: Option<MachineKind>,
     /// QEMU and its files.
     pub qemu: Qemu,
+    /// User-Mode Linux. `None` if there is no kernel of it for this guest.
+    pub uml: Option<Uml>,
+}
+
+/// The kinds of machines that a guest can run on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum MachineKind {
+    /// A virtual machine of QEMU with KVM.
+    Kvm,
+    /// User-Mode Linux: the kernel as a program.
+    Uml,
+    /// A machine that QEMU emulates in software.
+    Tcg,
 }
 
 /// QEMU and the files that it boots.
@@ -244,6 +260,13 @@ pub(crate) struct Qemu {
     pub modules: PathBuf,
     /// The firmware, if EFI variables are to be saved. Without it, the guest has no EFI variables.
     pub firmware: Option<Firmware>,
+}
+
+/// User-Mode Linux.
+#[derive(Debug, Clone)]
+pub(crate) struct Uml {
+    /// The kernel, an executable file.
+    pub kernel: PathBuf,
 }
 
 /// EFI firmware.
@@ -307,6 +330,20 @@ impl Architecture {
         match self {
             Architecture::X86_64 => "x86_64",
             Architecture::Aarch64 => "aarch64",
+        }
+    }
+}
+
+impl MachineKind {
+    /// All kinds, in the order in which they are tried.
+    pub const ALL: [MachineKind; 3] = [MachineKind::Kvm, MachineKind::Uml, MachineKind::Tcg];
+
+    /// Returns its name in the argument `guestMachine`.
+    pub fn name(self) -> &'static str {
+        match self {
+            MachineKind::Kvm => "kvm",
+            MachineKind::Uml => "uml",
+            MachineKind::Tcg => "tcg",
         }
     }
 }

@@ -10,8 +10,8 @@ use super::problems::Problems;
 const REFUSED: [(&str, &str); 3] = [
     (
         "QEMU_OPTS",
-        "set the arguments memSize and guestTimeout; other properties of the guest's machine cannot be \
-         changed",
+        "set the arguments memSize, guestTimeout and guestMachine; other properties of the guest's \
+         machine cannot be changed",
     ),
     (
         "buildCommand",

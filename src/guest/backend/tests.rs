@@ -80,6 +80,58 @@ fn message(script: &str) -> String {
     format!("{:#}", run_long(script).unwrap_err())
 }
 
+/// Returns the choice on a builder with KVM, or one where `/dev/kvm` cannot be opened.
+fn chosen(only: Option<MachineKind>, kvm: bool) -> Result<(Vec<MachineKind>, String)> {
+    let usable = |backend: Backend| match backend.kind() {
+        MachineKind::Kvm if !kvm => Err("/dev/kvm: Permission denied (os error 13)".to_owned()),
+        _ => Ok(()),
+    };
+    let (backends, line) = choose(only, usable)?;
+    Ok((backends.into_iter().map(Backend::kind).collect(), line))
+}
+
+#[test]
+fn all_machines_that_the_builder_can_run_are_tried() {
+    use MachineKind::{Kvm, Tcg};
+    for (only, kvm, expected, line) in [
+        (None, true, &[Kvm, Tcg][..], "the guest runs under KVM"),
+        (
+            None,
+            false,
+            &[Tcg],
+            "the guest is emulated: /dev/kvm: Permission denied (os error 13)",
+        ),
+        (
+            Some(Kvm),
+            true,
+            &[Kvm],
+            "the guest runs under KVM (guestMachine = \"kvm\")",
+        ),
+        (
+            Some(Tcg),
+            true,
+            &[Tcg],
+            "the guest is emulated (guestMachine = \"tcg\")",
+        ),
+    ] {
+        assert_eq!(
+            chosen(only, kvm).unwrap(),
+            (expected.to_vec(), line.to_owned())
+        );
+    }
+}
+
+#[test]
+fn no_other_machine_is_tried_if_the_only_one_wanted_cannot_be_used() {
+    let error = chosen(Some(MachineKind::Kvm), false).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "guestMachine = \"kvm\" cannot be used: /dev/kvm: Permission denied (os error 13); give builds \
+         access to it, use another builder, or set guestMachine = null, which uses the first machine \
+         that works"
+    );
+}
+
 #[test]
 fn emulates_a_guest_that_hangs_under_kvm() {
     let timeouts = Timeouts {

@@ -1,7 +1,6 @@
-//! Selects the accelerators to try.
+//! How QEMU runs the guest's instructions, and whether it can.
 
 use std::fs::{self, OpenOptions};
-use std::path::Path;
 
 /// How QEMU runs the guest's instructions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,39 +21,29 @@ impl Accelerator {
     }
 }
 
-/// Returns the accelerators to try, in order. Even if `/dev/kvm` can be opened, a guest may hang under KVM,
-/// for example if the processor has no extensions for it. So TCG always comes after KVM.
-pub fn candidates() -> &'static [Accelerator] {
-    let opens = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .open("/dev/kvm")
-        .map_err(|error| error.to_string());
-    let processor = fs::read_to_string(Path::new("/proc/cpuinfo")).unwrap_or_default();
-    let (list, reason) = choose(opens.map(drop), &processor);
-    log::info!("{reason}");
-    list
-}
-
-fn choose(opens: Result<(), String>, processor: &str) -> (&'static [Accelerator], String) {
-    let emulated = |reason: String| (&[Accelerator::Tcg][..], reason);
-    if let Err(error) = opens {
-        return emulated(format!("the guest is emulated: /dev/kvm: {error}"));
-    }
-    // Only x86 has this line.
-    let x86 = processor.lines().find(|line| line.starts_with("flags"));
-    let extended = |flags: &str| flags.split_whitespace().any(|f| f == "vmx" || f == "svm");
-    if x86.is_some_and(|flags| !extended(flags)) {
-        return emulated(
-            "the guest is emulated: the processor has neither vmx nor svm, although /dev/kvm can be \
-             opened"
-                .to_owned(),
+/// Checks that KVM can be used on this builder.
+///
+/// # Errors
+/// The reason why it cannot.
+pub fn kvm() -> Result<(), String> {
+    let mut options = OpenOptions::new();
+    let device = options.read(true).write(true).open("/dev/kvm");
+    device.map_err(|error| format!("/dev/kvm: {error}"))?;
+    let processor = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    if !has_extensions(&processor) {
+        return Err(
+            "the processor has neither vmx nor svm, although /dev/kvm can be opened".to_owned(),
         );
     }
-    (
-        &[Accelerator::Kvm, Accelerator::Tcg],
-        "the guest runs under KVM".to_owned(),
-    )
+    Ok(())
+}
+
+/// Returns whether a processor that `/proc/cpuinfo` describes as `processor` may have extensions for KVM.
+fn has_extensions(processor: &str) -> bool {
+    // Only x86 has this line.
+    let flags = processor.lines().find(|line| line.starts_with("flags"));
+    let extended = |flags: &str| flags.split_whitespace().any(|f| f == "vmx" || f == "svm");
+    flags.is_none_or(extended)
 }
 
 #[cfg(test)]
@@ -62,17 +51,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tries_kvm_only_if_it_can_work() {
-        use Accelerator::{Kvm, Tcg};
-        let absent = || Err("No such file or directory".to_owned());
-        for (opens, processor, list) in [
-            (Ok(()), "flags\t\t: fpu vmx sse\n", &[Kvm, Tcg][..]),
-            (Ok(()), "flags : svm\n", &[Kvm, Tcg]),
-            (Ok(()), "flags : fpu svmx\n", &[Tcg]),
-            (Ok(()), "CPU implementer : 0x41\n", &[Kvm, Tcg]),
-            (absent(), "flags : vmx\n", &[Tcg]),
+    fn an_x86_processor_without_extensions_cannot_run_kvm() {
+        for (processor, expected) in [
+            ("flags\t\t: fpu vmx sse\n", true),
+            ("flags : svm\n", true),
+            ("flags : fpu svmx\n", false),
+            ("CPU implementer : 0x41\n", true),
         ] {
-            assert_eq!(choose(opens, processor).0, list, "{processor}");
+            assert_eq!(has_extensions(processor), expected, "{processor}");
         }
     }
 }

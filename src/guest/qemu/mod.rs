@@ -14,7 +14,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result};
 
-pub(crate) use self::accelerate::{Accelerator, candidates};
+pub(crate) use self::accelerate::{Accelerator, kvm};
 use super::initrd;
 use super::machine::{Ready, Run, Service};
 use crate::{escape, sys};

@@ -4,7 +4,9 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::super::{Architecture, DiskSize, Format, Guest, Ids, Names, Owner, Spec, System};
+use super::super::{
+    Architecture, DiskSize, Format, Guest, Ids, MachineKind, Names, Owner, Spec, System,
+};
 use crate::scheme::{PartitionGuid, PartitionTable};
 
 use super::{BASH, CHANNEL, TOPLEVEL, attributes, changed, parse_value};
@@ -269,6 +271,8 @@ fn a_boot_loader_or_a_named_owner_needs_a_guest() {
     // EFI variables are not requested.
     assert!(machine.qemu.firmware.is_none());
     assert_eq!((machine.memory, machine.timeout.as_secs()), (2048, 60));
+    assert_eq!(machine.only, None);
+    assert!(machine.uml.is_none());
     let devices = tasks.boot_loader.unwrap().devices;
     assert_eq!(devices, ["/dev/sda", "nodev", "/dev/sdb"]);
     let names = Names {
@@ -298,6 +302,38 @@ fn a_guest_that_keeps_efi_variables_has_firmware() {
     assert_eq!(firmware.code, Path::new("/f/OVMF_CODE.fd"));
     assert_eq!(firmware.variables, Path::new("/f/OVMF_VARS.fd"));
     assert!(firmware.system_management_mode);
+}
+
+/// Only some guests can run on User-Mode Linux. The others may have its kernel in their attributes.
+#[test]
+fn user_mode_linux_runs_guests_of_x86_64_without_efi_variables() {
+    for (touch, architecture, expected) in [
+        (false, "x86_64", Some(Path::new("/u/bin/linux"))),
+        (true, "x86_64", None),
+        (false, "aarch64", None),
+    ] {
+        for only in MachineKind::ALL.map(Some).into_iter().chain([None]) {
+            if only == Some(MachineKind::Uml) && expected.is_none() {
+                continue;
+            }
+            let mut guest: Value = serde_json::from_str(GUEST).unwrap();
+            guest["architecture"] = json!(architecture);
+            guest["machine"] = json!(only.map(MachineKind::name));
+            guest["uml"] = json!("/u/bin/linux");
+            let spec = spec(&[
+                ("/guest", guest),
+                ("/image/installBootLoader", json!(true)),
+                ("/image/partitionTableType", json!("efi")),
+                ("/image/touchEFIVars", json!(touch)),
+                ("/image/efiVariables", json!("/f/OVMF_VARS.fd")),
+                ("/memSize", json!(2048)),
+            ]);
+            let machine = spec.guest.unwrap().machine;
+            let kernel = machine.uml.map(|uml| uml.kernel);
+            assert_eq!(kernel.as_deref(), expected, "{touch} {architecture}");
+            assert_eq!(machine.only, only);
+        }
+    }
 }
 
 #[test]

@@ -72,12 +72,20 @@ fn cases() -> Vec<Case> {
         store.as_object_mut().unwrap().remove(unread);
     }
     let full_but = |pointer, value| Case::new(with(full(), &[(pointer, value)]), &[]);
+    let uml = with(
+        full(),
+        &[
+            ("/image/touchEFIVars", json!(false)),
+            ("/guest/machine", json!("uml")),
+        ],
+    );
     let no_loader = with(full(), &[("/image/installBootLoader", json!(false))]);
     vec![
         Case::new(full(), &[]),
         full_but("/image/diskSize", json!(2048)),
         full_but("/image/deterministic", json!(false)),
         full_but("/image/touchEFIVars", json!(false)),
+        Case::new(uml, &[]),
         Case::new(no_loader, &DEPENDENT_ON_NAMES),
         Case::new(store, &[]),
         Case::new(attributes(), &[]),

@@ -117,7 +117,7 @@ fn guest() -> Value {
     json!({
         "architecture": "x86_64", "kernel": "/k", "modules": "/m", "qemu": "/q", "firmware": "/f",
         "systemManagementMode": false, "grubDevices": ["/dev/sda"], "limineDevice": "nodev",
-        "timeout": 60,
+        "timeout": 60, "machine": "kvm", "uml": "/u",
     })
 }
 

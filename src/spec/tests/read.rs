@@ -90,6 +90,7 @@ fn reads_guest_arguments_only_with_a_guest() {
             (&loader, "/memSize", true),
             (&names, "/memSize", true),
             (&loader, "/guest/timeout", true),
+            (&loader, "/guest/machine", true),
             (&loader, "/guest/grubDevices", true),
             (&names, "/guest/grubDevices", false),
             (&names, "/guest/limineDevice", false),

@@ -14,11 +14,12 @@ fn the_arguments_are_those_of_nixpkgs_and_our_own() {
             "OVMF": true, "additionalPaths": true, "additionalSpace": true, "baseName": true,
             "bootSize": true, "config": false, "configFile": true, "contents": true,
             "copyChannel": true, "deterministic": true, "diskSize": true, "efiFirmware": true,
-            "efiVariables": true, "format": true, "fsType": true, "guestTimeout": true,
-            "installBootLoader": true,
+            "efiVariables": true, "format": true, "fsType": true, "guestMachine": true,
+            "guestTimeout": true, "installBootLoader": true,
             "label": true, "lib": false, "memSize": true, "name": true, "onlyNixStore": true,
             "package": true, "partitionTableType": true, "pkgs": false, "postVM": true,
-            "rootFSUID": true, "rootGPUID": true, "touchEFIVars": true
+            "rootFSUID": true, "rootGPUID": true, "touchEFIVars": true,
+            "umlKernel": true
         })
     );
 }

@@ -129,6 +129,35 @@ fn rejected_calls_name_the_value_and_the_remedy() {
                 "Set system.switch.enable = true, or installBootLoader = false",
             ],
         ),
+        (
+            r#"guestMachine = "xen";"#,
+            &[
+                "guestMachine must be one of [null,\"kvm\",\"uml\",\"tcg\"]",
+                "but is: \"xen\"",
+            ],
+        ),
+        (
+            r#"guestMachine = "uml"; umlKernel = pkgs.hello; partitionTableType = "efi"; touchEFIVars = true;"#,
+            &[
+                "guestMachine = \"uml\" with touchEFIVars = true",
+                "User-Mode Linux has no EFI firmware",
+                "set guestMachine = null, \"kvm\" or \"tcg\", or touchEFIVars = false",
+            ],
+        ),
+        (
+            r#"guestMachine = "uml"; umlKernel = pkgs.hello; pkgs = aarch64;"#,
+            &[
+                "guestMachine = \"uml\" with a system for aarch64-linux",
+                "set guestMachine = null, \"kvm\" or \"tcg\"",
+            ],
+        ),
+        (
+            r#"guestMachine = "uml"; umlKernel = null;"#,
+            &[
+                "guestMachine = \"uml\", but umlKernel is null",
+                "Set umlKernel to a package with bin/linux",
+            ],
+        ),
     ];
     for (arguments, wanted) in table {
         let message = nix.error(&format!("(make {{ {arguments} }}).drvPath"));
@@ -164,6 +193,9 @@ fn calls_at_the_edge_of_the_assertions_are_accepted() {
         r#"partitionTableType = "hybrid"; config = withLoader "/boot/efi" { grub.enable = true; };"#,
         r#"partitionTableType = "legacy"; config = withLoader "/boot/efi" { systemd-boot.enable = true; };"#,
         r#"partitionTableType = "efi"; config = withLoader "/boot/" { systemd-boot.enable = true; };"#,
+        r#"guestMachine = "uml"; umlKernel = pkgs.hello; partitionTableType = "efi";"#,
+        // No guest runs.
+        r#"guestMachine = "uml"; umlKernel = null; installBootLoader = false;"#,
         r#"partitionTableType = "efixbootldr"; config = withLoader "/efi" { systemd-boot.enable = true; };"#,
     ] {
         let path = nix.eval(&format!("(make {{ {arguments} }}).drvPath"));

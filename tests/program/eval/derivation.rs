@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::nix::{Nix, repository};
 
@@ -123,14 +123,50 @@ fn the_program_is_the_builder() {
     );
 }
 
-/// Builders without KVM must accept it.
+/// Only an image that insists on KVM needs a builder that has it.
 #[test]
-fn no_system_feature_is_required() {
+fn a_system_feature_is_required_only_for_a_guest_under_kvm() {
     let nix = Nix::new();
-    for call in ["make { }", FULL, "manual.store", "manual.system"] {
-        let derivation = nix.derivation(call);
-        assert!(!derivation.contains("requiredSystemFeatures"), "{call}");
-        assert!(!derivation.contains("kvm"), "{call}");
+    let uml = r#"make { guestMachine = "uml"; umlKernel = pkgs.hello; }"#;
+    let kvm = r#"make { guestMachine = "kvm"; }"#;
+    let no_guest = r#"make { guestMachine = "kvm"; installBootLoader = false; }"#;
+    for call in [
+        "make { }",
+        uml,
+        no_guest,
+        FULL,
+        "manual.store",
+        "manual.system",
+    ] {
+        let features = &nix.attributes(call)["requiredSystemFeatures"];
+        assert_eq!(*features, json!([]), "{call}");
+    }
+    assert_eq!(
+        nix.attributes(kvm)["requiredSystemFeatures"],
+        json!(["kvm"])
+    );
+}
+
+#[test]
+fn the_kernel_of_user_mode_linux_is_in_the_attributes() {
+    let nix = Nix::new();
+    for machine in ["null", r#""uml""#] {
+        let call = format!("make {{ guestMachine = {machine}; umlKernel = pkgs.hello; }}");
+        let guest = &nix.attributes(&call)["guest"];
+        let kernel = guest["uml"].as_str().unwrap();
+        assert_eq!(hide_hashes(kernel), "/nix/store/hello/bin/linux");
+        assert_eq!(
+            guest["machine"].as_str().unwrap_or("null"),
+            machine.trim_matches('"')
+        );
+    }
+    for arguments in [
+        "umlKernel = null;",
+        r#"guestMachine = "tcg"; umlKernel = pkgs.hello;"#,
+        "pkgs = aarch64; umlKernel = pkgs.hello;",
+    ] {
+        let guest = &nix.attributes(&format!("make {{ {arguments} }}"))["guest"];
+        assert_eq!(guest["uml"], Value::Null, "{arguments}");
     }
 }
 

@@ -62,17 +62,17 @@ fn overrides_without_effect_are_rejected_with_advice() {
         (
             "old: old // { QEMU_OPTS = \"-smp 4\"; }",
             "QEMU_OPTS",
-            "Set the arguments memSize and guestTimeout",
+            "Set the arguments memSize, guestTimeout and guestMachine",
         ),
         (
             "{ QEMU_OPTS = \"-smp 4\"; }",
             "QEMU_OPTS",
-            "Set the arguments memSize and guestTimeout",
+            "Set the arguments memSize, guestTimeout and guestMachine",
         ),
         (
             "final: old: { QEMU_OPTS = \"-smp 4\"; }",
             "QEMU_OPTS",
-            "Set the arguments memSize and guestTimeout",
+            "Set the arguments memSize, guestTimeout and guestMachine",
         ),
     ] {
         // Twice, since the result of overrideAttrs can be overridden, too.
