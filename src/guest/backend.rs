@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-use super::attempt::attempt;
+use super::attempt::{Ended, attempt};
+use super::console::End;
 use super::judge::judge;
 use super::machine::{Ready, Run};
 use super::qemu::{self, Accelerator};
@@ -72,14 +73,38 @@ impl Backend {
         }
     }
 
-    /// Prepares a new machine for `run`, independent of an earlier one.
+    /// Prepares a new machine for `run`, independent of an earlier one. If `confined` is true, its program
+    /// gives up the rights that it does not need.
     ///
     /// # Errors
     /// If a file or socket for it cannot be created.
-    pub fn prepare<'a>(self, run: &Run<'a>) -> Result<Ready<'a>> {
+    fn prepare<'a>(self, run: &Run<'a>, confined: bool) -> Result<Ready<'a>> {
         match self {
-            Backend::Qemu(accelerator) => qemu::prepare(run, accelerator),
+            Backend::Qemu(accelerator) => qemu::prepare(run, accelerator, confined),
         }
+    }
+
+    /// Returns whether the machine's program may have ended because it cannot confine itself here.
+    fn may_have_refused(self, ended: &Ended) -> bool {
+        let silent = ended.end == End::Closed && ended.console.history().is_empty();
+        match self {
+            Backend::Qemu(_) => silent && qemu::may_have_refused(&ended.messages),
+        }
+    }
+
+    /// Runs a guest, confined if that is possible. (Finding out before would take a start of the program
+    /// in every build.)
+    fn attempt(self, run: &Run<'_>, first: Duration, off: Duration) -> Result<Ended> {
+        let ended = attempt(self.prepare(run, true)?, run, first, off)?;
+        if !self.may_have_refused(&ended) {
+            return Ok(ended);
+        }
+        log::warn!(
+            "{} ended at once ({}); starting it again without its sandbox",
+            ended.machine,
+            last_message(&ended)
+        );
+        attempt(self.prepare(run, false)?, run, first, off)
     }
 }
 
@@ -143,18 +168,14 @@ pub fn attempts(
         let backend = rest.next().context("there is no backend to run a guest")?;
         let next = rest.as_slice().first();
         let first = next.map_or(run.machine.timeout, |_| timeouts.first);
-        let ended = attempt(backend.prepare(run)?, run, first, timeouts.off)?;
+        let ended = backend.attempt(run, first, timeouts.off)?;
         let ran = ended.console.started() || ended.served.is_err() || ended.unwritable.is_some();
         match next {
             Some(next) if !ran => log::warn!(
                 "no output from the guest under {} after {} s ({}); retrying with {}",
                 backend.name(),
                 ended.time.as_secs(),
-                ended
-                    .messages
-                    .lines()
-                    .next_back()
-                    .unwrap_or("no error message"),
+                last_message(&ended),
                 next.name()
             ),
             _ => {
@@ -163,4 +184,9 @@ pub fn attempts(
             }
         }
     }
+}
+
+fn last_message(ended: &Ended) -> &str {
+    let last = ended.messages.lines().next_back();
+    last.unwrap_or("no error message")
 }

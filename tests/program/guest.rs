@@ -165,6 +165,33 @@ fn a_missing_or_killed_qemu_is_reported() {
     assert!(error.contains("without finishing"), "{error}");
 }
 
+/// The image's programs are root in the guest. One that breaks out of it into QEMU still cannot start
+/// programs or change its user.
+#[test]
+fn a_guest_that_breaks_out_into_qemu_is_confined() {
+    let mut job = Attributes::with_installer("").job();
+    let facts = job.place().join("filters");
+    // The builder may have a filter for the whole build, so the number of filters counts.
+    instead_of_qemu(
+        &mut job,
+        &format!(
+            r#"filters() {{ while read -r key value; do
+                 [ "$key" != Seccomp_filters: ] || echo "$value"; done </proc/$1/status; }}
+               "$qemu" "$@" <&0 &
+               for ((i = 0; i < 100; i++)); do
+                 if (($(filters $!) > $(filters self))); then echo confined >{}; break; fi
+                 /bin/sleep 0.1
+               done
+               wait $!"#,
+            facts.display()
+        ),
+    );
+    let ended = job.run();
+    ended.image("nixos.img");
+    let facts = fs::read_to_string(&facts).unwrap_or_default();
+    assert_eq!(facts, "confined\n", "{}", ended.said());
+}
+
 /// The guest reads source files in place. A file it cannot read is a build error, not a guest
 /// error.
 #[test]

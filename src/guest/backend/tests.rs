@@ -149,6 +149,46 @@ fn emulates_a_guest_that_hangs_under_kvm() {
     }
 }
 
+/// QEMU's messages are those of a QEMU that was built without seccomp, of a kernel that refuses the filter,
+/// and of a kernel without seccomp.
+#[test]
+fn qemu_runs_without_its_sandbox_if_it_cannot_confine_itself() {
+    for refusal in [
+        "echo 'qemu: -sandbox support is not enabled in this QEMU binary' >&2",
+        "echo 'qemu: failed to load seccomp syscall filter in kernel: Invalid argument' >&2",
+        ":",
+    ] {
+        let script = format!(
+            "case $* in
+               *-sandbox\\ on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny*)
+                 {refusal}; exit 1;;
+               *accel=kvm*) echo '{STARTED}'; echo '{EXIT}0';;
+             esac"
+        );
+        run_long(&script).unwrap();
+    }
+}
+
+/// Otherwise, what stopped it could weaken its sandbox.
+#[test]
+fn qemu_keeps_its_sandbox_if_it_ends_for_another_reason() {
+    for (end, expected) in [
+        (
+            "echo 'cannot set up guest memory' >&2",
+            "last output of QEMU: cannot set up guest memory",
+        ),
+        (
+            "echo '[ 0.1] Kernel panic - test'",
+            "the guest's kernel panicked (test)",
+        ),
+    ] {
+        let script =
+            format!("case $* in *-sandbox*) {end};; *) echo '{STARTED}'; echo '{EXIT}0';; esac");
+        let error = message(&script);
+        assert!(error.contains(expected), "{error}");
+    }
+}
+
 #[test]
 fn does_not_restart_a_guest_that_works_under_kvm() {
     let script =

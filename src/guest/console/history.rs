@@ -42,6 +42,11 @@ impl History {
         }
     }
 
+    /// Returns whether there was no output.
+    pub fn is_empty(&self) -> bool {
+        self.tail.is_empty()
+    }
+
     /// Returns the last lines, indented, with a heading.
     pub fn tail(&self) -> String {
         if self.tail.is_empty() {

@@ -4,6 +4,7 @@ mod accelerate;
 mod arguments;
 mod monitor;
 mod nbd;
+mod sandbox;
 
 use std::fs;
 use std::os::fd::OwnedFd;
@@ -15,16 +16,17 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result};
 
 pub(crate) use self::accelerate::{Accelerator, kvm};
+pub(crate) use self::sandbox::may_have_refused;
 use super::initrd;
 use super::machine::{Ready, Run, Service};
 use crate::{escape, sys};
 
-/// Prepares QEMU for `run`, with `accelerator`. Each QEMU gets new sockets, one for the disk and one for
+/// Prepares QEMU for `run`, with `accelerator`, and in its own sandbox if `confined` is true. Each QEMU gets new sockets, one for the disk and one for
 /// the monitor, because they are closed when it ends.
 ///
 /// # Errors
 /// If the initrd, the copy of the EFI variables or a socket cannot be created.
-pub fn prepare<'a>(run: &Run<'a>, accelerator: Accelerator) -> Result<Ready<'a>> {
+pub fn prepare<'a>(run: &Run<'a>, accelerator: Accelerator, confined: bool) -> Result<Ready<'a>> {
     let qemu = &run.machine.qemu;
     let initrd = run.directory.join("initrd");
     initrd::write(run.job, run.init, &qemu.modules, &initrd)?;
@@ -44,6 +46,9 @@ pub fn prepare<'a>(run: &Run<'a>, accelerator: Accelerator) -> Result<Ready<'a>>
         monitor: sys::inherit(&mut command, OwnedFd::from(monitor_end)),
     };
     arguments::arguments(&mut command, run.machine, &files, accelerator);
+    if confined {
+        sandbox::confine(&mut command);
+    }
     command.stdin(Stdio::from(OwnedFd::from(disk_end)));
     let disk = run.disk;
     let disk = Service {
