@@ -84,11 +84,11 @@ impl Backend {
         }
     }
 
-    /// Returns whether the machine's program may have ended because it cannot confine itself here.
-    fn may_have_refused(self, ended: &Ended) -> bool {
+    /// Returns whether the machine's program ended because it cannot confine itself on this builder.
+    fn refused(self, ended: &Ended) -> bool {
         let silent = ended.end == End::Closed && ended.console.history().is_empty();
         match self {
-            Backend::Qemu(_) => silent && qemu::may_have_refused(&ended.messages),
+            Backend::Qemu(_) => silent && qemu::refused(&ended.messages),
         }
     }
 
@@ -96,11 +96,11 @@ impl Backend {
     /// in every build.)
     fn attempt(self, run: &Run<'_>, first: Duration, off: Duration) -> Result<Ended> {
         let ended = attempt(self.prepare(run, true)?, run, first, off)?;
-        if !self.may_have_refused(&ended) {
+        if !self.refused(&ended) {
             return Ok(ended);
         }
         log::warn!(
-            "{} ended at once ({}); starting it again without its sandbox",
+            "{} cannot confine itself ({}); starting it without its sandbox",
             ended.machine,
             last_message(&ended)
         );

@@ -16,7 +16,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result};
 
 pub(crate) use self::accelerate::{Accelerator, kvm};
-pub(crate) use self::sandbox::may_have_refused;
+pub(crate) use self::sandbox::refused;
 use super::initrd;
 use super::machine::{Ready, Run, Service};
 use crate::{escape, sys};
