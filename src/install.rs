@@ -43,7 +43,7 @@ pub(crate) fn run(
         let layout = disk.layout.clone();
         let installed = Installed::default();
         let image = assemble::image(spec, disk, &installed, work)?;
-        Ok((layout, LazyImage::new(image, &path)?))
+        Ok((layout, Arc::new(LazyImage::new(image, &path)?)))
     })?;
     let outcome = log.step("running the guest", || {
         guest::run(spec, guest, &tree, &layout, &disk, work)

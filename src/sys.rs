@@ -2,12 +2,11 @@
 #![allow(unsafe_code)]
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Command, ExitStatus};
 
 use nix::errno::Errno;
-use nix::fcntl::{FcntlArg, FdFlag};
 use nix::libc::{self, c_int};
 use nix::sys::prctl;
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
@@ -45,21 +44,6 @@ pub fn die_with_parent(command: &mut Command) -> &mut Command {
             Ok(die_with(parent)?)
         })
     }
-}
-
-/// Lets the child that `command` starts inherit `file` under the same descriptor number. `file`
-/// stays open as long as `command` exists. No other child inherits it.
-pub fn inherit(command: &mut Command, file: OwnedFd) -> RawFd {
-    let number = file.as_raw_fd();
-    // SAFETY: between fork and exec only fcntl(2) is called, which is async-signal-safe; `file` is
-    // in the closure and so is open.
-    unsafe {
-        command.pre_exec(move || {
-            nix::fcntl::fcntl(&file, FcntlArg::F_SETFD(FdFlag::empty()))?;
-            Ok(())
-        });
-    }
-    number
 }
 
 fn die_with(parent: Pid) -> nix::Result<()> {

@@ -1,9 +1,9 @@
 //! Runs a machine until the guest in it ends.
 
 use std::io::Read;
-use std::net::Shutdown;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow};
 
 use super::console::{Console, End};
-use super::machine::{Halt, Ready, Run, Unwritable};
+use super::machine::{self, Failure, Halt, Ready, Run};
+use super::vhost::Server;
 use crate::escape;
 use crate::process::Watched;
 
@@ -33,10 +34,8 @@ pub struct Ended {
     pub messages: String,
     /// How long it ran.
     pub time: Duration,
-    /// The first error of a service of the machine, such as the one that serves the disk.
-    pub served: Result<()>,
-    /// Why the guest's writes could not be stored, if so.
-    pub unwritable: Option<Unwritable>,
+    /// Why the guest could not continue, if its disks failed.
+    pub failure: Option<Failure>,
     /// File with the EFI variables, if the machine had any.
     pub efi_variables: Option<PathBuf>,
 }
@@ -46,31 +45,32 @@ pub struct Ended {
 ///
 /// # Errors
 /// If the machine cannot be started. A failure of the guest is not an error here.
-pub fn attempt(machine: Ready<'_>, run: &Run<'_>, first: Duration, off: Duration) -> Result<Ended> {
-    run.make_report()?;
+pub fn attempt(machine: Ready, run: &Run<'_>, first: Duration, off: Duration) -> Result<Ended> {
     let (reader, writer) = std::io::pipe().context("creating a pipe for the guest's console")?;
     let (errors, errors_end) = std::io::pipe()
         .with_context(|| format!("creating a pipe for {}'s messages", machine.name))?;
     let mut command = machine.command;
     command
+        .current_dir(run.directory)
         .stdout(Stdio::from(writer))
         .stderr(Stdio::from(errors_end));
     let messages = end_of(errors);
     let begin = Instant::now();
     let mut console = Console::new(reader, &run.job.token);
-    let halt = Halt::new(console.stop(), run);
-    let services = machine.services.into_iter();
-    let (sockets, servers): (Vec<_>, Vec<_>) = services.map(|s| (s.socket, s.serve)).unzip();
+    let halt = Arc::new(Halt::new(console.stop(), run));
+    let serve = |name, disk| Server::new(run.directory, name, disk, halt.clone());
+    let servers = [
+        serve(machine::DISK, run.make_disk()?)?,
+        serve(machine::REPORT, run.make_report()?)?,
+    ];
     let (end, served) = thread::scope(|scope| {
-        let threads = sockets.iter().zip(servers);
-        let threads: Vec<_> = threads
-            .map(|(socket, serve)| scope.spawn(|| serve(socket, &halt)))
-            .collect();
+        let serve = |server| scope.spawn(move || Server::serve(server));
+        let threads: Vec<_> = servers.iter().map(serve).collect();
         let end = follow(command, &mut console, first, run.machine.timeout, off);
-        for socket in &sockets {
-            // The machine has ended, but a process that it left behind may keep the socket open:
-            // the services must not wait for it.
-            let _ = socket.shutdown(Shutdown::Both);
+        for server in &servers {
+            // The machine has ended, but a process that it left behind may keep a connection open: the
+            // servers must not wait for it.
+            server.stop();
         }
         let ends = threads.into_iter().map(|thread| {
             let end = thread.join();
@@ -78,7 +78,7 @@ pub fn attempt(machine: Ready<'_>, run: &Run<'_>, first: Duration, off: Duration
         });
         // All threads must be joined, even if one failed.
         let ends: Vec<Result<()>> = ends.collect();
-        (end, ends.into_iter().collect())
+        (end, ends.into_iter().collect::<Result<()>>())
     });
     let end = end?;
     console.finish();
@@ -89,8 +89,7 @@ pub fn attempt(machine: Ready<'_>, run: &Run<'_>, first: Duration, off: Duration
         // A process that the machine left behind may keep the pipe open.
         messages: lines(&messages.recv_timeout(DRAIN_TIMEOUT).unwrap_or_default()),
         time: begin.elapsed(),
-        served,
-        unwritable: halt.into_unwritable(),
+        failure: halt.failure().or(served.err().map(Failure::Unreadable)),
         efi_variables: machine.efi_variables,
     })
 }

@@ -78,7 +78,7 @@ impl Backend {
     ///
     /// # Errors
     /// If a file or socket for it cannot be created.
-    fn prepare<'a>(self, run: &Run<'a>, confined: bool) -> Result<Ready<'a>> {
+    fn prepare(self, run: &Run<'_>, confined: bool) -> Result<Ready> {
         match self {
             Backend::Qemu(accelerator) => qemu::prepare(run, accelerator, confined),
         }
@@ -169,7 +169,7 @@ pub fn attempts(
         let next = rest.as_slice().first();
         let first = next.map_or(run.machine.timeout, |_| timeouts.first);
         let ended = backend.attempt(run, first, timeouts.off)?;
-        let ran = ended.console.started() || ended.served.is_err() || ended.unwritable.is_some();
+        let ran = ended.console.started() || ended.failure.is_some();
         match next {
             Some(next) if !ran => log::warn!(
                 "no output from the guest under {} after {} s ({}); retrying with {}",

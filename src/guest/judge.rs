@@ -4,7 +4,7 @@ use anyhow::{Result, bail};
 
 use super::attempt::Ended;
 use super::console::End;
-use super::machine::Unwritable;
+use super::machine::{Failure, Unwritable};
 use crate::escape;
 use crate::spec::Machine;
 
@@ -14,14 +14,15 @@ const USUAL_MEMORY: u64 = 1024;
 /// Returns an error unless the guest did all its tasks.
 pub fn judge(machine: &Machine, run: &Ended) -> Result<()> {
     let console = &run.console;
-    if let Err(error) = &run.served {
-        bail!(
+    match &run.failure {
+        Some(Failure::Unreadable(error)) => bail!(
             "{error:#}\nthe guest cannot continue and was stopped\n{}",
             console.history().tail()
-        );
-    }
-    if let Some(failure) = &run.unwritable {
-        bail!("{}\n{}", unwritable(failure), console.history().tail());
+        ),
+        Some(Failure::Unwritable(failure)) => {
+            bail!("{}\n{}", unwritable(failure), console.history().tail())
+        }
+        None => {}
     }
     let failure = match (run.end, &console.history().panic) {
         (End::Exit(0), _) => return Ok(()),

@@ -1,19 +1,27 @@
 //! A machine that runs a guest: what it needs and what it provides, for any backend.
 
-use std::fs::File;
-use std::os::unix::net::UnixStream;
+use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result};
+use nix::errno::Errno;
 
 use super::console::Stop;
 use super::job::{EARLIEST, Job};
 use super::room;
+use super::vhost::Disk;
 use crate::escape;
 use crate::image::LazyImage;
 use crate::spec::Machine;
+
+/// The name of the socket at which the disk of the guest is served ([`Run::directory`]).
+pub const DISK: &str = "disk.socket";
+
+/// The name of the socket at which the report's disk is served.
+pub const REPORT: &str = "report.socket";
 
 /// The report's disk has this many bytes more than twice the length of the guest's disk; it is sparse.
 const REPORT_BASE: u64 = 1 << 30;
@@ -26,7 +34,7 @@ pub struct Run<'a> {
     /// The guest's job.
     pub job: &'a Job,
     /// The disk that the guest boots.
-    pub disk: &'a LazyImage,
+    pub disk: &'a Arc<LazyImage>,
     /// The guest's `/init`: this program.
     pub init: &'a Path,
     /// The directory for all files of the run.
@@ -44,89 +52,122 @@ impl Run<'_> {
         self.job.time.max(EARLIEST)
     }
 
-    /// Creates the report's disk, or empties it after an earlier guest.
+    /// Returns the disk of the guest, without the writes of an earlier one.
     ///
     /// # Errors
-    /// If the file cannot be created.
-    pub fn make_report(&self) -> Result<()> {
-        let path = self.report();
+    /// If the file for its writes cannot be created.
+    pub fn make_disk(&self) -> Result<Disk> {
+        let path = self.directory.join("written");
+        let file = make(&path, self.disk.length())?;
+        // Nothing else needs it, and its space is free as soon as the guest has ended.
+        fs::remove_file(&path).with_context(|| format!("removing {}", escape::path(&path)))?;
+        Ok(Disk::overlay(self.disk.clone(), file))
+    }
+
+    /// Returns the report's disk, without the report of an earlier guest.
+    ///
+    /// # Errors
+    /// If its file cannot be created.
+    pub fn make_report(&self) -> Result<Disk> {
         let length = self.disk.length().saturating_mul(2);
         let length = length.saturating_add(REPORT_BASE);
-        File::create(&path)
-            .and_then(|file| file.set_len(length))
-            .with_context(|| format!("creating {}", escape::path(&path)))
+        Ok(Disk::raw(make(&self.report(), length)?, length))
     }
 }
 
-/// A machine that is ready to be started.
-pub struct Ready<'a> {
+/// Creates the file `path` with `length` bytes that take no space, or empties it.
+fn make(path: &Path, length: u64) -> Result<File> {
+    let mut options = File::options();
+    let options = options.read(true).write(true).create(true).truncate(true);
+    options
+        .open(path)
+        .and_then(|file| file.set_len(length).map(|()| file))
+        .with_context(|| format!("creating {}", escape::path(path)))
+}
+
+/// A machine that is ready to be started. It finds the sockets of its disks, [`DISK`] and [`REPORT`],
+/// in its working directory.
+pub struct Ready {
     /// The name of its program in messages.
     pub name: &'static str,
     /// The program, which ends when the machine powers off. Standard output is the guest's console, and
-    /// standard error is for the program's own messages. The caller sets both.
+    /// standard error is for the program's own messages. The caller sets both, and the working
+    /// directory.
     pub command: Command,
-    /// What must run along with it.
-    pub services: Vec<Service<'a>>,
     /// File with its EFI variables, if it has any.
     pub efi_variables: Option<PathBuf>,
 }
 
-/// Something that a machine needs from this process while it runs.
-pub struct Service<'a> {
-    /// The connection to the machine. It is shut down when the machine has ended.
-    pub socket: UnixStream,
-    /// Serves until the socket is closed or shut down. An error says why the guest could not continue;
-    /// [`Halt::stop`] was called before.
-    pub serve: Box<Serve<'a>>,
-}
-
-type Serve<'a> = dyn FnOnce(&UnixStream, &Halt<'_>) -> Result<()> + Send + 'a;
-
-/// Lets a [`Service`] stop a guest that cannot continue.
-pub struct Halt<'a> {
+/// Stops a guest whose disks fail, and remembers why.
+pub struct Halt {
     stop: Stop,
-    run: Run<'a>,
-    /// Bytes that were free at the start.
+    /// The directory with what the guest writes.
+    directory: PathBuf,
+    /// Bytes that were free there at the start.
     free: Option<u64>,
-    unwritable: Mutex<Option<Unwritable>>,
+    /// The most bytes that the guest can write.
+    needed: u64,
+    failure: Mutex<Option<Failure>>,
 }
 
-impl<'a> Halt<'a> {
+/// Why a guest could not continue.
+pub enum Failure {
+    /// A file on its disk could not be read.
+    Unreadable(anyhow::Error),
+    /// Its writes could not be stored.
+    Unwritable(Unwritable),
+}
+
+impl Halt {
     /// Returns a handle for a guest that is about to start and that `stop` stops.
-    pub fn new(stop: Stop, run: &Run<'a>) -> Halt<'a> {
+    pub fn new(stop: Stop, run: &Run<'_>) -> Halt {
         Halt {
             stop,
-            run: *run,
+            directory: run.directory.to_owned(),
             free: room::free(run.directory),
-            unwritable: Mutex::new(None),
+            needed: run.disk.length().saturating_mul(2),
+            failure: Mutex::default(),
         }
     }
 
-    /// Stops the guest. The service's error says why.
+    /// Stops the guest, for a reason that is reported elsewhere.
     pub fn stop(&self) {
         self.stop.stop();
     }
 
-    /// Stops the guest, because its writes cannot be stored, for `reason`.
-    pub fn unwritable(&self, reason: String) {
-        let found = Unwritable {
-            directory: self.run.directory.to_owned(),
-            reason,
-            // Measured here: when the machine has ended, its files take no space any more.
-            free: (self.free, room::free(self.run.directory)),
-            needed: self.run.disk.length().saturating_mul(2),
+    /// Stops the guest, because its disk cannot be read.
+    pub fn unreadable(&self, error: anyhow::Error) {
+        self.fail(|| Failure::Unreadable(error));
+    }
+
+    /// Stops the guest, because its writes cannot be stored.
+    pub fn unwritable(&self, error: &io::Error) {
+        let reason = match error.raw_os_error() {
+            Some(code) => Errno::from_raw(code).desc().to_owned(),
+            None => error.to_string(),
         };
-        *self
-            .unwritable
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = Some(found);
+        self.fail(|| {
+            Failure::Unwritable(Unwritable {
+                directory: self.directory.clone(),
+                reason,
+                // Measured here: when the machine has ended, its files take no space any more.
+                free: (self.free, room::free(&self.directory)),
+                needed: self.needed,
+            })
+        });
+    }
+
+    /// Remembers the first failure, and stops the guest.
+    fn fail(&self, failure: impl FnOnce() -> Failure) {
+        let mut first = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
+        first.get_or_insert_with(failure);
         self.stop();
     }
 
-    /// Returns why the guest's writes could not be stored, if [`Halt::unwritable`] was called.
-    pub fn into_unwritable(self) -> Option<Unwritable> {
-        let unwritable = self.unwritable.into_inner();
-        unwritable.unwrap_or_else(PoisonError::into_inner)
+    /// Returns the first failure.
+    pub fn failure(&self) -> Option<Failure> {
+        let mut failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
+        failure.take()
     }
 }
 

@@ -4,6 +4,7 @@ use std::env::consts::ARCH;
 use std::fs::{self, File};
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
 use uuid::Uuid;
@@ -39,7 +40,7 @@ pub fn run(
     guest: &Guest,
     tree: &Tree,
     layout: &Layout,
-    disk: &LazyImage,
+    disk: &Arc<LazyImage>,
     work: &Path,
 ) -> Result<Outcome> {
     let machine = &guest.machine;

@@ -22,7 +22,8 @@ fn a_console_flood_that_fakes_the_end_stops_at_the_time_limit() {
     );
     let mut job = attributes.job();
     job.json["guest"]["timeout"] = json!(60);
-    // A limit of the address space; QEMU has its own limit.
+    // A limit of the address space, which includes the guest's memory; QEMU has its own limit.
+    job.json["memSize"] = json!(300);
     let qemu = job.json["guest"]["qemu"].as_str().unwrap().to_owned();
     let wrapper = job.place().join("qemu");
     let script = format!("#!/bin/sh\nulimit -S -v unlimited; exec {qemu} \"$@\"\n");
@@ -128,11 +129,8 @@ fn a_forged_report_cannot_change_protected_paths() {
         fs::write(job.place().join("forged"), forged(path, kind)).unwrap();
         let script = format!(
             r#"#!/bin/bash
-               for word; do case $word in
-                 *file=*/guest/report) report=${{word##*file=}};; */guest/initrd) initrd=$word;;
-               esac; done
-               token=$(grep -ao '"token":"[0-9a-f]*"' "$initrd" | cut -d '"' -f 4)
-               sed "s/{NO_TOKEN}/$token/" {}/forged | dd of="$report" conv=notrunc
+               token=$(grep -ao '"token":"[0-9a-f]*"' initrd | cut -d '"' -f 4)
+               sed "s/{NO_TOKEN}/$token/" {}/forged | dd of=report conv=notrunc
                echo "MAKE-DISK-IMAGE $token started"
                echo "MAKE-DISK-IMAGE $token exit 0""#,
             job.place().display()

@@ -20,8 +20,7 @@ fn ended(console: &str, messages: &str) -> Ended {
         machine: "QEMU",
         messages: messages.to_owned(),
         time: Duration::from_secs(2),
-        served: Ok(()),
-        unwritable: None,
+        failure: None,
         efi_variables: None,
     }
 }
@@ -137,19 +136,19 @@ fn each_kind_of_end_has_a_message() {
 #[test]
 fn errors_of_the_host_take_precedence() {
     let mut run = ended(&started(&done()), "");
-    run.unwritable = Some(Unwritable {
+    run.failure = Some(Failure::Unwritable(Unwritable {
         directory: "/work".into(),
         reason: "No space left on device".to_owned(),
         free: (Some(7), None),
         needed: 9,
-    });
+    }));
     assert_eq!(
         message(&run, 1024),
         "storing the guest's writes in /work: No space left on device; 7 bytes were free there when \
          the guest started, and ? when it failed; the guest can need up to 9: free space there, or \
          set TMPDIR to a directory with more space\nno console output"
     );
-    run.served = Err(anyhow!("reading /file"));
+    run.failure = Some(Failure::Unreadable(anyhow!("reading /file")));
     assert_eq!(
         message(&run, 1024),
         "reading /file\nthe guest cannot continue and was stopped\nno console output"

@@ -1,15 +1,14 @@
 //! QEMU's command line.
 
 use std::ffi::{OsStr, OsString};
-use std::os::fd::RawFd;
 use std::path::Path;
 use std::process::Command;
 
 use time::OffsetDateTime;
 
 use super::accelerate::Accelerator;
-use super::nbd::EXPORT;
 use crate::cores;
+use crate::guest::machine::{DISK, REPORT};
 use crate::spec::{Architecture, Machine};
 
 /// The most processors of a guest, as in nixpkgs.
@@ -20,20 +19,14 @@ const MAX_PROCESSORS: usize = 255;
 pub struct Files<'a> {
     /// The initrd.
     pub initrd: &'a Path,
-    /// The raw disk for the report, `/dev/vdb`.
-    pub report: &'a Path,
     /// The firmware's variables, which the firmware may change.
     pub efi_variables: Option<&'a Path>,
-    /// The directory for the guest's writes to its disk.
-    pub temporary: &'a Path,
-    /// The file descriptor that QEMU inherits for its monitor.
-    pub monitor: RawFd,
     /// The initial time of the guest's clock chip, in seconds since 1970.
     pub time: i64,
 }
 
-/// Adds the arguments for a `machine` with only two disks and a serial console, which is on standard
-/// output. The caller must set standard input to the NBD socket of the first disk, `/dev/vda`.
+/// Adds the arguments for a `machine` with only two disks, `/dev/vda` and `/dev/vdb`, and a serial
+/// console, which is on standard output. The sockets of the disks are in QEMU's working directory.
 pub fn arguments(
     qemu: &mut Command,
     machine: &Machine,
@@ -42,27 +35,28 @@ pub fn arguments(
 ) {
     qemu.args(["-nodefaults", "-no-user-config", "-no-reboot"])
         .args(["-display", "none"])
-        .args([
-            "-chardev",
-            &format!("socket,id=monitor,fd={}", files.monitor),
-        ])
-        .args(["-mon", "chardev=monitor,mode=control"])
         // The backend `stdio` would read from the standard input.
         .args(["-chardev", "file,id=console,path=/proc/self/fd/1"])
         .args(["-serial", "chardev:console"])
         .args(["-machine", &board(machine, accelerator)])
         .args(["-cpu", processor(machine.architecture, accelerator)])
         .args(["-m", &format!("{}M", machine.memory)])
+        // Shared with the process that serves the disks.
+        .args([
+            "-object",
+            &format!(
+                "memory-backend-memfd,id=memory,size={}M,share=on",
+                machine.memory
+            ),
+        ])
         .args(["-smp", &cores::count().min(MAX_PROCESSORS).to_string()])
         // Otherwise the guest's kernel would use the host's time until init sets the clock.
         .args(["-rtc", &format!("base={}", date(files.time))])
         // Perl, Python and the kernel wait for random numbers. They do not get into the image.
         .args(["-object", "rng-builtin,id=random"])
         .args(["-device", "virtio-rng-pci,rng=random"]);
-    disk(qemu, "disk", served().as_ref());
-    disk(qemu, "report", &raw(files.report));
-    // QEMU creates the overlay of `snapshot=on` there. Its default, /var/tmp, is not in Nix's sandbox.
-    qemu.env("TMPDIR", files.temporary);
+    disk(qemu, "disk", DISK);
+    disk(qemu, "report", REPORT);
     if let (Some(firmware), Some(variables)) = (&machine.qemu.firmware, files.efi_variables) {
         if firmware.system_management_mode {
             qemu.args(["-global", "driver=cfi.pflash01,property=secure,value=on"]);
@@ -88,10 +82,12 @@ fn board(machine: &Machine, accelerator: Accelerator) -> String {
     let firmware = machine.qemu.firmware.as_ref();
     match machine.architecture {
         Architecture::X86_64 if firmware.is_some_and(|f| f.system_management_mode) => {
-            format!("q35,smm=on,accel={accelerator}")
+            format!("q35,smm=on,accel={accelerator},memory-backend=memory")
         }
-        Architecture::X86_64 => format!("q35,accel={accelerator}"),
-        Architecture::Aarch64 => format!("virt,gic-version=max,accel={accelerator}"),
+        Architecture::X86_64 => format!("q35,accel={accelerator},memory-backend=memory"),
+        Architecture::Aarch64 => {
+            format!("virt,gic-version=max,accel={accelerator},memory-backend=memory")
+        }
     }
 }
 
@@ -114,14 +110,13 @@ fn parameters(architecture: Architecture) -> String {
     format!("{machine} panic=-1 loglevel=4 random.trust_cpu=on")
 }
 
-fn disk(qemu: &mut Command, name: &str, source: &OsStr) {
-    // Writes need not reach the host's disk: they are discarded after the run. If one fails, the guest
-    // is paused and the monitor reports it.
-    let options = format!("if=none,id={name},cache=unsafe,discard=unmap,werror=stop,");
-    qemu.arg("-drive").arg(join(&options, source)).args([
-        "-device",
-        &format!("virtio-blk-pci,drive={name},serial={name}"),
-    ]);
+/// Adds a disk that is served at `socket`. The order of the disks is that of their names in the guest.
+fn disk(qemu: &mut Command, name: &str, socket: &str) {
+    qemu.args(["-chardev", &format!("socket,id={name},path={socket}")])
+        .args([
+            "-device",
+            &format!("vhost-user-blk-pci,chardev={name},num-queues=1"),
+        ]);
 }
 
 /// Formats a time in seconds since 1970 as UTC for QEMU. A time that is out of range becomes the start of
@@ -130,15 +125,6 @@ fn date(time: i64) -> String {
     let at = OffsetDateTime::from_unix_timestamp(time).unwrap_or(OffsetDateTime::UNIX_EPOCH);
     let (hour, minute, second) = at.to_hms();
     format!("{}T{hour:02}:{minute:02}:{second:02}", at.date())
-}
-
-/// Returns the source of a `-drive`: the disk that is served over file descriptor 0, with an overlay for
-/// writes. (On its command line, QEMU takes a number as an inherited descriptor: util/qemu-sockets.c.)
-fn served() -> String {
-    format!(
-        "snapshot=on,format=raw,file.driver=nbd,file.export={EXPORT},\
-         file.server.type=fd,file.server.str=0"
-    )
 }
 
 /// Returns the source of a `-drive`: a raw file. QEMU expects commas in names to be doubled.
@@ -206,9 +192,6 @@ mod tests {
         let line = |machine: &Machine, accelerator| {
             let files = Files {
                 initrd: Path::new("/i"),
-                report: Path::new("/r"),
-                temporary: Path::new("/t"),
-                monitor: 9,
                 time: 86_400,
                 efi_variables: Some(Path::new("/copy")),
             };
@@ -219,9 +202,9 @@ mod tests {
         };
         let text = line(&machine, Accelerator::Tcg);
         for part in [
-            "-machine q35,accel=tcg -cpu max",
+            "-machine q35,accel=tcg,memory-backend=memory -cpu max",
             "-m 1024M",
-            "-chardev socket,id=monitor,fd=9 -mon chardev=monitor,mode=control ",
+            "-chardev socket,id=disk,path=disk.socket -device vhost-user-blk-pci,chardev=disk,",
             "-rtc base=1970-01-02T00:00:00 ",
             "console=ttyS0 no_timer_check ",
         ] {
@@ -232,7 +215,7 @@ mod tests {
         machine.qemu.firmware = Some(firmware(false));
         let text = line(&machine, Accelerator::Kvm);
         for part in [
-            "-machine virt,gic-version=max,accel=kvm -cpu max ",
+            "-machine virt,gic-version=max,accel=kvm,memory-backend=memory -cpu max ",
             "if=pflash,unit=0,readonly=on,format=raw,file=/f",
             "if=pflash,unit=1,format=raw,file=/copy",
             "console=ttyAMA0 ",

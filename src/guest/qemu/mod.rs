@@ -2,14 +2,10 @@
 
 mod accelerate;
 mod arguments;
-mod monitor;
-mod nbd;
 mod sandbox;
 
 use std::fs;
-use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -18,15 +14,14 @@ use anyhow::{Context, Result};
 pub(crate) use self::accelerate::{Accelerator, kvm};
 pub(crate) use self::sandbox::refused;
 use super::initrd;
-use super::machine::{Ready, Run, Service};
-use crate::{escape, sys};
+use super::machine::{Ready, Run};
+use crate::escape;
 
-/// Prepares QEMU for `run`, with `accelerator`, and in its own sandbox if `confined` is true. Each QEMU gets new sockets, one for the disk and one for
-/// the monitor, because they are closed when it ends.
+/// Prepares QEMU for `run`, with `accelerator`, and in its own sandbox if `confined` is true.
 ///
 /// # Errors
-/// If the initrd, the copy of the EFI variables or a socket cannot be created.
-pub fn prepare<'a>(run: &Run<'a>, accelerator: Accelerator, confined: bool) -> Result<Ready<'a>> {
+/// If the initrd or the copy of the EFI variables cannot be created.
+pub fn prepare(run: &Run<'_>, accelerator: Accelerator, confined: bool) -> Result<Ready> {
     let qemu = &run.machine.qemu;
     let initrd = run.directory.join("initrd");
     initrd::write(run.job, run.init, &qemu.modules, &initrd)?;
@@ -34,38 +29,20 @@ pub fn prepare<'a>(run: &Run<'a>, accelerator: Accelerator, confined: bool) -> R
     let efi_variables = firmware
         .map(|firmware| variables(&firmware.variables, run.directory))
         .transpose()?;
-    let pair = || UnixStream::pair().context("creating a socket for QEMU");
-    let ((disk_socket, disk_end), (monitor_socket, monitor_end)) = (pair()?, pair()?);
     let mut command = Command::new(&qemu.program);
     let files = arguments::Files {
         initrd: &initrd,
-        report: &run.report(),
         efi_variables: efi_variables.as_deref(),
-        temporary: run.directory,
         time: run.time(),
-        monitor: sys::inherit(&mut command, OwnedFd::from(monitor_end)),
     };
     arguments::arguments(&mut command, run.machine, &files, accelerator);
     if confined {
         sandbox::confine(&mut command);
     }
-    command.stdin(Stdio::from(OwnedFd::from(disk_end)));
-    let disk = run.disk;
-    let disk = Service {
-        socket: disk_socket,
-        serve: Box::new(|socket, halt| nbd::serve(disk, socket, || halt.stop())),
-    };
-    let monitor = Service {
-        socket: monitor_socket,
-        serve: Box::new(|socket, halt| {
-            monitor::watch(socket, |reason| halt.unwritable(reason));
-            Ok(())
-        }),
-    };
+    command.stdin(Stdio::null());
     Ok(Ready {
         name: "QEMU",
         command,
-        services: vec![disk, monitor],
         efi_variables,
     })
 }
