@@ -13,29 +13,33 @@ use super::console::End;
 use super::judge::judge;
 use super::machine::{Ready, Run};
 use super::qemu::{self, Accelerator};
-use crate::spec::{Machine, MachineKind};
+use super::uml;
+use crate::spec::MachineKind;
 
 /// A way to run a guest. A new one is a variant here, and a module like `qemu`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Backend {
     /// QEMU, with this accelerator.
     Qemu(Accelerator),
+    /// User-Mode Linux.
+    Uml,
 }
 
 impl Backend {
     /// All, in the order in which they are tried.
-    const ALL: [Backend; 2] = [
+    const ALL: [Backend; 3] = [
         Backend::Qemu(Accelerator::Kvm),
+        Backend::Uml,
         Backend::Qemu(Accelerator::Tcg),
     ];
 
-    /// Returns the backends to try for `machine` on this builder, in order, and logs why. Even one that can
+    /// Returns the backends to try for `run` on this builder, in order, and logs why. Even one that can
     /// be used may hang, for example KVM inside of some virtual machines. So all that come later follow it.
     ///
     /// # Errors
     /// If the only machine that the caller wants cannot be used.
-    pub fn candidates(machine: &Machine) -> Result<Vec<Backend>> {
-        let (candidates, choice) = choose(machine.only, Backend::usable)?;
+    pub fn candidates(run: &Run<'_>) -> Result<Vec<Backend>> {
+        let (candidates, choice) = choose(run.machine.only, |backend| backend.usable(run))?;
         log::info!("{choice}");
         Ok(candidates)
     }
@@ -44,9 +48,10 @@ impl Backend {
     ///
     /// # Errors
     /// The reason why it cannot.
-    fn usable(self) -> Result<(), String> {
+    fn usable(self, run: &Run<'_>) -> Result<(), String> {
         match self {
             Backend::Qemu(Accelerator::Kvm) => qemu::kvm(),
+            Backend::Uml => uml::usable(run),
             Backend::Qemu(Accelerator::Tcg) => Ok(()),
         }
     }
@@ -54,6 +59,7 @@ impl Backend {
     fn kind(self) -> MachineKind {
         match self {
             Backend::Qemu(Accelerator::Kvm) => MachineKind::Kvm,
+            Backend::Uml => MachineKind::Uml,
             Backend::Qemu(Accelerator::Tcg) => MachineKind::Tcg,
         }
     }
@@ -62,6 +68,7 @@ impl Backend {
     fn choice(self) -> &'static str {
         match self {
             Backend::Qemu(Accelerator::Kvm) => "the guest runs under KVM",
+            Backend::Uml => "the guest runs in User-Mode Linux",
             Backend::Qemu(Accelerator::Tcg) => "the guest is emulated",
         }
     }
@@ -70,6 +77,7 @@ impl Backend {
     pub fn name(self) -> &'static str {
         match self {
             Backend::Qemu(accelerator) => accelerator.name(),
+            Backend::Uml => "User-Mode Linux",
         }
     }
 
@@ -81,6 +89,8 @@ impl Backend {
     fn prepare(self, run: &Run<'_>, confined: bool) -> Result<Ready> {
         match self {
             Backend::Qemu(accelerator) => qemu::prepare(run, accelerator, confined),
+            // It confines its processes by itself.
+            Backend::Uml => uml::prepare(run),
         }
     }
 
@@ -89,6 +99,7 @@ impl Backend {
         let silent = ended.end == End::Closed && ended.console.history().is_empty();
         match self {
             Backend::Qemu(_) => silent && qemu::refused(&ended.messages),
+            Backend::Uml => false,
         }
     }
 

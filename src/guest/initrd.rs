@@ -36,7 +36,7 @@ pub struct Listed {
 }
 
 /// Writes the initrd for `job` to `target`, with `program` as its `/init` and the kernel modules of
-/// `closure`: a cpio archive in the format `newc` (Linux,
+/// `closure`, if the kernel has any: a cpio archive in the format `newc` (Linux,
 /// Documentation/driver-api/early-userspace/buffer-format.rst). The bytes depend only on the input.
 ///
 /// Modules that are loaded at the start are decompressed here, because the host is faster. The others
@@ -44,7 +44,7 @@ pub struct Listed {
 ///
 /// # Errors
 /// If a module or `program` cannot be read, the modules are too large, or `target` cannot be written.
-pub fn write(job: &Job, program: &Path, closure: &Path, target: &Path) -> Result<()> {
+pub fn write(job: &Job, program: &Path, closure: Option<&Path>, target: &Path) -> Result<()> {
     let name = || format!("writing the guest's initrd {}", escape::path(target));
     let mut file = BufWriter::new(File::create(target).with_context(name)?);
     let mut init = Vec::new();
@@ -59,8 +59,23 @@ pub fn write(job: &Job, program: &Path, closure: &Path, target: &Path) -> Result
     let place = job::PATH.trim_start_matches('/');
     entry(&mut file, 3, place, Regular, 0o644, &job_json).with_context(name)?;
 
+    if let Some(closure) = closure {
+        add_modules(&mut file, job, closure, name)?;
+    }
+    newc::trailer(&mut file).with_context(name)?;
+    file.flush().with_context(name)
+}
+
+/// Adds the kernel modules of `closure` and their list to the archive `file`, which is called `name` in
+/// messages.
+fn add_modules(
+    file: &mut impl Write,
+    job: &Job,
+    closure: &Path,
+    name: impl Fn() -> String + Copy,
+) -> Result<()> {
     let modules_directory = MODULES.trim_start_matches('/');
-    entry(&mut file, 4, modules_directory, Directory, 0o755, b"").with_context(name)?;
+    entry(file, 4, modules_directory, Directory, 0o755, b"").with_context(name)?;
     let (mut modules, from) = Modules::of(closure)?;
     let first = modules.order(&first_modules(job));
     let early: BTreeSet<usize> = first.iter().copied().collect();
@@ -85,13 +100,11 @@ pub fn write(job: &Job, program: &Path, closure: &Path, target: &Path) -> Result
         module.file = format!("{index:04}-{}", module.name).into();
         module.file.add_extension(end);
         let place = format!("{modules_directory}/{}", module.file.display());
-        entry(&mut file, ino, &place, Regular, 0o644, &bytes).with_context(name)?;
+        entry(file, ino, &place, Regular, 0o644, &bytes).with_context(name)?;
     }
     let list = serde_json::to_vec(&Listed { modules, first }).context("listing the modules")?;
     let place = LIST.trim_start_matches('/');
-    entry(&mut file, u32::MAX, place, Regular, 0o644, &list).with_context(name)?;
-    newc::trailer(&mut file).with_context(name)?;
-    file.flush().with_context(name)
+    entry(file, u32::MAX, place, Regular, 0o644, &list).with_context(name)
 }
 
 /// Returns the modules to load at the start: drivers, which the kernel does not request by name, and

@@ -25,6 +25,7 @@ mod run;
 mod seeds;
 #[cfg(test)]
 mod tests;
+mod uml;
 mod vhost;
 
 pub use merge::{boot, length_of_paths, root};

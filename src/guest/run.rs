@@ -60,7 +60,7 @@ pub fn run(
         init: Path::new("/proc/self/exe"),
         directory: &directory,
     };
-    let efi_variables = attempts(&run, &Backend::candidates(machine)?, Timeouts::USUAL)?;
+    let efi_variables = attempts(&run, &Backend::candidates(&run)?, Timeouts::USUAL)?;
     let limits = Limits {
         job: &job,
         gone: merge::length_of_paths(tree, &spec.store_dir),

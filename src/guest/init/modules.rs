@@ -19,8 +19,11 @@ use crate::guest::modules;
 pub const HELPER: &str = "/proc/sys/kernel/modprobe";
 
 /// Loads the modules that are needed at the start, creates device nodes, and registers this program as
-/// the kernel's modprobe(8) for the other modules.
+/// the kernel's modprobe(8) for the other modules. A kernel that has everything built in gets none.
 pub fn prepare() -> Result<()> {
+    if !Path::new(LIST).exists() {
+        return Ok(());
+    }
     let Listed { modules, first } = list()?;
     for module in first.iter().filter_map(|index| modules.modules.get(*index)) {
         let path = Path::new(MODULES).join(&module.file);

@@ -24,7 +24,7 @@ use crate::escape;
 pub fn prepare(run: &Run<'_>, accelerator: Accelerator, confined: bool) -> Result<Ready> {
     let qemu = &run.machine.qemu;
     let initrd = run.directory.join("initrd");
-    initrd::write(run.job, run.init, &qemu.modules, &initrd)?;
+    initrd::write(run.job, run.init, Some(&qemu.modules), &initrd)?;
     let firmware = qemu.firmware.as_ref();
     let efi_variables = firmware
         .map(|firmware| variables(&firmware.variables, run.directory))

@@ -1,0 +1,74 @@
+//! User-Mode Linux as the guest's machine: the Linux kernel as an ordinary process, without KVM,
+//! emulation or privileges (Linux, Documentation/virt/uml/user_mode_linux_howto_v2.rst).
+
+mod memory;
+
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result};
+
+use super::initrd;
+use super::machine::{DISK, REPORT, Ready, Run};
+
+/// The name of the initrd in the machine's working directory.
+const INITRD: &str = "initrd";
+
+/// Checks that a machine for `run` can be used on this builder.
+///
+/// # Errors
+/// The reason why it cannot.
+pub fn usable(run: &Run<'_>) -> Result<(), String> {
+    if run.machine.qemu.firmware.is_some() {
+        return Err("User-Mode Linux has no EFI variables".to_owned());
+    }
+    if run.machine.uml.is_none() {
+        return Err("there is no kernel for User-Mode Linux (umlKernel)".to_owned());
+    }
+    memory::directory(run).map(drop)
+}
+
+/// Prepares User-Mode Linux for `run`.
+///
+/// # Errors
+/// If the initrd cannot be created, or there is no room for the guest's memory.
+pub fn prepare(run: &Run<'_>) -> Result<Ready> {
+    let uml = run.machine.uml.as_ref();
+    let uml = uml.context("there is no kernel for User-Mode Linux")?;
+    let memory = memory::directory(run).map_err(anyhow::Error::msg)?;
+    initrd::write(run.job, run.init, None, &run.directory.join(INITRD))?;
+    let mut command = Command::new(&uml.kernel);
+    command
+        .args(arguments(run.machine.memory))
+        .env_clear()
+        // The kernel keeps the guest's memory in a file there, which has no name.
+        .env("TMPDIR", memory)
+        .env("HOME", run.directory)
+        .stdin(Stdio::null());
+    Ok(Ready {
+        name: "User-Mode Linux",
+        command,
+        efi_variables: None,
+    })
+}
+
+/// Returns the kernel's command line for a machine with `memory` MiB. Its files are in the working
+/// directory, so that no name needs quoting.
+fn arguments(memory: u64) -> Vec<String> {
+    // 2 is the type of block devices (VIRTIO 1.2, section 5). The order is that of the disks' names.
+    let disk = |socket: &str| format!("virtio_uml.device={socket}:2");
+    vec![
+        format!("mem={memory}M"),
+        format!("initrd={INITRD}"),
+        disk(DISK),
+        disk(REPORT),
+        // No terminals, except a console on standard output.
+        "con=null".to_owned(),
+        "con0=null,fd:1".to_owned(),
+        "uml_dir=.".to_owned(),
+        // Without ptrace where the builder allows seccomp filters, which is much faster.
+        "seccomp=auto".to_owned(),
+        "noreboot".to_owned(),
+        "panic=-1".to_owned(),
+        "loglevel=4".to_owned(),
+    ]
+}
