@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use anyhow::Result;
 
-use super::written::{BLOCK, Written};
+use super::written::{BLOCK, BLOCK_BYTES, Written};
 use crate::image::{LazyImage, Reader};
 
 /// A disk: a planned image that is only read, if any, and a sparse file with what was written.
@@ -123,7 +123,7 @@ impl Disk {
         if self.written.contains(block) {
             return Ok(());
         }
-        let mut bytes = [0; BLOCK as usize];
+        let mut bytes = [0; BLOCK_BYTES];
         let offset = block.saturating_mul(BLOCK);
         let length = base.read_at(&mut bytes, offset).map_err(Failure::Read)?;
         self.file

@@ -9,6 +9,8 @@
 mod device;
 mod disk;
 mod request;
+#[cfg(test)]
+mod tests;
 mod written;
 
 use std::fs::File;

@@ -123,7 +123,7 @@ fn range(disk: &Disk, sector: u64, length: usize) -> Result<u64, Error> {
     offset
         .filter(|offset| {
             let end = offset.checked_add(length);
-            length % SECTOR == 0 && end.is_some_and(|end| end <= disk.length())
+            length.is_multiple_of(SECTOR) && end.is_some_and(|end| end <= disk.length())
         })
         .ok_or(Error::Refused(VIRTIO_BLK_S_IOERR))
 }

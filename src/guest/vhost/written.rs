@@ -2,7 +2,10 @@
 
 /// The size of a block in bytes. It is that of a page and of ext4's blocks, so most writes cover whole
 /// blocks.
-pub const BLOCK: u64 = 4096;
+pub const BLOCK: u64 = BLOCK_BYTES as u64;
+
+/// [`BLOCK`], as the length of a buffer.
+pub const BLOCK_BYTES: usize = 4096;
 
 /// A set of blocks. Memory is used only for the parts of the disk that were written to: pages of zeros
 /// are not allocated until they change.
