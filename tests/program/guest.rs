@@ -58,6 +58,35 @@ fn a_system_without_switch_to_configuration_is_rejected_before_anything_runs() {
 }
 
 #[test]
+fn a_missing_kernel_of_user_mode_linux_is_rejected_before_anything_runs() {
+    let error = error("", |job| {
+        job.json["guest"]["uml"] = json!("/missing/bin/linux");
+        job.tool("nixosInstall", "echo nixos-install runs; exit 1");
+    });
+    assert_eq!(
+        error,
+        "umlKernel: /missing/bin/linux does not exist; set umlKernel to a package with a kernel of \
+         User-Mode Linux at bin/linux, or to null"
+    );
+}
+
+#[test]
+fn only_the_machine_that_the_caller_wants_is_tried() {
+    let mut job = Attributes::with_installer("").job();
+    job.json["guest"]["machine"] = json!("tcg");
+    let starts = job.place().join("starts");
+    let script = format!("echo \"$*\" >>{}; exit 1", starts.display());
+    instead_of_qemu(&mut job, &script);
+    let ended = job.run();
+    ended.error();
+    let line = "the guest is emulated (guestMachine = \"tcg\")\n";
+    assert!(ended.said().contains(line), "{}", ended.said());
+    let starts = fs::read_to_string(starts).unwrap();
+    assert_eq!(starts.matches("accel=tcg").count(), 1, "{starts}");
+    assert!(!starts.contains("accel=kvm"), "{starts}");
+}
+
+#[test]
 fn a_kernel_panic_is_reported() {
     let error = error("echo c >/proc/sysrq-trigger", |_| ());
     let expected = "the guest's kernel panicked (not syncing: sysrq triggered crash)\n\
