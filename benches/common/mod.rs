@@ -1,10 +1,16 @@
-//! Code shared by the benchmarks: the machine that they run on, and the page with their figures.
+//! Code shared by the benchmarks: the machine that they run on, its memory, and the page with their
+//! figures.
 
 pub mod machine;
 pub mod page;
+pub mod warm;
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use nix::sys::resource::Usage;
+use nix::sys::time::TimeVal;
 
 /// Returns the root of the repository.
 pub fn repository() -> &'static Path {
@@ -34,4 +40,17 @@ pub fn median(figures: impl IntoIterator<Item = f64>) -> f64 {
     let mut figures: Vec<f64> = figures.into_iter().collect();
     figures.sort_by(f64::total_cmp);
     figures[figures.len() / 2]
+}
+
+/// Returns the CPU time of `usage` in seconds, in user and kernel mode.
+pub fn cpu(usage: &Usage) -> f64 {
+    seconds(usage.user_time()) + seconds(usage.system_time())
+}
+
+fn seconds(time: TimeVal) -> f64 {
+    Duration::new(
+        u64::try_from(time.tv_sec()).unwrap(),
+        u32::try_from(time.tv_usec()).unwrap() * 1000,
+    )
+    .as_secs_f64()
 }

@@ -22,7 +22,6 @@ mod methods;
 mod place;
 mod shape;
 mod tree;
-mod warm;
 mod writer;
 
 use std::ffi::OsString;
@@ -49,7 +48,7 @@ fn main() {
         Some("measure") => measure::child(&arguments[1..]),
         Some("prepare") => prepare(&arguments[1..]),
         Some("warm") => {
-            let _warm = warm::up();
+            let _warm = common::warm::up();
             println!("ready");
             std::thread::sleep(std::time::Duration::MAX);
         }
@@ -93,7 +92,7 @@ fn bench() {
         ROOM >> 30,
         room >> 30
     );
-    let _warm = warm::up();
+    let _warm = common::warm::up();
     for (name, measure) in TABLES {
         let all = wanted.as_ref();
         if all.is_none_or(|wanted| wanted.split(',').any(|wanted| wanted == name)) {

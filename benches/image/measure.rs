@@ -4,13 +4,12 @@ use std::ffi::OsString;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use nix::sys::resource::{UsageWho, getrusage};
-use nix::sys::time::TimeVal;
 use serde::{Deserialize, Serialize};
 
-use crate::common::median;
+use crate::common::{cpu, median};
 use crate::methods::Method;
 use crate::place::Place;
 
@@ -79,7 +78,6 @@ pub fn child(arguments: &[OsString]) {
     let seconds = begin.elapsed().as_secs_f64();
     // These include the children that this process has waited for (proc(5), getrusage(2)).
     let usage = getrusage(UsageWho::RUSAGE_CHILDREN).unwrap();
-    let cpu = [usage.user_time(), usage.system_time()].map(seconds_of);
     let io = fs::read_to_string("/proc/self/io").unwrap();
     let field = |name: &str| {
         io.lines()
@@ -89,20 +87,12 @@ pub fn child(arguments: &[OsString]) {
     let measured = Measured {
         seconds,
         sync: ended.elapsed().as_secs_f64(),
-        cpu: cpu.iter().sum(),
+        cpu: cpu(&usage),
         peak: u64::try_from(usage.max_rss()).unwrap() << 10,
         read: field("rchar:"),
         written: field("wchar:"),
     };
     println!("{}", serde_json::to_string(&measured).unwrap());
-}
-
-fn seconds_of(time: TimeVal) -> f64 {
-    Duration::new(
-        u64::try_from(time.tv_sec()).unwrap(),
-        u32::try_from(time.tv_usec()).unwrap() * 1000,
-    )
-    .as_secs_f64()
 }
 
 /// Returns the median of each figure separately.

@@ -4,7 +4,7 @@
 pub struct Times {
     /// Planning the guest's disk and generating its metadata.
     pub plan: f64,
-    /// From the start of QEMU until the guest's init starts.
+    /// From the start of the machine until the guest's init starts.
     pub boot: f64,
     /// The image's own programs in the guest.
     pub programs: f64,
@@ -14,8 +14,6 @@ pub struct Times {
     pub again: f64,
     /// Everything from the guest's initrd to its report.
     run: f64,
-    /// Whether the guest's processor was emulated.
-    pub emulated: bool,
 }
 
 impl Times {
@@ -28,7 +26,6 @@ impl Times {
             merge: step(log, "merging the guest's changes into the image"),
             again: step(log, "planning the disk"),
             run: step(log, "running the guest"),
-            emulated: log.contains("the guest is emulated"),
         }
     }
 

@@ -14,7 +14,7 @@ use nix::fcntl::{FallocateFlags, FcntlArg, SpliceFFlags, fallocate, fcntl, splic
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::unistd::pipe;
 
-use crate::common::machine;
+use super::machine;
 
 /// One page is kept in use per this many bytes. Returned blocks have at least 2 MiB.
 const STRIDE: i32 = 3 << 19;
