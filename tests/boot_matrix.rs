@@ -1,7 +1,8 @@
 //! Every partition table with every boot loader it supports. Each row is built twice, raw and
 //! compressed, running the installer in a guest each time; the two are compared, and the image is
-//! booted from firmware to the line that init writes from the root file system. Prints one line for
-//! each row, and the count last.
+//! booted from firmware to the line that init writes from the root file system. The guests run in
+//! User-Mode Linux; for a row of each firmware, the second is emulated. Prints one line for each row,
+//! and the count last.
 //!
 //! `cargo test --test boot_matrix -- hybrid` runs the rows whose name contains the word.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
@@ -102,6 +103,21 @@ impl Row {
         self.firmware.len() > 1
     }
 
+    /// The machine that installs the boot loader in an image of `format`. Only an emulated one has EFI
+    /// variables.
+    fn machine(&self, format: &str) -> &'static str {
+        let both = matches!(
+            (self.table, self.loader),
+            ("legacy", _) | ("hybrid", "grub-hybrid") | ("efi", "systemd-boot")
+        );
+        match format {
+            _ if self.has_variables() => "tcg",
+            "raw" => "uml",
+            _ if both => "tcg",
+            _ => "uml",
+        }
+    }
+
     fn name(&self) -> String {
         let variables = if self.has_variables() {
             " by its variable"
@@ -118,8 +134,10 @@ impl Row {
             more,
             ..
         } = self;
+        let machine = self.machine(format);
         format!(
             r#"partitionTableType = "{table}"; loader = "{loader}"; format = "{format}";
+               guestMachine = "{machine}";
                copyChannel = false; additionalSpace = "64M"; {more}"#
         )
     }
@@ -133,7 +151,11 @@ impl Row {
         ));
         let builds = FORMATS.map(|(format, ..)| Build::image(&self.arguments(format)).run());
         for ((format, ..), built) in FORMATS.iter().zip(&builds) {
-            times.push(format!("{format} {:.1} s", built.time.as_secs_f64()));
+            let machine = self.machine(format);
+            times.push(format!(
+                "{format} by {machine} {:.1} s",
+                built.time.as_secs_f64()
+            ));
         }
         self.same_disk(&builds);
         for ((format, file, container), built) in FORMATS.iter().zip(&builds) {

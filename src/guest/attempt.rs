@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow};
 
 use super::console::{Console, End};
-use super::machine::{self, Failure, Halt, Ready, Run};
+use super::halt::{Failure, Halt};
+use super::machine::{self, Ready, Run};
 use super::vhost::Server;
 use crate::escape;
 use crate::process::Watched;
@@ -57,7 +58,8 @@ pub fn attempt(machine: Ready, run: &Run<'_>, first: Duration, off: Duration) ->
     let messages = end_of(errors);
     let begin = Instant::now();
     let mut console = Console::new(reader, &run.job.token);
-    let halt = Arc::new(Halt::new(console.stop(), run));
+    let needed = run.disk.length().saturating_mul(2);
+    let halt = Arc::new(Halt::new(console.stop(), run.directory, needed));
     let serve = |name, disk| Server::new(run.directory, name, disk, halt.clone());
     let servers = [
         serve(machine::DISK, run.make_disk()?)?,

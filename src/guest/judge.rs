@@ -4,7 +4,7 @@ use anyhow::{Result, bail};
 
 use super::attempt::Ended;
 use super::console::End;
-use super::machine::{Failure, Unwritable};
+use super::halt::{Failure, Unwritable};
 use crate::escape;
 use crate::spec::Machine;
 

@@ -9,6 +9,7 @@
 mod attempt;
 mod backend;
 mod console;
+mod halt;
 pub mod init;
 mod initrd;
 pub mod job;

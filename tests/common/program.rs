@@ -73,6 +73,9 @@ impl Attributes {
     }
 }
 
+/// The machines for a guest that work on every builder of this architecture.
+pub const MACHINES: [&str; 2] = ["uml", "tcg"];
+
 /// A run of the program that has not started.
 pub struct Job {
     /// The contents of `.attrs.json`, with its own output path.
@@ -134,6 +137,12 @@ impl Job {
     /// The build directory, which is also `$TMPDIR`.
     pub fn build(&self) -> PathBuf {
         self.directory.path().join("build")
+    }
+
+    /// Sets the only machine on which a guest may run.
+    pub fn on(&mut self, machine: &str) -> &mut Job {
+        self.json["guest"]["machine"] = machine.into();
+        self
     }
 
     /// Sets another partition table and the attributes that it needs.

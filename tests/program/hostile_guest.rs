@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use crate::common::oracles;
-use crate::common::program::{Attributes, Job};
+use crate::common::program::{Attributes, Ended, Job, MACHINES};
 use crate::common::record::record;
 use make_disk_image::guest::report::{RecordKind, Writer};
 use serde_json::json;
@@ -21,6 +21,7 @@ fn a_console_flood_that_fakes_the_end_stops_at_the_time_limit() {
          head -c 1M /dev/zero | tr '\\0' x; done >/dev/console",
     );
     let mut job = attributes.job();
+    job.on("tcg");
     job.json["guest"]["timeout"] = json!(60);
     // A limit of the address space, which includes the guest's memory; QEMU has its own limit.
     job.json["memSize"] = json!(300);
@@ -84,25 +85,27 @@ fn a_forged_report_cannot_create_a_directory_cycle() {
         done </run/tokens
         sleep 1000
     "#;
-    let mut job = Attributes::with_installer(script).job();
-    let source = job.place().join("forged");
-    fs::write(
-        &source,
-        forged("etc/loop", RecordKind::Link(b"etc".to_vec())),
-    )
-    .unwrap();
-    job.image(
-        "contents",
-        json!([{ "source": source, "target": "/forged" }]),
-    );
-    job.json["guest"]["timeout"] = json!(300);
-    let ended = job.run();
-    let error = ended.error();
-    assert_eq!(
-        error,
-        "merging the guest's changes into the image: /etc/loop: it is a hard link to /etc, which is a \
-         directory"
-    );
+    let attributes = Attributes::with_installer(script);
+    for machine in MACHINES {
+        let mut job = attributes.job();
+        let source = job.place().join("forged");
+        fs::write(
+            &source,
+            forged("etc/loop", RecordKind::Link(b"etc".to_vec())),
+        )
+        .unwrap();
+        job.on(machine).image(
+            "contents",
+            json!([{ "source": source, "target": "/forged" }]),
+        );
+        job.json["guest"]["timeout"] = json!(300);
+        assert_eq!(
+            job.run().error(),
+            "merging the guest's changes into the image: /etc/loop: it is a hard link to /etc, which \
+             is a directory",
+            "{machine}"
+        );
+    }
 }
 
 /// Writes the report's disk instead of a guest.
@@ -143,6 +146,7 @@ fn a_forged_report_cannot_change_protected_paths() {
 }
 
 fn instead_of_qemu(job: &mut Job, script: &str) {
+    job.on("tcg");
     let path = job.place().join("qemu");
     fs::write(&path, script).unwrap();
     fs::set_permissions(&path, Permissions::from_mode(0o755)).unwrap();
@@ -172,8 +176,16 @@ fn a_guest_cannot_change_the_closure_in_the_image() {
         true
     "#;
     let attributes = Attributes::with_installer(&script.replace('\n', "\n  "));
+    for machine in MACHINES {
+        let mut job = attributes.job();
+        job.on(machine);
+        check_closure(&attributes, &job.run());
+    }
+}
+
+/// Checks the image of `a_guest_cannot_change_the_closure_in_the_image`.
+fn check_closure(attributes: &Attributes, ended: &Ended) {
     let closure = attributes.closure();
-    let ended = attributes.job().run();
     let image = ended.image("nixos.img");
     oracles::check(&image, "raw", "legacy").unwrap();
 
@@ -228,7 +240,15 @@ fn a_guest_cannot_change_the_closure_in_the_image() {
 #[test]
 fn a_full_temporary_directory_is_reported_while_the_guest_runs() {
     let attributes = Attributes::with_installer("head -c 600M /dev/urandom >/filler; sync");
-    let mut job = attributes.job();
+    for machine in MACHINES {
+        let mut job = attributes.job();
+        job.on(machine);
+        report_full_directory(job);
+    }
+}
+
+/// Runs `job` with a temporary directory of 300 MiB.
+fn report_full_directory(mut job: Job) {
     let temporary: PathBuf = job.place().join("temporary");
     fs::create_dir(&temporary).unwrap();
     job.environment.insert("TMPDIR", temporary.clone().into());

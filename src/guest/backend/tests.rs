@@ -81,11 +81,15 @@ fn message(script: &str) -> String {
     format!("{:#}", run_long(script).unwrap_err())
 }
 
-/// Returns the choice on a builder with KVM, or one where `/dev/kvm` cannot be opened.
-fn chosen(only: Option<MachineKind>, kvm: bool) -> Result<(Vec<MachineKind>, String)> {
+/// Returns the choice on a builder where only some machines can be used.
+fn chosen(
+    only: Option<MachineKind>,
+    possible: &[MachineKind],
+) -> Result<(Vec<MachineKind>, String)> {
     let usable = |backend: Backend| match backend.kind() {
-        MachineKind::Kvm if !kvm => Err("/dev/kvm: Permission denied (os error 13)".to_owned()),
-        _ => Ok(()),
+        kind if possible.contains(&kind) => Ok(()),
+        MachineKind::Kvm => Err("/dev/kvm: Permission denied (os error 13)".to_owned()),
+        _ => Err("User-Mode Linux has no EFI variables".to_owned()),
     };
     let (backends, line) = choose(only, usable)?;
     Ok((backends.into_iter().map(Backend::kind).collect(), line))
@@ -93,30 +97,48 @@ fn chosen(only: Option<MachineKind>, kvm: bool) -> Result<(Vec<MachineKind>, Str
 
 #[test]
 fn all_machines_that_the_builder_can_run_are_tried() {
-    use MachineKind::{Kvm, Tcg};
-    for (only, kvm, expected, line) in [
-        (None, true, &[Kvm, Tcg][..], "the guest runs under KVM"),
+    use MachineKind::{Kvm, Tcg, Uml};
+    for (only, possible, expected, line) in [
         (
             None,
-            false,
+            &[Kvm, Uml, Tcg][..],
+            &[Kvm, Uml, Tcg][..],
+            "the guest runs under KVM",
+        ),
+        (
+            None,
+            &[Uml, Tcg],
+            &[Uml, Tcg],
+            "the guest runs in User-Mode Linux: /dev/kvm: Permission denied (os error 13)",
+        ),
+        (
+            None,
             &[Tcg],
-            "the guest is emulated: /dev/kvm: Permission denied (os error 13)",
+            &[Tcg],
+            "the guest is emulated: /dev/kvm: Permission denied (os error 13); User-Mode Linux has no \
+             EFI variables",
         ),
         (
             Some(Kvm),
-            true,
+            &[Kvm, Uml, Tcg],
             &[Kvm],
             "the guest runs under KVM (guestMachine = \"kvm\")",
         ),
         (
+            Some(Uml),
+            &[Kvm, Uml, Tcg],
+            &[Uml],
+            "the guest runs in User-Mode Linux (guestMachine = \"uml\")",
+        ),
+        (
             Some(Tcg),
-            true,
+            &[Kvm, Uml, Tcg],
             &[Tcg],
             "the guest is emulated (guestMachine = \"tcg\")",
         ),
     ] {
         assert_eq!(
-            chosen(only, kvm).unwrap(),
+            chosen(only, possible).unwrap(),
             (expected.to_vec(), line.to_owned())
         );
     }
@@ -124,7 +146,7 @@ fn all_machines_that_the_builder_can_run_are_tried() {
 
 #[test]
 fn no_other_machine_is_tried_if_the_only_one_wanted_cannot_be_used() {
-    let error = chosen(Some(MachineKind::Kvm), false).unwrap_err();
+    let error = chosen(Some(MachineKind::Kvm), &[MachineKind::Tcg]).unwrap_err();
     assert_eq!(
         error.to_string(),
         "guestMachine = \"kvm\" cannot be used: /dev/kvm: Permission denied (os error 13); give builds \
@@ -259,8 +281,8 @@ fn reports_the_path_of_a_missing_qemu() {
 
 #[test]
 fn does_not_wait_for_processes_that_qemu_leaves() {
-    // A process in its own session that keeps the console open.
-    let script = format!("setsid sleep 30 & echo '{STARTED}'; echo '{EXIT}0'");
+    // A process in its own session that keeps the pipe of its messages open.
+    let script = format!("setsid sleep 30 >/dev/null & echo '{STARTED}'; echo '{EXIT}0'");
     let begin = Instant::now();
     run_long(&script).unwrap();
     assert!(begin.elapsed() < Duration::from_secs(20));

@@ -19,7 +19,7 @@ use vmm_sys_util::event::{
 
 use super::disk::{Disk, Failure};
 use super::request::{Request, SECTOR, answer};
-use crate::guest::machine::Halt;
+use crate::guest::halt::Halt;
 use crate::image::Reader;
 
 /// The longest queue, in descriptors; QEMU's and User-Mode Linux's are shorter.

@@ -27,7 +27,7 @@ use vm_memory::{GuestMemoryAtomic, GuestMemoryMmap};
 
 use self::device::Device;
 pub use self::disk::Disk;
-use super::machine::Halt;
+use super::halt::Halt;
 use crate::escape;
 
 /// The server of one disk, for one machine.

@@ -16,7 +16,8 @@ use vmm_sys_util::eventfd::EventFd;
 
 use super::*;
 use crate::guest::console::{Console, End};
-use crate::guest::machine::{Failure, Run};
+use crate::guest::halt::Failure;
+use crate::guest::machine::Run;
 use crate::guest::tests::{job, machine};
 use crate::image::{Content, Image, LazyImage, Part};
 
@@ -56,7 +57,7 @@ fn served(bytes: &[u8], client: impl FnOnce(&Path) + Send) -> (Result<()>, End, 
     // A console that stays open until the client has ended.
     let (reader, writer) = std::io::pipe().unwrap();
     let mut console = Console::new(reader, "t0ken");
-    let halt = Arc::new(Halt::new(console.stop(), &run));
+    let halt = Arc::new(Halt::new(console.stop(), run.directory, 2 * LENGTH));
     let disk = run.make_disk().unwrap();
     let server = Server::new(run.directory, "socket", disk, halt.clone()).unwrap();
     let end = thread::scope(|scope| {
@@ -273,18 +274,7 @@ fn the_path_of_a_socket_may_be_long() {
     UnixListener::bind(long.join("s")).unwrap_err();
     let (reader, _writer) = std::io::pipe().unwrap();
     let disk = Disk::raw(tempfile::tempfile().unwrap(), 512);
-    let image = Image {
-        length: 512,
-        parts: Vec::new(),
-    };
-    let run = Run {
-        machine: &machine(),
-        job: &job("t0ken"),
-        disk: &Arc::new(LazyImage::new(image, &directory.path().join("disk")).unwrap()),
-        init: Path::new("/dev/null"),
-        directory: &long,
-    };
-    let halt = Arc::new(Halt::new(Console::new(reader, "t0ken").stop(), &run));
+    let halt = Arc::new(Halt::new(Console::new(reader, "t0ken").stop(), &long, 512));
     drop(Server::new(&long, "socket", disk, halt).unwrap());
     assert!(long.join("socket").exists());
 }
