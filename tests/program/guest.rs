@@ -135,14 +135,15 @@ fn a_hanging_installer_is_killed() {
 
 #[test]
 fn too_little_guest_memory_is_reported_with_advice() {
-    for error in errors("", |job| {
-        job.json["memSize"] = json!(64);
+    let attributes = Attributes::with_installer("");
+    for (machine, memory) in [("uml", 32), ("tcg", 64)] {
+        let mut job = attributes.job();
+        job.on(machine);
+        job.json["memSize"] = json!(memory);
         job.json["guest"]["timeout"] = json!(60);
-    }) {
-        assert!(
-            error.contains("64 MiB of memory is not enough: set memSize to at least 1024"),
-            "{error}"
-        );
+        let error = job.run().error();
+        let advice = format!("{memory} MiB of memory is not enough: set memSize to at least 1024\n");
+        assert!(error.contains(&advice), "{error}");
     }
 }
 

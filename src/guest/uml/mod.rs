@@ -69,6 +69,7 @@ fn arguments(memory: u64) -> Vec<String> {
         "seccomp=auto".to_owned(),
         "noreboot".to_owned(),
         "panic=-1".to_owned(),
-        "loglevel=4".to_owned(),
+        // Neither the checks at the start nor messages that are not errors.
+        "quiet".to_owned(),
     ]
 }
