@@ -20,7 +20,7 @@ use crate::escape;
 /// The longest line, in bytes. Longer ones are broken into several.
 const MAX_LINE: usize = 4096;
 
-/// How many chunks of [`CHUNK`] bytes are queued. If the queue is full, QEMU waits.
+/// How many chunks of [`CHUNK`] bytes are queued. If the queue is full, the machine waits.
 const QUEUE: usize = 16;
 const CHUNK: usize = 4096;
 
@@ -29,7 +29,7 @@ const CHUNK: usize = 4096;
 pub enum End {
     /// Init reported this exit status.
     Exit(i32),
-    /// The console closed before init reported an exit status: QEMU ended.
+    /// The console closed before init reported an exit status: the machine ended.
     Closed,
     /// Init did not start in time.
     NotStarted,

@@ -31,3 +31,4 @@ mod nix_store;
 mod post_vm;
 mod size;
 mod stage;
+mod uml;

@@ -20,6 +20,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result, anyhow};
+use nix::errno::Errno;
 use nix::sys::socket;
 use vhost::vhost_user::{Error as ProtocolError, Listener};
 use vhost_user_backend::{Error, ShutdownHandle, VhostUserDaemon};
@@ -115,6 +116,10 @@ impl Server {
             | Err(Error::HandleRequest(
                 ProtocolError::Disconnected | ProtocolError::PartialMessage,
             )) => Ok(()),
+            Err(error) if is_out_of_memory(&error) => Err(anyhow!(
+                "the guest's memory cannot be mapped: {error}; this process needs twice memSize of \
+                 address space for it: set a smaller memSize, or raise the limit (ulimit -v)"
+            )),
             Err(error) => Err(anyhow!("{error}")),
         }
     }
@@ -129,6 +134,13 @@ impl Server {
         // Wakes a server that waits for a connection: accept(2) fails. It cannot fail for an open socket.
         let _ = socket::shutdown(self.listener.as_raw_fd(), socket::Shutdown::Both);
     }
+}
+
+/// Returns whether a request failed because this process may not use more memory. The crate gives the
+/// reason only as text.
+fn is_out_of_memory(error: &Error) -> bool {
+    let reason = std::io::Error::from(Errno::ENOMEM).to_string();
+    error.to_string().contains(&reason)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
