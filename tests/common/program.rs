@@ -348,15 +348,7 @@ impl Ended {
     /// # Panics
     /// If something is left.
     pub fn assert_nothing_left(&self, patience: Duration) {
-        let start = Instant::now();
-        while !self.is_alone() {
-            assert!(
-                start.elapsed() < patience,
-                "a child is left\n{}",
-                self.said()
-            );
-            std::thread::sleep(Duration::from_millis(10));
-        }
+        self.assert_alone(patience);
         assert!(
             self.out.symlink_metadata().is_err(),
             "{} is left\n{}",
@@ -373,6 +365,22 @@ impl Ended {
             "left in the build directory: {left:?}\n{}",
             self.said()
         );
+    }
+
+    /// Asserts that, after `patience`, no processes are left.
+    ///
+    /// # Panics
+    /// If one is left.
+    pub fn assert_alone(&self, patience: Duration) {
+        let start = Instant::now();
+        while !self.is_alone() {
+            assert!(
+                start.elapsed() < patience,
+                "a child is left\n{}",
+                self.said()
+            );
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
 
     /// Whether no process that the program started is left.

@@ -185,16 +185,16 @@ fn an_unknown_owner_is_reported() {
 
 #[test]
 fn a_system_for_another_processor_needs_another_builder() {
-    for error in errors("", |job| {
-        job.json["guest"]["architecture"] = json!("aarch64");
-    }) {
-        assert!(
-            error.starts_with(
-                "the image's system is for aarch64, and its guest needs a builder of that architecture"
-            ),
-            "{error}"
-        );
-    }
+    let mut job = Attributes::with_installer("").job();
+    job.json["guest"]["architecture"] = json!("aarch64");
+    job.json["guest"]["uml"] = json!(null);
+    let error = job.run().error();
+    assert!(
+        error.starts_with(
+            "the image's system is for aarch64, and its guest needs a builder of that architecture"
+        ),
+        "{error}"
+    );
 }
 
 #[test]
@@ -202,6 +202,7 @@ fn a_missing_or_killed_qemu_is_reported() {
     // This guest never ends by itself before it is killed, however fast the machine is.
     let attributes = Attributes::with_installer("while :; do sleep 1; done");
     let mut job = attributes.job();
+    job.on("tcg");
     job.json["guest"]["qemu"] = json!("/nonexistent/qemu");
     let error = job.run().error();
     assert!(
@@ -288,7 +289,11 @@ fn a_signal_also_stops_the_guest() {
         });
         std::thread::sleep(Duration::from_secs(1));
         let ended = running.end_by(signal);
-        ended.assert_nothing_left(Duration::from_secs(5));
+        match signal {
+            // Nothing is left to delete the files.
+            "KILL" => ended.assert_alone(Duration::from_secs(5)),
+            _ => ended.assert_nothing_left(Duration::from_secs(5)),
+        }
     }
 }
 

@@ -68,7 +68,7 @@ fn an_image_does_not_depend_on_what_the_builder_allows() {
         mounts("mount -t tmpfs -o noexec none /dev/shm", UML),
         mounts(without_shm, UML),
         mounts(
-            &format!("{small}; mount -t tmpfs -o size=900m,mode=1777 none $TMPDIR; cd"),
+            &format!("{small}; mkdir t; export TMPDIR=$PWD/t; mount -t tmpfs -o size=900m none t"),
             "; User-Mode Linux needs a directory for the guest's memory: /dev/shm has 67108864 of the \
              needed 1107296256 bytes; /",
         ),
