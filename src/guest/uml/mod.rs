@@ -9,6 +9,7 @@ use anyhow::{Context, Result};
 
 use super::initrd;
 use super::machine::{DISK, REPORT, Ready, Run};
+use crate::spec::Architecture;
 
 /// The name of the initrd in the machine's working directory.
 const INITRD: &str = "initrd";
@@ -20,6 +21,9 @@ const INITRD: &str = "initrd";
 pub fn usable(run: &Run<'_>) -> Result<(), String> {
     if run.machine.qemu.firmware.is_some() {
         return Err("User-Mode Linux has no EFI variables".to_owned());
+    }
+    if run.machine.architecture != Architecture::X86_64 {
+        return Err("User-Mode Linux runs only x86_64".to_owned());
     }
     if run.machine.uml.is_none() {
         return Err("there is no kernel for User-Mode Linux (umlKernel)".to_owned());
