@@ -1,6 +1,7 @@
 //! Guests in User-Mode Linux on builders of many kinds: where it works, and what follows where it does
 //! not.
 
+use crate::common::nix::Build;
 use crate::common::program::{Attributes, Ended, hash};
 
 /// Runs a command whose system calls with the numbers of the first argument fail with EPERM, as under
@@ -84,6 +85,21 @@ fn an_image_does_not_depend_on_what_the_builder_allows() {
     });
     let hashes = runs.map(|ended: Ended| hash(&ended.image("nixos.img")));
     assert!(hashes.iter().all(|hash| *hash == hashes[0]), "{hashes:?}");
+}
+
+/// Without the sandbox, Nix builds as one of its own users. (The other tests here run as root.)
+#[test]
+fn an_ordinary_user_without_the_sandbox_builds_the_same_image() {
+    let build = || {
+        Build::image(
+            r#"partitionTableType = "efi"; loader = "systemd-boot"; copyChannel = false;
+               additionalSpace = "64M"; guestMachine = "uml";"#,
+        )
+    };
+    let first = build().run();
+    assert!(first.log.contains(UML), "{}", first.log);
+    // Nix compares the outputs.
+    build().sandbox(false).again().run();
 }
 
 #[test]
