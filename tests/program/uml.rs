@@ -83,7 +83,7 @@ fn an_image_does_not_depend_on_what_the_builder_allows() {
         assert!(said.contains(builder.says), "{:?}: {said}", builder.wrapper);
         ended
     });
-    let hashes = runs.map(|ended: Ended| hash(&ended.image("nixos.img")));
+    let hashes = runs.map(|ended: Ended| hash(ended.image("nixos.img")));
     assert!(hashes.iter().all(|hash| *hash == hashes[0]), "{hashes:?}");
 }
 
