@@ -20,9 +20,15 @@ fn a_console_flood_that_fakes_the_end_stops_at_the_time_limit() {
         "echo MAKE-DISK-IMAGE exit 0 >/dev/console; while :; do echo MAKE-DISK-IMAGE exit 0; \
          head -c 1M /dev/zero | tr '\\0' x; done >/dev/console",
     );
+    for (machine, timeout) in [("uml", 15), ("tcg", 60)] {
+        flood(&attributes, machine, timeout);
+    }
+}
+
+fn flood(attributes: &Attributes, machine: &str, timeout: u64) {
     let mut job = attributes.job();
-    job.on("tcg");
-    job.json["guest"]["timeout"] = json!(60);
+    job.on(machine);
+    job.json["guest"]["timeout"] = json!(timeout);
     // A limit of the address space, which includes the guest's memory; QEMU has its own limit.
     job.json["memSize"] = json!(300);
     let qemu = job.json["guest"]["qemu"].as_str().unwrap().to_owned();
@@ -42,7 +48,9 @@ fn a_console_flood_that_fakes_the_end_stops_at_the_time_limit() {
     assert!(ended.said().len() < 2 << 20, "{}", ended.said().len());
     let error = ended.error();
     assert!(
-        error.starts_with("the guest did not finish within 60 s and was stopped: "),
+        error.starts_with(&format!(
+            "the guest did not finish within {timeout} s and was stopped: "
+        )),
         "{error}"
     );
     assert!(

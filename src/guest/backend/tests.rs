@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
 use std::time::Instant;
@@ -12,6 +12,7 @@ use super::*;
 use crate::guest::qemu::Accelerator;
 use crate::guest::tests::{job, machine};
 use crate::image::{Image, LazyImage};
+use crate::spec::Uml;
 
 const TOKEN: &str = "t0ken";
 const STARTED: &str = "MAKE-DISK-IMAGE t0ken started";
@@ -27,22 +28,22 @@ const SHORT: Duration = Duration::from_millis(100);
 /// Runs `script` as QEMU, with KVM and then TCG; `$*` are QEMU's arguments.
 fn run_with(script: &str, timeout: Duration, timeouts: Timeouts) -> Result<()> {
     let directory = tempfile::tempdir().unwrap();
-    let qemu = directory.path().join("qemu");
-    {
-        let mut options = fs::OpenOptions::new();
-        let mut file = options
-            .write(true)
-            .create(true)
-            .mode(0o755)
-            .open(&qemu)
-            .unwrap();
-        write!(file, "#!/bin/sh\n{script}\n").unwrap();
-    }
+    let qemu = script_in(directory.path(), script);
     let backends = [Accelerator::Kvm, Accelerator::Tcg].map(Backend::Qemu);
     run_qemu(&qemu, directory.path(), timeout, &backends, timeouts)
 }
 
-/// Runs `qemu`, with its files in `directory` and a disk of 1 MiB of zeros.
+/// Makes a program of `script` in `directory`.
+fn script_in(directory: &Path, script: &str) -> PathBuf {
+    let program = directory.join("machine");
+    let mut options = fs::OpenOptions::new();
+    let options = options.write(true).create(true).truncate(true).mode(0o755);
+    let mut file = options.open(&program).unwrap();
+    write!(file, "#!/bin/sh\n{script}\n").unwrap();
+    program
+}
+
+/// Runs `qemu`, which is also the kernel of User-Mode Linux, with its files in `directory` and a disk of 1 MiB of zeros.
 fn run_qemu(
     qemu: &Path,
     directory: &Path,
@@ -58,6 +59,9 @@ fn run_qemu(
     machine.timeout = timeout;
     machine.qemu.program = qemu.to_owned();
     machine.qemu.modules = directory.to_owned();
+    machine.uml = Some(Uml {
+        kernel: qemu.to_owned(),
+    });
     let run = Run {
         machine: &machine,
         job: &job(TOKEN),
@@ -209,6 +213,23 @@ fn qemu_keeps_its_sandbox_if_it_ends_for_another_reason() {
             format!("case $* in *-sandbox*) {end};; *) echo '{STARTED}'; echo '{EXIT}0';; esac");
         let error = message(&script);
         assert!(error.contains(expected), "{error}");
+    }
+}
+
+/// As on a processor that User-Mode Linux does not know, or on a builder that forbids what it needs.
+#[test]
+fn emulates_a_guest_if_user_mode_linux_does_not_start() {
+    let timeouts = Timeouts {
+        first: SHORT,
+        off: LONG,
+    };
+    let directory = tempfile::tempdir().unwrap();
+    for hang in ["echo odd >&2; exit 1", "kill -SEGV $$", "sleep 600"] {
+        let script =
+            format!("case $* in *virtio_uml*) {hang};; *) echo '{STARTED}'; echo '{EXIT}0';; esac");
+        let program = script_in(directory.path(), &script);
+        let backends = [Backend::Uml, Backend::Qemu(Accelerator::Tcg)];
+        run_qemu(&program, directory.path(), LONG, &backends, timeouts).unwrap();
     }
 }
 
