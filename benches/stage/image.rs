@@ -37,7 +37,7 @@ pub fn build(
         None => system.without.job(),
     };
     if let Some(machine) = machine {
-        job.json["guest"]["machine"] = json!(machine);
+        job.on(machine);
     }
     let mut lower = String::from("/nix/store");
     if let Some(store) = &system.store {
