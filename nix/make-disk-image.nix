@@ -79,7 +79,15 @@
 
   # The kernel of User-Mode Linux: a package with bin/linux, or null to do without. Used only on
   # x86_64-linux, without touchEFIVars. nixpkgs' function does not have this argument.
-  umlKernel ? null,
+  umlKernel ?
+    let
+      # The builder runs it.
+      packages = pkgs.buildPackages or pkgs;
+    in
+    if packages.stdenv.hostPlatform.system == "x86_64-linux" then
+      packages.callPackage ./uml-kernel.nix { }
+    else
+      null,
 
   # Whether to make an image that contains only the paths of the closure, at the root of the file system.
   onlyNixStore ? false,

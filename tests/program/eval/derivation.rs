@@ -170,6 +170,30 @@ fn the_kernel_of_user_mode_linux_is_in_the_attributes() {
     }
 }
 
+/// The builder runs that kernel, and an older one would need ptrace.
+#[test]
+fn the_kernel_of_user_mode_linux_is_compiled_if_it_is_new_enough_and_runs_on_the_builder() {
+    let nix = Nix::new();
+    for (call, kernel) in [
+        ("make { }", json!("/nix/store/uml-kernel-6.18.1/bin/linux")),
+        (
+            "make { pkgs = pkgs // { buildPackages = aarch64; }; }",
+            Value::Null,
+        ),
+    ] {
+        let guest = &nix.attributes(call)["guest"];
+        let found = guest["uml"].as_str().map(hide_hashes);
+        assert_eq!(json!(found), kernel, "{call}");
+    }
+    for (version, used) in [("6.16", "6.16"), ("6.15.9", "7.3.4"), ("6.6", "7.3.4")] {
+        let package = format!(
+            r#"pkgs.callPackage uml-kernel {{ linux = pkgs.linux // {{ version = "{version}"; }}; }}"#
+        );
+        let name = nix.eval(&format!("({package}).name"));
+        assert_eq!(name, format!("uml-kernel-{used}"));
+    }
+}
+
 #[test]
 fn a_path_given_twice_is_in_the_closure_once() {
     let attributes = Nix::new().attributes(FULL);

@@ -72,6 +72,7 @@ fn flake_show_lists_the_outputs() {
     for part in [
         "package 'nixos-disk-image'",
         "package 'make-disk-image-",
+        "package 'uml-kernel-",
         "derivation 'check-store-image'",
         "development environment 'nix-shell'",
         "package 'nixfmt-tree'",
