@@ -101,6 +101,7 @@ fn an_unread_log_does_not_extend_the_time_limit_of_the_guest() {
          echo MAKE-DISK-IMAGE $token started\n{MUCH}\nsleep 1000\n"
     );
     super::script(&qemu, &script);
+    job.on("tcg");
     job.json["guest"]["qemu"] = qemu.to_str().unwrap().into();
     assert_eq!(
         wait_without_reading(job.start(), Duration::from_secs(60)),
