@@ -107,12 +107,14 @@ fn a_limit_of_the_address_space_is_reported_with_advice() {
     let mut job = Attributes::with_installer("").job();
     job.on("uml");
     job.wrapped(&["sh", "-c", "ulimit -v 2000000; exec \"$@\"", "sh"]);
-    let error = job.run().error();
+    let ended = job.run();
+    ended.error();
     assert!(
-        error.contains(
+        ended.said().contains(
             "Cannot allocate memory (os error 12); this process needs twice memSize of address space \
              for it: set a smaller memSize, or raise the limit (ulimit -v)\n"
         ),
-        "{error}"
+        "{}",
+        ended.said()
     );
 }
