@@ -80,6 +80,13 @@ fn advice(machine: &Machine, run: &Ended) -> String {
             machine.memory
         );
     }
+    let panic = console.history().panic.as_deref().unwrap_or_default();
+    // SIGBUS: a page of the guest's memory, which is a file, could not be stored.
+    if panic.contains("Kernel mode signal 7") {
+        return ": the file system with the guest's memory is full: free space in /dev/shm and TMPDIR, or \
+                set guestMachine to \"tcg\""
+            .to_owned();
+    }
     if console.history().full {
         return ": a file system is full: if it is the image's, set a larger diskSize (root file \
                 system) or bootSize (boot partitions); if it is the guest's ($HOME, /run), set a \

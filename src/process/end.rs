@@ -89,6 +89,11 @@ pub fn of_build(signal: c_int) -> String {
             memory()
         ),
         libc::SIGXCPU => format!("the build was terminated by {name}: {NO_TIME}; raise the limit"),
+        // The memory of a guest is a file that this program has mapped.
+        libc::SIGBUS => format!(
+            "the build was terminated by {name}: if a guest was running, the file system with its memory \
+             is full: free space in /dev/shm and TMPDIR, or set guestMachine to \"tcg\""
+        ),
         _ => format!("the build was terminated by {name}"),
     }
 }
@@ -152,5 +157,18 @@ mod tests {
         }
         assert_eq!(name(libc::SIGRTMAX()), "signal 64");
         assert_eq!(name(libc::SIGXCPU), "SIGXCPU");
+    }
+
+    #[test]
+    fn a_lack_of_room_for_the_memory_of_a_guest_is_explained() {
+        assert_eq!(
+            of_build(libc::SIGBUS),
+            "the build was terminated by SIGBUS: if a guest was running, the file system with its \
+             memory is full: free space in /dev/shm and TMPDIR, or set guestMachine to \"tcg\""
+        );
+        assert_eq!(
+            of_build(libc::SIGTERM),
+            "the build was terminated by SIGTERM"
+        );
     }
 }

@@ -98,6 +98,14 @@ fn each_kind_of_end_has_a_message() {
                 .to_owned(),
         ),
         (
+            ended(&started("Kernel panic - not syncing: Kernel mode signal 7"), ""),
+            1024,
+            "the guest's kernel panicked (not syncing: Kernel mode signal 7): the file system with the \
+             guest's memory is full: free space in /dev/shm and TMPDIR, or set guestMachine to \
+             \"tcg\"\nlast console output:\n  Kernel panic - not syncing: Kernel mode signal 7"
+                .to_owned(),
+        ),
+        (
             ended("", ""),
             64,
             "the guest ended after 2 s without finishing: 64 MiB of memory is not enough: set \
