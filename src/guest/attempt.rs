@@ -60,14 +60,15 @@ pub fn attempt(machine: Ready, run: &Run<'_>, first: Duration, off: Duration) ->
     let mut console = Console::new(reader, &run.job.token);
     let needed = run.disk.length().saturating_mul(2);
     let halt = Arc::new(Halt::new(console.stop(), run.directory, needed));
-    let serve = |name, disk| Server::new(run.directory, name, disk, halt.clone());
-    let servers = [
-        serve(machine::DISK, run.make_disk()?)?,
-        serve(machine::REPORT, run.make_report()?)?,
-    ];
+    let disks = [run.make_disk()?, run.make_report()?];
+    let server = |name| Server::new(run.directory, name, halt.clone());
+    let servers = [server(machine::DISK)?, server(machine::REPORT)?];
     let (end, served) = thread::scope(|scope| {
-        let serve = |server| scope.spawn(move || Server::serve(server));
-        let threads: Vec<_> = servers.iter().map(serve).collect();
+        let threads: Vec<_> = servers
+            .iter()
+            .zip(disks)
+            .map(|(server, disk)| scope.spawn(|| server.serve(disk)))
+            .collect();
         let end = follow(command, &mut console, first, run.machine.timeout, off);
         for server in &servers {
             // The machine has ended, but a process that it left behind may keep a connection open: the

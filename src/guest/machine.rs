@@ -1,6 +1,6 @@
 //! A machine that runs a guest: what it needs and what it provides, for any backend.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
@@ -53,10 +53,10 @@ impl Run<'_> {
     /// # Errors
     /// If the file for its writes cannot be created.
     pub fn make_disk(&self) -> Result<Disk> {
-        let path = self.directory.join("written");
-        let file = make(&path, self.disk.length())?;
-        // Nothing else needs it, and its space is free as soon as the guest has ended.
-        fs::remove_file(&path).with_context(|| format!("removing {}", escape::path(&path)))?;
+        // A file without a name: its space is free as soon as the guest has ended.
+        let file = tempfile::tempfile_in(self.directory)
+            .and_then(|file| file.set_len(self.disk.length()).map(|()| file))
+            .with_context(|| format!("creating a file in {}", escape::path(self.directory)))?;
         Ok(Disk::overlay(self.disk.clone(), file))
     }
 
@@ -67,18 +67,15 @@ impl Run<'_> {
     pub fn make_report(&self) -> Result<Disk> {
         let length = self.disk.length().saturating_mul(2);
         let length = length.saturating_add(REPORT_BASE);
-        Ok(Disk::raw(make(&self.report(), length)?, length))
+        let path = self.report();
+        let mut options = File::options();
+        let options = options.read(true).write(true).create(true).truncate(true);
+        let file = options
+            .open(&path)
+            .and_then(|file| file.set_len(length).map(|()| file))
+            .with_context(|| format!("creating {}", escape::path(&path)))?;
+        Ok(Disk::raw(file, length))
     }
-}
-
-/// Creates the file `path` with `length` bytes that take no space, or empties it.
-fn make(path: &Path, length: u64) -> Result<File> {
-    let mut options = File::options();
-    let options = options.read(true).write(true).create(true).truncate(true);
-    options
-        .open(path)
-        .and_then(|file| file.set_len(length).map(|()| file))
-        .with_context(|| format!("creating {}", escape::path(path)))
 }
 
 /// A machine that is ready to be started. It finds the sockets of its disks, [`DISK`] and [`REPORT`],

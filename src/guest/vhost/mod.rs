@@ -13,7 +13,7 @@ mod request;
 mod tests;
 mod written;
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
@@ -29,13 +29,12 @@ use vm_memory::{GuestMemoryAtomic, GuestMemoryMmap};
 use self::device::Device;
 pub use self::disk::Disk;
 use super::halt::Halt;
-use crate::escape;
+use crate::{absent, escape};
 
 /// The server of one disk, for one machine.
 pub struct Server {
     name: &'static str,
     listener: UnixListener,
-    disk: Mutex<Option<Disk>>,
     halt: Arc<Halt>,
     connection: Mutex<Connection>,
 }
@@ -49,25 +48,15 @@ enum Connection {
 }
 
 impl Server {
-    /// Creates the socket `name` in `directory`, at which `disk` is served to one machine.
+    /// Creates the socket `name` in `directory`, at which a disk is served to one machine.
     ///
     /// # Errors
     /// If the socket cannot be created.
-    pub fn new(
-        directory: &Path,
-        name: &'static str,
-        disk: Disk,
-        halt: Arc<Halt>,
-    ) -> Result<Server> {
+    pub fn new(directory: &Path, name: &'static str, halt: Arc<Halt>) -> Result<Server> {
         let path = directory.join(name);
         let creating = || format!("creating the socket {}", escape::path(&path));
         // An earlier machine may have left one.
-        match std::fs::remove_file(&path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(error).with_context(creating);
-            }
-            _ => {}
-        }
+        absent::optional(fs::remove_file(&path)).with_context(creating)?;
         // The address of a socket is limited to 108 bytes (unix(7)).
         let directory = File::open(directory).with_context(creating)?;
         let short = format!("/proc/self/fd/{}/{name}", directory.as_raw_fd());
@@ -75,28 +64,26 @@ impl Server {
         Ok(Server {
             name,
             listener,
-            disk: Mutex::new(Some(disk)),
             halt,
             connection: Mutex::new(Connection::None),
         })
     }
 
-    /// Serves the disk until the machine closes the connection or [`Server::stop`] is called. If the
+    /// Serves `disk` until the machine closes the connection or [`Server::stop`] is called. If the
     /// disk fails, the guest gets an I/O error, and the server's [`Halt`] is used.
     ///
     /// # Errors
     /// If the machine violates the protocol, or a thread cannot be started. The guest is stopped then.
-    pub fn serve(&self) -> Result<()> {
-        let end = self.connect();
+    pub fn serve(&self, disk: Disk) -> Result<()> {
+        let end = self.connect(disk);
         if end.is_err() {
             self.halt.stop();
         }
         end.with_context(|| format!("serving {} to the guest's machine", self.name))
     }
 
-    fn connect(&self) -> Result<()> {
+    fn connect(&self, disk: Disk) -> Result<()> {
         let listener = self.listener.try_clone().context("duplicating a socket")?;
-        let disk = lock(&self.disk).take().context("it was served before")?;
         let device = Arc::new(Mutex::new(Device::new(disk, self.halt.clone())?));
         let memory = GuestMemoryAtomic::new(GuestMemoryMmap::new());
         let mut daemon = VhostUserDaemon::new(self.name.to_owned(), device, memory)

@@ -59,9 +59,9 @@ fn served(bytes: &[u8], client: impl FnOnce(&Path) + Send) -> (Result<()>, End, 
     let mut console = Console::new(reader, "t0ken");
     let halt = Arc::new(Halt::new(console.stop(), run.directory, 2 * LENGTH));
     let disk = run.make_disk().unwrap();
-    let server = Server::new(run.directory, "socket", disk, halt.clone()).unwrap();
+    let server = Server::new(run.directory, "socket", halt.clone()).unwrap();
     let end = thread::scope(|scope| {
-        let serving = scope.spawn(|| server.serve());
+        let serving = scope.spawn(|| server.serve(disk));
         client(run.directory);
         drop(writer);
         server.stop();
@@ -273,8 +273,7 @@ fn the_path_of_a_socket_may_be_long() {
     fs::create_dir(&long).unwrap();
     UnixListener::bind(long.join("s")).unwrap_err();
     let (reader, _writer) = std::io::pipe().unwrap();
-    let disk = Disk::raw(tempfile::tempfile().unwrap(), 512);
     let halt = Arc::new(Halt::new(Console::new(reader, "t0ken").stop(), &long, 512));
-    drop(Server::new(&long, "socket", disk, halt).unwrap());
+    drop(Server::new(&long, "socket", halt).unwrap());
     assert!(long.join("socket").exists());
 }
