@@ -16,29 +16,14 @@ use super::qemu::{self, Accelerator};
 use super::uml;
 use crate::spec::MachineKind;
 
-/// A way to run a guest. A new one is a variant here, and a module like `qemu`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Backend {
-    /// QEMU, with this accelerator.
-    Qemu(Accelerator),
-    /// User-Mode Linux.
-    Uml,
-}
-
-impl Backend {
-    /// All, in the order in which they are tried.
-    const ALL: [Backend; 3] = [
-        Backend::Qemu(Accelerator::Kvm),
-        Backend::Uml,
-        Backend::Qemu(Accelerator::Tcg),
-    ];
-
+/// How a guest runs on each kind of machine.
+impl MachineKind {
     /// Returns the backends to try for `run` on this builder, in order, and logs why. Even one that can
     /// be used may hang, for example KVM inside of some virtual machines. So all that come later follow it.
     ///
     /// # Errors
     /// If the only machine that the caller wants cannot be used.
-    pub fn candidates(run: &Run<'_>) -> Result<Vec<Backend>> {
+    pub fn candidates(run: &Run<'_>) -> Result<Vec<MachineKind>> {
         let (candidates, choice) = choose(run.machine.only, |backend| backend.usable(run))?;
         log::info!("{choice}");
         Ok(candidates)
@@ -50,34 +35,27 @@ impl Backend {
     /// The reason why it cannot.
     fn usable(self, run: &Run<'_>) -> Result<(), String> {
         match self {
-            Backend::Qemu(Accelerator::Kvm) => qemu::kvm(),
-            Backend::Uml => uml::usable(run),
-            Backend::Qemu(Accelerator::Tcg) => Ok(()),
-        }
-    }
-
-    fn kind(self) -> MachineKind {
-        match self {
-            Backend::Qemu(Accelerator::Kvm) => MachineKind::Kvm,
-            Backend::Uml => MachineKind::Uml,
-            Backend::Qemu(Accelerator::Tcg) => MachineKind::Tcg,
+            MachineKind::Kvm => qemu::kvm(),
+            MachineKind::Uml => uml::usable(run),
+            MachineKind::Tcg => Ok(()),
         }
     }
 
     /// Returns what the log says if it is chosen.
     fn choice(self) -> &'static str {
         match self {
-            Backend::Qemu(Accelerator::Kvm) => "the guest runs under KVM",
-            Backend::Uml => "the guest runs in User-Mode Linux",
-            Backend::Qemu(Accelerator::Tcg) => "the guest is emulated",
+            MachineKind::Kvm => "the guest runs under KVM",
+            MachineKind::Uml => "the guest runs in User-Mode Linux",
+            MachineKind::Tcg => "the guest is emulated",
         }
     }
 
     /// Returns its name for messages.
-    pub fn name(self) -> &'static str {
+    fn title(self) -> &'static str {
         match self {
-            Backend::Qemu(accelerator) => accelerator.name(),
-            Backend::Uml => "User-Mode Linux",
+            MachineKind::Kvm => Accelerator::Kvm.name(),
+            MachineKind::Uml => "User-Mode Linux",
+            MachineKind::Tcg => Accelerator::Tcg.name(),
         }
     }
 
@@ -88,9 +66,10 @@ impl Backend {
     /// If a file or socket for it cannot be created.
     fn prepare(self, run: &Run<'_>, confined: bool) -> Result<Ready> {
         match self {
-            Backend::Qemu(accelerator) => qemu::prepare(run, accelerator, confined),
+            MachineKind::Kvm => qemu::prepare(run, Accelerator::Kvm, confined),
+            MachineKind::Tcg => qemu::prepare(run, Accelerator::Tcg, confined),
             // It confines its processes by itself.
-            Backend::Uml => uml::prepare(run),
+            MachineKind::Uml => uml::prepare(run),
         }
     }
 
@@ -98,8 +77,8 @@ impl Backend {
     fn refused(self, ended: &Ended) -> bool {
         let silent = ended.end == End::Closed && ended.console.history().is_empty();
         match self {
-            Backend::Qemu(_) => silent && qemu::refused(&ended.messages),
-            Backend::Uml => false,
+            MachineKind::Kvm | MachineKind::Tcg => silent && qemu::refused(&ended.messages),
+            MachineKind::Uml => false,
         }
     }
 
@@ -122,11 +101,11 @@ impl Backend {
 /// Returns the backends to try, in order, and a line for the log: the first of them, and why no earlier one.
 fn choose(
     only: Option<MachineKind>,
-    usable: impl Fn(Backend) -> Result<(), String>,
-) -> Result<(Vec<Backend>, String)> {
-    let wanted = |backend: &Backend| only.is_none_or(|only| only == backend.kind());
+    usable: impl Fn(MachineKind) -> Result<(), String>,
+) -> Result<(Vec<MachineKind>, String)> {
+    let wanted = |backend: &MachineKind| only.is_none_or(|only| only == *backend);
     let (mut candidates, mut reasons) = (Vec::new(), Vec::new());
-    for backend in Backend::ALL.into_iter().filter(wanted) {
+    for backend in MachineKind::ALL.into_iter().filter(wanted) {
         match usable(backend) {
             Ok(()) => candidates.push(backend),
             Err(reason) => reasons.push(reason),
@@ -171,7 +150,7 @@ impl Timeouts {
 /// If a machine cannot be started, or the guest fails. The error says why, and what to change.
 pub fn attempts(
     run: &Run<'_>,
-    backends: &[Backend],
+    backends: &[MachineKind],
     timeouts: Timeouts,
 ) -> Result<Option<PathBuf>> {
     let mut rest = backends.iter();
@@ -184,10 +163,10 @@ pub fn attempts(
         match next {
             Some(next) if !ran => log::warn!(
                 "no output from the guest under {} after {} s ({}); retrying with {}",
-                backend.name(),
+                backend.title(),
                 ended.time.as_secs(),
                 last_message(&ended),
-                next.name()
+                next.title()
             ),
             _ => {
                 judge(run.machine, &ended)?;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result, ensure};
 use uuid::Uuid;
 
-use super::backend::{Backend, Timeouts, attempts};
+use super::backend::{Timeouts, attempts};
 use super::job::{self, BootPartition, Job};
 use super::machine::Run;
 use super::merge;
@@ -18,7 +18,7 @@ use super::report::{self, Limits, Report};
 use crate::escape;
 use crate::image::LazyImage;
 use crate::layout::{self, Layout};
-use crate::spec::{Guest, Spec};
+use crate::spec::{Guest, MachineKind, Spec};
 use crate::tree::Tree;
 
 /// The result of a run.
@@ -60,7 +60,7 @@ pub fn run(
         init: Path::new("/proc/self/exe"),
         directory: &directory,
     };
-    let efi_variables = attempts(&run, &Backend::candidates(&run)?, Timeouts::USUAL)?;
+    let efi_variables = attempts(&run, &MachineKind::candidates(&run)?, Timeouts::USUAL)?;
     let limits = Limits {
         job: &job,
         gone: merge::length_of_paths(tree, &spec.store_dir),

@@ -9,7 +9,6 @@ use std::thread;
 use std::time::Instant;
 
 use super::*;
-use crate::guest::qemu::Accelerator;
 use crate::guest::tests::{job, machine};
 use crate::image::{Image, LazyImage};
 use crate::spec::Uml;
@@ -29,7 +28,7 @@ const SHORT: Duration = Duration::from_millis(100);
 fn run_with(script: &str, timeout: Duration, timeouts: Timeouts) -> Result<()> {
     let directory = tempfile::tempdir().unwrap();
     let qemu = script_in(directory.path(), script);
-    let backends = [Accelerator::Kvm, Accelerator::Tcg].map(Backend::Qemu);
+    let backends = [MachineKind::Kvm, MachineKind::Tcg];
     run_qemu(&qemu, directory.path(), timeout, &backends, timeouts)
 }
 
@@ -48,7 +47,7 @@ fn run_qemu(
     qemu: &Path,
     directory: &Path,
     timeout: Duration,
-    backends: &[Backend],
+    backends: &[MachineKind],
     timeouts: Timeouts,
 ) -> Result<()> {
     let image = Image {
@@ -90,13 +89,12 @@ fn chosen(
     only: Option<MachineKind>,
     possible: &[MachineKind],
 ) -> Result<(Vec<MachineKind>, String)> {
-    let usable = |backend: Backend| match backend.kind() {
+    let usable = |kind| match kind {
         kind if possible.contains(&kind) => Ok(()),
         MachineKind::Kvm => Err("/dev/kvm: Permission denied (os error 13)".to_owned()),
         _ => Err("User-Mode Linux has no EFI variables".to_owned()),
     };
-    let (backends, line) = choose(only, usable)?;
-    Ok((backends.into_iter().map(Backend::kind).collect(), line))
+    choose(only, usable)
 }
 
 #[test]
@@ -228,7 +226,7 @@ fn emulates_a_guest_if_user_mode_linux_does_not_start() {
         let script =
             format!("case $* in *virtio_uml*) {hang};; *) echo '{STARTED}'; echo '{EXIT}0';; esac");
         let program = script_in(directory.path(), &script);
-        let backends = [Backend::Uml, Backend::Qemu(Accelerator::Tcg)];
+        let backends = [MachineKind::Uml, MachineKind::Tcg];
         run_qemu(&program, directory.path(), LONG, &backends, timeouts).unwrap();
     }
 }
@@ -289,7 +287,7 @@ fn kills_processes_that_qemu_started() {
 #[test]
 fn reports_the_path_of_a_missing_qemu() {
     let directory = tempfile::tempdir().unwrap();
-    let backends = [Backend::Qemu(Accelerator::Tcg)];
+    let backends = [MachineKind::Tcg];
     let qemu = Path::new("/nonexistent/qemu");
     let error = run_qemu(qemu, directory.path(), LONG, &backends, Timeouts::USUAL).unwrap_err();
     let text = format!("{error:#}");
