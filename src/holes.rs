@@ -1,4 +1,4 @@
-//! Holes in files on the host (lseek(2), `SEEK_DATA`).
+//! Holes in files on the host (lseek(2), `SEEK_DATA`), and bytes that could be holes.
 
 use std::fs::File;
 use std::io;
@@ -12,6 +12,13 @@ use nix::unistd::{Whence, lseek};
 /// A compressed file may also occupy less space than its size without having a hole.
 pub(crate) fn possible(size: u64, sectors: u64) -> bool {
     sectors.saturating_mul(512) < size
+}
+
+/// Whether `bytes` are all zeros.
+pub(crate) fn is_zeros(bytes: &[u8]) -> bool {
+    // Without an early exit within a piece, the compiler compares many bytes at a time.
+    let mut pieces = bytes.chunks(256);
+    pieces.all(|piece| piece.iter().fold(0, |all, byte| all | byte) == 0)
 }
 
 /// Returns the parts of the first `length` bytes of `file` that are not holes, in order and without
@@ -81,6 +88,19 @@ mod tests {
             .iter()
             .map(|range| (range.start, range.end))
             .collect()
+    }
+
+    #[test]
+    fn one_byte_anywhere_is_not_zero() {
+        for length in [0, 1, 255, 256, 257, 1000] {
+            let mut bytes = vec![0; length];
+            assert!(is_zeros(&bytes), "{length}");
+            for at in 0..length {
+                bytes[at] = 0x80;
+                assert!(!is_zeros(&bytes), "{at} of {length}");
+                bytes[at] = 0;
+            }
+        }
     }
 
     #[test]

@@ -11,6 +11,8 @@ pub mod escape;
 mod excerpt;
 pub mod owner;
 
+mod codec;
+
 mod cores;
 mod sys;
 

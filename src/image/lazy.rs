@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
+use super::extents::ExtentReader;
 use super::write::write_made;
 use super::{Image, Part};
 use crate::escape;
 use crate::fs::DataExtent;
-use crate::fs::source::{Opened, Opener, read};
+use crate::fs::source::read;
 
 /// An image whose files are read from their sources on demand. Ranges that are generated in memory
 /// are stored in a sparse file.
@@ -29,8 +30,6 @@ struct Place<'a> {
 
 /// A range that is copied from a file.
 struct Copied<'a> {
-    /// The index of the part.
-    number: usize,
     part: &'a Part,
     extent: &'a DataExtent,
 }
@@ -59,8 +58,7 @@ impl LazyImage {
     pub fn reader(&self) -> Reader<'_> {
         Reader {
             disk: self,
-            open: None,
-            opener: Opener::default(),
+            files: ExtentReader::default(),
         }
     }
 
@@ -78,11 +76,7 @@ impl LazyImage {
         let next = extents.partition_point(|extent| extent.offset + extent.length <= offset);
         match extents.get(next) {
             Some(extent) if extent.offset <= offset => Place {
-                copied: Some(Copied {
-                    number,
-                    part,
-                    extent,
-                }),
+                copied: Some(Copied { part, extent }),
                 end: part.start + extent.offset + extent.length,
             },
             Some(extent) => made(part.start + extent.offset),
@@ -91,12 +85,10 @@ impl LazyImage {
     }
 }
 
-/// Reads a [`LazyImage`]. It keeps the last file open, since a large file is read in many pieces.
+/// Reads a [`LazyImage`].
 pub struct Reader<'a> {
     disk: &'a LazyImage,
-    /// The open file, with the index of its part and its number in that part.
-    open: Option<((usize, u32), Opened<'a>)>,
-    opener: Opener,
+    files: ExtentReader<'a>,
 }
 
 impl Reader<'_> {
@@ -118,26 +110,14 @@ impl Reader<'_> {
             let place = disk.place(at);
             let length = usize::try_from(place.end - at).map_or(rest.len(), |n| n.min(rest.len()));
             let piece = &mut rest[..length];
-            match &place.copied {
-                Some(copied) => self.read_copied(copied, piece, at)?,
+            match place.copied {
+                Some(Copied { part, extent }) => {
+                    let skip = at - part.start - extent.offset;
+                    self.files.read(part, extent, skip, piece)?;
+                }
                 None => read(&disk.made, || disk.path.clone(), piece, at)?,
             }
             filled += length;
         }
-    }
-}
-
-impl<'a> Reader<'a> {
-    fn read_copied(&mut self, copied: &Copied<'a>, buffer: &mut [u8], at: u64) -> Result<()> {
-        let (part, extent) = (copied.part, copied.extent);
-        let from = extent.file_offset + (at - part.start - extent.offset);
-        let key = (copied.number, extent.file);
-        let opened = match self.open.take() {
-            Some((last, opened)) if last == key => opened,
-            _ => self.opener.open(part.content.source(extent)?)?,
-        };
-        opened.read(buffer, from)?;
-        self.open = Some((key, opened));
-        Ok(())
     }
 }

@@ -5,13 +5,17 @@
 //! that can be searched and divided among threads; ranges that are generated in memory, one after
 //! the other; and zeros, which are the rest. [`Image::ranges`] yields all three in the order of the
 //! disk. [`write()`] passes the first two kinds to a sink (`sink::Sink`), copied ranges on all
-//! cores and in any order. A [`Reader`] looks up the first kind and reads the second from a sparse
+//! cores and in any order. [`write_blocks`] passes all of them to a [`BlockSink`], as blocks in the
+//! order of the disk. A [`Reader`] looks up the first kind and reads the second from a sparse
 //! file.
 
 mod batch;
+mod blocks;
 mod check;
 mod content;
 mod copy;
+mod extents;
+mod failed;
 mod lazy;
 mod queue;
 mod ranges;
@@ -25,6 +29,8 @@ mod write;
 
 use crate::fs::{FinishedFile, Plan};
 
+pub(crate) use blocks::{BlockSink, Blocks, write_blocks};
+pub(crate) use failed::write_failed;
 pub(crate) use lazy::{LazyImage, Reader};
 pub use write::write;
 

@@ -3,46 +3,32 @@
 use anyhow::{Context, Result, ensure};
 
 use super::{Image, Part};
-use crate::fs::{DataExtent, DataSource};
+use crate::fs::DataExtent;
 
 /// A range of the disk whose bytes come from one place.
-#[derive(Debug, Clone, Copy)]
-#[cfg_attr(
-    not(test),
-    expect(
-        dead_code,
-        reason = "the raw disk needs only the lengths; a format that is written in order needs everything"
-    )
-)]
-pub(crate) struct Range<'a> {
+#[derive(Clone, Copy)]
+pub(super) struct Range<'m, 'a> {
     /// First byte on the disk.
     pub start: u64,
     /// Number of bytes, never 0.
     pub length: u64,
     /// Where they come from.
-    pub bytes: Bytes<'a>,
+    pub bytes: Bytes<'m, 'a>,
 }
 
 /// Where the bytes of a [`Range`] come from.
-#[derive(Debug, Clone, Copy)]
-#[cfg_attr(
-    not(test),
-    expect(
-        dead_code,
-        reason = "the raw disk needs only the lengths; a format that is written in order needs everything"
-    )
-)]
-pub(crate) enum Bytes<'a> {
+#[derive(Clone, Copy)]
+pub(super) enum Bytes<'m, 'a> {
     /// They are zeros.
     Zeros,
     /// They are generated in memory, and are valid during the call.
-    Made(&'a [u8]),
+    Made(&'m [u8]),
     /// They are in a file.
     Copied {
-        /// The file.
-        source: DataSource<'a>,
-        /// Their offset in it, in bytes.
-        offset: u64,
+        /// The part that they belong to.
+        part: &'a Part,
+        /// The extent of the part.
+        extent: &'a DataExtent,
     },
 }
 
@@ -61,7 +47,10 @@ impl Image {
     ///
     /// # Errors
     /// Those of `take`, and if ranges overlap.
-    pub(crate) fn ranges(&self, take: &mut dyn FnMut(Range<'_>) -> Result<()>) -> Result<()> {
+    pub(super) fn ranges<'a>(
+        &'a self,
+        take: &mut dyn FnMut(Range<'_, 'a>) -> Result<()>,
+    ) -> Result<()> {
         let mut disk = Disk { at: 0, take };
         for part in &self.parts {
             let mut copied = part.content.copied().iter().peekable();
@@ -81,21 +70,18 @@ impl Image {
 }
 
 /// The disk from `at` on.
-struct Disk<'a> {
+struct Disk<'t, 'a> {
     at: u64,
-    take: &'a mut dyn FnMut(Range<'_>) -> Result<()>,
+    take: &'t mut dyn FnMut(Range<'_, 'a>) -> Result<()>,
 }
 
-impl Disk<'_> {
-    fn copied(&mut self, part: &Part, extent: &DataExtent) -> Result<()> {
-        let bytes = Bytes::Copied {
-            source: part.content.source(extent)?,
-            offset: extent.file_offset,
-        };
+impl<'a> Disk<'_, 'a> {
+    fn copied(&mut self, part: &'a Part, extent: &'a DataExtent) -> Result<()> {
+        let bytes = Bytes::Copied { part, extent };
         self.add(part.start + extent.offset, extent.length, bytes)
     }
 
-    fn add(&mut self, start: u64, length: u64, bytes: Bytes<'_>) -> Result<()> {
+    fn add(&mut self, start: u64, length: u64, bytes: Bytes<'_, 'a>) -> Result<()> {
         self.zeros_to(start)?;
         if length == 0 {
             return Ok(());

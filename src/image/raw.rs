@@ -2,13 +2,14 @@
 
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result};
 
 use super::Image;
 use super::copy::{self, CopyRange};
+use super::failed::write_failed;
 use super::ranges::{Bytes, Selection};
 use super::reserve::reserve;
 use super::sink::Sink;
@@ -52,45 +53,13 @@ impl<'a> RawFile<'a> {
         Ok(raw)
     }
 
-    /// The error for a failed write. A full file system is reported with the space needed and the
-    /// space available.
+    /// The error for a failed write.
     fn failed(&self, error: io::Error) -> anyhow::Error {
-        let path = escape::path(self.path);
-        match error.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {}
-            io::ErrorKind::FileTooLarge => {
-                return anyhow!(error).context(format!(
-                    "writing {path}, which has {} bytes",
-                    self.image.length
-                ));
-            }
-            _ => return anyhow!(error).context(format!("writing {path}")),
-        }
-        let room = self.room().map_or_else(
-            |why| format!("unknown ({why:#})"),
-            |bytes| format!("{bytes} bytes"),
-        );
-        let advice = match needed(self.image, self.selection) {
-            Ok(needed) => format!(
-                "the image needs {needed} bytes, available: {room}; free some space there, or \
-                 build where there is more (the directory of the output, TMPDIR)"
-            ),
-            Err(why) => {
-                format!("the space that the image needs is unknown ({why:#}), available: {room}")
-            }
+        let need = || match needed(self.image, self.selection) {
+            Ok(needed) => format!("the image needs {needed} bytes"),
+            Err(why) => format!("the space that the image needs is unknown ({why:#})"),
         };
-        anyhow!(error).context(format!("writing {path}: {advice}"))
-    }
-
-    /// Bytes available to us on the file's file system, including those already written to the
-    /// file.
-    fn room(&self) -> Result<u64> {
-        let found = nix::sys::statvfs::fstatvfs(&self.file)?;
-        let free = found
-            .blocks_available()
-            .saturating_mul(found.fragment_size());
-        let ours = self.file.metadata()?.blocks().saturating_mul(512);
-        Ok(free.saturating_add(ours))
+        write_failed(error, &self.file, self.path, self.image.length, need)
     }
 }
 

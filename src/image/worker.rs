@@ -2,6 +2,7 @@
 //! files.
 
 use std::fs::File;
+use std::mem;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -10,9 +11,10 @@ use anyhow::{Context, Result};
 use super::Part;
 use super::batch::Batch;
 use super::copy::CopyRange;
+use super::extents::ExtentReader;
 use super::queue::{Buffer, Queue};
 use super::sink::Sink;
-use crate::fs::source::{Opened, Opener, check_time, read, slice};
+use crate::fs::source::{Opened, check_time, read, slice};
 use crate::fs::{BLOCK, DataExtent};
 
 /// The state of one thread.
@@ -22,7 +24,7 @@ pub struct Worker<'a> {
     progress: &'a Progress<'a>,
     part: &'a Part,
     buffer: Buffer,
-    opener: Opener,
+    files: ExtentReader<'a>,
     /// Whether to let the sink copy, until it fails to copy a whole range.
     sink_copies: bool,
 }
@@ -42,7 +44,8 @@ impl<'a> Progress<'a> {
         }
     }
 
-    fn add(&self, bytes: u64) {
+    /// Adds `bytes`.
+    pub fn add(&self, bytes: u64) {
         let before = self.copied.fetch_add(bytes, Ordering::Relaxed);
         (self.report)(before.saturating_add(bytes));
     }
@@ -62,7 +65,7 @@ impl<'a> Worker<'a> {
             progress,
             part,
             buffer: Buffer::default(),
-            opener: Opener::default(),
+            files: ExtentReader::default(),
             sink_copies: true,
         }
     }
@@ -113,9 +116,7 @@ impl<'a> Worker<'a> {
                 usize::try_from(extent.length).context("an extent does not fit into memory")?;
             let room = self.buffer.free().get_mut(..length);
             let room = room.context("the extents do not fit into a buffer")?;
-            self.opener
-                .open(part.content.source(extent)?)?
-                .read(room, extent.file_offset)?;
+            self.files.read(part, extent, 0, room)?;
             self.buffer.use_free(length);
             bytes += extent.length;
         }
@@ -127,7 +128,8 @@ impl<'a> Worker<'a> {
     /// Copies `range`, a part of the large `extent`.
     fn piece(&mut self, extent: &DataExtent, range: CopyRange) -> Result<()> {
         let part = self.part;
-        match self.opener.open(part.content.source(extent)?)? {
+        let mut files = mem::take(&mut self.files);
+        match files.open(part, extent)? {
             Opened::Bytes(bytes) => {
                 let length =
                     usize::try_from(range.length).context("an extent does not fit into memory")?;
@@ -135,13 +137,14 @@ impl<'a> Worker<'a> {
                 self.flush()?;
             }
             Opened::File(input, source) => {
-                self.copy(&input, || source.path(), range)?;
-                check_time(&input, source)?;
+                self.copy(input, || source.path(), range)?;
+                check_time(input, source)?;
             }
             Opened::Finished(finished) => {
                 self.copy(finished.file(), || finished.path().to_owned(), range)?;
             }
         }
+        self.files = files;
         self.progress.add(range.length);
         Ok(())
     }

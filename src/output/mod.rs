@@ -1,6 +1,7 @@
 //! The contents of `$out`: the image in its format, Hydra's products, and what `postVM` adds.
 
 mod check;
+mod file;
 mod format;
 mod headers;
 mod post_vm;

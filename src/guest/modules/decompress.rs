@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 use flate2::read::MultiGzDecoder;
 use lzma_rust2::XzReader;
-use ruzstd::decoding::StreamingDecoder;
+use zstd::stream::read::Decoder;
 
 use crate::escape;
 
@@ -68,9 +68,7 @@ pub(super) fn decompress(file: impl Read, end: &str, limit: u64) -> Result<Vec<u
         "xz" => XzReader::new_mem_limit(file, true, DICTIONARY)
             .take(limit)
             .read_to_end(&mut module)?,
-        "zst" => StreamingDecoder::new(file)?
-            .take(limit)
-            .read_to_end(&mut module)?,
+        "zst" => Decoder::new(file)?.take(limit).read_to_end(&mut module)?,
         "gz" => MultiGzDecoder::new(file)
             .take(limit)
             .read_to_end(&mut module)?,

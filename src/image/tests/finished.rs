@@ -1,10 +1,10 @@
 //! File systems whose bytes exist after planning, with every sink and reader of images.
 
+use super::super::extents::ExtentReader;
 use super::super::ranges::{Bytes, Range, Selection};
 use super::super::sink::Sink;
 use super::super::write::write_to;
 use super::*;
-use crate::fs::source::Opener;
 use crate::fs::tests::Archiver;
 use crate::fs::{Format, Options, PlanError};
 use crate::tree::Timestamp;
@@ -29,14 +29,14 @@ fn in_memory(image: &Image) -> Vec<u8> {
 /// The bytes of the image as a sequential sink would receive them.
 fn in_order(image: &Image) -> Vec<u8> {
     let mut disk = Vec::new();
-    let take = &mut |range: Range<'_>| {
+    let take = &mut |range: Range<'_, '_>| {
         assert_eq!(range.start, disk.len() as u64);
         let mut bytes = vec![0; usize::try_from(range.length).unwrap()];
         match range.bytes {
             Bytes::Zeros => {}
             Bytes::Made(made) => bytes.copy_from_slice(made),
-            Bytes::Copied { source, offset } => {
-                Opener::default().open(source)?.read(&mut bytes, offset)?;
+            Bytes::Copied { part, extent } => {
+                ExtentReader::default().read(part, extent, 0, &mut bytes)?;
             }
         }
         disk.append(&mut bytes);

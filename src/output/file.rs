@@ -1,0 +1,140 @@
+//! [`ImageFile`]: the file of an image that is written in blocks.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+use crate::image::write_failed;
+use crate::{escape, untrusted};
+
+/// The most bytes that are gathered for one write.
+const GATHER: usize = 1 << 20;
+
+/// Writes of at least this length are not gathered if they are not adjacent to others.
+const LARGE: usize = 256 << 10;
+
+/// The file of an image that is being written. Adjacent writes are gathered. Bytes that are never
+/// written are holes.
+pub(super) struct ImageFile {
+    file: File,
+    path: PathBuf,
+    /// The most bytes that it takes, for messages.
+    most: u64,
+    gathered: Vec<u8>,
+    /// Where the gathered bytes belong.
+    offset: u64,
+}
+
+impl ImageFile {
+    /// Creates or truncates the file `path`, which takes `most` bytes at most.
+    ///
+    /// # Errors
+    /// If this fails.
+    pub fn create(path: &Path, most: u64) -> Result<ImageFile> {
+        let file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .custom_flags(untrusted::FLAGS.bits())
+            .open(path)
+            .with_context(|| format!("creating {}", escape::path(path)))?;
+        Ok(ImageFile {
+            file,
+            path: path.to_owned(),
+            most,
+            gathered: Vec::new(),
+            offset: 0,
+        })
+    }
+
+    /// Writes `bytes` at `offset`, now or later.
+    ///
+    /// # Errors
+    /// If a write fails. A full file system is reported with the space needed and the space available.
+    pub fn write(&mut self, bytes: &[u8], offset: u64) -> Result<()> {
+        // usize to u64: lossless on every target Rust has.
+        let end = self.offset.saturating_add(self.gathered.len() as u64);
+        let is_adjacent = !self.gathered.is_empty() && end == offset;
+        if !is_adjacent || self.gathered.len() + bytes.len() > GATHER {
+            self.flush()?;
+            if bytes.len() >= LARGE {
+                return self
+                    .file
+                    .write_all_at(bytes, offset)
+                    .map_err(|error| self.failed(error));
+            }
+            self.offset = offset;
+        }
+        self.gathered.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    /// Writes what was gathered, and sets the length of the file in bytes.
+    ///
+    /// # Errors
+    /// As for [`ImageFile::write`].
+    pub fn finish(mut self, length: u64) -> Result<()> {
+        self.flush()?;
+        self.file
+            .set_len(length)
+            .map_err(|error| self.failed(error))
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        self.file
+            .write_all_at(&self.gathered, self.offset)
+            .map_err(|error| self.failed(error))?;
+        self.gathered.clear();
+        Ok(())
+    }
+
+    fn failed(&self, error: io::Error) -> anyhow::Error {
+        let need = || format!("the image needs at most {} bytes", self.most);
+        write_failed(error, &self.file, &self.path, self.most, need)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn writes_of_any_length_and_order_arrive() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("image");
+        fs::write(&path, [9; 100]).unwrap();
+        let mut file = ImageFile::create(&path, 1 << 30).unwrap();
+        let mut expected = vec![0; 5 << 20];
+        let mut put = |offset: usize, length: usize, value: u8| {
+            let bytes = vec![value; length];
+            expected[offset..offset + length].copy_from_slice(&bytes);
+            file.write(&bytes, offset as u64).unwrap();
+        };
+        put(3 << 20, 10, 1);
+        put((3 << 20) + 10, 70_000, 2);
+        put(0, LARGE, 3);
+        put(LARGE, 1, 4);
+        put(LARGE + 1, GATHER, 5);
+        put(LARGE + 1 + GATHER, 7, 6);
+        // Over earlier bytes, some of which were only gathered.
+        put(LARGE + 1 + GATHER, 2, 7);
+        put(1, 1, 8);
+        file.finish(5 << 20).unwrap();
+        assert!(fs::read(&path).unwrap() == expected);
+    }
+
+    #[test]
+    fn a_full_file_system_is_reported_with_both_figures() {
+        let mut file = ImageFile::create(Path::new("/dev/full"), 12_345).unwrap();
+        file.write(b"bytes", 0).unwrap();
+        let error = file.finish(5).unwrap_err();
+        let message = format!("{error:#}");
+        let expected = "writing /dev/full: the image needs at most 12345 bytes, available: ";
+        assert!(message.starts_with(expected), "{message}");
+    }
+}
