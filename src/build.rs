@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Error, Result};
+use indicatif::HumanBytes;
 use nix::errno::Errno;
 use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit};
 
@@ -103,8 +104,11 @@ fn write(spec: &Spec, image: &Image, work: &Path, log: &Log) -> Result<()> {
     let total = image.data_length();
     log.step("writing the disk", || {
         let bytes = log.bytes(total);
-        image::write(image, &raw, &|done| bytes.reach(done))?;
+        let shared = image::write(image, &raw, &|done| bytes.reach(done))?;
         bytes.finish();
+        if shared > 0 {
+            log::info!("{} of them share blocks with their sources", HumanBytes(shared));
+        }
         Ok(())
     })?;
     if spec.output.format != Format::Raw {

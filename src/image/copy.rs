@@ -1,10 +1,13 @@
-//! Copying between open files in the kernel, which may be able to share blocks instead.
+//! Copying between open files in the kernel, and sharing blocks between them.
 
 use std::fs::File;
 
 use nix::errno::Errno;
 use nix::fcntl::copy_file_range;
 use nix::sys::statfs::{EXT4_SUPER_MAGIC, TMPFS_MAGIC, fstatfs};
+
+use crate::fs::BLOCK;
+use crate::sys;
 
 /// A range of bytes to copy from a file to the disk.
 #[derive(Debug, Clone, Copy)]
@@ -17,12 +20,24 @@ pub(crate) struct CopyRange {
     pub length: u64,
 }
 
-/// Whether the kernel should copy to `output`. File systems that can share blocks between files, or
-/// let a server copy, do this better than we can. On ext4 and tmpfs, the kernel copies page by
+/// Whether to let the kernel share blocks between files, or copy them, if the output is `output`. File
+/// systems that can do the former, or let a server copy, do this better than we can. On ext4 and tmpfs, the kernel copies page by
 /// page, and meanwhile no other thread can write to `output`.
 pub fn prefers_kernel(output: &File) -> bool {
     let slow = [EXT4_SUPER_MAGIC, TMPFS_MAGIC];
     fstatfs(output).is_ok_and(|found| !slow.contains(&found.filesystem_type()))
+}
+
+/// Makes the whole blocks of `range` share their place on the disk with those of `input`, and returns
+/// the rest. If that is not possible, it returns all of it.
+pub fn shared(input: &File, output: &File, range: CopyRange) -> CopyRange {
+    let length = range.length / BLOCK * BLOCK;
+    match length > 0 && sys::clone_range(input, output, range.from, range.to, length).is_ok() {
+        true => range.after(length),
+        // Kernels and file systems differ in the error. A real failure recurs when the caller copies
+        // the range.
+        false => range,
+    }
 }
 
 /// Lets the kernel copy as much of `range` as it can, and returns the rest.
@@ -93,6 +108,17 @@ mod tests {
         };
         let left = in_kernel(&input, &output, range);
         assert_eq!((left.from, left.to, left.length), (1, 2, 3));
+    }
+
+    #[test]
+    fn files_that_cannot_share_blocks_are_left_unchanged() {
+        let (input, output) = (tempfile::tempfile().unwrap(), File::open("/proc").unwrap());
+        let range = CopyRange {
+            from: 0,
+            to: 0,
+            length: 9000,
+        };
+        assert_eq!(shared(&input, &output, range).length, 9000);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Context, Result};
 
@@ -24,6 +25,8 @@ pub struct RawFile<'a> {
     image: &'a Image,
     selection: Selection,
     kernel_copies: bool,
+    /// Bytes that share their place on the disk with a source.
+    shared: AtomicU64,
 }
 
 impl<'a> RawFile<'a> {
@@ -46,11 +49,17 @@ impl<'a> RawFile<'a> {
             path,
             image,
             selection,
+            shared: AtomicU64::new(0),
         };
         raw.file
             .set_len(image.length)
             .map_err(|error| raw.failed(error))?;
         Ok(raw)
+    }
+
+    /// The number of bytes that share their place on the disk with their sources so far.
+    pub fn shared(&self) -> u64 {
+        self.shared.load(Ordering::Relaxed)
     }
 
     /// The error for a failed write.
@@ -75,10 +84,13 @@ impl Sink for RawFile<'_> {
     }
 
     fn copy(&self, input: &File, range: CopyRange) -> CopyRange {
-        match self.kernel_copies {
-            true => copy::in_kernel(input, &self.file, range),
-            false => range,
+        if !self.kernel_copies {
+            return range;
         }
+        let rest = copy::shared(input, &self.file, range);
+        self.shared
+            .fetch_add(range.length.saturating_sub(rest.length), Ordering::Relaxed);
+        copy::in_kernel(input, &self.file, rest)
     }
 }
 

@@ -19,7 +19,8 @@ use crate::cores;
 /// Writes `image` to the file `path`, which is created or truncated first. Ranges without data
 /// become holes. All cores read, but only one at a time writes, which may lag some MiB behind.
 /// `progress` is called from any thread with the number of bytes read so far, out of
-/// [`Image::data_length`].
+/// [`Image::data_length`]. Returns the number of bytes that take no space, because the file shares
+/// them with their sources.
 ///
 /// The file is not synced: Nix does that if it is configured to (`fsync-store-paths`), and it never
 /// registers an incomplete output.
@@ -28,7 +29,7 @@ use crate::cores;
 /// If the image's parts overlap or are out of bounds, if a source cannot be read or its length has
 /// changed since it was listed, or if writing fails. A full file system is reported with the space
 /// needed and the space available. After a failure, the incomplete file is left.
-pub fn write(image: &Image, path: &Path, progress: &(dyn Fn(u64) + Sync)) -> Result<()> {
+pub fn write(image: &Image, path: &Path, progress: &(dyn Fn(u64) + Sync)) -> Result<u64> {
     write_file(image, path, Selection::All, progress)
 }
 
@@ -37,7 +38,7 @@ pub fn write(image: &Image, path: &Path, progress: &(dyn Fn(u64) + Sync)) -> Res
 /// # Errors
 /// As for [`write()`], but sources are not read.
 pub(super) fn write_made(image: &Image, path: &Path) -> Result<()> {
-    write_file(image, path, Selection::Made, &|_| ())
+    write_file(image, path, Selection::Made, &|_| ()).map(drop)
 }
 
 fn write_file(
@@ -45,10 +46,11 @@ fn write_file(
     path: &Path,
     selection: Selection,
     progress: &(dyn Fn(u64) + Sync),
-) -> Result<()> {
+) -> Result<u64> {
     image.check()?;
     let file = RawFile::create(path, image, selection)?;
-    write_to(&file, image, selection, progress)
+    write_to(&file, image, selection, progress)?;
+    Ok(file.shared())
 }
 
 /// Passes the ranges `selection` of `image`, which has been checked, to `sink`. Otherwise, it is

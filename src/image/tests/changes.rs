@@ -99,7 +99,7 @@ fn set_modified(path: &Path, time: SystemTime) {
 
 fn errors(directory: &Path, image: Image) -> [Result<()>; 2] {
     let path = directory.join("image");
-    let written = write(&image, &path, &|_| {});
+    let written = write(&image, &path, &|_| {}).map(drop);
     let lazy = LazyImage::new(image, &path).unwrap();
     let read = lazy.reader().read_at(&mut vec![0; 1 << 20], 0).map(drop);
     [written, read]
