@@ -130,7 +130,7 @@ impl Table {
 fn cells_of(method: Method, ours: &[Measured], runs: &[Measured]) -> Vec<String> {
     let median = medians(runs);
     vec![
-        method.name().to_owned(),
+        method.name(),
         format!("{:.2}", median.seconds),
         format!("{:.2}", median.sync),
         format!("{:.2}", paired_ratio(ours, runs)),

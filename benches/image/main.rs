@@ -16,9 +16,11 @@ mod closure;
 mod common;
 mod entries;
 mod files;
+mod formats;
 mod growth;
 mod measure;
 mod methods;
+mod packages;
 mod place;
 mod shape;
 mod tree;
@@ -34,12 +36,16 @@ const ROOM: u64 = 14 << 30;
 type Measure = fn(&Path);
 
 /// All tables.
-const TABLES: [(&str, Measure); 5] = [
+const TABLES: [(&str, Measure); 9] = [
     ("files", files::measure),
     ("writer", writer::measure),
     ("entries", entries::measure),
     ("memory", closure::to_memory),
     ("disk", closure::to_disk),
+    ("formats", formats::to_memory),
+    ("formats-disk", formats::to_disk),
+    ("compressed", formats::compressed_to_memory),
+    ("compressed-disk", formats::compressed_to_disk),
 ];
 
 fn main() {

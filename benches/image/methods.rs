@@ -3,12 +3,31 @@
 mod floor;
 mod mkext4;
 mod ours;
+mod qemu;
 mod shell;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use crate::place::Place;
+
+/// One of this project's formats.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Format {
+    /// The name for the page.
+    pub name: &'static str,
+    /// The name of the image file.
+    pub file: &'static str,
+    /// The attributes of the image that select the format.
+    pub image: &'static [(&'static str, &'static str)],
+}
+
+/// A conversion of a finished raw disk by `qemu-img`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Conversion {
+    /// The arguments of `qemu-img convert -f raw`.
+    pub arguments: &'static [&'static str],
+}
 
 /// A method of making an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +46,15 @@ pub enum Method {
     Repart,
     /// The steps of nixpkgs' function without its virtual machine.
     StageAndMke2fs,
+    /// This project, in one of its formats.
+    Format(&'static Format),
+    /// qemu-img, from the raw disk [`raw_disk`].
+    Conversion(&'static Conversion),
+}
+
+/// Where the raw disk is that [`Method::Conversion`] reads.
+pub fn raw_disk(place: &Place) -> PathBuf {
+    place.store.with_file_name("disk.raw")
 }
 
 /// All methods, ours first.
@@ -42,8 +70,8 @@ pub const METHODS: [Method; 7] = [
 
 impl Method {
     /// Returns the name for the page.
-    pub fn name(self) -> &'static str {
-        match self {
+    pub fn name(self) -> String {
+        let name = match self {
             Method::Ours => "make-disk-image, raw, onlyNixStore",
             Method::Floor => "read all files, write one file of the same size",
             Method::ParallelFloor => "the same on all cores",
@@ -51,14 +79,23 @@ impl Method {
             Method::Mkext4 => "mkext4, as its mkfs example",
             Method::Repart => "systemd-repart of Debian 13",
             Method::StageAndMke2fs => "rsync -a to a staging directory, mke2fs -d",
-        }
+            Method::Format(format) => return format!("make-disk-image, {}", format.name),
+            Method::Conversion(conversion) => {
+                return format!("qemu-img convert {}", conversion.arguments.join(" "));
+            }
+        };
+        name.to_owned()
     }
 
     /// Returns the command that makes an image of `length` bytes with this method. Our program and the
     /// floor determine the length themselves.
     pub fn command(self, place: &Place, length: u64) -> Vec<OsString> {
         match self {
-            Method::Ours => ours::command(place),
+            Method::Ours => ours::command(place, &[]),
+            Method::Format(format) => ours::command(place, format.image),
+            Method::Conversion(conversion) => {
+                qemu::convert(&raw_disk(place), &self.image(place), conversion)
+            }
             Method::Floor | Method::ParallelFloor | Method::Mkext4 => {
                 let program = std::env::current_exe().unwrap();
                 let key = format!("{self:?}");
@@ -82,6 +119,7 @@ impl Method {
     pub fn image(self, place: &Place) -> PathBuf {
         match self {
             Method::Ours => place.out().join("nixos.img"),
+            Method::Format(format) => place.out().join(format.file),
             _ => place.work.join("image"),
         }
     }

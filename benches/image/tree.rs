@@ -131,7 +131,8 @@ pub fn make_large_directories(store: &Path, count: usize, entries: usize) {
     seal(&package);
 }
 
-fn package_directory(store: &Path, package: usize) -> PathBuf {
+/// Returns the path of the package with this number.
+pub fn package_directory(store: &Path, package: usize) -> PathBuf {
     store.join(format!("{}-package-{package}-1.0", hash(package)))
 }
 

@@ -8,9 +8,10 @@ use serde_json::json;
 
 use crate::place::{Place, sorted};
 
-pub fn command(place: &Place) -> Vec<OsString> {
+/// Returns the command that makes an image with the attributes `image`, apart from the usual ones.
+pub fn command(place: &Place, image: &[(&str, &str)]) -> Vec<OsString> {
     let attributes = place.work.join("attrs.json");
-    write_attributes(place, &attributes);
+    write_attributes(place, image, &attributes);
     let mut variable = OsString::from("NIX_ATTRS_JSON_FILE=");
     variable.push(attributes);
     let program = env!("CARGO_BIN_EXE_make-disk-image");
@@ -19,7 +20,7 @@ pub fn command(place: &Place) -> Vec<OsString> {
 
 /// Writes the attributes of a derivation for the program: an onlyNixStore image of the store paths,
 /// without partitions.
-fn write_attributes(place: &Place, attributes: &Path) {
+fn write_attributes(place: &Place, image: &[(&str, &str)], attributes: &Path) {
     // The program does not check it, so its computation would only distort the measurement.
     let hash = "sha256:0mdqa9w1p6cmli6976v4wi0sw9r4p5prkj7lzfd1877wk11c9c73";
     let closure: Vec<_> = sorted(&place.store_with_out)
@@ -27,7 +28,7 @@ fn write_attributes(place: &Place, attributes: &Path) {
         .map(|path| json!({ "path": path, "narHash": hash, "narSize": 1, "references": [] }))
         .collect();
     let program = "/usr/bin/false";
-    let value = json!({
+    let mut value = json!({
         "name": "nixos-disk-image",
         "system": "x86_64-linux",
         "outputs": { "out": place.out() },
@@ -48,5 +49,8 @@ fn write_attributes(place: &Place, attributes: &Path) {
             "nixosInstall": null, "qemuImg": program, "path": ["/usr/bin"],
         },
     });
+    for (name, text) in image {
+        value["image"][name] = json!(text);
+    }
     fs::write(attributes, value.to_string()).unwrap();
 }
