@@ -1,6 +1,7 @@
-//! Every partition table with every boot loader it supports. Each row is built twice, raw and
-//! compressed, running the installer in a guest each time; the two are compared, and the image is
-//! booted from firmware to the line that init writes from the root file system. The guests run in
+//! Every partition table with every boot loader it supports, and every format. Each row is built
+//! twice, raw and in another format, running the installer in a guest each time; the two are compared,
+//! and the second, whose disk is the same, is booted from firmware to the line that init writes from
+//! the root file system. The guests run in
 //! User-Mode Linux; for a row of each firmware, the second is emulated. Prints one line for each row,
 //! and the count last.
 //!
@@ -37,6 +38,8 @@ struct Row {
     /// More arguments of the function, and options of the fixture's configuration.
     more: &'static str,
     firmware: &'static [Firmware],
+    /// The format of the second image.
+    format: Format,
 }
 
 const fn row(
@@ -44,52 +47,85 @@ const fn row(
     loader: &'static str,
     more: &'static str,
     firmware: &'static [Firmware],
+    format: Format,
 ) -> Row {
     Row {
         table,
         loader,
         more,
         firmware,
+        format,
     }
 }
+
+/// A format.
+#[derive(Clone, Copy)]
+struct Format {
+    /// The arguments that select it.
+    arguments: &'static str,
+    /// The extension of the image file.
+    extension: &'static str,
+    /// QEMU's name of it.
+    qemu: &'static str,
+}
+
+const fn format(arguments: &'static str, extension: &'static str, qemu: &'static str) -> Format {
+    Format {
+        arguments,
+        extension,
+        qemu,
+    }
+}
+
+const RAW: Format = format(r#"format = "raw";"#, "img", "raw");
+const QCOW2: Format = format(r#"format = "qcow2";"#, "qcow2", "qcow2");
+const ZLIB: Format = format(r#"format = "qcow2-compressed";"#, "qcow2", "qcow2");
+const ZSTD: Format = format(
+    r#"format = "qcow2-compressed"; compression = "zstd";"#,
+    "qcow2",
+    "qcow2",
+);
+const VDI: Format = format(r#"format = "vdi";"#, "vdi", "vdi");
+const VPC: Format = format(r#"format = "vpc";"#, "vhd", "vpc");
+const FIXED: Format = format(r#"format = "vpc-fixed";"#, "vhd", "vpc");
+const VMDK: Format = format(r#"format = "vmdk";"#, "vmdk", "vmdk");
+const STREAM: Format = format(r#"format = "vmdk-stream-optimized";"#, "vmdk", "vmdk");
+const VHDX: Format = format(r#"format = "vhdx";"#, "vhdx", "vhdx");
 
 /// Only the variables name the boot loader: firmware finds none by itself.
 const VARIABLES: &str = "touchEFIVars = true; canTouchEfiVariables = true;";
 
 const ROWS: [Row; 11] = [
-    row("legacy", "grub-bios", "", &[SeaBios]),
-    row("legacy+boot", "grub-bios", "", &[SeaBios]),
-    row("legacy+gpt", "grub-bios", "", &[SeaBios]),
-    row("hybrid", "grub-hybrid", "", &[SeaBios, Ovmf]),
-    row("hybrid", "systemd-boot", "", &[Ovmf]),
-    row("efi", "grub-efi", "", &[Ovmf]),
-    row("efi", "systemd-boot", "", &[Ovmf]),
+    row("legacy", "grub-bios", "", &[SeaBios], ZLIB),
+    row("legacy+boot", "grub-bios", "", &[SeaBios], VDI),
+    row("legacy+gpt", "grub-bios", "", &[SeaBios], VPC),
+    row("hybrid", "grub-hybrid", "", &[SeaBios, Ovmf], ZLIB),
+    row("hybrid", "systemd-boot", "", &[Ovmf], QCOW2),
+    row("efi", "grub-efi", "", &[Ovmf], VMDK),
+    row("efi", "systemd-boot", "", &[Ovmf], VHDX),
     row(
         "efixbootldr",
         "grub-efi",
         r#"efiSysMountPoint = "/efi";"#,
         &[Ovmf],
+        FIXED,
     ),
     row(
         "efixbootldr",
         "systemd-boot",
         r#"efiSysMountPoint = "/efi";"#,
         &[Ovmf],
+        STREAM,
     ),
-    row("efi", "grub-efi", VARIABLES, &[Ovmf]),
+    row("efi", "grub-efi", VARIABLES, &[Ovmf], ZSTD),
     row(
         "efi",
         "systemd-boot",
         r#"touchEFIVars = true; canTouchEfiVariables = true;
            extraInstallCommands = "rm -r /boot/EFI/BOOT";"#,
         &[Ovmf],
+        ZLIB,
     ),
-];
-
-/// `format`, the file's name, and its format for QEMU.
-const FORMATS: [(&str, &str, &str); 2] = [
-    ("raw", "nixos.img", "raw"),
-    ("qcow2-compressed", "nixos.qcow2", "qcow2"),
 ];
 
 impl Row {
@@ -97,24 +133,17 @@ impl Row {
         self.more.contains("touchEFIVars")
     }
 
-    /// Whether the compressed image boots, too. Its disk is the same as the raw one, so one row shows
-    /// all: that with both firmwares.
-    fn boots_compressed(&self) -> bool {
-        self.firmware.len() > 1
-    }
-
-    /// The machine that installs the boot loader in an image of `format`. Only an emulated one has EFI
-    /// variables.
-    fn machine(&self, format: &str) -> &'static str {
+    /// The machines that install the boot loader, in the raw image and in the other. Only an emulated one
+    /// has EFI variables.
+    fn machines(&self) -> [&'static str; 2] {
         let both = matches!(
             (self.table, self.loader),
             ("legacy", _) | ("hybrid", "grub-hybrid") | ("efi", "systemd-boot")
         );
-        match format {
-            _ if self.has_variables() => "tcg",
-            "raw" => "uml",
-            _ if both => "tcg",
-            _ => "uml",
+        match both {
+            _ if self.has_variables() => ["tcg"; 2],
+            true => ["uml", "tcg"],
+            false => ["uml"; 2],
         }
     }
 
@@ -127,16 +156,16 @@ impl Row {
         format!("{} {}{variables}", self.table, self.loader)
     }
 
-    fn arguments(&self, format: &str) -> String {
+    fn arguments(&self, format: Format, machine: &str) -> String {
         let Row {
             table,
             loader,
             more,
             ..
         } = self;
-        let machine = self.machine(format);
+        let format = format.arguments;
         format!(
-            r#"partitionTableType = "{table}"; loader = "{loader}"; format = "{format}";
+            r#"partitionTableType = "{table}"; loader = "{loader}"; {format}
                guestMachine = "{machine}";
                copyChannel = false; additionalSpace = "64M"; {more}"#
         )
@@ -145,49 +174,48 @@ impl Row {
     /// Runs the row and returns how long each step took.
     fn run(&self) -> String {
         let mut times = Vec::new();
+        let machines = self.machines();
+        let formats = [RAW, self.format];
+        let arguments = [0, 1].map(|at| self.arguments(formats[at], machines[at]));
         let system = nix::evaluate(&format!(
             "toString (fixture.makeDiskImage {{ {} }}).config.system.build.toplevel",
-            self.arguments("raw")
+            arguments[0]
         ));
-        let builds = FORMATS.map(|(format, ..)| Build::image(&self.arguments(format)).run());
-        for ((format, ..), built) in FORMATS.iter().zip(&builds) {
-            let machine = self.machine(format);
-            times.push(format!(
-                "{format} by {machine} {:.1} s",
-                built.time.as_secs_f64()
-            ));
+        let builds = arguments.map(|arguments| Build::image(&arguments).run());
+        let images = [0, 1].map(|at| {
+            let file = format!("nixos.{}", formats[at].extension);
+            builds[at].out.join(file)
+        });
+        for ((format, machine), built) in formats.iter().zip(machines).zip(&builds) {
+            let seconds = built.time.as_secs_f64();
+            times.push(format!("{} by {machine} {seconds:.1} s", format.qemu));
         }
-        self.same_disk(&builds);
-        for ((format, file, container), built) in FORMATS.iter().zip(&builds) {
-            let image = built.out.join(file);
-            oracles::check(&image, container, self.table);
-            if *container == "raw" && self.has_variables() {
-                no_fallback(&image);
-            }
-            if *container != "raw" && !self.boots_compressed() {
-                continue;
-            }
-            for firmware in self.firmware {
-                let time = self.boots(*firmware, built, &image, container, &system);
-                let name = match firmware {
-                    SeaBios => "SeaBIOS",
-                    Ovmf => "OVMF",
-                };
-                times.push(format!("{name} from {format} {:.1} s", time.as_secs_f64()));
-            }
+        self.same_variables(&builds);
+        let [raw, image] = &images;
+        // Compares it with a raw copy, too.
+        oracles::check(image, self.format.qemu, self.table);
+        stdout(
+            command("qemu-img")
+                .args(["compare", "-f", "raw", "-F", self.format.qemu])
+                .args(&images),
+        );
+        if self.has_variables() {
+            no_fallback(raw);
+        }
+        for firmware in self.firmware {
+            let time = self.boots(*firmware, &builds[1], image, self.format.qemu, &system);
+            let name = match firmware {
+                SeaBios => "SeaBIOS",
+                Ovmf => "OVMF",
+            };
+            let qemu = self.format.qemu;
+            times.push(format!("{name} from {qemu} {:.1} s", time.as_secs_f64()));
         }
         times.join(", ")
     }
 
-    /// Asserts that the two builds have the same disks and EFI variables.
-    fn same_disk(&self, builds: &[Built; 2]) {
-        let [raw, compressed] = builds;
-        stdout(
-            command("qemu-img")
-                .args(["compare", "-f", "raw", "-F", "qcow2"])
-                .arg(raw.out.join("nixos.img"))
-                .arg(compressed.out.join("nixos.qcow2")),
-        );
+    /// Asserts that the two builds have the same EFI variables.
+    fn same_variables(&self, builds: &[Built; 2]) {
         let variables = builds.each_ref().map(|built| built.out.join("efi-vars.fd"));
         if self.has_variables() {
             stdout(command("cmp").args(&variables));

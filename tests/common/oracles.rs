@@ -1,5 +1,5 @@
-//! Oracles for images that this project did not write: `qemu-img check`, `sfdisk --verify`, `sgdisk
-//! -v`, `e2fsck -fn`, the reader of mkext4, and `fsck.fat -n`.
+//! Oracles for images that this project did not write: `qemu-img` of Debian 12 and 13, 7-Zip, `sfdisk
+//! --verify`, `sgdisk -v`, `e2fsck -fn`, the reader of mkext4, and `fsck.fat -n`.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -69,6 +69,9 @@ pub fn check(image: &Path, format: &str, table: &str) -> Option<Table> {
     check_container(image, format);
     let scratch = super::scratch();
     let raw = raw_copy(image, format, scratch.path());
+    if format != "raw" {
+        compare(image, format, &raw);
+    }
     if table == "none" {
         check_ext4(&raw, 0);
         return None;
@@ -157,19 +160,46 @@ pub fn read_table(raw: &Path) -> Table {
     }
 }
 
-/// Runs `qemu-img check`. Its status is 63 for raw and vpc, which it cannot check.
+/// Runs `qemu-img check` of Debian 12 and 13. Its status is 63 for raw and vpc, which it cannot check.
 fn check_container(image: &Path, format: &str) {
-    let mut check = command("qemu-img");
-    check.args(["check", "-f", format]).arg(image);
-    let output = run(&mut check);
-    let unsupported = ["raw", "vpc"].contains(&format);
-    let expected = if unsupported { 63 } else { 0 };
-    assert_eq!(
-        output.status.code(),
-        Some(expected),
-        "{check:?}\n{}",
-        said(&output)
-    );
+    for mut check in [command("qemu-img"), next::program("usr/bin/qemu-img")] {
+        check.args(["check", "-f", format]).arg(image);
+        let output = run(&mut check);
+        let unsupported = ["raw", "vpc"].contains(&format);
+        let expected = if unsupported { 63 } else { 0 };
+        assert_eq!(
+            output.status.code(),
+            Some(expected),
+            "{check:?}\n{}",
+            said(&output)
+        );
+    }
+}
+
+/// Asserts that `qemu-img` of Debian 12 and 13 and 7-Zip find the disk `raw` in `image`, whose format
+/// is `qemu-img`'s `format`.
+///
+/// # Panics
+/// If one of them does not.
+pub fn compare(image: &Path, format: &str, raw: &Path) {
+    for mut compare in [command("qemu-img"), next::program("usr/bin/qemu-img")] {
+        compare.args(["compare", "-f", "raw", "-F", format]);
+        stdout(compare.arg(raw).arg(image));
+    }
+    if seven_zip(format) {
+        let script = r#"set -o pipefail; 7zz x -so "$0" | cmp - "$1""#;
+        stdout(
+            command("bash")
+                .args(["-c", script])
+                .arg(image)
+                .arg(raw),
+        );
+    }
+}
+
+/// Whether 7-Zip reads the format.
+fn seven_zip(format: &str) -> bool {
+    ["qcow2", "vdi", "vpc", "vmdk", "vhdx"].contains(&format)
 }
 
 fn check_table(raw: &Path, table: &Table) {

@@ -15,6 +15,7 @@ mod common;
 mod determinism;
 mod eval;
 mod fixture;
+mod formats;
 mod growth;
 mod guest;
 mod guest_list;
