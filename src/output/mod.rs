@@ -1,11 +1,16 @@
 //! The contents of `$out`: the image in its format, Hydra's products, and what `postVM` adds.
 
 mod check;
+mod dynamic;
 mod file;
 mod format;
 mod headers;
 mod identifiers;
 mod post_vm;
+#[cfg(test)]
+mod tests;
+mod vdi;
+mod vhd;
 
 pub(crate) use check::{BEGINNING, format_of};
 pub(crate) use format::convert;
