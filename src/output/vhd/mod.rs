@@ -95,12 +95,18 @@ pub(super) fn write_fixed(
         .with_context(context)?;
     image::write(image, path, progress)?;
     let footer = footer(image.length, Footer::FIXED, NONE, identity);
-    OpenOptions::new()
+    let footer = footer.as_bytes();
+    let file = OpenOptions::new()
         .write(true)
         .custom_flags(untrusted::FLAGS.bits())
         .open(path)
-        .and_then(|file| file.write_all_at(footer.as_bytes(), image.length))
-        .with_context(context)
+        .with_context(context)?;
+    file.write_all_at(footer, image.length).map_err(|error| {
+        let need = || format!("the footer needs {} bytes", footer.len());
+        // usize to u64: lossless on every target Rust has.
+        let length = image.length.saturating_add(footer.len() as u64);
+        image::write_failed(error, &file, path, length, need)
+    })
 }
 
 /// Checks that a VHD can contain a disk of `length` bytes.
