@@ -5,6 +5,7 @@ mod file;
 mod format;
 mod headers;
 mod post_vm;
+mod qcow2;
 
 pub(crate) use check::{BEGINNING, format_of};
 pub(crate) use format::convert;
