@@ -11,6 +11,7 @@ mod post_vm;
 mod tests;
 mod vdi;
 mod vhd;
+mod qcow2;
 
 pub(crate) use check::{BEGINNING, format_of};
 pub(crate) use format::convert;
