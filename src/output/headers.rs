@@ -8,9 +8,9 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 
 use anyhow::Result;
-use uuid::Uuid;
 
 use super::check::{VHD_FOOTER, VHD_SIGNATURE};
+use super::identifiers::derived;
 use crate::spec::Identity;
 
 /// The time stamp in a VHD footer: seconds since 2000-01-01 UTC, big-endian.
@@ -60,9 +60,4 @@ pub fn fix_vdi(file: &File, identity: &Identity) -> Result<()> {
     uuids[16..].copy_from_slice(derived(identity, b"VDI snapshot").as_bytes());
     file.write_all_at(&uuids, VDI_UUIDS)?;
     Ok(())
-}
-
-/// Derives a UUID for `purpose` from that of the root file system.
-fn derived(identity: &Identity, purpose: &[u8]) -> Uuid {
-    Uuid::new_v5(&identity.root_file_system, purpose)
 }

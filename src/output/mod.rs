@@ -4,6 +4,7 @@ mod check;
 mod file;
 mod format;
 mod headers;
+mod identifiers;
 mod post_vm;
 
 pub(crate) use check::{BEGINNING, format_of};
