@@ -107,7 +107,10 @@ fn write(spec: &Spec, image: &Image, work: &Path, log: &Log) -> Result<()> {
         let shared = image::write(image, &raw, &|done| bytes.reach(done))?;
         bytes.finish();
         if shared > 0 {
-            log::info!("{} of them share blocks with their sources", HumanBytes(shared));
+            log::info!(
+                "{} of them share blocks with their sources",
+                HumanBytes(shared)
+            );
         }
         Ok(())
     })?;

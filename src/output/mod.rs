@@ -6,6 +6,10 @@ mod format;
 mod headers;
 mod identifiers;
 mod post_vm;
+#[cfg(test)]
+mod tests;
+mod vhdx;
+mod vmdk;
 
 pub(crate) use check::{BEGINNING, format_of};
 pub(crate) use format::convert;
