@@ -12,6 +12,8 @@ mod tests;
 mod vdi;
 mod vhd;
 mod qcow2;
+mod vhdx;
+mod vmdk;
 
 pub(crate) use check::{BEGINNING, format_of};
 pub(crate) use format::convert;
