@@ -1,12 +1,14 @@
 //! The contents of `$out`: the image in its format, Hydra's products, and what `postVM` adds.
 
 mod check;
+mod compressed;
 mod file;
 mod format;
 mod headers;
 mod post_vm;
 
 pub(crate) use check::{BEGINNING, format_of};
+pub(crate) use compressed::write as write_compressed;
 pub(crate) use format::convert;
 pub(crate) use post_vm::run as run_post_vm;
 
