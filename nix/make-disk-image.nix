@@ -106,13 +106,13 @@
   compression ? "zlib",
 
   # "zstd", "xz" or "gzip" to compress the image as a whole, on all cores; its name then ends in .zst, .xz or
-  # .gz. Only for format = "raw". "xz" needs about @XZ@ MiB of memory for each core. nixpkgs' function does not
+  # .gz. Only for format = "raw". "xz" takes about 50 MiB of memory for each core. nixpkgs' function does not
   # have this argument.
   compressImage ? null,
 
-  # The level of that compression: 1 to 9 for zlib and gzip, 1 to 19 for zstd, 0 to 9 for xz, or null for the
-  # default (@DEFAULTS@). Used only with format = "qcow2-compressed" or "vmdk-stream-optimized", or with
-  # compressImage. nixpkgs' function does not have this argument.
+  # The level of that compression: 1 to 9 for zlib and gzip, 1 to 19 for zstd, 0 to 9 for xz, or null for a
+  # good default: 3 for zstd, 6 for the others. Used only with compressImage and with format =
+  # "qcow2-compressed" or "vmdk-stream-optimized". nixpkgs' function does not have this argument.
   compressionLevel ? null,
 
   # Name of the image file, without its extension.

@@ -117,7 +117,10 @@ fn write(spec: &Spec, image: &Image, work: &Path, log: &Log) -> Result<()> {
         };
         bytes.finish();
         if shared > 0 {
-            log::info!("{} of them share blocks with their sources", HumanBytes(shared));
+            log::info!(
+                "{} of them share blocks with their sources",
+                HumanBytes(shared)
+            );
         }
         Ok(())
     })?;
