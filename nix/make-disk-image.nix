@@ -95,8 +95,25 @@
   # Name of the derivation.
   name ? "nixos-disk-image",
 
-  # "raw", "qcow2", "qcow2-compressed", "vdi", "vpc", or another format of `qemu-img convert -O`.
+  # "raw", "qcow2", "qcow2-compressed", "vdi", "vpc" (a dynamic VHD), "vpc-fixed" (a fixed VHD, which Azure
+  # takes), "vmdk", "vmdk-stream-optimized", "vhdx", or another format of `qemu-img convert -O`. nixpkgs'
+  # function does not have "vpc-fixed" and "vmdk-stream-optimized".
   format ? "raw",
+
+  # How clusters are compressed: "zlib", which every program that reads qcow2 supports, or "zstd", which is
+  # faster and needs QEMU 5.1 or later. Used only with format = "qcow2-compressed". nixpkgs' function does not
+  # have this argument.
+  compression ? "zlib",
+
+  # "zstd", "xz" or "gzip" to compress the image as a whole, on all cores; its name then ends in .zst, .xz or
+  # .gz. Only for format = "raw". "xz" takes about 50 MiB of memory for each core. nixpkgs' function does not
+  # have this argument.
+  compressImage ? null,
+
+  # The level of that compression: 1 to 9 for zlib and gzip, 1 to 19 for zstd, 0 to 9 for xz, or null for a
+  # good default: 3 for zstd, 6 for the others. Used only with compressImage and with format =
+  # "qcow2-compressed" or "vmdk-stream-optimized". nixpkgs' function does not have this argument.
+  compressionLevel ? null,
 
   # Name of the image file, without its extension.
   baseName ? "nixos",
@@ -136,9 +153,47 @@ let
   unevenOwner = lib.findFirst (
     entry: (entry.user or null == null) != (entry.group or null == null)
   ) null contents;
+
+  # The formats that the program writes itself, and their extensions. qemu-img makes the others.
+  extensions = {
+    qcow2 = "qcow2";
+    qcow2-compressed = "qcow2";
+    raw = "img";
+    vdi = "vdi";
+    vhdx = "vhdx";
+    vmdk = "vmdk";
+    vmdk-stream-optimized = "vmdk";
+    vpc = "vhd";
+    vpc-fixed = "vhd";
+  };
+
+  isOurs = extensions ? ${format};
+
+  compressors = {
+    gzip = ".gz";
+    xz = ".xz";
+    zstd = ".zst";
+  };
+
+  compressesClusters = format == "qcow2-compressed";
+
+  compresses = compressesClusters || format == "vmdk-stream-optimized" || compressImage != null;
 in
 
 assert lib.assertOneOf "partitionTableType" partitionTableType (builtins.attrNames tables);
+
+assert
+  compressesClusters
+  -> lib.assertOneOf "compression" compression [
+    "zlib"
+    "zstd"
+  ];
+
+assert lib.assertOneOf "compressImage" compressImage ([ null ] ++ builtins.attrNames compressors);
+
+assert lib.assertMsg (compressImage != null -> format == "raw") ''
+  make-disk-image: compressImage = ${show compressImage} with format = ${show format}.
+  Only a raw image is compressed as a whole: set format = "raw" or compressImage = null. For a qcow2 image with compressed clusters, set format = "qcow2-compressed".'';
 
 assert lib.assertMsg (fsType == "ext4" && deterministic -> rootFSUID != null) ''
   make-disk-image: rootFSUID is null, but deterministic = true needs a fixed UUID for an ext4 root.
@@ -214,14 +269,9 @@ let
     channel
   ];
 
-  filePath = "${baseName}.${
-    {
-      qcow2-compressed = "qcow2";
-      raw = "img";
-      vpc = "vhd";
-    }
-    .${format} or format
-  }";
+  filePath =
+    "${baseName}.${extensions.${format} or format}"
+    + lib.optionalString (compressImage != null) compressors.${compressImage};
 
   bin = program: "${lib.getBin program}/bin";
 
@@ -349,6 +399,7 @@ mkDerivation {
   image = {
     inherit
       baseName
+      compressImage
       deterministic
       diskSize
       format
@@ -361,6 +412,8 @@ mkDerivation {
       ;
     additionalSpace = if diskSize == "auto" then additionalSpace else null;
     bootSize = if table.hasBootSize then bootSize else null;
+    compression = if compressesClusters then compression else null;
+    compressionLevel = if compresses then compressionLevel else null;
     rootFSUID = if fsType == "ext4" && deterministic then rootFSUID else null;
     rootGPUID = if table.kind == "gpt" && deterministic then rootGPUID else null;
     channel = if onlyNixStore then null else pathOrNull channel;
@@ -382,7 +435,7 @@ mkDerivation {
     mkfsFat = "${bin buildPackages.dosfstools}/mkfs.fat";
     nixStore = "${bin buildPackages.nix}/nix-store";
     nixosInstall = if onlyNixStore then null else "${bin nixosInstall}/nixos-install";
-    qemuImg = "${bin buildPackages.qemu-utils}/qemu-img";
+    qemuImg = if isOurs then null else "${bin buildPackages.qemu-utils}/qemu-img";
     # The PATH of nixpkgs' builder, without lkl.
     path = map bin (
       [

@@ -50,7 +50,7 @@ in
       type = lib.types.str;
       default = "qcow2";
       example = "qcow2-compressed";
-      description = "Format of the image: raw, qcow2, qcow2-compressed, vdi, vpc, or another format that `qemu-img` supports.";
+      description = "Format of the image: raw, qcow2, qcow2-compressed, vdi, vpc, vpc-fixed, vmdk, vmdk-stream-optimized, vhdx, or another format that `qemu-img` supports.";
     };
 
     partitionTableType = lib.mkOption {
@@ -79,7 +79,7 @@ in
   };
 
   config = {
-    image.extension = lib.mkDefault (lib.last (lib.splitString "." image.filePath));
+    image.extension = lib.mkDefault (lib.removePrefix "${image.image.baseName}." image.filePath);
 
     system.build.image = image;
 

@@ -16,7 +16,7 @@ use crate::installed::Installed;
 use crate::output;
 use crate::plan::{self, Disk};
 use crate::progress::Log;
-use crate::spec::{Format, Spec};
+use crate::spec::{Format, Output, Spec};
 use crate::supervisor::Ledger;
 use crate::{assemble, escape, inputs, install, leftover, spec, stage};
 
@@ -104,7 +104,17 @@ fn write(spec: &Spec, image: &Image, work: &Path, log: &Log) -> Result<()> {
     let total = image.data_length();
     log.step("writing the disk", || {
         let bytes = log.bytes(total);
-        let shared = image::write(image, &raw, &|done| bytes.reach(done))?;
+        let shared = match spec.output {
+            Output {
+                format: Format::Raw,
+                codec: Some(codec),
+                ..
+            } => {
+                output::write_compressed(image, codec, &raw, &|done| bytes.reach(done))?;
+                0
+            }
+            _ => image::write(image, &raw, &|done| bytes.reach(done))?,
+        };
         bytes.finish();
         if shared > 0 {
             log::info!(
@@ -116,9 +126,11 @@ fn write(spec: &Spec, image: &Image, work: &Path, log: &Log) -> Result<()> {
     })?;
     if spec.output.format != Format::Raw {
         let step = format!("converting the disk to {}", spec.output.format.qemu_name());
+        let qemu_img = spec.tools.qemu_img.as_deref();
+        let qemu_img = qemu_img.context("there is no qemu-img to convert the image with")?;
         log.step(&step, || {
             output::convert(
-                &spec.tools.qemu_img,
+                qemu_img,
                 &raw,
                 &spec.output.format,
                 &spec.identity,

@@ -5,6 +5,10 @@ use std::io::{Cursor, Write};
 use anyhow::{Context, Result, bail};
 use flate2::{Compress, FlushCompress, Status};
 use lzma_rust2::{XzOptions, XzWriter};
+use zlib_rs::crc32::crc32;
+
+/// The smallest dictionary of LZMA2, in bytes ("The .xz File Format", section 5.3.1).
+const SMALLEST_DICTIONARY: u32 = 4096;
 
 /// How blocks are compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,7 +25,8 @@ pub(crate) enum Codec {
         /// 1 (fast) to 9 (small).
         level: u32,
     },
-    /// A member of a gzip file (RFC 1952), without a name or a time.
+    /// Raw deflate without a last block, so that it can be continued, and the CRC-32 of the block,
+    /// little-endian: pieces of a member of a gzip file (RFC 1952).
     Gzip {
         /// 1 (fast) to 9 (small).
         level: u32,
@@ -47,6 +52,7 @@ pub(crate) struct Compressor {
 
 enum Kind {
     Flate(Compress),
+    Gzip(Compress),
     Zstd(Box<zstd::bulk::Compressor<'static>>),
     Xz(u32),
 }
@@ -64,7 +70,7 @@ impl Compressor {
                 window_bits,
             } => Kind::Flate(Compress::new_with_window_bits(level(n), false, window_bits)),
             Codec::Zlib { level: n } => Kind::Flate(Compress::new(level(n), true)),
-            Codec::Gzip { level: n } => Kind::Flate(Compress::new_gzip(level(n), 15)),
+            Codec::Gzip { level: n } => Kind::Gzip(Compress::new(level(n), false)),
             Codec::Zstd { level, checksum } => {
                 let failed = "setting up the compression with zstd";
                 let mut zstd = zstd::bulk::Compressor::new(level.into()).context(failed)?;
@@ -82,7 +88,12 @@ impl Compressor {
     /// If the library fails: there is not enough memory.
     pub fn compress(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<()> {
         match &mut self.kind {
-            Kind::Flate(flate) => deflate(flate, bytes, out),
+            Kind::Flate(flate) => deflate(flate, bytes, FlushCompress::Finish, out),
+            Kind::Gzip(flate) => {
+                deflate(flate, bytes, FlushCompress::Sync, out)?;
+                out.extend_from_slice(&crc32(0, bytes).to_le_bytes());
+                Ok(())
+            }
             Kind::Zstd(zstd) => {
                 let start = out.len();
                 out.reserve(zstd::zstd_safe::compress_bound(bytes.len()));
@@ -95,7 +106,11 @@ impl Compressor {
             }
             Kind::Xz(level) => {
                 let failed = "compressing with xz";
-                let options = XzOptions::with_preset(*level);
+                let mut options = XzOptions::with_preset(*level);
+                // A longer dictionary would only take memory, more than ten times its length.
+                let dictionary = &mut options.lzma_options.dict_size;
+                let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+                *dictionary = length.clamp(SMALLEST_DICTIONARY, *dictionary);
                 let mut xz = XzWriter::new(out, options).context(failed)?;
                 xz.write_all(bytes).context(failed)?;
                 xz.finish().context(failed)?;
@@ -105,17 +120,24 @@ impl Compressor {
     }
 }
 
-fn deflate(flate: &mut Compress, bytes: &[u8], out: &mut Vec<u8>) -> Result<()> {
+fn deflate(
+    flate: &mut Compress,
+    bytes: &[u8],
+    flush: FlushCompress,
+    out: &mut Vec<u8>,
+) -> Result<()> {
     flate.reset();
     // The bound of zlib's `deflateBound` for any window: with room for everything, a single call is
     // enough.
     let length = bytes.len();
     out.reserve(length + (length >> 3) + (length >> 8) + (length >> 9) + 64);
     let status = flate
-        .compress_vec(bytes, out, FlushCompress::Finish)
+        .compress_vec(bytes, out, flush)
         .context("compressing with deflate")?;
     match status {
         Status::StreamEnd => Ok(()),
+        // A flush is complete only if it leaves room.
+        Status::Ok if flush == FlushCompress::Sync && out.len() < out.capacity() => Ok(()),
         // A bug in the bound, which would damage the image.
         Status::Ok | Status::BufError => {
             bail!("{length} bytes did not fit into the space that deflate needs at most")
@@ -154,7 +176,14 @@ mod tests {
         let result = match codec {
             Codec::Deflate { .. } => flate2::read::DeflateDecoder::new(bytes).read_to_end(&mut out),
             Codec::Zlib { .. } => flate2::read::ZlibDecoder::new(bytes).read_to_end(&mut out),
-            Codec::Gzip { .. } => flate2::read::MultiGzDecoder::new(bytes).read_to_end(&mut out),
+            Codec::Gzip { .. } => {
+                let (piece, crc) = bytes.split_last_chunk::<4>().unwrap();
+                // An empty last block.
+                let piece = piece.chain(&[3, 0][..]);
+                let read = flate2::read::DeflateDecoder::new(piece).read_to_end(&mut out);
+                assert_eq!(u32::from_le_bytes(*crc), crc32(0, &out));
+                read
+            }
             Codec::Zstd { .. } => zstd::stream::read::Decoder::new(bytes)
                 .unwrap()
                 .read_to_end(&mut out),
@@ -198,9 +227,9 @@ mod tests {
     }
 
     #[test]
-    fn files_of_gzip_zstd_and_xz_may_consist_of_several_streams() {
+    fn files_of_zstd_and_xz_may_consist_of_several_streams() {
         for codec in codecs() {
-            if matches!(codec, Codec::Deflate { .. } | Codec::Zlib { .. }) {
+            if !matches!(codec, Codec::Zstd { .. } | Codec::Xz { .. }) {
                 continue;
             }
             let mut compressor = Compressor::new(codec).unwrap();

@@ -56,9 +56,14 @@ pub fn convert(
         return Ok(());
     }
     match format {
-        Format::Vpc => headers::fix_vhd(&file, identity),
+        Format::Vpc | Format::VpcFixed => headers::fix_vhd(&file, identity),
         Format::Vdi => headers::fix_vdi(&file, identity),
-        Format::Raw | Format::Qcow2 | Format::Qcow2Compressed => Ok(()),
+        Format::Raw
+        | Format::Qcow2
+        | Format::Qcow2Compressed
+        | Format::Vmdk
+        | Format::VmdkStreamOptimized
+        | Format::Vhdx => Ok(()),
         Format::Other(name) => {
             log::warn!(
                 "qemu-img may write random identifiers or the time into the {} format: two \

@@ -2,6 +2,7 @@
 
 mod check;
 mod dynamic;
+mod compressed;
 mod file;
 mod format;
 mod headers;
@@ -16,6 +17,7 @@ mod vhdx;
 mod vmdk;
 
 pub(crate) use check::{BEGINNING, format_of};
+pub(crate) use compressed::write as write_compressed;
 pub(crate) use format::convert;
 pub(crate) use post_vm::run as run_post_vm;
 

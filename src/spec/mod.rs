@@ -3,6 +3,7 @@
 mod attributes;
 mod chmod;
 mod closure;
+mod compression;
 mod contents;
 mod disk;
 mod find;
@@ -39,6 +40,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
+use crate::codec::Codec;
 use crate::scheme::PartitionTable;
 
 /// Everything that the caller requested.
@@ -76,6 +78,8 @@ pub(crate) struct Spec {
 pub(crate) struct Output {
     /// The image format, which determines the file name's extension.
     pub format: Format,
+    /// How the image is compressed, if it is: its clusters or grains, or a raw image as a whole.
+    pub codec: Option<Codec>,
     /// The file name without its extension.
     pub base_name: String,
     /// Shell code to run when the image is in `$out`.
@@ -91,13 +95,22 @@ pub enum Format {
     Raw,
     /// QEMU's qcow2, uncompressed.
     Qcow2,
-    /// QEMU's qcow2, with every cluster compressed with zlib.
+    /// QEMU's qcow2, with compressed clusters.
     Qcow2Compressed,
     /// The format of VirtualBox.
     Vdi,
-    /// The format of Virtual PC and Azure, with the extension `.vhd`.
+    /// The format of Virtual PC, with the extension `.vhd`: a dynamic VHD.
     Vpc,
-    /// Another format of `qemu-img convert -O`; its name is the extension.
+    /// A fixed VHD, which Azure requires.
+    VpcFixed,
+    /// The format of VMware: a sparse extent that can grow (`monolithicSparse`).
+    Vmdk,
+    /// A VMDK with compressed grains in the order of the disk (`streamOptimized`), as in an OVA.
+    VmdkStreamOptimized,
+    /// The format of Hyper-V.
+    Vhdx,
+    /// Another format of `qemu-img convert -O`; its name is the extension. Only this one needs
+    /// `qemu-img`.
     Other(String),
 }
 
@@ -315,8 +328,8 @@ pub struct Tools {
     pub nix_store: PathBuf,
     /// `nixos-install`; absent for [`System::StoreOnly`].
     pub nixos_install: Option<PathBuf>,
-    /// `qemu-img`.
-    pub qemu_img: PathBuf,
+    /// `qemu-img`; absent unless the format is [`Format::Other`].
+    pub qemu_img: Option<PathBuf>,
     /// The directories in the `PATH` of `nixos-install` and `postVM`.
     pub path: Vec<PathBuf>,
     /// The attribute `env`: environment variables for `postVM`. Nix does not export them with
@@ -349,14 +362,41 @@ impl MachineKind {
 }
 
 impl Format {
+    /// The formats that this program writes itself.
+    pub const OWN: [Format; 9] = [
+        Format::Raw,
+        Format::Qcow2,
+        Format::Qcow2Compressed,
+        Format::Vdi,
+        Format::Vpc,
+        Format::VpcFixed,
+        Format::Vmdk,
+        Format::VmdkStreamOptimized,
+        Format::Vhdx,
+    ];
+
+    /// Returns its name in the argument `format`.
+    pub fn name(&self) -> &str {
+        match self {
+            Format::Raw => "raw",
+            Format::Qcow2 => "qcow2",
+            Format::Qcow2Compressed => "qcow2-compressed",
+            Format::Vdi => "vdi",
+            Format::Vpc => "vpc",
+            Format::VpcFixed => "vpc-fixed",
+            Format::Vmdk => "vmdk",
+            Format::VmdkStreamOptimized => "vmdk-stream-optimized",
+            Format::Vhdx => "vhdx",
+            Format::Other(name) => name,
+        }
+    }
+
     /// Returns the extension of the image's file name.
     pub fn extension(&self) -> &str {
         match self {
             Format::Raw => "img",
-            Format::Qcow2 | Format::Qcow2Compressed => "qcow2",
-            Format::Vdi => "vdi",
-            Format::Vpc => "vhd",
-            Format::Other(name) => name,
+            Format::Vpc | Format::VpcFixed => "vhd",
+            other => other.qemu_name(),
         }
     }
 
@@ -366,7 +406,9 @@ impl Format {
             Format::Raw => "raw",
             Format::Qcow2 | Format::Qcow2Compressed => "qcow2",
             Format::Vdi => "vdi",
-            Format::Vpc => "vpc",
+            Format::Vpc | Format::VpcFixed => "vpc",
+            Format::Vmdk | Format::VmdkStreamOptimized => "vmdk",
+            Format::Vhdx => "vhdx",
             Format::Other(name) => name,
         }
     }
@@ -375,6 +417,6 @@ impl Format {
 impl Output {
     /// Returns the image's file name.
     pub fn file_name(&self) -> String {
-        output::file_name(&self.base_name, &self.format)
+        output::file_name(&self.base_name, &self.format, self.codec)
     }
 }

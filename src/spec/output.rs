@@ -4,7 +4,8 @@ use serde_json::Value;
 
 use super::attributes::{Attributes, path, quoted, text};
 use super::problems::{Problems, Read};
-use super::{Format, Output};
+use super::{Format, Output, compression};
+use crate::codec::Codec;
 use crate::scheme::PartitionTable;
 
 /// The maximum length of a file name on common file systems in bytes.
@@ -15,11 +16,12 @@ const MAX_NAME: usize = 255;
 pub(super) fn output(
     top: &Attributes<'_>,
     image: &Attributes<'_>,
+    format: Read<Format>,
     table: Read<PartitionTable>,
     touch_efi_variables: Read<bool>,
     problems: &mut Problems,
 ) -> Read<Output> {
-    let format = image.required("format", format, problems);
+    let codec = compression::codec(image, &format, problems);
     let base_name = image.required("baseName", base_name, problems);
     let post_vm = top.required("postVM", text, problems);
     let efi_variables = match touch_efi_variables {
@@ -34,8 +36,8 @@ pub(super) fn output(
         Ok(false) => Ok(None),
         Err(noted) => Err(noted),
     };
-    if let (Ok(format), Ok(base_name)) = (&format, &base_name) {
-        let length = file_name(base_name, format).len();
+    if let (Ok(format), Ok(codec), Ok(base_name)) = (&format, codec, &base_name) {
+        let length = file_name(base_name, format, codec).len();
         if length > MAX_NAME {
             let message = format!(
                 "the image's file name would be {length} bytes long; the limit is {MAX_NAME}: \
@@ -46,6 +48,7 @@ pub(super) fn output(
     }
     Ok(Output {
         format: format?,
+        codec: codec?,
         base_name: base_name?,
         post_vm: post_vm?.to_owned(),
         efi_variables: efi_variables?,
@@ -53,32 +56,38 @@ pub(super) fn output(
 }
 
 /// Returns the image's file name.
-pub(super) fn file_name(base_name: &str, format: &Format) -> String {
-    format!("{base_name}.{}", format.extension())
+pub(super) fn file_name(base_name: &str, format: &Format, codec: Option<Codec>) -> String {
+    let compressed = match (format, codec) {
+        (Format::Raw, Some(Codec::Zstd { .. })) => ".zst",
+        (Format::Raw, Some(Codec::Xz { .. })) => ".xz",
+        (Format::Raw, Some(Codec::Gzip { .. })) => ".gz",
+        _ => "",
+    };
+    format!("{base_name}.{}{compressed}", format.extension())
 }
 
-fn format(at: &str, value: &Value, problems: &mut Problems) -> Read<Format> {
-    Ok(match text(at, value, problems)? {
-        "raw" => Format::Raw,
-        "qcow2" => Format::Qcow2,
-        "qcow2-compressed" => Format::Qcow2Compressed,
-        "vdi" => Format::Vdi,
-        "vpc" => Format::Vpc,
-        other => {
-            let allowed = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-            if !other.starts_with(|c: char| c.is_ascii_alphanumeric())
-                || !other.chars().all(allowed)
-            {
-                let message = format!(
-                    "{} is not a valid file name extension; use raw, qcow2, qcow2-compressed, \
-                     vdi, vpc or another format that \"qemu-img convert -O\" supports",
-                    quoted(other)
-                );
-                return Err(problems.add(at, message));
-            }
-            Format::Other(other.to_owned())
-        }
-    })
+pub(super) fn format(image: &Attributes<'_>, problems: &mut Problems) -> Read<Format> {
+    image.required("format", named_format, problems)
+}
+
+fn named_format(at: &str, value: &Value, problems: &mut Problems) -> Read<Format> {
+    let name = text(at, value, problems)?;
+    if let Some(format) = Format::OWN.into_iter().find(|own| own.name() == name) {
+        return Ok(format);
+    }
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    if !name.starts_with(|c: char| c.is_ascii_alphanumeric()) || !name.chars().all(allowed) {
+        let own = Format::OWN;
+        let own: Vec<&str> = own.iter().map(Format::name).collect();
+        let message = format!(
+            "{} is not a valid file name extension; use {} or another format that \"qemu-img \
+             convert -O\" supports",
+            quoted(name),
+            own.join(", ")
+        );
+        return Err(problems.add(at, message));
+    }
+    Ok(Format::Other(name.to_owned()))
 }
 
 fn base_name(at: &str, value: &Value, problems: &mut Problems) -> Read<String> {

@@ -47,11 +47,19 @@ fn spec(top: &Attributes<'_>, problems: &mut Problems) -> Read<Spec> {
     let boot_loader = image.required("installBootLoader", boolean, problems);
     let touch_efi_variables = image.required("touchEFIVars", boolean, problems);
     let table = disk::table(&image, problems);
+    let format = output::format(&image, problems);
 
     let boot_end = disk::boot_end(&image, table, problems);
     let size = disk::disk_size(&image, problems);
     let root = disk::root(&image, table, problems);
-    let output = output::output(top, &image, table, touch_efi_variables, problems);
+    let output = output::output(
+        top,
+        &image,
+        format.clone(),
+        table,
+        touch_efi_variables,
+        problems,
+    );
     let identity = identity::identity(&image, table, problems);
     let closure = closure::closure(top, store_dir, problems);
     let (system, needs_guest) = system::system(
@@ -62,7 +70,7 @@ fn spec(top: &Attributes<'_>, problems: &mut Problems) -> Read<Spec> {
         &closure,
         problems,
     );
-    let tools = tools::tools(top, only_nix_store, problems);
+    let tools = tools::tools(top, only_nix_store, &format, problems);
     let guest = guest::guest(
         top,
         needs_guest,

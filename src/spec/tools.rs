@@ -5,14 +5,15 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
-use super::Tools;
 use super::attributes::{Attributes, each, path, quoted, shown};
 use super::overrides::refused;
 use super::problems::{Problems, Read};
+use super::{Format, Tools};
 
 pub(super) fn tools(
     top: &Attributes<'_>,
     only_nix_store: Read<bool>,
+    format: &Read<Format>,
     problems: &mut Problems,
 ) -> Read<Tools> {
     let environment = environment(top, problems);
@@ -25,7 +26,11 @@ pub(super) fn tools(
         Ok(false) => tools.required("nixosInstall", path, problems).map(Some),
         Err(noted) => Err(noted),
     };
-    let qemu_img = tools.required("qemuImg", path, problems);
+    let qemu_img = match format {
+        Ok(Format::Other(_)) => tools.required("qemuImg", path, problems).map(Some),
+        Ok(_) => Ok(None),
+        Err(noted) => Err(*noted),
+    };
     let path = tools.required("path", each(directory), problems);
     Ok(Tools {
         bash: bash?,

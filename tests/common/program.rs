@@ -411,6 +411,12 @@ pub fn hash(path: impl AsRef<OsStr>) -> String {
     line.split_whitespace().next().expect("a hash").to_owned()
 }
 
+/// The path of `qemu-img`, which the attributes have only with formats that need it.
+pub fn qemu_img() -> String {
+    let path = stdout(command("bash").args(["-c", "type -P qemu-img"]));
+    path.trim_end().to_owned()
+}
+
 /// A store path that does not exist.
 fn fresh_output() -> PathBuf {
     // Nix's base 32 has no `e`.

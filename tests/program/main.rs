@@ -12,6 +12,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod compress_image;
 mod determinism;
 mod eval;
 mod fixture;

@@ -3,7 +3,7 @@
 use std::fs;
 use std::sync::LazyLock;
 
-use crate::common::program::{Attributes, Ended, Job};
+use crate::common::program::{Attributes, Ended, Job, qemu_img};
 use crate::common::{command, stdout};
 
 /// A small image with a table. Most callers use the raw format.
@@ -70,10 +70,7 @@ fn variables_functions_and_tools_are_available() {
 
 #[test]
 fn amazon_appends_a_product_and_writes_a_description() {
-    let qemu_img = ATTRIBUTES.job().json["tools"]["qemuImg"]
-        .as_str()
-        .unwrap()
-        .to_owned();
+    let qemu_img = qemu_img();
     let ended = finished(job(&format!(
         r#"
         echo "file raw $diskImage" >> $out/nix-support/hydra-build-products
@@ -117,10 +114,7 @@ fn google_packs_the_image_into_a_sparse_tar() {
 
 #[test]
 fn azure_converts_and_removes_the_image() {
-    let qemu_img = ATTRIBUTES.job().json["tools"]["qemuImg"]
-        .as_str()
-        .unwrap()
-        .to_owned();
+    let qemu_img = qemu_img();
     let ended = finished(job(&format!(
         "{qemu_img} convert -f raw -o subformat=fixed,force_size -O vpc $diskImage $out/disk.vhd\n\
          rm $diskImage"

@@ -63,10 +63,10 @@ fn names_all_missing_attributes() {
             "image.installBootLoader",
             "image.touchEFIVars",
             "image.partitionTableType",
+            "image.format",
             "image.diskSize",
             "image.fsType",
             "image.label",
-            "image.format",
             "image.baseName",
             "postVM",
             "image.deterministic",
@@ -75,7 +75,6 @@ fn names_all_missing_attributes() {
             "tools.bash",
             "tools.mkfsFat",
             "tools.nixStore",
-            "tools.qemuImg",
             "tools.path",
         ]
     );

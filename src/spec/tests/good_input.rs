@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::super::{
     Architecture, DiskSize, Format, Guest, Ids, MachineKind, Names, Owner, Spec, System,
 };
+use crate::codec::Codec;
 use crate::scheme::{PartitionGuid, PartitionTable};
 
 use super::{BASH, CHANNEL, TOPLEVEL, attributes, changed, parse_value};
@@ -170,16 +171,125 @@ fn formats_have_the_file_names_of_nixpkgs() {
         ("qcow2-compressed", Format::Qcow2Compressed, "a.b.qcow2"),
         ("vdi", Format::Vdi, "a.b.vdi"),
         ("vpc", Format::Vpc, "a.b.vhd"),
-        ("vmdk", Format::Other("vmdk".to_owned()), "a.b.vmdk"),
+        ("vpc-fixed", Format::VpcFixed, "a.b.vhd"),
+        ("vmdk", Format::Vmdk, "a.b.vmdk"),
+        (
+            "vmdk-stream-optimized",
+            Format::VmdkStreamOptimized,
+            "a.b.vmdk",
+        ),
+        ("vhdx", Format::Vhdx, "a.b.vhdx"),
+        ("qed", Format::Other("qed".to_owned()), "a.b.qed"),
     ] {
         let changes = [
             ("/image/format", json!(given)),
+            ("/image/compression", json!("zlib")),
             ("/image/baseName", json!("a.b")),
         ];
         let output = spec(&changes).output;
         assert_eq!(output.format, format);
         assert_eq!(output.file_name(), file);
     }
+}
+
+#[test]
+fn levels_of_compression_have_defaults() {
+    let deflate = |level| Codec::Deflate {
+        level,
+        window_bits: 12,
+    };
+    let zstd = |level, checksum| Codec::Zstd { level, checksum };
+    for (changes, default, level, with_level) in [
+        (
+            &[("format", "qcow2-compressed"), ("compression", "zlib")][..],
+            deflate(6),
+            json!(9),
+            deflate(9),
+        ),
+        (
+            &[("format", "qcow2-compressed"), ("compression", "zstd")],
+            zstd(3, false),
+            json!("19"),
+            zstd(19, false),
+        ),
+        (
+            &[("format", "vmdk-stream-optimized")],
+            Codec::Zlib { level: 6 },
+            json!(1),
+            Codec::Zlib { level: 1 },
+        ),
+        (
+            &[("compressImage", "zstd")],
+            zstd(3, true),
+            json!(1),
+            zstd(1, true),
+        ),
+        (
+            &[("compressImage", "gzip")],
+            Codec::Gzip { level: 6 },
+            json!(9),
+            Codec::Gzip { level: 9 },
+        ),
+        (
+            &[("compressImage", "xz")],
+            Codec::Xz { level: 6 },
+            json!(0),
+            Codec::Xz { level: 0 },
+        ),
+    ] {
+        let mut attributes = attributes();
+        for (name, value) in changes {
+            attributes["image"][name] = json!(value);
+        }
+        for (given, codec) in [(Value::Null, default), (level, with_level)] {
+            attributes["image"]["compressionLevel"] = given;
+            let output = parse_value(&attributes).unwrap().output;
+            assert_eq!(output.codec, Some(codec), "{changes:?}");
+        }
+    }
+}
+
+/// As with other arguments, what is not used may have any value.
+#[test]
+fn levels_and_clusters_are_read_only_if_something_is_compressed() {
+    for format in ["raw", "qcow2", "vpc-fixed", "qed"] {
+        let output = spec(&[
+            ("/image/format", json!(format)),
+            ("/image/compression", json!("none")),
+            ("/image/compressionLevel", json!("none")),
+        ])
+        .output;
+        assert_eq!(output.codec, None);
+    }
+}
+
+#[test]
+fn compressed_raw_images_have_another_extension() {
+    for (algorithm, file) in [
+        ("zstd", "nixos.img.zst"),
+        ("xz", "nixos.img.xz"),
+        ("gzip", "nixos.img.gz"),
+    ] {
+        let output = spec(&[("/image/compressImage", json!(algorithm))]).output;
+        assert_eq!(output.file_name(), file);
+    }
+}
+
+#[test]
+fn only_a_format_that_is_not_our_own_needs_qemu_img() {
+    for format in Format::OWN {
+        let changes = [
+            ("/image/format", json!(format.name())),
+            ("/image/compression", json!("zstd")),
+            ("/tools/qemuImg", Value::Null),
+        ];
+        assert_eq!(spec(&changes).tools.qemu_img, None);
+    }
+    let spec = spec(&[
+        ("/image/format", json!("qed")),
+        ("/tools/qemuImg", json!("/q")),
+    ]);
+    assert_eq!(spec.tools.qemu_img.as_deref(), Some(Path::new("/q")));
 }
 
 #[test]

@@ -13,7 +13,7 @@ use super::{attributes, changed, full, parse_value, places, with};
 /// Conditions, and the attributes that are not read if all conditions are wrong.
 type Dependent = (&'static [&'static str], &'static [&'static str]);
 
-const DEPENDENT: [Dependent; 8] = [
+const DEPENDENT: [Dependent; 11] = [
     (
         &["/image/onlyNixStore"],
         &[
@@ -29,6 +29,20 @@ const DEPENDENT: [Dependent; 8] = [
         &["/image/bootSize", "/image/rootGPUID"],
     ),
     (&["/image/diskSize"], &["/image/additionalSpace"]),
+    (
+        &["/image/format"],
+        &[
+            "/image/compressImage",
+            "/image/compression",
+            "/image/compressionLevel",
+            "/tools/qemuImg",
+        ],
+    ),
+    (
+        &["/image/compressImage"],
+        &["/image/compression", "/image/compressionLevel"],
+    ),
+    (&["/image/compression"], &["/image/compressionLevel"]),
     (
         &["/image/deterministic"],
         &["/image/rootGPUID", "/image/rootFSUID"],
@@ -79,6 +93,13 @@ fn cases() -> Vec<Case> {
             ("/guest/machine", json!("uml")),
         ],
     );
+    let compressed = [
+        ("/image/format", json!("qcow2-compressed")),
+        ("/image/compressImage", Value::Null),
+        ("/image/compression", json!("zlib")),
+        ("/image/compressionLevel", json!(9)),
+    ];
+    let other = changed(&[("/image/format", json!("qed"))]);
     let no_loader = with(full(), &[("/image/installBootLoader", json!(false))]);
     vec![
         Case::new(full(), &[]),
@@ -88,6 +109,8 @@ fn cases() -> Vec<Case> {
         Case::new(uml, &[]),
         Case::new(no_loader, &DEPENDENT_ON_NAMES),
         Case::new(store, &[]),
+        Case::new(with(full(), &compressed), &[]),
+        Case::new(other, &[]),
         Case::new(attributes(), &[]),
         Case::new(
             changed(&[("/image/partitionTableType", json!("none"))]),
@@ -224,7 +247,8 @@ fn one_bad_attribute_is_one_problem() {
             "/closure/0/closureSize",
             "/doCheck",
             "/name",
-            "/system"
+            "/system",
+            "/tools/qemuImg"
         ]
     );
 }

@@ -107,6 +107,8 @@ fn full() -> Value {
     full["image"]["installBootLoader"] = json!(true);
     full["image"]["touchEFIVars"] = json!(true);
     full["image"]["efiVariables"] = json!("/v");
+    full["image"]["compressImage"] = json!("zstd");
+    full["image"]["compressionLevel"] = json!(19);
     full["memSize"] = json!(1024);
     full["guest"] = guest();
     full

@@ -36,9 +36,9 @@ fn tools_of(mkfs_fat: PathBuf) -> Tools {
     Tools {
         bash: unused.clone(),
         mkfs_fat,
-        nix_store: unused.clone(),
+        nix_store: unused,
         nixos_install: None,
-        qemu_img: unused,
+        qemu_img: None,
         path: Vec::new(),
         environment: BTreeMap::new(),
     }

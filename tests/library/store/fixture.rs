@@ -129,7 +129,7 @@ pub fn tools(nixos_install: &Path) -> Tools {
         mkfs_fat: "/nonexistent/mkfs.fat".into(),
         nix_store: find("nix-store"),
         nixos_install: Some(nixos_install.to_owned()),
-        qemu_img: "/nonexistent/qemu-img".into(),
+        qemu_img: None,
         path,
         environment: BTreeMap::new(),
     }

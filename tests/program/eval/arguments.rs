@@ -1,5 +1,6 @@
 //! The arguments: their names, their defaults, and how callers give them.
 
+use make_disk_image::spec::Format;
 use serde_json::{Value, json};
 
 use super::nix::Nix;
@@ -12,7 +13,8 @@ fn the_arguments_are_those_of_nixpkgs_and_our_own() {
         names,
         json!({
             "OVMF": true, "additionalPaths": true, "additionalSpace": true, "baseName": true,
-            "bootSize": true, "config": false, "configFile": true, "contents": true,
+            "bootSize": true, "compressImage": true, "compression": true,
+            "compressionLevel": true, "config": false, "configFile": true, "contents": true,
             "copyChannel": true, "deterministic": true, "diskSize": true, "efiFirmware": true,
             "efiVariables": true, "format": true, "fsType": true, "guestMachine": true,
             "guestTimeout": true, "installBootLoader": true,
@@ -50,8 +52,9 @@ fn defaults_are_those_of_nixpkgs() {
     assert_eq!(
         image,
         json!({
-            "additionalSpace": "512M", "baseName": "nixos", "bootSize": null, "configFile": null,
-            "contents": [], "deterministic": true, "diskSize": "auto", "efiVariables": null,
+            "additionalSpace": "512M", "baseName": "nixos", "bootSize": null,
+            "compressImage": null, "compression": null, "compressionLevel": null,
+            "configFile": null, "contents": [], "deterministic": true, "diskSize": "auto", "efiVariables": null,
             "format": "raw", "fsType": "ext4", "installBootLoader": true, "label": "nixos",
             "onlyNixStore": false, "partitionTableType": "legacy",
             "rootFSUID": "F222513B-DED1-49FA-B591-20CE86A2FE7F", "rootGPUID": null,
@@ -114,7 +117,11 @@ fn file_paths_are_those_of_nixpkgs() {
         ("qcow2-compressed", "nixos", "nixos.qcow2"),
         ("vdi", "nixos", "nixos.vdi"),
         ("vpc", "nixos", "nixos.vhd"),
+        ("vpc-fixed", "nixos", "nixos.vhd"),
         ("vmdk", "nixos", "nixos.vmdk"),
+        ("vmdk-stream-optimized", "nixos", "nixos.vmdk"),
+        ("vhdx", "nixos", "nixos.vhdx"),
+        ("qed", "nixos", "nixos.qed"),
         ("raw", "nixos-image-26.05", "nixos-image-26.05.img"),
         ("vpc", "a b", "a b.vhd"),
     ] {
@@ -131,20 +138,88 @@ fn file_paths_are_those_of_nixpkgs() {
 /// The program chooses the file name, too; both must agree.
 #[test]
 fn file_paths_are_those_of_the_program() {
-    use make_disk_image::spec::Format;
     let nix = Nix::new();
-    for format in [
-        Format::Raw,
-        Format::Qcow2,
-        Format::Vdi,
-        Format::Vpc,
-        Format::Other("vmdk".to_owned()),
-    ] {
+    for format in formats() {
         let path = nix.eval(&format!(
             "(make {{ format = \"{}\"; }}).filePath",
-            format.qemu_name()
+            format.name()
         ));
         assert_eq!(path, format!("nixos.{}", format.extension()));
+    }
+}
+
+fn formats() -> impl Iterator<Item = Format> {
+    Format::OWN
+        .into_iter()
+        .chain([Format::Other("qed".to_owned())])
+}
+
+#[test]
+fn a_compressed_raw_image_has_another_extension() {
+    let nix = Nix::new();
+    for (algorithm, want) in [
+        ("null", "a.img"),
+        (r#""zstd""#, "a.img.zst"),
+        (r#""xz""#, "a.img.xz"),
+        (r#""gzip""#, "a.img.gz"),
+    ] {
+        let call = format!("make {{ baseName = \"a\"; compressImage = {algorithm}; }}");
+        assert_eq!(nix.eval(&format!("({call}).filePath")), want);
+        let attribute = nix.eval(&format!("({call}).image.compressImage"));
+        assert_eq!(attribute.to_string(), algorithm);
+    }
+}
+
+#[test]
+fn compression_is_in_the_attributes_only_where_it_is_used() {
+    let nix = Nix::new();
+    for (arguments, compression, level) in [
+        (
+            r#"format = "qcow2-compressed";"#,
+            json!("zlib"),
+            Value::Null,
+        ),
+        (
+            r#"format = "qcow2-compressed"; compression = "zstd"; compressionLevel = 9;"#,
+            json!("zstd"),
+            json!(9),
+        ),
+        (
+            r#"format = "vmdk-stream-optimized"; compression = "zstd"; compressionLevel = 9;"#,
+            Value::Null,
+            json!(9),
+        ),
+        (
+            r#"compressImage = "xz"; compression = "zstd"; compressionLevel = "9";"#,
+            Value::Null,
+            json!("9"),
+        ),
+        (
+            r#"compression = "zstd"; compressionLevel = 9;"#,
+            Value::Null,
+            Value::Null,
+        ),
+    ] {
+        let image = nix.eval(&format!("(make {{ {arguments} }}).image"));
+        assert_eq!(image["compression"], compression, "{arguments}");
+        assert_eq!(image["compressionLevel"], level, "{arguments}");
+    }
+}
+
+/// An image in any other format can be built without QEMU.
+#[test]
+fn qemu_img_is_an_input_only_of_formats_that_need_it() {
+    let nix = Nix::new();
+    for format in formats() {
+        let call = format!(
+            "make {{ format = \"{}\"; umlKernel = null; }}",
+            format.name()
+        );
+        let needed = matches!(format, Format::Other(_));
+        let path = nix.eval(&format!("({call}).tools.qemuImg"));
+        assert_eq!(path.is_string(), needed, "{format:?}");
+        let derivation = nix.derivation(&call);
+        assert_eq!(derivation.contains("-qemu-utils.drv"), needed, "{format:?}");
     }
 }
 

@@ -130,6 +130,28 @@ fn rejected_calls_name_the_value_and_the_remedy() {
             ],
         ),
         (
+            r#"format = "qcow2-compressed"; compression = "gzip";"#,
+            &[
+                "compression must be one of [\"zlib\",\"zstd\"]",
+                "but is: \"gzip\"",
+            ],
+        ),
+        (
+            "compressImage = true;",
+            &[
+                "compressImage must be one of [null,\"gzip\",\"xz\",\"zstd\"]",
+                "but is: true",
+            ],
+        ),
+        (
+            r#"compressImage = "zstd"; format = "qcow2";"#,
+            &[
+                "compressImage = \"zstd\" with format = \"qcow2\"",
+                "set format = \"raw\" or compressImage = null",
+                "set format = \"qcow2-compressed\"",
+            ],
+        ),
+        (
             r#"guestMachine = "xen";"#,
             &[
                 "guestMachine must be one of [null,\"kvm\",\"uml\",\"tcg\"]",
@@ -194,6 +216,10 @@ fn calls_at_the_edge_of_the_assertions_are_accepted() {
         r#"partitionTableType = "legacy"; config = withLoader "/boot/efi" { systemd-boot.enable = true; };"#,
         r#"partitionTableType = "efi"; config = withLoader "/boot/" { systemd-boot.enable = true; };"#,
         r#"guestMachine = "uml"; umlKernel = pkgs.hello; partitionTableType = "efi";"#,
+        r#"format = "qcow2-compressed"; compression = "zstd"; compressionLevel = 19;"#,
+        // Not used.
+        r#"compression = "gzip";"#,
+        r#"compressImage = null; format = "qcow2"; compressionLevel = 99;"#,
         // No guest runs.
         r#"guestMachine = "uml"; umlKernel = null; installBootLoader = false;"#,
         r#"partitionTableType = "efixbootldr"; config = withLoader "/efi" { systemd-boot.enable = true; };"#,

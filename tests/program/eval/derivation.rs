@@ -12,6 +12,8 @@ const FULL: &str = r#"make {
   additionalSpace = "1G";
   baseName = "disk";
   bootSize = "300M";
+  compression = "zstd";
+  compressionLevel = 5;
   configFile = "${pkgs.hello}/configuration.nix";
   contents = [
     { source = "${pkgs.hello}/share/*"; target = "/srv"; mode = "u+rwX,go-w"; user = "1000"; group = "100"; }
@@ -255,6 +257,7 @@ fn passthru_and_meta_stay_out_of_the_derivation() {
 fn programs_come_from_build_packages() {
     let value = Nix::new().eval(
         r#"(make {
+             format = "qed";
              pkgs = pkgs // { buildPackages = pkgs // { qemu-utils = pkgs.package "qemu-of-builder"; }; };
            }).tools.qemuImg"#,
     );

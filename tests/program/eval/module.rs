@@ -71,10 +71,34 @@ fn each_format_has_its_extension() {
         ("qcow2-compressed", "qcow2"),
         ("vdi", "vdi"),
         ("vhdx", "vhdx"),
+        ("vpc-fixed", "vhd"),
+        ("vmdk-stream-optimized", "vmdk"),
     ] {
         let have = nix.eval(&format!(
             r#"(evalConfig {{ modules = [ module {{ image.format = "{format}"; }} ]; }}).config.image.extension"#
         ));
         assert_eq!(have, extension, "{format}");
     }
+    let compressed = nix.eval(
+        r#"{
+             inherit
+               ((evalConfig {
+                 modules = [
+                   module
+                   {
+                     image.baseName = "a.b";
+                     image.format = "raw";
+                     image.extraArguments.compressImage = "zstd";
+                   }
+                 ];
+               }).config.image)
+               extension
+               filePath
+               ;
+           }"#,
+    );
+    assert_eq!(
+        compressed,
+        json!({ "extension": "img.zst", "filePath": "a.b.img.zst" })
+    );
 }

@@ -15,7 +15,7 @@ use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::sync::LazyLock;
 
-use crate::common::program::{Attributes, Job};
+use crate::common::program::{Attributes, Job, qemu_img};
 
 /// An installed system with a boot partition, in a format that needs a conversion.
 static ATTRIBUTES: LazyLock<Attributes> = LazyLock::new(|| {
@@ -33,9 +33,11 @@ static ALONE: LazyLock<Attributes> = LazyLock::new(|| {
     )
 });
 
-/// A job with sources for `contents` in its directory `source`.
+/// A job with `qemu-img`, for formats that need it, and with sources for `contents` in its directory
+/// `source`.
 fn job() -> Job {
-    let job = ATTRIBUTES.job();
+    let mut job = ATTRIBUTES.job();
+    job.json["tools"]["qemuImg"] = qemu_img().into();
     let source = job.place().join("source");
     fs::create_dir_all(source.join("directory")).unwrap();
     fs::write(source.join("file"), "one\n").unwrap();

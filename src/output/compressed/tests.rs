@@ -1,0 +1,154 @@
+//! Compressed images, decompressed by the tools of their formats.
+
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::image::{Content, Part};
+
+const MIB: u64 = 1 << 20;
+
+const CODECS: [(&str, Codec); 3] = [
+    (
+        "zstd",
+        Codec::Zstd {
+            level: 1,
+            checksum: true,
+        },
+    ),
+    ("gzip", Codec::Gzip { level: 1 }),
+    ("xz", Codec::Xz { level: 0 }),
+];
+
+/// A disk of `length` bytes with `data` at the given offsets.
+fn image(length: u64, data: &[(u64, Vec<u8>)]) -> Image {
+    let parts = data.iter().map(|(start, bytes)| Part {
+        name: format!("at {start}"),
+        start: *start,
+        length: bytes.len() as u64,
+        content: Content::Bytes(bytes.clone()),
+    });
+    Image {
+        length,
+        parts: parts.collect(),
+    }
+}
+
+fn compressed(directory: &Path, codec: Codec, image: &Image) -> PathBuf {
+    let path = directory.join("compressed");
+    write(image, codec, &path, &|_| ()).unwrap();
+    path
+}
+
+/// Asserts that `tool` decompresses what was written to the raw disk.
+fn check(directory: &Path, tool: &str, codec: Codec, image: &Image) {
+    let raw = directory.join("raw");
+    image::write(image, &raw, &|_| ()).unwrap();
+    let input = std::fs::File::open(compressed(directory, codec, image)).unwrap();
+    let mut decompressor = Command::new(tool)
+        .arg("-dc")
+        .stdin(input)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let output = decompressor.stdout.take().unwrap();
+    let same = Command::new("cmp")
+        .arg("-")
+        .arg(&raw)
+        .stdin(output)
+        .status();
+    assert!(decompressor.wait().unwrap().success(), "{tool}");
+    assert!(same.unwrap().success(), "{tool}");
+}
+
+#[test]
+fn the_tools_restore_the_disk() {
+    let directory = tempfile::tempdir().unwrap();
+    let text = b"cluster, grain, block ".repeat(1 << 17);
+    for (tool, codec) in CODECS {
+        let frame = frame_length(codec).unwrap() as u64;
+        let is_long = frame > MIB;
+        for (length, starts) in [
+            (512, &[0][..]),
+            (frame, &[]),
+            (frame - 512, &[frame - 1024]),
+            (3 * frame + 512, &[]),
+            (3 * frame + 512, &[3 * frame]),
+            // Within a frame, up to its end, and over the border to the next one.
+            (9 * frame, &[2 * frame + 1, 4 * frame - 512, 6 * frame - 7]),
+        ] {
+            let data: Vec<(u64, Vec<u8>)> = starts
+                .iter()
+                .map(|&start| {
+                    let end = (length - start).min(text.len() as u64);
+                    (
+                        start,
+                        text[..usize::try_from(end).unwrap().min(4096)].to_vec(),
+                    )
+                })
+                .collect();
+            check(directory.path(), tool, codec, &image(length, &data));
+        }
+        let start = 2 * frame - if is_long { frame / 2 } else { 1 };
+        let data = [(start, text.clone())];
+        check(directory.path(), tool, codec, &image(5 * frame, &data));
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn the_tools_restore_random_disks(
+        gaps in prop::collection::vec((0..3 * MIB, 1..200_000_usize, any::<u8>(), any::<bool>()), 0..6),
+        rest in 1..3 * MIB,
+    ) {
+        let directory = tempfile::tempdir().unwrap();
+        let mut data = Vec::new();
+        let mut end = 0;
+        for (gap, length, seed, is_regular) in gaps {
+            // Sectors of one byte, which may be 0, or bytes that do not shrink much.
+            let byte = |index: usize| match is_regular {
+                true => seed,
+                false => (index.wrapping_mul(0x9e37_79b9) >> 13).to_le_bytes()[0] ^ seed,
+            };
+            let bytes: Vec<u8> = (0..length).map(byte).collect();
+            data.push((end + gap, bytes));
+            end += gap + length as u64;
+        }
+        let image = image((end + rest).next_multiple_of(512), &data);
+        for (tool, codec) in CODECS {
+            check(directory.path(), tool, codec, &image);
+        }
+    }
+}
+
+/// Its frames of zeros are compressed once.
+#[test]
+fn a_sparse_disk_of_a_tebibyte_is_written() {
+    const LENGTH: u64 = 1 << 40;
+    let directory = tempfile::tempdir().unwrap();
+    let image = image(LENGTH, &[(LENGTH / 2, vec![1; 4096])]);
+    let [(tool, codec), ..] = CODECS;
+    let path = compressed(directory.path(), codec, &image);
+    assert!(std::fs::metadata(&path).unwrap().len() < 64 << 20);
+    let mut list = Command::new(tool);
+    let output = list.arg("-lv").arg(&path).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let listing = String::from_utf8(output.stdout).unwrap();
+    assert!(listing.contains("(1099511627776 B)"), "{listing}");
+}
+
+#[test]
+fn a_stream_without_a_file_format_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("compressed");
+    let codec = Codec::Zlib { level: 1 };
+    let error = write(&image(512, &[]), codec, &path, &|_| ()).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "Zlib { level: 1 } is not for whole files"
+    );
+}
