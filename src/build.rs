@@ -68,7 +68,7 @@ fn steps(log: &Log, ledger: &Ledger) -> Result<()> {
     let image = log.step("making the boot partitions", || {
         assemble::image(&spec, disk, &installed, work)
     })?;
-    write(&spec, &image, work, log)?;
+    write(&spec, image, work, log)?;
     log.phase("finish");
     finish(&spec, &installed, work, log)?;
     Ok(())
@@ -94,35 +94,50 @@ fn report(spec: &Spec, disk: &Disk) {
 }
 
 /// Writes the image file to `$out`, under a temporary name until it is complete.
-fn write(spec: &Spec, image: &Image, work: &Path, log: &Log) -> Result<()> {
+fn write(spec: &Spec, image: Image, work: &Path, log: &Log) -> Result<()> {
     let target = spec.out.join(spec.output.file_name());
     let partial = spec.out.join(format!(".{}.part", spec.output.file_name()));
-    let raw = match spec.output.format {
-        Format::Raw => partial.clone(),
-        _ => work.join("disk.raw"),
-    };
     let total = image.data_length();
-    log.step("writing the disk", || {
-        let bytes = log.bytes(total);
-        let shared = image::write(image, &raw, &|done| bytes.reach(done))?;
-        bytes.finish();
-        if shared > 0 {
-            log::info!("{} of them share blocks with their sources", HumanBytes(shared));
-        }
-        Ok(())
-    })?;
-    if spec.output.format != Format::Raw {
-        let step = format!("converting the disk to {}", spec.output.format.qemu_name());
-        log.step(&step, || {
+    let write = |raw: &Path| {
+        log.step("writing the disk", || {
+            let bytes = log.bytes(total);
+            let shared = image::write(&image, raw, &|done| bytes.reach(done))?;
+            bytes.finish();
+            if shared > 0 {
+                log::info!(
+                    "{} of them share blocks with their sources",
+                    HumanBytes(shared)
+                );
+            }
+            Ok(())
+        })
+    };
+    let step = format!("converting the disk to {}", spec.output.format.qemu_name());
+    match &spec.output.format {
+        Format::Raw => write(&partial)?,
+        Format::Other(name) => log.step(&step, || {
+            let bytes = log.bytes(total);
+            let progress = |done| bytes.reach(done);
             output::convert(
                 &spec.tools.qemu_img,
-                &raw,
-                &spec.output.format,
+                image,
+                name,
                 &spec.identity,
+                work,
                 &partial,
-            )
-        })?;
-        fs::remove_file(&raw).with_context(|| format!("removing {}", escape::path(&raw)))?;
+                &progress,
+            )?;
+            bytes.finish();
+            Ok(())
+        })?,
+        format => {
+            let raw = work.join("disk.raw");
+            write(&raw)?;
+            log.step(&step, || {
+                output::convert_raw(&spec.tools.qemu_img, &raw, format, &spec.identity, &partial)
+            })?;
+            fs::remove_file(&raw).with_context(|| format!("removing {}", escape::path(&raw)))?;
+        }
     }
     fs::rename(&partial, &target).with_context(|| {
         format!(

@@ -86,7 +86,14 @@ const QEMU_ZSTD: Method = Method::Conversion(&Conversion {
 });
 const QEMU_ZSTD_PARALLEL: Method = Method::Conversion(&Conversion {
     arguments: &[
-        "-O", "qcow2", "-c", "-o", "compression_type=zstd", "-W", "-m", "16",
+        "-O",
+        "qcow2",
+        "-c",
+        "-o",
+        "compression_type=zstd",
+        "-W",
+        "-m",
+        "16",
     ],
 });
 
@@ -152,7 +159,11 @@ fn plain(scratch: &Path, disk: bool) {
 
 fn compressed(scratch: &Path, disk: bool) {
     Table {
-        name: if disk { "compressed-disk" } else { "compressed" },
+        name: if disk {
+            "compressed-disk"
+        } else {
+            "compressed"
+        },
         order: if disk { 28 } else { 27 },
         title: "Compressed formats",
         bytes: 1 << 30,
@@ -210,7 +221,11 @@ impl Table {
             Some(directory) => Place::disk(&store, directory.path()),
             None => Place::memory(&store, scratch),
         };
-        let title = format!("{}, to {}", self.title, if disk { "disk" } else { "memory" });
+        let title = format!(
+            "{}, to {}",
+            self.title,
+            if disk { "disk" } else { "memory" }
+        );
         println!("\n{title}: {counts}");
         let _ = measure::run(RAW, &place, 0);
         fs::copy(RAW.image(&place), raw_disk(&place)).unwrap();
@@ -248,8 +263,10 @@ impl Table {
             "file MiB",
         ];
         let output = match disk {
-            true => "All output is on disk, and the time includes writing the whole image to the disk \
-                     (`fdatasync`).",
+            true => {
+                "All output is on disk, and the time includes writing the whole image to the disk \
+                     (`fdatasync`)."
+            }
             false => "Everything is in memory (tmpfs).",
         };
         let mut cells = Vec::new();

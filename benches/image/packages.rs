@@ -15,7 +15,11 @@ use crate::tree::{Counts, package_directory};
 /// bytes.
 pub fn make(store: &Path, bytes: u64) -> Counts {
     let debs = target_directory().join("fixture/debs");
-    assert!(debs.exists(), "{}: not found; run make setup", debs.display());
+    assert!(
+        debs.exists(),
+        "{}: not found; run make setup",
+        debs.display()
+    );
     fs::create_dir(store).unwrap();
     let mut counts = Counts {
         files: 0,

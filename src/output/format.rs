@@ -17,7 +17,7 @@ const SLOWEST: u64 = 1 << 20;
 /// Converts the raw disk `raw` to `format`, into the new file `target`.
 ///
 /// With [`Identity::deterministic`], values that `qemu-img` draws at random or takes from the clock
-/// are replaced: see [`headers`]. For formats where this is not supported, it logs a warning.
+/// are replaced: see [`headers`].
 ///
 /// # Errors
 /// If `qemu-img` fails, or `target` is not in the expected format.
@@ -58,15 +58,7 @@ pub fn convert(
     match format {
         Format::Vpc => headers::fix_vhd(&file, identity),
         Format::Vdi => headers::fix_vdi(&file, identity),
-        Format::Raw | Format::Qcow2 | Format::Qcow2Compressed => Ok(()),
-        Format::Other(name) => {
-            log::warn!(
-                "qemu-img may write random identifiers or the time into the {} format: two \
-                 builds of this image may differ (raw, qcow2, vdi and vpc are reproducible)",
-                escape::bytes(name.as_bytes())
-            );
-            Ok(())
-        }
+        _ => Ok(()),
     }
     .with_context(|| format!("fixing the header of {}", escape::path(target)))
 }

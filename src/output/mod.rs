@@ -1,13 +1,16 @@
 //! The contents of `$out`: the image in its format, Hydra's products, and what `postVM` adds.
 
 mod check;
+mod convert;
 mod file;
 mod format;
 mod headers;
+mod nbd;
 mod post_vm;
 
 pub(crate) use check::{BEGINNING, format_of};
-pub(crate) use format::convert;
+pub(crate) use convert::convert;
+pub(crate) use format::convert as convert_raw;
 pub(crate) use post_vm::run as run_post_vm;
 
 use std::fs::{self, File};

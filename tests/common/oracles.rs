@@ -188,12 +188,7 @@ pub fn compare(image: &Path, format: &str, raw: &Path) {
     }
     if seven_zip(format) {
         let script = r#"set -o pipefail; 7zz x -so "$0" | cmp - "$1""#;
-        stdout(
-            command("bash")
-                .args(["-c", script])
-                .arg(image)
-                .arg(raw),
-        );
+        stdout(command("bash").args(["-c", script]).arg(image).arg(raw));
     }
 }
 

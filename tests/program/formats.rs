@@ -89,9 +89,7 @@ impl Format {
 
 /// An image of the store alone.
 static ATTRIBUTES: LazyLock<Attributes> = LazyLock::new(|| {
-    Attributes::of(
-        r#"onlyNixStore = true; partitionTableType = "none"; additionalSpace = "200M";"#,
-    )
+    Attributes::of(r#"onlyNixStore = true; partitionTableType = "none"; additionalSpace = "200M";"#)
 });
 
 /// A directory with one store path: a program, bytes that do not shrink, zeros, and small files.
