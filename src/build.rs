@@ -7,16 +7,15 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Error, Result};
-use indicatif::HumanBytes;
 use nix::errno::Errno;
 use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit};
 
-use crate::image::{self, Image};
+use crate::image::Image;
 use crate::installed::Installed;
 use crate::output;
 use crate::plan::{self, Disk};
 use crate::progress::Log;
-use crate::spec::{Format, Output, Spec};
+use crate::spec::{Format, Spec};
 use crate::supervisor::Ledger;
 use crate::{assemble, escape, inputs, install, leftover, spec, stage};
 
@@ -68,7 +67,7 @@ fn steps(log: &Log, ledger: &Ledger) -> Result<()> {
     let image = log.step("making the boot partitions", || {
         assemble::image(&spec, disk, &installed, work)
     })?;
-    write(&spec, &image, work, log)?;
+    write(&spec, image, work, log)?;
     log.phase("finish");
     finish(&spec, &installed, work, log)?;
     Ok(())
@@ -94,51 +93,20 @@ fn report(spec: &Spec, disk: &Disk) {
 }
 
 /// Writes the image file to `$out`, under a temporary name until it is complete.
-fn write(spec: &Spec, image: &Image, work: &Path, log: &Log) -> Result<()> {
+fn write(spec: &Spec, image: Image, work: &Path, log: &Log) -> Result<()> {
     let target = spec.out.join(spec.output.file_name());
     let partial = spec.out.join(format!(".{}.part", spec.output.file_name()));
-    let raw = match spec.output.format {
-        Format::Raw => partial.clone(),
-        _ => work.join("disk.raw"),
+    let step = match &spec.output.format {
+        Format::Raw => "writing the disk".to_owned(),
+        format => format!("writing the disk as {}", format.qemu_name()),
     };
     let total = image.data_length();
-    log.step("writing the disk", || {
+    log.step(&step, || {
         let bytes = log.bytes(total);
-        let shared = match spec.output {
-            Output {
-                format: Format::Raw,
-                codec: Some(codec),
-                ..
-            } => {
-                output::write_compressed(image, codec, &raw, &|done| bytes.reach(done))?;
-                0
-            }
-            _ => image::write(image, &raw, &|done| bytes.reach(done))?,
-        };
+        output::write(spec, image, work, &partial, &|done| bytes.reach(done))?;
         bytes.finish();
-        if shared > 0 {
-            log::info!(
-                "{} of them share blocks with their sources",
-                HumanBytes(shared)
-            );
-        }
         Ok(())
     })?;
-    if spec.output.format != Format::Raw {
-        let step = format!("converting the disk to {}", spec.output.format.qemu_name());
-        let qemu_img = spec.tools.qemu_img.as_deref();
-        let qemu_img = qemu_img.context("there is no qemu-img to convert the image with")?;
-        log.step(&step, || {
-            output::convert(
-                qemu_img,
-                &raw,
-                &spec.output.format,
-                &spec.identity,
-                &partial,
-            )
-        })?;
-        fs::remove_file(&raw).with_context(|| format!("removing {}", escape::path(&raw)))?;
-    }
     fs::rename(&partial, &target).with_context(|| {
         format!(
             "renaming {} to {}",

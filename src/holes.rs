@@ -55,8 +55,13 @@ fn seek(file: &File, offset: u64, whence: Whence) -> io::Result<Option<u64>> {
     }
 }
 
-/// Widens sorted extents to whole blocks, within `length`, and merges those that touch.
-fn widen(extents: Vec<Range<u64>>, length: u64, block: u64) -> Vec<Range<u64>> {
+/// Widens sorted extents to whole blocks of `block` bytes, within `length`, and merges those that
+/// touch.
+pub(crate) fn widen(
+    extents: impl IntoIterator<Item = Range<u64>>,
+    length: u64,
+    block: u64,
+) -> Vec<Range<u64>> {
     let mut ranges: Vec<Range<u64>> = Vec::new();
     for extent in extents {
         let start = extent.start / block * block;
@@ -115,7 +120,7 @@ mod tests {
             (&[(8192, 20000)], &[(8192, 9000)]),
             (&[(12288, 20000)], &[]),
         ] {
-            let ranges = extents.iter().map(|&(start, end)| start..end).collect();
+            let ranges = extents.iter().map(|&(start, end)| start..end);
             assert_eq!(pairs(widen(ranges, 9000, BLOCK)), expected, "{extents:?}");
         }
     }

@@ -42,7 +42,19 @@ pub fn quiet_with_input(command: &mut Command, input: &[u8], limit: Duration) ->
     file.write_all(input)
         .and_then(|()| io::Seek::rewind(&mut file))
         .context("writing a child's input to a temporary file")?;
-    run(command, Stdio::from(file), Some(limit), false)
+    quiet_with_stdin(command, file, limit)
+}
+
+/// Like [`quiet`], with `stdin` as the child's standard input.
+///
+/// # Errors
+/// As for [`quiet`].
+pub fn quiet_with_stdin(
+    command: &mut Command,
+    stdin: impl Into<Stdio>,
+    limit: Duration,
+) -> Result<()> {
+    run(command, stdin.into(), Some(limit), false)
 }
 
 /// Runs `command`, which is the caller's code and has no time limit, with an empty standard input.

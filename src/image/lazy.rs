@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
+use super::allocation::Allocation;
 use super::extents::ExtentReader;
 use super::write::write_made;
 use super::{Image, Part};
-use crate::escape;
-use crate::fs::DataExtent;
 use crate::fs::source::read;
+use crate::fs::{BLOCK, DataExtent};
+use crate::{escape, holes};
 
 /// An image whose files are read from their sources on demand. Ranges that are generated in memory
 /// are stored in a sparse file.
@@ -49,9 +50,24 @@ impl LazyImage {
         })
     }
 
+    /// The image that is read.
+    pub fn image(&self) -> &Image {
+        &self.image
+    }
+
     /// Length of the disk in bytes.
     pub fn length(&self) -> u64 {
         self.image.length
+    }
+
+    /// Finds out which ranges of the disk have data. It reads no files.
+    ///
+    /// # Errors
+    /// If the holes in the sparse file cannot be found.
+    pub fn allocation(&self) -> Result<Allocation> {
+        let made = holes::data_ranges(&self.made, self.length(), BLOCK)
+            .with_context(|| format!("finding the holes in {}", escape::path(&self.path)))?;
+        Ok(Allocation::new(&self.image, made))
     }
 
     /// Returns a reader of the disk.

@@ -9,6 +9,7 @@
 //! order of the disk. A [`Reader`] looks up the first kind and reads the second from a sparse
 //! file.
 
+mod allocation;
 mod batch;
 mod blocks;
 mod check;
@@ -29,6 +30,7 @@ mod write;
 
 use crate::fs::{FinishedFile, Plan};
 
+pub(crate) use allocation::Allocation;
 pub(crate) use blocks::{BlockSink, Blocks, write_blocks};
 pub(crate) use failed::write_failed;
 pub(crate) use lazy::{LazyImage, Reader};

@@ -12,10 +12,10 @@ use std::os::unix::fs::FileExt;
 use anyhow::{Context, Result, ensure};
 
 /// The length of a VHD's footer, in bytes.
-pub(super) const VHD_FOOTER: usize = 512;
+const VHD_FOOTER: usize = 512;
 
 /// The first bytes of a VHD's footer.
-pub(super) const VHD_SIGNATURE: &[u8; 8] = b"conectix";
+const VHD_SIGNATURE: &[u8; 8] = b"conectix";
 
 /// The header of a format.
 struct Header {

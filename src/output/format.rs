@@ -1,77 +1,63 @@
-//! Converts the raw disk to the caller's format.
+//! Writes the disk in the caller's format.
 
-use std::fs;
 use std::path::Path;
-use std::process::Command;
-use std::time::Duration;
 
 use anyhow::{Context, Result};
+use indicatif::HumanBytes;
 
-use super::{check, headers};
-use crate::spec::{Format, Identity};
-use crate::{escape, leftover, process};
+use super::{compressed, convert, qcow2, vdi, vhd, vhdx, vmdk};
+use crate::image::{self, Image};
+use crate::spec::{Format, Spec};
 
-/// The minimum speed of `qemu-img`, in bytes of the disk per second: if it is slower, it hangs.
-const SLOWEST: u64 = 1 << 20;
-
-/// Converts the raw disk `raw` to `format`, into the new file `target`.
-///
-/// With [`Identity::deterministic`], values that `qemu-img` draws at random or takes from the clock
-/// are replaced: see [`headers`]. For formats where this is not supported, it logs a warning.
+/// Writes `image` to the new file `path` in the format that `spec` requests. Temporary files are in
+/// `work`. `progress` is called from any thread with the number of bytes read from files so far, out of
+/// [`Image::data_length`].
 ///
 /// # Errors
-/// If `qemu-img` fails, or `target` is not in the expected format.
-pub fn convert(
-    qemu_img: &Path,
-    raw: &Path,
-    format: &Format,
-    identity: &Identity,
-    target: &Path,
+/// If the disk is too large for the format, a file of the image cannot be read or has changed, or writing
+/// fails; a full file system is reported with the space needed and the space available.
+pub(crate) fn write(
+    spec: &Spec,
+    image: Image,
+    work: &Path,
+    path: &Path,
+    progress: &(dyn Fn(u64) + Sync),
 ) -> Result<()> {
-    let mut command = Command::new(qemu_img);
-    command.args(["convert", "-f", "raw", "-O", format.qemu_name()]);
-    match format {
-        Format::Qcow2Compressed => {
-            command.arg("-c");
+    let (identity, codec) = (&spec.identity, spec.output.codec);
+    match &spec.output.format {
+        Format::Raw => match codec {
+            None => raw(&image, path, progress),
+            Some(codec) => compressed::write(&image, codec, path, progress),
+        },
+        Format::Qcow2 | Format::Qcow2Compressed => qcow2::write(&image, codec, path, progress),
+        Format::Vdi => vdi::write(&image, identity, path, progress),
+        Format::Vpc => vhd::write_dynamic(&image, identity, path, progress),
+        Format::VpcFixed => vhd::write_fixed(&image, identity, path, progress),
+        Format::Vmdk => {
+            let name = spec.output.file_name();
+            vmdk::write_sparse(&image, identity, &name, path, progress)
         }
-        // Without it, the disk grows to a size that cylinders, heads and sectors can express, and
-        // the backup GPT is not at its end.
-        Format::Vpc => {
-            command.args(["-o", "force_size=on"]);
+        Format::VmdkStreamOptimized => {
+            let codec = codec.context("a stream-optimized VMDK needs a codec")?;
+            let name = spec.output.file_name();
+            vmdk::write_stream(&image, identity, codec, &name, path, progress)
         }
-        _ => {}
-    }
-    // Out-of-order writes (-W) would be faster with -c, but the file would differ each time.
-    command.arg(raw).arg(target);
-    let length = fs::metadata(raw)
-        .with_context(|| format!("getting the length of {}", escape::path(raw)))?
-        .len();
-    let limit = process::USUAL.saturating_add(Duration::from_secs(length / SLOWEST));
-    process::quiet(&mut command, limit)
-        .with_context(|| format!("converting the disk to {}", format.qemu_name()))?;
-    let file = leftover::open(target, "qemu-img")?;
-    check::check(&file, format.qemu_name(), length)
-        .with_context(|| format!("checking the output of qemu-img: {}", escape::path(target)))?;
-    if !identity.deterministic {
-        return Ok(());
-    }
-    match format {
-        Format::Vpc | Format::VpcFixed => headers::fix_vhd(&file, identity),
-        Format::Vdi => headers::fix_vdi(&file, identity),
-        Format::Raw
-        | Format::Qcow2
-        | Format::Qcow2Compressed
-        | Format::Vmdk
-        | Format::VmdkStreamOptimized
-        | Format::Vhdx => Ok(()),
+        Format::Vhdx => vhdx::write(&image, identity, path, progress),
         Format::Other(name) => {
-            log::warn!(
-                "qemu-img may write random identifiers or the time into the {} format: two \
-                 builds of this image may differ (raw, qcow2, vdi and vpc are reproducible)",
-                escape::bytes(name.as_bytes())
-            );
-            Ok(())
+            let qemu_img = spec.tools.qemu_img.as_deref();
+            let qemu_img = qemu_img.context("there is no qemu-img to convert the disk with")?;
+            convert::convert(qemu_img, image, name, identity, work, path, progress)
         }
     }
-    .with_context(|| format!("fixing the header of {}", escape::path(target)))
+}
+
+fn raw(image: &Image, path: &Path, progress: &(dyn Fn(u64) + Sync)) -> Result<()> {
+    let shared = image::write(image, path, progress)?;
+    if shared > 0 {
+        log::info!(
+            "{} of them share blocks with their sources",
+            HumanBytes(shared)
+        );
+    }
+    Ok(())
 }

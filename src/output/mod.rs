@@ -1,24 +1,24 @@
 //! The contents of `$out`: the image in its format, Hydra's products, and what `postVM` adds.
 
 mod check;
-mod dynamic;
 mod compressed;
+mod convert;
+mod dynamic;
 mod file;
 mod format;
-mod headers;
 mod identifiers;
+mod nbd;
 mod post_vm;
+mod qcow2;
 #[cfg(test)]
 mod tests;
 mod vdi;
 mod vhd;
-mod qcow2;
 mod vhdx;
 mod vmdk;
 
 pub(crate) use check::{BEGINNING, format_of};
-pub(crate) use compressed::write as write_compressed;
-pub(crate) use format::convert;
+pub(crate) use format::write;
 pub(crate) use post_vm::run as run_post_vm;
 
 use std::fs::{self, File};

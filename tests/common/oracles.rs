@@ -3,6 +3,7 @@
 
 use std::ffi::OsString;
 use std::fs::File;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -186,15 +187,28 @@ pub fn compare(image: &Path, format: &str, raw: &Path) {
         compare.args(["compare", "-f", "raw", "-F", format]);
         stdout(compare.arg(raw).arg(image));
     }
-    if seven_zip(format) {
-        let script = r#"set -o pipefail; 7zz x -so "$0" | cmp - "$1""#;
-        stdout(command("bash").args(["-c", script]).arg(image).arg(raw));
+    if let Some(kind) = seven_zip(image, format) {
+        let script = format!(r#"set -o pipefail; 7zz x -t{kind} -so "$0" | cmp - "$1""#);
+        stdout(command("bash").args(["-c", &script]).arg(image).arg(raw));
     }
 }
 
-/// Whether 7-Zip reads the format.
-fn seven_zip(format: &str) -> bool {
-    ["qcow2", "vdi", "vpc", "vmdk", "vhdx"].contains(&format)
+/// 7-Zip's name of the format, if it reads the image.
+fn seven_zip(image: &Path, format: &str) -> Option<&'static str> {
+    let mut header = [0; 105];
+    let file = File::open(image).expect("opening an image");
+    file.read_exact_at(&mut header, 0)
+        .expect("reading a header");
+    match format {
+        // The field compression_type of QEMU's "docs/interop/qcow2.rst": 7-Zip has only deflate.
+        "qcow2" if header[104] != 0 => None,
+        "qcow2" => Some("qcow"),
+        "vdi" => Some("vdi"),
+        "vpc" => Some("vhd"),
+        "vmdk" => Some("vmdk"),
+        "vhdx" => Some("vhdx"),
+        _ => None,
+    }
 }
 
 fn check_table(raw: &Path, table: &Table) {

@@ -92,15 +92,14 @@ static ATTRIBUTES: LazyLock<Attributes> = LazyLock::new(|| {
     Attributes::of(r#"onlyNixStore = true; partitionTableType = "none"; additionalSpace = "200M";"#)
 });
 
-/// A directory with one store path: a program, bytes that do not shrink, zeros, and small files.
+/// A store path: a program, bytes that do not shrink, zeros, and small files.
 struct Store {
-    directory: tempfile::TempDir,
     path: PathBuf,
 }
 
 impl Store {
-    fn new(directory: tempfile::TempDir) -> Store {
-        let path = directory.path().join(format!("{}-files", "1".repeat(32)));
+    fn new(directory: &Path) -> Store {
+        let path = in_store(directory);
         fs::create_dir(&path).unwrap();
         let mut program = fs::read(crate::common::nix::PROGRAM).unwrap();
         program.truncate(30 << 20);
@@ -119,25 +118,39 @@ impl Store {
             let text = format!("file {number}\n").repeat(number);
             fs::write(path.join(format!("text-{number}")), text).unwrap();
         }
-        Store { directory, path }
+        Store { path }
     }
 
     /// A job that makes an image of it in `format`, with the output and all temporary files in `place`.
     fn job(&self, format: &Format, place: &Path) -> Job {
         let mut job = ATTRIBUTES.job();
         let out = place.join(format!("{}-image", "0".repeat(32)));
+        let path = in_store(place);
+        if path != self.path {
+            // For the program, so that it does not take space there.
+            fs::create_dir(&path).unwrap();
+            let mount = r#"mount --bind "$0" "$1" && shift && exec "$@""#;
+            let paths = [&self.path, &path].map(|path| path.to_str().unwrap());
+            job.wrapped(&["unshare", "-m", "bash", "-c", mount]);
+            job.wrapped(&paths);
+        }
         job.json["outputs"]["out"] = out.to_str().unwrap().into();
         job.out = out;
-        job.json["image"]["storeDir"] = self.directory.path().to_str().unwrap().into();
-        job.json["exportReferencesGraph"]["closure"] = json!([self.path]);
+        job.json["image"]["storeDir"] = place.to_str().unwrap().into();
+        job.json["exportReferencesGraph"]["closure"] = json!([path]);
         let mut info = job.json["closure"][0].clone();
-        info["path"] = self.path.to_str().unwrap().into();
+        info["path"] = path.to_str().unwrap().into();
         info["references"] = json!([]);
         job.json["closure"] = json!([info]);
         format.select(&mut job.json["image"]);
         job.environment.insert("TMPDIR", place.into());
         job
     }
+}
+
+/// The store path in a store directory.
+fn in_store(directory: &Path) -> PathBuf {
+    directory.join(format!("{}-files", "1".repeat(32)))
 }
 
 /// A file system in memory.
@@ -154,7 +167,8 @@ fn space(path: &Path) -> u64 {
 
 #[test]
 fn every_format_holds_the_same_disk_and_needs_no_more_room_than_its_file() {
-    let store = Store::new(scratch());
+    let files = scratch();
+    let store = Store::new(files.path());
     let place = scratch();
     let raw = store.job(&FORMATS[0], place.path()).run();
     let disk = raw.image("nixos.img");
@@ -211,8 +225,7 @@ fn a_raw_image_shares_blocks_with_the_store_on_btrfs() {
     fs::File::create(&file).unwrap().set_len(1 << 30).unwrap();
     stdout(next::program("usr/sbin/mkfs.btrfs").arg("-q").arg(&file));
     let mount = Mount::with(&["-t", "btrfs", "-o", "loop"], &file);
-    let directory = tempfile::tempdir_in(mount.path()).unwrap();
-    let store = Store::new(directory);
+    let store = Store::new(mount.path());
     let used = || {
         stdout(Command::new("sync").arg("-f").arg(mount.path()));
         (mount.figure("%b") - mount.figure("%f")) * mount.figure("%S")
@@ -230,5 +243,4 @@ fn a_raw_image_shares_blocks_with_the_store_on_btrfs() {
     assert!(more < 10 * MIB, "{more} more bytes are used");
     oracles::check(&image, "raw", "none");
     drop(ended);
-    drop(store);
 }

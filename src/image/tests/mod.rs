@@ -1,5 +1,6 @@
 //! Images written to files and read back.
 
+mod allocation;
 mod changes;
 mod finished;
 
