@@ -4,7 +4,6 @@ use std::ops::Range;
 
 use anyhow::Result;
 
-use super::chunk::Chunk;
 use super::{BlockSink, Blocks};
 use crate::codec::Compressor;
 use crate::holes;
@@ -60,26 +59,34 @@ impl Encoded {
         Ok(())
     }
 
-    /// Passes the blocks of `chunk`, of `length` bytes each, to `sink`.
+    /// Passes the blocks of `bytes` to `sink`. They have `length` bytes each, and the first one has the
+    /// number `first` on the disk.
     ///
     /// # Errors
     /// Those of `sink`.
-    pub fn put(&self, chunk: &Chunk<'_>, length: usize, sink: &mut dyn BlockSink) -> Result<()> {
-        let bytes = chunk.bytes();
+    pub fn put(
+        &self,
+        first: u64,
+        bytes: &[u8],
+        length: usize,
+        sink: &mut dyn BlockSink,
+    ) -> Result<()> {
+        // usize to u64: lossless on every target Rust has.
+        let number = |index: usize| first.saturating_add(index as u64);
         // The first of the consecutive blocks that are stored as they are.
         let mut plain = None;
         for (index, block) in self.blocks.iter().enumerate() {
             match block {
                 Block::Zeros => {}
                 Block::Compressed(range) => {
-                    sink.compressed(number(chunk, index), &self.compressed[range.clone()])?;
+                    sink.compressed(number(index), &self.compressed[range.clone()])?;
                 }
                 Block::Plain => {
-                    let first = *plain.get_or_insert(index);
+                    let start = *plain.get_or_insert(index);
                     let next = index + 1;
                     if !matches!(self.blocks.get(next), Some(Block::Plain)) {
                         let end = next.saturating_mul(length).min(bytes.len());
-                        sink.plain(number(chunk, first), &bytes[first * length..end])?;
+                        sink.plain(number(start), &bytes[start * length..end])?;
                         plain = None;
                     }
                 }
@@ -87,9 +94,4 @@ impl Encoded {
         }
         Ok(())
     }
-}
-
-fn number(chunk: &Chunk<'_>, index: usize) -> u64 {
-    // usize to u64: lossless on every target Rust has.
-    chunk.first.saturating_add(index as u64)
 }

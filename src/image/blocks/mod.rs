@@ -1,12 +1,13 @@
 //! An image as blocks in the order of the disk, for formats that store a disk in blocks: read and
 //! compressed on all cores, and written from the beginning of the file to its end.
 //!
-//! One thread walks through the ranges of the image and divides them into chunks ([`chunk`]). All
-//! threads fill chunks with the bytes of files, and compress them ([`encode`]). Whichever thread has
+//! One thread walks through the ranges of the image and divides them into chunks ([`divide`]). All
+//! threads fill chunks with the bytes of files ([`chunk`]), and compress them ([`encode`]). Whichever thread has
 //! completed the next chunk of the disk passes it to the sink ([`order`]), so the file does not
 //! depend on the number of threads.
 
 mod chunk;
+mod divide;
 mod encode;
 mod order;
 #[cfg(test)]
@@ -20,6 +21,7 @@ use super::Image;
 use super::worker::Progress;
 use crate::codec::Codec;
 use crate::cores;
+use divide::divide;
 use order::{Order, Worker};
 
 /// How a disk is cut into blocks.
@@ -91,7 +93,7 @@ fn write_with(
             }
         }
         let mut worker = Worker::default();
-        order.end(chunk::divide(image, &order, &mut worker));
+        order.end(divide(image, &order, &mut worker));
         order.work(&mut worker);
     });
     order.result()

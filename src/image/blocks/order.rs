@@ -181,7 +181,7 @@ impl<'o, 'a> Order<'o, 'a> {
             };
             drop(state);
             let mut sink = self.sink.lock().unwrap_or_else(PoisonError::into_inner);
-            let result = chunk.encoded.put(&chunk, self.blocks.length, &mut **sink);
+            let result = chunk.put(self.blocks, &mut **sink);
             drop(sink);
             state = self.lock();
             state.next += 1;
