@@ -26,7 +26,7 @@ use crate::escape;
 /// The unit of lengths and offsets in the format, in bytes.
 const SECTOR: u64 = 512;
 
-/// Sectors of a grain, as in `qemu-img`: VMware's programs use no other length.
+/// Sectors of a grain, as in files of VMware and `qemu-img`.
 const GRAIN_SECTORS: u64 = 128;
 
 /// Bytes of a grain.
@@ -51,8 +51,9 @@ const DESCRIPTOR_SECTORS: u64 = 20;
 /// file, not that of the disk.
 const MOST_SECTORS: u64 = 1 << 32;
 
-/// The length of the longest disk in bytes, which is 256 TiB: VMware's programs count up to 2^32 grains.
-const LONGEST: u64 = 1 << 48;
+/// The length of the longest disk in bytes, almost 256 TiB: VMware's programs count its grains with 32
+/// bits.
+const LONGEST: u64 = u32::MAX as u64 * GRAIN as u64;
 
 const MEBIBYTE: u64 = 1 << 20;
 
@@ -61,6 +62,8 @@ const MEBIBYTE: u64 = 1 << 20;
 struct Size {
     /// Sectors.
     sectors: u64,
+    /// Grains, the last of which may extend beyond the disk.
+    grains: u64,
     /// Grain tables: entries of the grain directory.
     tables: u64,
     /// Sectors of the grain directory.
@@ -91,11 +94,11 @@ impl Size {
             "the disk has {length} bytes, which is not a multiple of {SECTOR}, the length of a sector"
         );
         let sectors = length / SECTOR;
-        let tables = sectors
-            .div_ceil(GRAIN_SECTORS)
-            .div_ceil(TABLE_ENTRIES.into());
+        let grains = sectors.div_ceil(GRAIN_SECTORS);
+        let tables = grains.div_ceil(TABLE_ENTRIES.into());
         Ok(Size {
             sectors,
+            grains,
             tables,
             directory_sectors: tables.div_ceil(ENTRIES_PER_SECTOR),
         })

@@ -44,7 +44,7 @@ pub fn write_sparse(
         "{} (its files have {files} bytes, and there is space for {data})",
         too_large(path)
     );
-    let most = layout.grains * SECTOR + image.length.next_multiple_of(GRAIN as u64);
+    let most = (layout.grains + layout.size.grains * GRAIN_SECTORS) * SECTOR;
     let mut sink = Sparse {
         file: ImageFile::create(path, most)?,
         layout,

@@ -43,7 +43,7 @@ pub fn write_stream(
         pad: true,
     };
     let mut sink = Stream {
-        file: ImageFile::create(path, image.length)?,
+        file: ImageFile::create(path, most(size))?,
         size,
         tables: Tables::default(),
         directory: Vec::new(),
@@ -53,6 +53,12 @@ pub fn write_stream(
     };
     write_blocks(image, &blocks, &mut sink, progress)?;
     sink.finish(&descriptor("streamOptimized", size, identity, name))
+}
+
+/// The most bytes that the file takes. A grain that does not shrink takes a sector more with its marker.
+pub fn most(size: Size) -> u64 {
+    let grains = size.grains * (GRAIN_SECTORS + 1) + size.tables * (TABLE_SECTORS + 1);
+    (GRAINS + grains + size.directory_sectors + 4) * SECTOR
 }
 
 struct Stream<'a> {

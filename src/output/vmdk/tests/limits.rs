@@ -20,11 +20,11 @@ fn refused(image: &Image) -> [String; 2] {
 
 #[test]
 fn disks_that_are_too_long_are_refused() {
-    let message = "writing /nonexistent/nixos.vmdk: the disk has 281474976711168 bytes \
-                   (268435457 MiB), but a VMDK has at most 281474976710656 (268435456 MiB); set \
-                   diskSize to at most 268435456, or use another format, such as \"qcow2\"";
-    assert_eq!(refused(&image((1 << 48) + 512, vec![])), [message; 2]);
-    let error = refused(&image(1 << 48, vec![]));
+    let message = "writing /nonexistent/nixos.vmdk: the disk has 281474976645632 bytes \
+                   (268435456 MiB), but a VMDK has at most 281474976645120 (268435455 MiB); set \
+                   diskSize to at most 268435455, or use another format, such as \"qcow2\"";
+    assert_eq!(refused(&image(LONGEST + 512, vec![])), [message; 2]);
+    let error = refused(&image(LONGEST, vec![]));
     assert!(error[0].contains("creating /nonexistent"), "{error:?}");
 }
 
