@@ -70,7 +70,7 @@ pub fn convert(
     if identity.deterministic {
         log::warn!(
             "qemu-img may write random identifiers or the time into the {} format: two builds of this \
-             image may differ (raw, qcow2, vdi and vpc are reproducible)",
+             image may differ (raw, qcow2, vdi, vpc, vmdk and vhdx are reproducible)",
             escape::bytes(format.as_bytes())
         );
     }
