@@ -334,7 +334,7 @@ fn ratio(name: impl Into<String>, figure: f64, most: f64) -> Expectation {
 /// The bytes that a format writes, and its memory.
 fn of_each(format: &Format, median: &Measured, length: u64, counts: &Counts) -> Vec<Expectation> {
     let threads = std::thread::available_parallelism().unwrap().get() as u64;
-    let bound = (64 << 20) + 300 * counts.files + (threads * 4 << 20);
+    let bound = (64 << 20) + 300 * counts.files + 4 * threads * (1 << 20);
     let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
     vec![
         ratio(
