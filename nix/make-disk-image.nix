@@ -106,7 +106,7 @@
   compression ? "zlib",
 
   # "zstd", "xz" or "gzip" to compress the image as a whole, on all cores; its name then ends in .zst, .xz or
-  # .gz. Only for format = "raw". "xz" takes about 50 MiB of memory for each core. nixpkgs' function does not
+  # .gz. Only for format = "raw". "xz" takes about 60 MiB of memory for each core. nixpkgs' function does not
   # have this argument.
   compressImage ? null,
 

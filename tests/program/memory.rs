@@ -247,7 +247,7 @@ fn every_format_of_large_files() {
         });
         println!("{}: {} MiB", format.name(), peak / MIB);
         if format.file.ends_with(".xz") {
-            stays_below(peak, bound(files, 15) + 2 * 160 * MIB, files);
+            stays_below(peak, bound(files, 15) + 2 * 64 * MIB, files);
         } else {
             // The 64 MiB are for many files; this shows what the threads take.
             stays_below(peak, bound(files, 15) - 48 * MIB + 2 * 4 * MIB, files);
