@@ -13,10 +13,11 @@ use crate::{escape, untrusted};
 /// The most bytes that are gathered for one write.
 const GATHER: usize = 1 << 20;
 
-/// Writes of at least this length are not gathered if they are not adjacent to others.
-const LARGE: usize = 256 << 10;
+/// Writes of at least this length are not gathered: copying their bytes takes longer than another
+/// system call.
+const LARGE: usize = 64 << 10;
 
-/// The file of an image that is being written. Adjacent writes are gathered. Bytes that are never
+/// The file of an image that is being written. Small adjacent writes are gathered. Bytes that are never
 /// written are holes.
 pub(super) struct ImageFile {
     file: File,
@@ -57,16 +58,16 @@ impl ImageFile {
     pub fn write(&mut self, bytes: &[u8], offset: u64) -> Result<()> {
         // usize to u64: lossless on every target Rust has.
         let end = self.offset.saturating_add(self.gathered.len() as u64);
-        let is_adjacent = !self.gathered.is_empty() && end == offset;
-        if !is_adjacent || self.gathered.len() + bytes.len() > GATHER {
+        let is_large = bytes.len() >= LARGE;
+        if is_large || end != offset || self.gathered.len() + bytes.len() > GATHER {
             self.flush()?;
-            if bytes.len() >= LARGE {
-                return self
-                    .file
-                    .write_all_at(bytes, offset)
-                    .map_err(|error| self.failed(error));
-            }
             self.offset = offset;
+        }
+        if is_large {
+            return self
+                .file
+                .write_all_at(bytes, offset)
+                .map_err(|error| self.failed(error));
         }
         self.gathered.extend_from_slice(bytes);
         Ok(())
