@@ -69,6 +69,26 @@ impl Image {
     }
 }
 
+impl Image {
+    /// The number of bytes in pieces of `piece` bytes of the disk that have data. It generates metadata,
+    /// but reads no files.
+    ///
+    /// # Errors
+    /// If ranges overlap.
+    pub(crate) fn allocated(&self, piece: u64) -> Result<u64> {
+        let (mut pieces, mut next) = (0, 0);
+        self.ranges(&mut |range| {
+            if !matches!(range.bytes, Bytes::Zeros) {
+                let first = (range.start / piece).max(next);
+                next = range.start.saturating_add(range.length).div_ceil(piece);
+                pieces += next.saturating_sub(first);
+            }
+            Ok(())
+        })?;
+        Ok(pieces.saturating_mul(piece))
+    }
+}
+
 /// The disk from `at` on.
 struct Disk<'t, 'a> {
     at: u64,

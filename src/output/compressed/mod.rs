@@ -36,7 +36,7 @@ pub(crate) fn write(
         pad: false,
     };
     let mut frames = Frames {
-        file: ImageFile::create(path, image.length)?,
+        file: ImageFile::create(path, image, image.length)?,
         end: 0,
         length: image.length,
         // usize to u64: lossless on every target Rust has.
@@ -69,8 +69,8 @@ fn zeros(codec: Codec, length: usize) -> Result<Vec<u8>> {
 }
 
 /// The file.
-struct Frames {
-    file: ImageFile,
+struct Frames<'a> {
+    file: ImageFile<'a>,
     /// Where the next frame begins in the file, in bytes.
     end: u64,
     /// The length of the disk in bytes.
@@ -85,7 +85,7 @@ struct Frames {
     member: Option<Member>,
 }
 
-impl Frames {
+impl Frames<'_> {
     fn begin(&mut self) -> Result<()> {
         match self.member {
             Some(_) => self.append(&gzip::HEADER),
@@ -138,7 +138,7 @@ impl Frames {
     }
 }
 
-impl BlockSink for Frames {
+impl BlockSink for Frames<'_> {
     fn plain(&mut self, first: u64, _: &[u8]) -> Result<()> {
         bail!("the block {first} is not compressed")
     }

@@ -82,17 +82,17 @@ impl Arrangement {
 ///
 /// # Errors
 /// As for [`write_blocks`], and if writing fails.
-pub(super) fn write(
-    image: &Image,
+pub(super) fn write<'a>(
+    image: &'a Image,
     arrangement: Arrangement,
     path: &Path,
     progress: &(dyn Fn(u64) + Sync),
-) -> Result<(ImageFile, u32)> {
+) -> Result<(ImageFile<'a>, u32)> {
     let longest = arrangement.place(arrangement.blocks()?)?;
     let longest = longest.saturating_add(arrangement.end);
     let mut file = BlockFile {
         arrangement,
-        file: ImageFile::create(path, longest)?,
+        file: ImageFile::create(path, image, longest)?,
         allocated: Vec::new(),
     };
     let blocks = Blocks {
@@ -108,14 +108,14 @@ pub(super) fn write(
 }
 
 /// The file while blocks are written.
-struct BlockFile {
+struct BlockFile<'a> {
     arrangement: Arrangement,
-    file: ImageFile,
+    file: ImageFile<'a>,
     /// The numbers on the disk of the blocks in the file, in order.
     allocated: Vec<u32>,
 }
 
-impl BlockFile {
+impl BlockFile<'_> {
     /// The number of allocated blocks.
     fn count(&self) -> Result<u32> {
         u32::try_from(self.allocated.len()).context("too many blocks are allocated")
@@ -164,7 +164,7 @@ impl BlockFile {
     }
 }
 
-impl BlockSink for BlockFile {
+impl BlockSink for BlockFile<'_> {
     fn plain(&mut self, first: u64, mut bytes: &[u8]) -> Result<()> {
         // usize to u64: lossless on every target Rust has.
         let mut at = first

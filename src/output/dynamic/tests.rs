@@ -1,8 +1,9 @@
 //! The order of blocks. The tests of the formats compare whole files.
 
 use super::*;
+use crate::output::tests::EMPTY;
 
-fn file(directory: &Path) -> BlockFile {
+fn file(directory: &Path) -> BlockFile<'static> {
     BlockFile {
         arrangement: Arrangement {
             disk: 64 << 20,
@@ -13,7 +14,7 @@ fn file(directory: &Path) -> BlockFile {
             end: 0,
             entry: |index, _| Ok(index.to_le_bytes()),
         },
-        file: ImageFile::create(&directory.join("file"), 64 << 20).unwrap(),
+        file: ImageFile::create(&directory.join("file"), &EMPTY, 64 << 20).unwrap(),
         allocated: Vec::new(),
     }
 }

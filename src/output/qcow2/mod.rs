@@ -76,7 +76,7 @@ pub(super) fn write(
         pad: true,
     };
     let mut writer = Writer {
-        file: ImageFile::create(path, most(image.length))?,
+        file: ImageFile::create(path, image, most(image.length))?,
         host: HostClusters::new(),
         guest: GuestClusters::default(),
     };
@@ -91,13 +91,13 @@ fn most(length: u64) -> u64 {
 }
 
 /// A file that is being written.
-struct Writer {
-    file: ImageFile,
+struct Writer<'a> {
+    file: ImageFile<'a>,
     host: HostClusters,
     guest: GuestClusters,
 }
 
-impl BlockSink for Writer {
+impl BlockSink for Writer<'_> {
     fn plain(&mut self, first: u64, bytes: &[u8]) -> Result<()> {
         let count = bytes.len() >> CLUSTER_BITS;
         let start = self.host.whole(count);
@@ -128,7 +128,7 @@ struct Table {
     length: u64,
 }
 
-impl Writer {
+impl Writer<'_> {
     /// Writes the tables and the header for a disk of `length` bytes.
     fn finish(mut self, length: u64, compression: u8) -> Result<()> {
         let l1 = self.write_guest_tables(length)?;

@@ -2,3 +2,11 @@
 
 pub mod disk;
 pub mod dump;
+
+use crate::image::Image;
+
+/// A disk without bytes.
+pub static EMPTY: Image = Image {
+    length: 0,
+    parts: Vec::new(),
+};

@@ -115,7 +115,7 @@ impl Layout {
     ///
     /// # Errors
     /// If this fails.
-    pub fn write(&self, file: &mut ImageFile, identity: &Identity) -> Result<()> {
+    pub fn write(&self, file: &mut ImageFile<'_>, identity: &Identity) -> Result<()> {
         file.write(FileIdentifier::new("make-disk-image").as_bytes(), 0)?;
         for (sequence, offset) in (1..).zip(HEADERS) {
             file.write(header(sequence, identity).as_bytes(), offset)?;

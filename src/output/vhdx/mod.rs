@@ -59,7 +59,7 @@ pub(super) fn write(
         always: false,
         pad: false,
     };
-    let mut sink = Dynamic::new(layout, path)?;
+    let mut sink = Dynamic::new(layout, image, path)?;
     write_blocks(image, &blocks, &mut sink, progress)?;
     sink.finish(identity)
 }
@@ -80,8 +80,8 @@ fn check(length: u64) -> Result<()> {
     Ok(())
 }
 
-struct Dynamic {
-    file: ImageFile,
+struct Dynamic<'a> {
+    file: ImageFile<'a>,
     layout: Layout,
     bat: Vec<U64>,
     /// The payload block to which bytes were written last, and its offset in the file.
@@ -90,11 +90,11 @@ struct Dynamic {
     next: u64,
 }
 
-impl Dynamic {
-    fn new(layout: Layout, path: &Path) -> Result<Dynamic> {
+impl<'a> Dynamic<'a> {
+    fn new(layout: Layout, image: &'a Image, path: &Path) -> Result<Dynamic<'a>> {
         let payload = layout.payload_blocks.saturating_mul(layout.block);
         Ok(Dynamic {
-            file: ImageFile::create(path, layout.payload.saturating_add(payload))?,
+            file: ImageFile::create(path, image, layout.payload.saturating_add(payload))?,
             layout,
             bat: layout.bat_of_zeros()?,
             current: None,
@@ -125,7 +125,7 @@ impl Dynamic {
     }
 }
 
-impl BlockSink for Dynamic {
+impl BlockSink for Dynamic<'_> {
     fn plain(&mut self, first: u64, mut bytes: &[u8]) -> Result<()> {
         // usize to u64: lossless on every target Rust has.
         let mut at = first * UNIT as u64;

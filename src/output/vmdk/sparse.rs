@@ -46,7 +46,7 @@ pub fn write_sparse(
     );
     let most = (layout.grains + layout.size.grains * GRAIN_SECTORS) * SECTOR;
     let mut sink = Sparse {
-        file: ImageFile::create(path, most)?,
+        file: ImageFile::create(path, image, most)?,
         layout,
         tables: Tables::default(),
         next: layout.grains,
@@ -97,7 +97,7 @@ impl Layout {
 }
 
 struct Sparse<'a> {
-    file: ImageFile,
+    file: ImageFile<'a>,
     layout: Layout,
     tables: Tables,
     /// The sector of the next grain.
@@ -160,6 +160,7 @@ impl BlockSink for Sparse<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::output::tests::EMPTY;
 
     #[test]
     fn grains_end_where_tables_cannot_address_them() {
@@ -167,7 +168,7 @@ mod tests {
         let path = directory.path().join("vmdk");
         let size = Size::of(3 << 40, &path).unwrap();
         let mut sink = Sparse {
-            file: ImageFile::create(&path, u64::MAX).unwrap(),
+            file: ImageFile::create(&path, &EMPTY, u64::MAX).unwrap(),
             layout: Layout::new(size),
             tables: Tables::default(),
             next: MOST_SECTORS - GRAIN_SECTORS,

@@ -43,7 +43,7 @@ pub fn write_stream(
         pad: true,
     };
     let mut sink = Stream {
-        file: ImageFile::create(path, most(size))?,
+        file: ImageFile::create(path, image, most(size))?,
         size,
         tables: Tables::default(),
         directory: Vec::new(),
@@ -62,7 +62,7 @@ pub fn most(size: Size) -> u64 {
 }
 
 struct Stream<'a> {
-    file: ImageFile,
+    file: ImageFile<'a>,
     size: Size,
     tables: Tables,
     /// The grain directory up to the last grain table that was written.
@@ -161,13 +161,14 @@ impl BlockSink for Stream<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::output::tests::EMPTY;
 
     #[test]
     fn grains_end_where_tables_cannot_address_them() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("vmdk");
         let mut sink = Stream {
-            file: ImageFile::create(&path, u64::MAX).unwrap(),
+            file: ImageFile::create(&path, &EMPTY, u64::MAX).unwrap(),
             size: Size::of(3 << 40, &path).unwrap(),
             tables: Tables::default(),
             directory: Vec::new(),

@@ -1,6 +1,7 @@
 //! Where data and tables are in a file.
 
 use super::*;
+use crate::output::tests::EMPTY;
 
 /// Describes a file, by the offsets that the specification gives. What is 0 is left out.
 fn dump(bytes: &[u8]) -> String {
@@ -70,11 +71,11 @@ fn dump(bytes: &[u8]) -> String {
 }
 
 /// The file that `fill` makes.
-fn made(length: u64, compression: u8, fill: impl FnOnce(&mut Writer)) -> Vec<u8> {
+fn made(length: u64, compression: u8, fill: impl FnOnce(&mut Writer<'_>)) -> Vec<u8> {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("qcow2");
     let mut writer = Writer {
-        file: ImageFile::create(&path, 0).unwrap(),
+        file: ImageFile::create(&path, &EMPTY, 0).unwrap(),
         host: HostClusters::new(),
         guest: GuestClusters::default(),
     };
@@ -84,13 +85,13 @@ fn made(length: u64, compression: u8, fill: impl FnOnce(&mut Writer)) -> Vec<u8>
     fs::read(&path).unwrap()
 }
 
-fn plain(writer: &mut Writer, first: u64, count: usize) {
+fn plain(writer: &mut Writer<'_>, first: u64, count: usize) {
     writer
         .plain(first, &vec![1; count << CLUSTER_BITS])
         .unwrap();
 }
 
-fn compressed(writer: &mut Writer, number: u64, length: usize) {
+fn compressed(writer: &mut Writer<'_>, number: u64, length: usize) {
     writer.compressed(number, &vec![2; length]).unwrap();
 }
 
