@@ -144,7 +144,7 @@ pub fn read(
     while !buffer.is_empty() {
         match input.read_at(buffer, offset) {
             Ok(0) => bail!(
-                "{} ends at byte {offset} but was longer when it was listed: it was changed during \
+                "{} has at most {offset} bytes but was longer when it was listed: it was changed during \
                  the build",
                 escape::path(&path())
             ),

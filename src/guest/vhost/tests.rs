@@ -204,7 +204,7 @@ fn a_disk_that_cannot_be_read_stops_the_guest() {
     let Some(Failure::Unreadable(error)) = failure else {
         panic!("no failure");
     };
-    let expected = "/disk ends at byte 100 but was longer when it was listed: it was changed during the \
+    let expected = "/disk has at most 100 bytes but was longer when it was listed: it was changed during the \
                     build";
     assert!(error.to_string().ends_with(expected), "{error}");
 }

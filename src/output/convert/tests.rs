@@ -210,7 +210,7 @@ fn a_file_that_changes_is_the_error() {
     let error = place.convert(&place.program(&script), "qed").unwrap_err();
     let error = format!("{error:#}");
     let expected = format!(
-        "converting the disk to qed: {} ends at byte ",
+        "converting the disk to qed: {} has at most ",
         data.display()
     );
     assert!(error.starts_with(&expected), "{error}");

@@ -142,7 +142,7 @@ fn a_file_that_changes_is_reported_with_its_path() {
     assert!(!output.status.success());
     let error = format!("{:#}", served.unreadable.unwrap());
     assert!(
-        error.contains(&format!("{} ends at byte 3145728", path.display())),
+        error.contains(&format!("{} has at most ", path.display())),
         "{error}"
     );
 }
