@@ -6,7 +6,7 @@ use anyhow::{Result, bail, ensure};
 use zerocopy::IntoBytes;
 use zerocopy::little_endian::{U32, U64};
 
-use super::descriptor::descriptor;
+use super::descriptor::{CreateType, descriptor};
 use super::ondisk::{SparseExtentHeader, flag};
 use super::table::{Table, Tables};
 use super::{
@@ -53,7 +53,7 @@ pub fn write_sparse(
         path,
     };
     write_blocks(image, &BLOCKS, &mut sink, progress)?;
-    sink.finish(&descriptor("monolithicSparse", layout.size, identity, name))
+    sink.finish(&descriptor(CreateType::Sparse, layout.size, identity, name))
 }
 
 /// Where everything is, in sectors.

@@ -7,7 +7,7 @@ use anyhow::{Result, bail, ensure};
 use zerocopy::IntoBytes;
 use zerocopy::little_endian::{U16, U32, U64};
 
-use super::descriptor::descriptor;
+use super::descriptor::{CreateType, descriptor};
 use super::ondisk::{DIRECTORY_AT_END, GrainMarker, Kind, Marker, SparseExtentHeader, flag};
 use super::table::{Table, Tables};
 use super::{
@@ -52,7 +52,7 @@ pub fn write_stream(
         path,
     };
     write_blocks(image, &blocks, &mut sink, progress)?;
-    sink.finish(&descriptor("streamOptimized", size, identity, name))
+    sink.finish(&descriptor(CreateType::Stream, size, identity, name))
 }
 
 /// The most bytes that the file takes. A grain that does not shrink takes a sector more with its marker.
