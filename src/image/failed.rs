@@ -19,24 +19,31 @@ pub(crate) fn write_failed(
     length: u64,
     need: impl FnOnce() -> String,
 ) -> anyhow::Error {
-    let path = escape::path(path);
     match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {}
-        io::ErrorKind::FileTooLarge => {
-            let message = format!("writing {path}, which has {length} bytes");
-            return anyhow!(error).context(message);
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            let message = full(file, path, &need());
+            anyhow!(error).context(message)
         }
-        _ => return anyhow!(error).context(format!("writing {path}")),
+        io::ErrorKind::FileTooLarge => {
+            let path = escape::path(path);
+            anyhow!(error).context(format!("writing {path}, which has {length} bytes"))
+        }
+        _ => anyhow!(error).context(format!("writing {}", escape::path(path))),
     }
+}
+
+/// Returns the message for a full file system on which `path` was written, with the space needed, in
+/// the words of `need`, and the space available. `file` is what `path` leads to, or its directory.
+pub(crate) fn full(file: &File, path: &Path, need: &str) -> String {
+    let path = escape::path(path);
     let room = room(file).map_or_else(
         |why| format!("unknown ({why:#})"),
         |bytes| format!("{bytes} bytes"),
     );
-    let need = need();
-    anyhow!(error).context(format!(
+    format!(
         "writing {path}: {need}, available: {room}; free some space there, or build where there is \
          more (the directory of the output, TMPDIR)"
-    ))
+    )
 }
 
 /// Bytes available to us on the file's file system, including those already written to the file.

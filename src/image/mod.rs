@@ -32,7 +32,7 @@ use crate::fs::{FinishedFile, Plan};
 
 pub(crate) use allocation::Allocation;
 pub(crate) use blocks::{BlockSink, Blocks, write_blocks};
-pub(crate) use failed::write_failed;
+pub(crate) use failed::{full, write_failed};
 pub(crate) use lazy::{LazyImage, Reader};
 pub use write::write;
 

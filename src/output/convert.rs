@@ -4,7 +4,7 @@
 //! The connection is the standard input of `qemu-img`: it has no name that could be too long or have
 //! the wrong characters, and no other process can use it.
 
-use std::fs;
+use std::fs::{self, File};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -16,7 +16,7 @@ use anyhow::{Context, Error, Result};
 use super::{check, nbd};
 use crate::image::{self, Image, LazyImage};
 use crate::spec::Identity;
-use crate::{escape, leftover, process};
+use crate::{escape, leftover, process, untrusted};
 
 /// The minimum speed of `qemu-img`, in bytes of the disk per second: if it is slower, it hangs.
 const SLOWEST: u64 = 1 << 20;
@@ -24,6 +24,9 @@ const SLOWEST: u64 = 1 << 20;
 /// The disk at the other end of standard input. (Without a monitor, QEMU takes a decimal number as a
 /// file descriptor that it has: its util/qemu-sockets.c.)
 const SERVED: &str = "driver=nbd,server.type=fd,server.str=0";
+
+/// What `qemu-img` says when a file system is full: the messages of `ENOSPC` and `EDQUOT`.
+const FULL: [&str; 2] = ["No space left on device", "Disk quota exceeded"];
 
 /// Converts `image` to `format`, as `qemu-img` calls it, into the new file `target`. Temporary files are
 /// in `work`. `progress` is called from any thread with the number of bytes read so far, out of
@@ -34,7 +37,7 @@ const SERVED: &str = "driver=nbd,server.type=fd,server.str=0";
 ///
 /// # Errors
 /// If the files of the image cannot be read or have changed, if `qemu-img` fails, or if `target` is not
-/// in the expected format.
+/// in the expected format. A full file system is reported with the space needed and the space available.
 pub fn convert(
     qemu_img: &Path,
     image: Image,
@@ -113,7 +116,7 @@ impl Conversion<'_> {
             (Ok(()), _) => Ok(Ok(())),
             (Err(_), Some(violation)) => Ok(Err(last_line(&violation))),
             (Err(error), None) if !served.connected => Ok(Err(last_line(&error))),
-            (Err(error), None) => Err(error).with_context(|| self.step()),
+            (Err(error), None) => Err(self.failed(error, disk.image())),
         }
     }
 
@@ -124,7 +127,7 @@ impl Conversion<'_> {
     fn written(&self, image: &Image, raw: &Path) -> Result<()> {
         image::write(image, raw, self.progress)?;
         let mut command = self.command(&["-f", "raw"], raw);
-        process::quiet(&mut command, self.limit).with_context(|| self.step())?;
+        process::quiet(&mut command, self.limit).map_err(|error| self.failed(error, image))?;
         fs::remove_file(raw).with_context(|| format!("removing {}", escape::path(raw)))
     }
 
@@ -136,8 +139,27 @@ impl Conversion<'_> {
             .arg("convert")
             .args(options)
             .args(["-O", self.format])
-            .args([source, self.target]);
+            .args([source, self.target])
+            // Its messages are read.
+            .env("LC_ALL", "C");
         command
+    }
+
+    /// Adds what is known about `error`, with which `qemu-img` failed to convert `image`.
+    fn failed(&self, error: Error, image: &Image) -> Error {
+        let message = error.to_string();
+        if !FULL.iter().any(|words| message.contains(words)) {
+            return error.context(self.step());
+        }
+        let directory = self.target.parent().unwrap_or(self.target);
+        let room = match untrusted::open(self.target).or_else(|_| File::open(directory)) {
+            Ok(file) => {
+                let need = format!("the files on the disk have {} bytes", image.data_length());
+                image::full(&file, self.target, &need)
+            }
+            Err(_) => format!("writing {}", escape::path(self.target)),
+        };
+        error.context(room).context(self.step())
     }
 
     fn step(&self) -> String {

@@ -234,3 +234,22 @@ fn the_output_is_checked() {
         assert!(error.contains(message), "{error}");
     }
 }
+
+#[test]
+fn a_full_file_system_is_reported_with_both_figures() {
+    // With and without a part of the file.
+    for script in ["head -c 1000 /dev/zero >$target", "true"] {
+        let place = Place::new();
+        let script = format!("{script}; echo error: No space left on device >&2; exit 1");
+        let error = place.convert(&place.program(&script), "qed").unwrap_err();
+        let error = format!("{error:#}");
+        let data = image(place.top.path()).data_length();
+        let expected = format!(
+            "converting the disk to qed: writing {}: the files on the disk have {data} bytes, \
+             available: ",
+            place.path("qed").display()
+        );
+        assert!(error.starts_with(&expected), "{error}");
+        assert!(error.ends_with(": No space left on device"), "{error}");
+    }
+}

@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use super::job;
+use super::{job, qed};
 use crate::common::program::Job;
 
 /// The process holds our pipe open. Waiting for the end of the pipe would take forever.
@@ -76,29 +76,29 @@ type Case = (
 
 const QEMU_IMG: &str = "qemu-img should have left a regular file at /nix/store/";
 
-const CASES: [Case; 20] = [
+const CASES: [Case; 21] = [
     (
         "qemuImg",
         "mkdir $target",
-        |_| {},
+        qed,
         &[QEMU_IMG, "but left a directory"],
     ),
     (
         "qemuImg",
         "ln -s /etc/passwd $target",
-        |_| {},
+        qed,
         &[QEMU_IMG, "but left a symbolic link"],
     ),
     (
         "qemuImg",
         "mkfifo $target",
-        |_| {},
+        qed,
         &[QEMU_IMG, "but left a FIFO"],
     ),
     (
         "qemuImg",
         ": >$target",
-        |_| {},
+        qed,
         &[
             "checking the output of qemu-img: /nix/store/",
             ": the file is empty",
@@ -107,28 +107,28 @@ const CASES: [Case; 20] = [
     (
         "qemuImg",
         "head -c 100000 /dev/urandom >$target",
-        |_| {},
-        &[": not a qcow2 image: no qcow2 signature in its 100000 bytes"],
+        qed,
+        &[": not a qed image: no qed signature in its 100000 bytes"],
     ),
     (
         "qemuImg",
-        "printf 'QFI\\xfb' >$target",
-        |_| {},
+        "printf 'QED\\0' >$target",
+        qed,
         &["the file ends within the header, after 4 bytes"],
     ),
     // Another disk than the given one.
     (
         "qemuImg",
-        "$real create -f qcow2 $target 1G",
-        |_| {},
+        "$real create -f qed $target 1G",
+        qed,
         &[": expected a disk of ", " bytes, found one of 1073741824"],
     ),
     // Another format.
     (
         "qemuImg",
         "$real create -f qcow2 $target 1G",
-        |job| _ = job.image("format", "vdi"),
-        &[": not a vdi image: "],
+        qed,
+        &[": not a qed image: "],
     ),
     (
         "qemuImg",
@@ -181,17 +181,26 @@ const CASES: [Case; 20] = [
     // Where other files will be created.
     (
         "nixosInstall",
-        "$real \"$@\"; mkfifo disk.raw",
-        |_| {},
+        "$real \"$@\"; mkfifo disk.made",
+        qed,
         &[
             "creating /",
-            "/disk.raw: No such device or address (os error 6)",
+            "/disk.made: No such device or address (os error 6)",
         ],
     ),
     (
         "nixosInstall",
-        "$real \"$@\"; ln -s /etc/passwd disk.raw",
-        |_| {},
+        "$real \"$@\"; ln -s /etc/passwd disk.made",
+        qed,
+        &[
+            "creating /",
+            "/disk.made: Too many levels of symbolic links (os error 40)",
+        ],
+    ),
+    (
+        "qemuImg",
+        "cd make-disk-image-*; ln -s /etc/passwd disk.raw; exit 1",
+        qed,
         &[
             "creating /",
             "/disk.raw: Too many levels of symbolic links (os error 40)",
@@ -206,7 +215,7 @@ const CASES: [Case; 20] = [
     (
         "qemuImg",
         "$real \"$@\"; ln -s /etc ${target%/*}/nix-support",
-        |_| {},
+        qed,
         &[
             "creating /nix/store/",
             "/nix-support: File exists (os error 17)",
@@ -251,24 +260,39 @@ fn files_left_by_tools_are_checked_before_use() {
     }
 }
 
-/// The header of the symlink's target must not be changed.
+/// Neither a link's target nor whoever reads the FIFO gets the image.
 #[test]
-fn a_vhd_that_is_a_symlink_is_rejected() {
-    let mut job = job();
-    let precious = job.place().join("precious.vhd");
-    job.image("format", "vpc").tool(
-        "qemuImg",
-        &format!(
-            "$real \"$@\"\nfor target; do :; done\nmv $target {0}; cp {0} {0}.before\n\
-             ln -s {0} $target",
-            precious.display()
-        ),
-    );
-    let ended = job.run();
-    assert!(ended.error().contains("left a symbolic link"));
-    let precious = ended.build().with_file_name("precious.vhd");
-    let before = fs::read(precious.with_extension("vhd.before")).unwrap();
-    assert!(fs::read(precious).unwrap() == before);
+fn nothing_in_place_of_the_image_is_followed() {
+    // Format, extension. Each is opened in another place, or by another writer.
+    for (format, extension) in [
+        ("raw", "img"),
+        ("qcow2", "qcow2"),
+        ("vpc", "vhd"),
+        ("vpc-fixed", "vhd"),
+    ] {
+        for (command, message) in [
+            ("ln -s \"$PRECIOUS\"", "Too many levels of symbolic links"),
+            ("mkfifo", "No such device or address"),
+        ] {
+            let mut job = job();
+            let precious = job.place().join("precious");
+            fs::write(&precious, "precious").unwrap();
+            let image = job.out.join(format!(".nixos.{extension}.part"));
+            // The last tool before the image is written.
+            let script = format!(
+                "$real \"$@\"; PRECIOUS={}; {command} {}",
+                precious.display(),
+                image.display()
+            );
+            job.image("format", format).tool("mkfsFat", &script);
+            let ended = job.run();
+            let error = ended.error();
+            let expected = format!("creating {}: {message}", image.display());
+            assert!(error.starts_with(&expected), "{format}: {error}");
+            let precious = ended.build().with_file_name("precious");
+            assert_eq!(fs::read_to_string(precious).unwrap(), "precious");
+        }
+    }
 }
 
 /// Only the end of the output may be kept in memory.
@@ -278,7 +302,8 @@ fn tool_output_takes_bounded_memory() {
     // The limit must not affect qemu-img itself.
     let flood = "ulimit -S -v unlimited; head -c 1000000000 /dev/zero; \
                  head -c 1000000000 /dev/zero >&2; exec $real \"$@\"";
+    qed(&mut job);
     job.tool("qemuImg", flood);
     job.wrapped(&["bash", "-c", "ulimit -S -v 600000; exec \"$@\"", "bash"]);
-    job.run().image("nixos.qcow2");
+    job.run().image("nixos.qed");
 }

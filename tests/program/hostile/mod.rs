@@ -17,7 +17,7 @@ use std::sync::LazyLock;
 
 use crate::common::program::{Attributes, Job, qemu_img};
 
-/// An installed system with a boot partition, in a format that needs a conversion.
+/// An installed system with a boot partition.
 static ATTRIBUTES: LazyLock<Attributes> = LazyLock::new(|| {
     Attributes::of(
         r#"additionalSpace = "0M"; partitionTableType = "efi"; bootSize = "64M"; format = "qcow2";
@@ -48,6 +48,11 @@ fn job() -> Job {
     symlink("circle", source.join("circle")).unwrap();
     drop(UnixListener::bind(source.join("socket")).unwrap());
     job
+}
+
+/// Sets a format that `qemu-img` writes.
+fn qed(job: &mut Job) {
+    job.image("format", "qed");
 }
 
 /// Writes a script.

@@ -1,8 +1,9 @@
 //! Disks that are too small: the image's, and those of the build machine.
 
 use std::fs;
+use std::ops::RangeInclusive;
 
-use super::{ATTRIBUTES, job};
+use super::{ATTRIBUTES, job, qed};
 use crate::common::oracles;
 use crate::common::program::{Ended, Job};
 use crate::common::tables;
@@ -102,29 +103,42 @@ fn small(job: &mut Job, directory: &str, bytes: u64) {
     job.wrapped(&["unshare", "-m", "bash", "-c", &script, "bash"]);
 }
 
-/// The path, the bytes needed and the bytes available, which are nearly the size of the tmpfs.
-fn assert_reports_space(error: &str, file: &str, room: u64) {
-    assert!(error.contains(file), "{error}");
-    let needed = number_after(error, "the image needs ");
+/// The end of the message about a full file system.
+const FULL: &str = "No space left on device (os error 28)";
+
+/// `need` is the path and the words in front of the bytes needed, which are more than any of `room`.
+fn assert_reports_space(error: &str, need: &str, room: &RangeInclusive<u64>) {
+    let needed = number_after(error, need);
     let found = number_after(error, " bytes, available: ");
-    assert!(needed > room, "{error}");
-    assert!(found <= room && found > room / 2, "{error}");
-    assert!(
-        error.ends_with("No space left on device (os error 28)"),
-        "{error}"
-    );
+    assert!(needed > *room.end(), "{error}");
+    assert!(room.contains(&found), "{error}");
 }
 
+/// `qemu-img` reads from there what is not copied from files.
 #[test]
 fn a_full_temporary_directory_is_reported_with_the_space_needed() {
-    let mut job = ATTRIBUTES.job();
+    let mut job = job();
+    qed(&mut job);
     let temporary = job.place().join("temporary");
     fs::create_dir(&temporary).unwrap();
     job.environment.insert("TMPDIR", temporary.clone().into());
     small(&mut job, temporary.to_str().unwrap(), 40 << 20);
+    let room = 256 << 10;
+    // The last tool before that file is written.
+    let fill = format!(
+        "$real \"$@\"; for target; do :; done; cd ${{target%/*}}
+         free=$(df --output=avail -B1 . | tail -n 1)
+         head -c $((free - {room})) /dev/zero >filler"
+    );
+    job.tool("mkfsFat", &fill);
     let error = job.run().error();
-    assert_reports_space(&error, "/disk.raw: ", 40 << 20);
+    // The program deletes some files before it writes that one.
+    assert_reports_space(&error, "/disk.made: the image needs ", &(room..=4 << 20));
+    assert!(error.ends_with(FULL), "{error}");
 }
+
+/// The bytes available in the store, some of which may be in use.
+const STORE: RangeInclusive<u64> = 20 << 20..=40 << 20;
 
 /// Lets the program see the store and write up to 40 MiB to it.
 fn small_store(job: &mut Job) {
@@ -144,18 +158,28 @@ fn small_store(job: &mut Job) {
 
 #[test]
 fn a_full_store_is_reported_with_the_space_needed() {
-    let mut job = ATTRIBUTES.job();
-    job.image("format", "raw");
-    small_store(&mut job);
-    let error = job.run().error();
-    assert_reports_space(&error, "/.nixos.img.part: ", 40 << 20);
+    for (format, need) in [
+        ("raw", "/.nixos.img.part: the image needs "),
+        ("qcow2", "/.nixos.qcow2.part: the image needs at most "),
+    ] {
+        let mut job = ATTRIBUTES.job();
+        job.image("format", format);
+        small_store(&mut job);
+        let error = job.run().error();
+        assert_reports_space(&error, need, &STORE);
+        assert!(error.ends_with(FULL), "{error}");
+    }
 }
 
 #[test]
-fn a_full_store_fails_the_conversion_with_the_message_of_qemu_img() {
-    let mut job = ATTRIBUTES.job();
+fn a_store_that_is_full_for_qemu_img_is_reported_with_both_figures() {
+    let mut job = job();
+    qed(&mut job);
     small_store(&mut job);
     let error = job.run().error();
-    assert!(error.contains("converting the disk to qcow2: "), "{error}");
-    assert!(error.contains("No space left on device"), "{error}");
+    let step = "converting the disk to qed: writing /nix/store/";
+    assert!(error.starts_with(step), "{error}");
+    let need = "/.nixos.qed.part: the files on the disk have ";
+    assert_reports_space(&error, need, &STORE);
+    assert!(error.ends_with(": No space left on device"), "{error}");
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use nix::libc;
 
-use super::{ALONE, job};
+use super::{ALONE, job, qed};
 use crate::common::program::{Job, Running, send};
 
 /// The time limit for short operations on a busy machine.
@@ -43,7 +43,14 @@ const PHASES: [Phase; 6] = [
         |job| _ = job.image("format", "raw"),
         |running| running.out().join(".nixos.img.part").exists(),
     ),
-    ("conversion", |job| _ = job.tool("qemuImg", SLEEP), reached),
+    (
+        "conversion",
+        |job| {
+            qed(job);
+            job.tool("qemuImg", SLEEP);
+        },
+        reached,
+    ),
     (
         "postVM",
         |job| {

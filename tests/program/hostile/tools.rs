@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::job;
+use super::{job, qed};
 use crate::common::program::Job;
 
 /// tool, its script (`$real` is the real tool), more changes, parts of the message
@@ -17,10 +17,10 @@ const CASES: [Case; 9] = [
     (
         "qemuImg",
         "echo no space for clusters >&2; exit 1",
-        |_| {},
+        qed,
         &[
-            "converting the disk to qcow2: ",
-            "convert -f raw -O qcow2",
+            "converting the disk to qed: ",
+            "convert -f raw -O qed ",
             "exit status: 1; last output:\n  no space for clusters",
         ],
     ),
@@ -28,33 +28,31 @@ const CASES: [Case; 9] = [
         "qemuImg",
         // Ten megabytes: an unread pipe would block it, and only the end is useful.
         "head -c 10000000 /dev/zero | tr '\\0' x >&2; echo >&2; echo the end >&2; exit 1",
-        |_| {},
+        qed,
         &["exit status: 1; last output:\n  xxx", "x\n  the end"],
     ),
     (
         "qemuImg",
         "printf 'broken \\377\\033[31m\\n' >&2; exit 255",
-        |_| {},
+        qed,
         &["exit status: 255; last output:\n  broken \\xff\\u{1b}[31m"],
     ),
     (
         "qemuImg",
         "exit 0",
-        |_| {},
+        qed,
         &[
             "qemu-img did not create ",
-            ".nixos.qcow2.part, but exited with status 0",
+            ".nixos.qed.part, but exited with status 0",
         ],
     ),
     (
         "qemuImg",
         "for target; do :; done; echo junk >$target",
-        |job| {
-            job.image("format", "vpc");
-        },
+        qed,
         &[
             "checking the output of qemu-img: /nix/store/",
-            "not a vpc image: no vpc signature in its 5 bytes",
+            "not a qed image: no qed signature in its 5 bytes",
         ],
     ),
     (
