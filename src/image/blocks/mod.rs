@@ -1,7 +1,7 @@
 //! An image as blocks in the order of the disk, for formats that store a disk in blocks: read and
 //! compressed on all cores, and written from the beginning of the file to its end.
 //!
-//! One thread walks through the ranges of the image and divides them into chunks ([`divide`]). All
+//! One thread walks through the ranges of the image and divides them into chunks ([`mod@divide`]). All
 //! threads fill chunks with the bytes of files ([`chunk`]), and compress them ([`encode`]). Whichever thread has
 //! completed the next chunk of the disk passes it to the sink ([`order`]), so the file does not
 //! depend on the number of threads.
