@@ -99,9 +99,21 @@ fn image(directory: &std::path::Path, parts: &[(u64, Vec<u8>, bool)], rest: u64)
     }
 }
 
+/// Bytes that do not shrink.
+fn noise(length: usize, seed: u64) -> Vec<u8> {
+    let mut state = seed | 1;
+    let next = |_| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()[3]
+    };
+    (0..length).map(next).collect()
+}
+
 fn part() -> impl Strategy<Value = (u64, Vec<u8>, bool)> {
     let bytes = prop_oneof![
-        prop::collection::vec(any::<u8>(), 0..9000),
+        (0..9000_usize, any::<u64>()).prop_map(|(length, seed)| noise(length, seed)),
         (0..200_000_usize).prop_map(|length| vec![0; length]),
         (0..400_000_usize, any::<u8>()).prop_map(|(length, byte)| vec![byte; length]),
     ];
@@ -157,13 +169,7 @@ proptest! {
 #[test]
 fn a_block_that_does_not_shrink_is_compressed_only_on_demand() {
     let directory = tempfile::tempdir().unwrap();
-    let mut state = 1_u32;
-    let noise = std::iter::repeat_with(|| {
-        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        state.to_be_bytes()[0]
-    });
-    let noise: Vec<u8> = noise.take(4096).collect();
-    let image = image(directory.path(), &[(4096, noise, false)], 4096);
+    let image = image(directory.path(), &[(4096, noise(4096, 1), false)], 4096);
     let stored = |always| {
         let mut disk = Disk::new(4096);
         let blocks = Blocks {

@@ -26,8 +26,10 @@ fn byte(offset: u64) -> u8 {
 
 /// A disk with [`DATA`], which is in the file `data` of `directory` except for its beginning.
 fn disk(directory: &Path) -> LazyImage {
-    let bytes =
-        |(start, length): (u64, u64)| -> Vec<u8> { (start..start + length).map(byte).collect() };
+    let bytes = |(start, length): (u64, u64)| -> Vec<u8> {
+        let sectors = (start..start + length).step_by(512);
+        sectors.flat_map(|at| [byte(at); 512]).collect()
+    };
     let start = 1 << 20;
     let path = directory.join("data");
     let file = File::create(&path).unwrap();

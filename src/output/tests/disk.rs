@@ -1,17 +1,21 @@
 //! Disks for tests of formats, and what `qemu-img` makes of them.
 
+use std::fs::File;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::LazyLock;
 
-use proptest::sample::Index;
+use proptest::prelude::*;
+use proptest::sample::{Index, select};
 use tempfile::TempDir;
 use uuid::uuid;
 
+use crate::holes;
 use crate::image::{self, Content, Image, Part};
 use crate::spec::Identity;
 
 const MEBIBYTE: u64 = 1 << 20;
-const GIBIBYTE: u64 = 1 << 30;
 
 /// The identity of the disks.
 pub fn identity() -> Identity {
@@ -28,16 +32,64 @@ pub fn identity() -> Identity {
     }
 }
 
-/// Bytes without order, none of which is 0.
+/// Bytes without order, none of which is 0. They repeat after a little more than a mebibyte, so that
+/// blocks differ.
 pub fn noise(length: u64, seed: u64) -> Vec<u8> {
-    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let next = |_| {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state.to_le_bytes()[3] | 1
-    };
-    (0..length).map(next).collect()
+    static NOISE: LazyLock<Vec<u8>> = LazyLock::new(|| {
+        let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+        let next = |_| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state.to_le_bytes().map(|byte| byte.max(1))
+        };
+        (0..(1 << 17) + 125).flat_map(next).collect()
+    });
+    cut(&NOISE, length, seed)
+}
+
+/// Bytes that shrink to about an eighth, none of which is 0. They repeat like those of [`noise`].
+pub fn words(length: u64, seed: u64) -> Vec<u8> {
+    static WORDS: LazyLock<Vec<u8>> = LazyLock::new(|| {
+        let words = [
+            "cluster ",
+            "refcount\n",
+            "table ",
+            "of ",
+            "the ",
+            "disk ",
+            "is ",
+            "in ",
+        ];
+        let numbers = noise((1 << 18) + 125, 0);
+        let words = numbers
+            .iter()
+            .map(|n| words[usize::from(*n >> 5)].as_bytes());
+        words.collect::<Vec<_>>().concat()
+    });
+    cut(&WORDS, length, seed)
+}
+
+/// Returns `length` bytes of `sequence`, from a place that depends on `seed`, and from the beginning
+/// after the end.
+fn cut(sequence: &[u8], length: u64, seed: u64) -> Vec<u8> {
+    let length = usize::try_from(length).unwrap();
+    let seed = (seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as usize;
+    let mut piece = &sequence[seed % sequence.len()..];
+    let mut bytes = Vec::with_capacity(length);
+    while bytes.len() < length {
+        bytes.extend_from_slice(&piece[..piece.len().min(length - bytes.len())]);
+        piece = sequence;
+    }
+    bytes
+}
+
+/// `usual` cases of a property, or as many as the environment variable `PROPTEST_CASES` says.
+pub fn cases(usual: u32) -> ProptestConfig {
+    match std::env::var_os("PROPTEST_CASES") {
+        Some(_) => ProptestConfig::default(),
+        None => ProptestConfig::with_cases(usual),
+    }
 }
 
 /// A disk of `length` bytes with `data`, in order: offsets and bytes.
@@ -52,12 +104,46 @@ pub fn image(length: u64, data: Vec<(u64, Vec<u8>)>) -> Image {
     Image { length, parts }
 }
 
-/// A disk of `length` bytes with data of the lengths and in the places of `places`, as far as they
-/// are disjoint.
-pub fn sparse(length: u64, places: &[(Index, u64)]) -> Image {
-    // An index is relative to a length that fits in memory.
-    let at = |index: &Index| index.index(1 << 20) as u64 * (length >> 9) / (1 << 20) * 512;
-    let mut places: Vec<(u64, u64)> = places.iter().map(|(i, n)| (at(i), *n)).collect();
+/// A random range of a disk.
+#[derive(Debug, Clone)]
+pub struct Range {
+    /// It begins near a multiple of this many bytes.
+    unit: u64,
+    /// Which one.
+    index: Index,
+    /// How many bytes before it.
+    before: u64,
+    /// Length in bytes.
+    length: u64,
+}
+
+/// Ranges near the borders of sectors and of blocks of any format, and a few of any length anywhere.
+pub fn ranges() -> impl Strategy<Value = Vec<Range>> {
+    let units = select(vec![512, 65_536, MEBIBYTE, 2 * MEBIBYTE, 32 * MEBIBYTE]);
+    let before = select(vec![0, 0, 1, 512]);
+    let length = prop_oneof![
+        1..1500_u64,
+        select(vec![512, 65_536, 65_536 + 512]),
+        1..150_000_u64,
+    ];
+    let range = (units, any::<Index>(), before, length);
+    let range = range.prop_map(|(unit, index, before, length)| Range {
+        unit,
+        index,
+        before,
+        length,
+    });
+    prop::collection::vec(range, 0..10)
+}
+
+/// A disk of `length` bytes with data in `ranges`, as far as they are disjoint.
+pub fn sparse(length: u64, ranges: &[Range]) -> Image {
+    let start = |range: &Range| {
+        let count = usize::try_from(length / range.unit + 1).unwrap();
+        let at = range.index.index(count) as u64 * range.unit;
+        at.saturating_sub(range.before)
+    };
+    let mut places: Vec<(u64, u64)> = ranges.iter().map(|it| (start(it), it.length)).collect();
     places.sort_unstable();
     let mut free_from = 0;
     let mut data = Vec::new();
@@ -81,7 +167,7 @@ pub fn samples() -> Vec<(&'static str, Image)> {
         ("a sector of zeros", 512, vec![]),
         ("zeros", 64 * m, vec![]),
         ("zeros in memory", 8 * m, vec![zeros(0, 4 << 20)]),
-        ("dense", 9 * m, vec![n(0, 9 * m)]),
+        ("dense", 5 * m, vec![n(0, 5 * m)]),
         (
             "a partial block at the end",
             9 * m + 1536,
@@ -106,12 +192,12 @@ pub fn samples() -> Vec<(&'static str, Image)> {
         ),
         (
             "far apart",
-            GIBIBYTE + 512,
+            200 * m + 512,
             vec![
                 n(0, 440),
-                n(200 * m - 3, 5),
-                n(777 * m + 12345, 70_000),
-                n(GIBIBYTE, 512),
+                n(64 * m - 3, 5),
+                n(177 * m + 12345, 70_000),
+                n(200 * m, 512),
             ],
         ),
     ];
@@ -162,15 +248,37 @@ impl Raw {
         // If a disk has more zeros at its end, this is only a warning.
         assert_eq!(said, "Images are identical.\n", "{format}");
     }
+}
 
-    /// Like [`Raw::compare`], and converts `file` back as well.
-    pub fn compare_and_convert_back(&self, format: &str, file: &Path) {
-        self.compare(format, file);
-        let back = self.file("back");
-        let command = ["convert", "-f", format, "-O", "raw"];
-        qemu_img(&[&command, [text(file), text(&back)].as_slice()].concat());
-        self.compare("raw", &back);
-    }
+/// Replaces bytes of `file` at `offset`.
+pub fn put(file: &Path, offset: u64, bytes: &[u8]) {
+    let file = File::options().write(true).open(file).unwrap();
+    file.write_all_at(bytes, offset).unwrap();
+}
+
+/// Returns `length` bytes of `file` at `offset`.
+pub fn get(file: &Path, offset: u64, length: u64) -> Vec<u8> {
+    let mut bytes = vec![0; usize::try_from(length).unwrap()];
+    let file = File::open(file).unwrap();
+    file.read_exact_at(&mut bytes, offset).unwrap();
+    bytes
+}
+
+/// Whether two files have the same bytes. What is a hole in both is not read, so that it takes little
+/// time even if the files are long.
+pub fn is_same(one: &Path, other: &Path) -> bool {
+    let files = [one, other].map(|path| File::open(path).unwrap());
+    let [length, other_length] = files.each_ref().map(|file| file.metadata().unwrap().len());
+    let mut data = files
+        .each_ref()
+        .map(|file| holes::data_ranges(file, length, 1).unwrap())
+        .concat();
+    data.sort_unstable_by_key(|range| range.start);
+    length == other_length
+        && holes::widen(data, length, 4096).iter().all(|range| {
+            let length = range.end - range.start;
+            get(one, range.start, length) == get(other, range.start, length)
+        })
 }
 
 /// `path`, which is UTF-8.

@@ -1,9 +1,8 @@
 //! QEMU's programs, which have a client of their own.
 
-use std::fs;
-
 use super::*;
 use crate::image;
+use crate::output::tests::disk::is_same;
 
 /// The disk, for QEMU's programs.
 const SERVED: &str = "driver=nbd,server.type=fd,server.str=0";
@@ -64,7 +63,7 @@ fn every_byte_is_read() {
         "qemu-img",
         &["convert", "--image-opts", SERVED, "-O", "raw", path],
     );
-    assert!(fs::read(&copy).unwrap() == fs::read(&raw).unwrap());
+    assert!(is_same(&copy, &raw));
     // Another one is not identical.
     File::options()
         .write(true)

@@ -5,6 +5,7 @@ use std::io::{Read, Write};
 use proptest::prelude::*;
 
 use super::*;
+use crate::output::tests::disk::cases;
 
 const GREETING: &[u8] = b"NBDMAGICIHAVEOPT\0\x03";
 
@@ -410,7 +411,7 @@ fn requests_in_flight_are_all_answered() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(cases(64))]
 
     /// Any bytes, after any part of a proper beginning.
     #[test]

@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::*;
 use crate::image::{Content, Part};
+use crate::output::tests::disk::{noise, words};
 
 const DEFLATE: Codec = Codec::Deflate {
     level: 6,
@@ -34,35 +35,6 @@ fn image(length: u64, pieces: impl IntoIterator<Item = (u64, Vec<u8>)>) -> Image
     };
     let parts = pieces.into_iter().map(part).collect();
     Image { length, parts }
-}
-
-/// Bytes that do not shrink when they are compressed.
-fn noise(length: usize, seed: u64) -> Vec<u8> {
-    let mut state = seed;
-    let next = |_| {
-        state = state
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        state.to_be_bytes()[0]
-    };
-    (0..length).map(next).collect()
-}
-
-/// Bytes that shrink to about an eighth.
-fn text(length: usize, seed: u64) -> Vec<u8> {
-    let words = [
-        "cluster", "refcount", "table", "of", "the", "disk", "is", "in",
-    ];
-    let mut text = Vec::new();
-    for byte in noise(length, seed) {
-        if text.len() > length {
-            break;
-        }
-        text.extend(words[usize::from(byte) % words.len()].bytes());
-        text.push(b" \n"[usize::from(byte > 240)]);
-    }
-    text.truncate(length);
-    text
 }
 
 fn qemu_img(arguments: &[&str], files: &[&Path]) -> String {
@@ -144,7 +116,7 @@ fn options(codec: Option<Codec>) -> Vec<&'static str> {
 fn zero_clusters_are_not_in_the_file() {
     let zeros = vec![0; 5 << CLUSTER_BITS];
     let mut mixed = zeros.clone();
-    mixed[..1 << CLUSTER_BITS].copy_from_slice(&noise(1 << CLUSTER_BITS, 1));
+    mixed[..1 << CLUSTER_BITS].copy_from_slice(&noise(CLUSTER, 1));
     mixed[(3 << CLUSTER_BITS) + 77] = 1;
     let disk = Disk::new(image(20 * CLUSTER, [(0, zeros), (5 * CLUSTER, mixed)]));
     for codec in CODECS {
@@ -163,8 +135,8 @@ fn files_are_like_those_of_qemu_img() {
     let mut bytes = Vec::new();
     for number in 0..200 {
         bytes.extend(match number % 7 {
-            3 => noise(1 << CLUSTER_BITS, number),
-            _ => text(1 << CLUSTER_BITS, number),
+            3 => noise(CLUSTER, number),
+            _ => words(CLUSTER, number),
         });
     }
     let lengths = [0, 512, 1 << 20, bytes.len() as u64 + 1536];
@@ -194,7 +166,7 @@ fn the_longest_disk_is_read_to_its_end() {
     let directory = tempfile::tempdir().unwrap();
     let [path, out] = ["qcow2", "out"].map(|name| directory.path().join(name));
     for codec in CODECS {
-        let end = text(1 << CLUSTER_BITS, 1);
+        let end = words(CLUSTER, 1);
         let image = image(LONGEST, [(LONGEST - CLUSTER, end.clone())]);
         write(&image, codec, &path, &|_| {}).unwrap();
         assert_eq!(number(&checked(&path), "total-clusters"), LONGEST / CLUSTER);

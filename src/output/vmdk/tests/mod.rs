@@ -12,7 +12,9 @@ use serde_json::Value;
 
 use super::*;
 use crate::image::Image;
-use crate::output::tests::disk::{Raw, identity, image, noise, qemu_img, samples, sparse, text};
+use crate::output::tests::disk::{
+    Raw, cases, get, identity, image, is_same, noise, put, qemu_img, ranges, samples, sparse, text,
+};
 use crate::output::tests::dump::dump;
 
 /// The name that `qemu-img` gives to the disk that it converts.
@@ -35,16 +37,17 @@ fn assert_same(name: &str, image: &Image) -> Raw {
     let raw = Raw::new(image);
     let path = raw.file("vmdk");
     write(image, &path);
-    let mut expected = fs::read(raw.convert("vmdk", &[])).unwrap();
-    let place = 512..512 * 21;
-    let descriptor = String::from_utf8(expected[place.clone()].to_vec()).unwrap();
-    let descriptor = descriptor.trim_end_matches('\0');
+    let expected = raw.convert("vmdk", &[]);
+    let descriptor = String::from_utf8(get(&expected, 512, 512 * 20)).unwrap();
+    // qemu-img replaces its first content ID, and what follows. If the new one is shorter, there is a
+    // rest of the old text.
+    let (descriptor, _) = descriptor.split_once('\0').unwrap();
     let (before, after) = descriptor.split_once("CID=").unwrap();
     let (_, after) = after.split_once('\n').unwrap();
     let descriptor = format!("{before}CID={CONTENT_ID}\n{after}");
-    expected[place.clone()].fill(0);
-    expected[place][..descriptor.len()].copy_from_slice(descriptor.as_bytes());
-    assert!(fs::read(&path).unwrap() == expected, "{name}");
+    put(&expected, 512, &[0; 512 * 20]);
+    put(&expected, 512, descriptor.as_bytes());
+    assert!(is_same(&path, &expected), "{name}");
     raw
 }
 
@@ -71,7 +74,7 @@ fn files_are_those_of_qemu_img() {
     for (name, image) in disks() {
         let raw = assert_same(name, &image);
         let path = raw.file("vmdk");
-        raw.compare_and_convert_back("vmdk", &path);
+        raw.compare("vmdk", &path);
         assert_clean(&path);
         assert_info(&path, "monolithicSparse", image.length);
     }
@@ -113,17 +116,13 @@ fn a_long_disk_takes_little_space() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    #![proptest_config(cases(8))]
 
     #[test]
     fn any_sparse_disk_is_that_of_qemu_img(
         sectors in prop_oneof![1..200_000_u64, 1..2_000_000_u64],
-        places in prop::collection::vec((any::<prop::sample::Index>(), 1..300_000_u64), 0..12),
+        ranges in ranges(),
     ) {
-        let image = sparse(sectors * 512, &places);
-        let raw = assert_same("random", &image);
-        let vmdk = raw.file("vmdk");
-        assert_clean(&vmdk);
-        raw.compare_and_convert_back("vmdk", &vmdk);
+        assert_same("random", &sparse(sectors * 512, &ranges));
     }
 }

@@ -157,7 +157,7 @@ fn assert_good(raw: &Raw, path: &Path) {
         crate::output::vmdk::stream::most(Size::check(disk.metadata().unwrap().len()).unwrap());
     assert!(fs::metadata(path).unwrap().len() <= most);
     // Nothing else has data.
-    raw.compare_and_convert_back("vmdk", path);
+    raw.compare("vmdk", path);
     assert_clean(path);
 }
 
@@ -197,7 +197,7 @@ fn grains_are_about_as_small_as_those_of_qemu_img() {
     let options = ["-o", "subformat=streamOptimized"];
     let theirs = fs::metadata(raw.convert("vmdk", &options)).unwrap().len();
     let ours = fs::metadata(&path).unwrap().len();
-    assert!(ours <= theirs + theirs / 100, "{ours} {theirs}");
+    assert!(ours <= theirs + theirs / 50, "{ours} {theirs}");
 }
 
 #[test]
@@ -214,14 +214,14 @@ fn a_long_disk_takes_little_space() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    #![proptest_config(cases(8))]
 
     #[test]
     fn any_sparse_disk_is_read_back(
         sectors in prop_oneof![1..200_000_u64, 1..1_000_000_u64],
-        places in prop::collection::vec((any::<prop::sample::Index>(), 1..300_000_u64), 0..12),
+        ranges in ranges(),
     ) {
-        let image = sparse(sectors * 512, &places);
+        let image = sparse(sectors * 512, &ranges);
         let raw = Raw::new(&image);
         let vmdk = raw.file("vmdk");
         write(&image, &vmdk);
