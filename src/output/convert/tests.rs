@@ -18,9 +18,8 @@ fn image(directory: &Path) -> Image {
     let path = directory.join("data");
     let file = File::create(&path).unwrap();
     file.set_len(40 << 20).unwrap();
-    let bytes: Vec<u8> = (0..9375_u32)
-        .flat_map(|n| [n.to_le_bytes()[0]; 32])
-        .collect();
+    let bytes: Vec<[u8; 32]> = (0..9375_u32).map(|n| [n.to_le_bytes()[0]; 32]).collect();
+    let bytes = bytes.concat();
     for at in [0, 5 << 20, (7 << 20) + 12_345, 30 << 20] {
         file.write_all_at(&bytes, at).unwrap();
     }

@@ -28,7 +28,10 @@ fn byte(offset: u64) -> u8 {
 fn disk(directory: &Path) -> LazyImage {
     let bytes = |(start, length): (u64, u64)| -> Vec<u8> {
         let sectors = (start..start + length).step_by(512);
-        sectors.flat_map(|at| [byte(at); 512]).collect()
+        sectors
+            .map(|at| [byte(at); 512])
+            .collect::<Vec<_>>()
+            .concat()
     };
     let start = 1 << 20;
     let path = directory.join("data");

@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::*;
 use crate::output::tests::disk::{
     Raw, cases, get, identity, image, is_same, noise, put, qemu_img, ranges, samples, sparse, text,
+    write_longer,
 };
 use crate::output::tests::dump::dump;
 
@@ -116,11 +117,11 @@ fn holes_in_blocks_are_holes_in_the_file() {
 fn a_shorter_disk_replaces_a_longer_file() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("vhd");
-    fs::write(&path, noise(9 << 20, 1)).unwrap();
+    write_longer(&path);
     let image = image(4 << 20, vec![]);
     write_dynamic(&image, &identity(), &path, &|_| ()).unwrap();
     assert_eq!(fs::metadata(&path).unwrap().len(), 2048 + 512);
-    fs::write(&path, noise(9 << 20, 1)).unwrap();
+    write_longer(&path);
     write_fixed(&image, &identity(), &path, &|_| ()).unwrap();
     assert_eq!(fs::metadata(&path).unwrap().len(), (4 << 20) + 512);
 }

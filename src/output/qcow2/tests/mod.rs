@@ -133,14 +133,13 @@ fn zero_clusters_are_not_in_the_file() {
 #[test]
 fn files_are_like_those_of_qemu_img() {
     let mut bytes = Vec::new();
-    for number in 0..200 {
+    for number in 0..50 {
         bytes.extend(match number % 7 {
             3 => noise(CLUSTER, number),
             _ => words(CLUSTER, number),
         });
     }
-    let lengths = [0, 512, 1 << 20, bytes.len() as u64 + 1536];
-    let disks = lengths.map(|length| {
+    let disks = [0, 512, bytes.len() as u64 + 1536].map(|length| {
         let used = usize::try_from(length).unwrap().min(bytes.len());
         image(length, [(0, bytes[..used].to_vec())])
     });
@@ -165,7 +164,7 @@ fn files_are_like_those_of_qemu_img() {
 fn the_longest_disk_is_read_to_its_end() {
     let directory = tempfile::tempdir().unwrap();
     let [path, out] = ["qcow2", "out"].map(|name| directory.path().join(name));
-    for codec in CODECS {
+    for codec in [None, Some(ZSTD)] {
         let end = words(CLUSTER, 1);
         let image = image(LONGEST, [(LONGEST - CLUSTER, end.clone())]);
         write(&image, codec, &path, &|_| {}).unwrap();

@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::*;
 use crate::output::tests::disk::{
     Raw, cases, get, identity, image, is_same, noise, put, qemu_img, ranges, samples, sparse, text,
+    write_longer,
 };
 use crate::output::tests::dump::dump;
 
@@ -152,7 +153,7 @@ fn a_long_disk_takes_little_space() {
 fn a_shorter_disk_replaces_a_longer_file() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("vhdx");
-    fs::write(&path, noise(9 << 20, 1)).unwrap();
+    write_longer(&path);
     write(&image(4 << 20, vec![]), &path);
     assert_eq!(fs::metadata(&path).unwrap().len(), 8 << 20);
     assert_clean(&path);

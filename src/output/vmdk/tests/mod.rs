@@ -14,6 +14,7 @@ use super::*;
 use crate::image::Image;
 use crate::output::tests::disk::{
     Raw, cases, get, identity, image, is_same, noise, put, qemu_img, ranges, samples, sparse, text,
+    write_longer,
 };
 use crate::output::tests::dump::dump;
 
@@ -98,7 +99,7 @@ fn the_tables_are_readable() {
 fn a_shorter_disk_replaces_a_longer_file() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("vmdk");
-    fs::write(&path, noise(9 << 20, 1)).unwrap();
+    write_longer(&path);
     write(&image(4 << 20, vec![]), &path);
     assert_eq!(fs::metadata(&path).unwrap().len(), 65_536);
     assert_clean(&path);
