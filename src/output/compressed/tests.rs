@@ -90,7 +90,7 @@ fn the_tools_restore_the_disk() {
             (3 * frame + 512, &[]),
             (3 * frame + 512, &[3 * frame]),
             // Within a frame, up to its end, and over the border to the next one.
-            (7 * frame, &[2 * frame + 1, 4 * frame - 512, 6 * frame - 7]),
+            (5 * frame, &[frame + 1, 3 * frame - 512, 4 * frame - 7]),
         ] {
             let data: Vec<(u64, Vec<u8>)> = starts
                 .iter()
@@ -108,7 +108,7 @@ fn the_tools_restore_the_disk() {
         }
         let start = 2 * frame - if frame > MIB { MIB / 2 } else { 1 };
         let data = [(start, text.clone())];
-        let image = image(5 * frame, &data);
+        let image = image(4 * frame, &data);
         let raw = write_raw(directory.path(), &image);
         check(directory.path(), tool, codec, &image, &raw);
     }
