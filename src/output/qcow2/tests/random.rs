@@ -114,7 +114,7 @@ fn parts(length: u64, pieces: &[Piece]) -> BTreeMap<u64, Vec<u8>> {
 #[test]
 fn random_disks_are_read_as_they_are() {
     let config = Config {
-        cases: cases(12).cases,
+        cases: cases(8).cases,
         failure_persistence: None,
         max_shrink_iters: 100,
         ..Config::default()
