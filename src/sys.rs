@@ -1,7 +1,8 @@
 //! System calls that no crate wraps safely. The only module with `unsafe`.
 #![allow(unsafe_code)]
 
-use std::fs::File;
+use std::env::consts::ARCH;
+use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -48,8 +49,8 @@ pub fn clone_range(
 /// Those of the system calls, and EBUSY if there is more than one thread: the child would have only
 /// one of them, and locks held by the others would never be released.
 pub fn fork() -> nix::Result<ForkResult> {
-    let threads = std::fs::read_dir("/proc/self/task").map_or(1, Iterator::count);
-    if threads > 1 {
+    let threads = fs::read_dir("/proc/self/task").map_or(1, Iterator::count);
+    if threads > 1 + threads_of_emulator() {
         return Err(Errno::EBUSY);
     }
     let parent = nix::unistd::getpid();
@@ -59,6 +60,13 @@ pub fn fork() -> nix::Result<ForkResult> {
         die_with(parent)?;
     }
     Ok(side)
+}
+
+/// The threads of this process that belong to an emulator (QEMU's user mode, which Nix uses for builds
+/// for another architecture). It has one of its own, which it restarts in the child.
+fn threads_of_emulator() -> usize {
+    let kernel = fs::read_to_string("/proc/sys/kernel/arch");
+    kernel.is_ok_and(|kernel| kernel.trim_end() != ARCH).into()
 }
 
 /// Makes the kernel kill the child that `command` starts when the thread that started it exits, for

@@ -131,7 +131,7 @@ proptest! {
     fn every_block_arrives_once_in_order(
         parts in prop::collection::vec(part(), 0..5),
         rest in 0..2_000_000_u64,
-        threads in 1..5_usize,
+        threads in 2..8_usize,
         length in prop::sample::select(vec![512_usize, 4096, 65_536, 2 << 20]),
         compress in any::<bool>(),
         pad in any::<bool>(),
