@@ -116,14 +116,20 @@ impl Surroundings {
         self.run(&mut Command::new("env"), "plain", false)
     }
 
-    /// Builds a derivation whose builder is the test program. It sees the machine's programs and
-    /// `top`.
+    /// Builds a derivation whose builder is the test program. It sees the programs of the fixture and
+    /// of the machine, and `top`.
     fn build(&self, sandbox: bool) -> PathBuf {
-        let inputs: Vec<String> = self
-            .closure
-            .paths
+        let programs = programs();
+        let closure = self.closure.paths.iter().map(|info| info.path.to_string());
+        let inputs: Vec<String> = programs
             .iter()
-            .map(|info| format!("(builtins.storePath {})", info.path))
+            .map(|directory| directory.display().to_string())
+            .chain(closure)
+            .map(|path| format!("(builtins.storePath {path})"))
+            .collect();
+        let path: String = programs
+            .iter()
+            .map(|directory| format!("{}/bin:", directory.display()))
             .collect();
         let variables = self.variables("work", "OUT", true);
         let variables: Vec<String> = variables
@@ -135,7 +141,7 @@ impl Surroundings {
             .collect();
         let expression = format!(
             "derivation {{ name = \"surroundings-{sandbox}\"; system = builtins.currentSystem; \
-             builder = \"{}\"; args = [ {} ]; PATH = \"/usr/bin:/usr/sbin\"; \
+             builder = \"{}\"; args = [ {} ]; PATH = \"{path}/usr/bin:/usr/sbin\"; \
              inputs = [ {} ]; {} }}",
             self.at("tests").display(),
             INSTALL.map(|word| format!("\"{word}\"")).join(" "),
@@ -151,6 +157,15 @@ impl Surroundings {
         );
         PathBuf::from(out.trim())
     }
+}
+
+/// The store paths in `PATH`.
+fn programs() -> Vec<PathBuf> {
+    let path = env::var_os("PATH").unwrap();
+    env::split_paths(&path)
+        .filter(|directory| directory.starts_with("/nix/store"))
+        .map(|directory| directory.components().take(4).collect())
+        .collect()
 }
 
 /// Compares the results of two installations.
