@@ -1,8 +1,8 @@
 //! [`RawFile`]: the disk, byte for byte, in a sparse file.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -36,13 +36,8 @@ impl<'a> RawFile<'a> {
     /// # Errors
     /// If this fails.
     pub fn create(path: &'a Path, image: &'a Image, selection: Selection) -> Result<RawFile<'a>> {
-        let file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .custom_flags(untrusted::FLAGS.bits())
-            .open(path)
-            .with_context(|| format!("creating {}", escape::path(path)))?;
+        let file =
+            untrusted::create(path).with_context(|| format!("creating {}", escape::path(path)))?;
         let raw = RawFile {
             kernel_copies: copy::prefers_kernel(&file),
             file,

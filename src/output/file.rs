@@ -1,8 +1,8 @@
 //! [`ImageFile`]: the file of an image that is written in blocks.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -40,13 +40,8 @@ impl<'a> ImageFile<'a> {
     /// # Errors
     /// If this fails.
     pub fn create(path: &Path, image: &'a Image, most: u64) -> Result<ImageFile<'a>> {
-        let file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .custom_flags(untrusted::FLAGS.bits())
-            .open(path)
-            .with_context(|| format!("creating {}", escape::path(path)))?;
+        let file =
+            untrusted::create(path).with_context(|| format!("creating {}", escape::path(path)))?;
         Ok(ImageFile {
             file,
             path: path.to_owned(),
