@@ -7,6 +7,7 @@ mod dynamic;
 mod file;
 mod format;
 mod identifiers;
+mod length;
 mod nbd;
 mod post_vm;
 mod qcow2;

@@ -10,6 +10,7 @@ use anyhow::{Context, Result, bail, ensure};
 
 use super::file::ImageFile;
 use crate::image::{BlockSink, Blocks, Image, write_blocks};
+use crate::layout::SECTOR;
 
 /// The length in bytes of the pieces of a disk that are not written if they have only zeros. Blocks
 /// of these formats are larger, so that allocated blocks have holes.
@@ -17,9 +18,6 @@ const PIECE: usize = 64 << 10;
 
 /// The length in bytes of the pieces in which the table is written.
 const TABLE_PIECE: usize = 64 << 10;
-
-/// The length of a sector in bytes. Everything in the file begins at a whole number of them.
-pub(super) const SECTOR: u64 = 512;
 
 /// The table entry of a block that is not allocated, in either byte order.
 const UNALLOCATED: [u8; 4] = [0xff; 4];

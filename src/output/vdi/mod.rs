@@ -10,15 +10,17 @@ mod tests;
 
 use std::path::Path;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use zerocopy::IntoBytes;
 use zerocopy::little_endian::{U32, U64};
 
 use self::ondisk::Header;
-use super::dynamic::{self, Arrangement, SECTOR};
+use super::dynamic::{self, Arrangement};
 use super::identifiers::derived;
+use super::length;
 use crate::escape;
 use crate::image::Image;
+use crate::layout::SECTOR;
 use crate::spec::Identity;
 
 /// The length of a block in bytes: all that QEMU can read.
@@ -28,7 +30,8 @@ const BLOCK: u32 = 1 << 20;
 /// has less than 2 GiB.
 const MOST_BLOCKS: u64 = ((1 << 31) - SECTOR) / 4;
 
-const MEBIBYTE: u64 = 1 << 20;
+/// The length of the longest disk in bytes.
+const LONGEST: u64 = MOST_BLOCKS * BLOCK as u64;
 
 /// Writes `image` to the file `path` as a VDI. `progress` is called as by
 /// [`crate::image::write_blocks`].
@@ -42,7 +45,13 @@ pub(super) fn write(
     path: &Path,
     progress: &(dyn Fn(u64) + Sync),
 ) -> Result<()> {
-    check(image.length).with_context(|| format!("writing {}", escape::path(path)))?;
+    length::check(
+        image.length,
+        LONGEST,
+        "QEMU reads a VDI of at most",
+        "\"qcow2\"",
+    )
+    .with_context(|| format!("writing {}", escape::path(path)))?;
     let arrangement = Arrangement {
         disk: image.length,
         block: BLOCK.into(),
@@ -57,24 +66,6 @@ pub(super) fn write(
     let header = header(&arrangement, allocated, identity)?;
     file.write(header.as_bytes(), 0)?;
     file.finish(arrangement.place(allocated)?)
-}
-
-/// Checks that a VDI can contain a disk of `length` bytes.
-fn check(length: u64) -> Result<()> {
-    const LONGEST: u64 = MOST_BLOCKS * BLOCK as u64;
-    ensure!(
-        length <= LONGEST,
-        "the disk has {length} bytes ({} MiB), but QEMU reads a VDI of at most {LONGEST} ({} MiB); \
-         set diskSize to at most {2}, or use another format, such as \"qcow2\"",
-        length.div_ceil(MEBIBYTE),
-        LONGEST / MEBIBYTE,
-        LONGEST / MEBIBYTE
-    );
-    ensure!(
-        length.is_multiple_of(SECTOR),
-        "the disk has {length} bytes, which is not a multiple of {SECTOR}, the length of a sector"
-    );
-    Ok(())
 }
 
 /// The header of a disk with `allocated` blocks in its file.

@@ -21,9 +21,11 @@ use zerocopy::IntoBytes;
 use zerocopy::big_endian::{U16, U32, U64};
 
 use self::ondisk::{DynamicHeader, Footer, NONE, VERSION, checksum};
-use super::dynamic::{self, Arrangement, SECTOR};
+use super::dynamic::{self, Arrangement};
 use super::identifiers::derived;
+use super::length;
 use crate::image::{self, Image};
+use crate::layout::{MEBIBYTE, SECTOR};
 use crate::spec::Identity;
 use crate::{escape, untrusted};
 
@@ -37,8 +39,6 @@ const BLOCK: u32 = 2 << 20;
 
 /// The bitmap of a block: each sector is in this file.
 const BITMAP: [u8; 512] = [0xff; 512];
-
-const MEBIBYTE: u64 = 1 << 20;
 
 /// Writes `image` to the file `path` as a dynamic VHD. `progress` is called as by
 /// [`image::write_blocks`].
@@ -111,19 +111,8 @@ pub(super) fn write_fixed(
 
 /// Checks that a VHD can contain a disk of `length` bytes.
 fn check(length: u64) -> Result<()> {
-    ensure!(
-        length <= LONGEST,
-        "the disk has {length} bytes ({} MiB), but a VHD has at most {LONGEST} ({} MiB); set \
-         diskSize to at most {2}, or use another format, such as \"vhdx\" or \"qcow2\"",
-        length.div_ceil(MEBIBYTE),
-        LONGEST / MEBIBYTE,
-        LONGEST / MEBIBYTE
-    );
-    ensure!(
-        length.is_multiple_of(SECTOR),
-        "the disk has {length} bytes, which is not a multiple of {SECTOR}, the length of a sector"
-    );
-    Ok(())
+    let others = "\"vhdx\" or \"qcow2\"";
+    length::check(length, LONGEST, "a VHD has at most", others)
 }
 
 /// Checks that Azure takes a fixed VHD of `length` bytes.

@@ -9,7 +9,8 @@ use super::ondisk::{
     self, FileIdentifier, Header, Items, MetadataTable, MetadataTableEntry, RegionTable,
     RegionTableEntry, flag, guid,
 };
-use super::{GIB, MIB, SECTOR, TIB};
+use super::{GIB, TIB};
+use crate::layout::{MEBIBYTE, SECTOR};
 use crate::output::file::ImageFile;
 use crate::output::identifiers::derived;
 use crate::spec::Identity;
@@ -21,13 +22,13 @@ const HEADERS: [u64; 2] = [64 << 10, 128 << 10];
 const REGION_TABLES: [u64; 2] = [192 << 10, 256 << 10];
 
 /// The offset of the log, in bytes.
-const LOG: u64 = MIB;
+const LOG: u64 = MEBIBYTE;
 
 /// The length of the log, in bytes. It is empty.
 const LOG_LENGTH: u32 = 1 << 20;
 
 /// The offset of the BAT, in bytes.
-pub const BAT: u64 = 2 * MIB;
+pub const BAT: u64 = 2 * MEBIBYTE;
 
 /// The length of the metadata region, in bytes.
 const METADATA_LENGTH: u32 = 1 << 20;
@@ -37,7 +38,7 @@ const ITEMS: u32 = 64 << 10;
 
 /// From the end of the BAT to the first payload block, as in `qemu-img`, in bytes: the metadata region,
 /// and free space.
-const METADATA_AND_FREE: u64 = 5 * MIB;
+const METADATA_AND_FREE: u64 = 5 * MEBIBYTE;
 
 /// Sectors whose state one sector bitmap block has (section 2.5).
 const SECTORS_PER_BITMAP: u64 = 1 << 23;
@@ -76,7 +77,7 @@ impl Layout {
             chunk_ratio: SECTORS_PER_BITMAP * SECTOR / block,
             bat_length: 0,
         };
-        layout.bat_length = (layout.bat_entries() * 8).next_multiple_of(MIB);
+        layout.bat_length = (layout.bat_entries() * 8).next_multiple_of(MEBIBYTE);
         layout.payload = layout.metadata() + METADATA_AND_FREE;
         layout
     }
@@ -163,13 +164,13 @@ impl Layout {
 /// The length of a payload block of a disk of `length` bytes, as in `qemu-img`, in bytes.
 fn payload_block(length: u64) -> u64 {
     if length > 32 * TIB {
-        64 * MIB
+        64 * MEBIBYTE
     } else if length > 100 * GIB {
-        32 * MIB
+        32 * MEBIBYTE
     } else if length > GIB {
-        16 * MIB
+        16 * MEBIBYTE
     } else {
-        8 * MIB
+        8 * MEBIBYTE
     }
 }
 

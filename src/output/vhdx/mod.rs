@@ -12,22 +12,19 @@ mod tests;
 
 use std::path::Path;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use zerocopy::IntoBytes;
 use zerocopy::little_endian::U64;
 
 use crate::escape;
 use crate::image::{BlockSink, Blocks, Image, write_blocks};
 use crate::output::file::ImageFile;
+use crate::output::length;
 use crate::spec::Identity;
 use layout::{BAT, Layout};
 
-const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
 const TIB: u64 = 1 << 40;
-
-/// The unit of the disk's length, in bytes.
-const SECTOR: u64 = 512;
 
 /// The longest disk, in bytes (section 2.6.2.2).
 const LONGEST: u64 = 64 * TIB;
@@ -37,7 +34,7 @@ const LONGEST: u64 = 64 * TIB;
 const UNIT: usize = 64 << 10;
 
 /// State of a payload block that is in the file. The other bits of the entry are its offset in the file,
-/// a multiple of [`MIB`].
+/// a multiple of [`MEBIBYTE`].
 const FULLY_PRESENT: u64 = 6;
 
 /// Writes `image` to the file `path`, which is created or truncated first. `progress` is that of
@@ -51,7 +48,8 @@ pub(super) fn write(
     path: &Path,
     progress: &(dyn Fn(u64) + Sync),
 ) -> Result<()> {
-    check(image.length).with_context(|| format!("writing {}", escape::path(path)))?;
+    length::check(image.length, LONGEST, "a VHDX has at most", "\"qcow2\"")
+        .with_context(|| format!("writing {}", escape::path(path)))?;
     let layout = Layout::new(image.length);
     let blocks = Blocks {
         length: UNIT,
@@ -62,22 +60,6 @@ pub(super) fn write(
     let mut sink = Dynamic::new(layout, image, path)?;
     write_blocks(image, &blocks, &mut sink, progress)?;
     sink.finish(identity)
-}
-
-/// Checks that a VHDX can contain a disk of `length` bytes.
-fn check(length: u64) -> Result<()> {
-    ensure!(
-        length <= LONGEST,
-        "the disk has {length} bytes ({} MiB), but a VHDX has at most {LONGEST} ({} MiB); set diskSize to \
-         at most {1}, or use another format, such as \"qcow2\"",
-        length.div_ceil(MIB),
-        LONGEST / MIB
-    );
-    ensure!(
-        length.is_multiple_of(SECTOR),
-        "the disk has {length} bytes, which is not a multiple of {SECTOR}, the length of a sector"
-    );
-    Ok(())
 }
 
 struct Dynamic<'a> {

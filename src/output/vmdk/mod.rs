@@ -22,9 +22,8 @@ pub(super) use sparse::write_sparse;
 pub(super) use stream::write_stream;
 
 use crate::escape;
-
-/// The unit of lengths and offsets in the format, in bytes.
-const SECTOR: u64 = 512;
+use crate::layout::SECTOR;
+use crate::output::length;
 
 /// Sectors of a grain, as in files of VMware and `qemu-img`.
 const GRAIN_SECTORS: u64 = 128;
@@ -55,8 +54,6 @@ const MOST_SECTORS: u64 = 1 << 32;
 /// bits.
 const LONGEST: u64 = u32::MAX as u64 * GRAIN as u64;
 
-const MEBIBYTE: u64 = 1 << 20;
-
 /// The length of a disk, in the units of the format.
 #[derive(Debug, Clone, Copy)]
 struct Size {
@@ -82,17 +79,7 @@ impl Size {
     fn check(length: u64) -> Result<Size> {
         // Without grains, the header stands for the files that the descriptor names.
         ensure!(length > 0, "the disk is empty");
-        ensure!(
-            length <= LONGEST,
-            "the disk has {length} bytes ({} MiB), but a VMDK has at most {LONGEST} ({} MiB); set \
-             diskSize to at most {1}, or use another format, such as \"qcow2\"",
-            length.div_ceil(MEBIBYTE),
-            LONGEST / MEBIBYTE
-        );
-        ensure!(
-            length.is_multiple_of(SECTOR),
-            "the disk has {length} bytes, which is not a multiple of {SECTOR}, the length of a sector"
-        );
+        length::check(length, LONGEST, "a VMDK has at most", "\"qcow2\"")?;
         let sectors = length / SECTOR;
         let grains = sectors.div_ceil(GRAIN_SECTORS);
         let tables = grains.div_ceil(TABLE_ENTRIES.into());
