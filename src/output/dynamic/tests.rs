@@ -1,19 +1,23 @@
 //! The order of blocks. The tests of the formats compare whole files.
 
+use super::blocks::PIECE;
 use super::*;
+use crate::image::BlockSink;
 use crate::output::tests::EMPTY;
+
+const ARRANGEMENT: Arrangement = Arrangement {
+    disk: 64 << 20,
+    block: 1 << 20,
+    prefix: b"",
+    table: 0,
+    padding: 0,
+    end: 0,
+    entry: |index, _| Ok(index.to_le_bytes()),
+};
 
 fn file(directory: &Path) -> BlockFile<'static> {
     BlockFile {
-        arrangement: Arrangement {
-            disk: 64 << 20,
-            block: 1 << 20,
-            prefix: b"",
-            table: 0,
-            padding: 0,
-            end: 0,
-            entry: |index, _| Ok(index.to_le_bytes()),
-        },
+        placement: ARRANGEMENT.placement().unwrap(),
         file: ImageFile::create(&directory.join("file"), &EMPTY, 64 << 20).unwrap(),
         allocated: Vec::new(),
     }
@@ -44,8 +48,7 @@ fn blocks_out_of_order_are_errors() {
 
 #[test]
 fn sizes_beyond_the_limits_are_errors() {
-    let directory = tempfile::tempdir().unwrap();
-    let mut arrangement = file(directory.path()).arrangement;
+    let mut arrangement = ARRANGEMENT;
     arrangement.disk = u64::MAX;
     assert!(arrangement.blocks().is_err());
     assert!(arrangement.data().is_err());

@@ -12,13 +12,13 @@ mod tests;
 
 use std::path::Path;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use zerocopy::IntoBytes;
 use zerocopy::little_endian::U64;
 
 use crate::escape;
-use crate::image::{BlockSink, Blocks, Image, write_blocks};
-use crate::output::file::ImageFile;
+use crate::image::Image;
+use crate::output::dynamic::blocks::{self, Placement};
 use crate::output::length;
 use crate::spec::Identity;
 use layout::{BAT, Layout};
@@ -29,19 +29,15 @@ const TIB: u64 = 1 << 40;
 /// The longest disk, in bytes (section 2.6.2.2).
 const LONGEST: u64 = 64 * TIB;
 
-/// Ranges of zeros of this length, in bytes, are left out even if the payload block is in the file. It
-/// divides each length of a payload block.
-const UNIT: usize = 64 << 10;
-
 /// State of a payload block that is in the file. The other bits of the entry are its offset in the file,
-/// a multiple of [`MEBIBYTE`].
+/// a multiple of a mebibyte.
 const FULLY_PRESENT: u64 = 6;
 
 /// Writes `image` to the file `path`, which is created or truncated first. `progress` is that of
-/// [`write_blocks`].
+/// [`crate::image::write_blocks`].
 ///
 /// # Errors
-/// If the format has no room for the disk, and those of [`write_blocks`].
+/// If the format has no room for the disk, and those of [`crate::image::write_blocks`].
 pub(super) fn write(
     image: &Image,
     identity: &Identity,
@@ -51,80 +47,28 @@ pub(super) fn write(
     length::check(image.length, LONGEST, "a VHDX has at most", "\"qcow2\"")
         .with_context(|| format!("writing {}", escape::path(path)))?;
     let layout = Layout::new(image.length);
-    let blocks = Blocks {
-        length: UNIT,
-        codec: None,
-        always: false,
-        pad: false,
+    let placement = Placement {
+        disk: image.length,
+        data: layout.payload,
+        block: layout.block,
+        prefix: &[],
     };
-    let mut sink = Dynamic::new(layout, image, path)?;
-    write_blocks(image, &blocks, &mut sink, progress)?;
-    sink.finish(identity)
+    let payload = layout.payload_blocks.saturating_mul(layout.block);
+    let longest = layout.payload.saturating_add(payload);
+    let mut blocks = blocks::write(image, placement, longest, path, progress)?;
+    let end = blocks.end()?;
+    let bat = bat(&layout, &placement, &blocks.allocated)?;
+    layout.write(&mut blocks.file, identity)?;
+    blocks.file.write(bat.as_bytes(), BAT)?;
+    blocks.file.finish(end)
 }
 
-struct Dynamic<'a> {
-    file: ImageFile<'a>,
-    layout: Layout,
-    bat: Vec<U64>,
-    /// The payload block to which bytes were written last, and its offset in the file.
-    current: Option<(u64, u64)>,
-    /// The offset of the next payload block in the file.
-    next: u64,
-}
-
-impl<'a> Dynamic<'a> {
-    fn new(layout: Layout, image: &'a Image, path: &Path) -> Result<Dynamic<'a>> {
-        let payload = layout.payload_blocks.saturating_mul(layout.block);
-        Ok(Dynamic {
-            file: ImageFile::create(path, image, layout.payload.saturating_add(payload))?,
-            layout,
-            bat: layout.bat_of_zeros()?,
-            current: None,
-            next: layout.payload,
-        })
+/// The BAT of a file with the payload blocks `allocated`, which are numbers on the disk.
+fn bat(layout: &Layout, placement: &Placement, allocated: &[u32]) -> Result<Vec<U64>> {
+    let mut bat = layout.bat_of_zeros()?;
+    for (index, number) in (0..).zip(allocated) {
+        let entry = usize::try_from(layout.bat_index(u64::from(*number)))?;
+        bat[entry] = U64::new(placement.place(index)? | FULLY_PRESENT);
     }
-
-    /// Returns the offset of the payload block `number` in the file, and gives it one if it has none.
-    fn place(&mut self, number: u64) -> Result<u64> {
-        if let Some((current, offset)) = self.current
-            && current == number
-        {
-            return Ok(offset);
-        }
-        let offset = self.next;
-        self.next += self.layout.block;
-        self.current = Some((number, offset));
-        let index = usize::try_from(self.layout.bat_index(number))?;
-        self.bat[index] = U64::new(offset | FULLY_PRESENT);
-        Ok(offset)
-    }
-
-    /// Writes everything except the payload blocks.
-    fn finish(mut self, identity: &Identity) -> Result<()> {
-        self.layout.write(&mut self.file, identity)?;
-        self.file.write(self.bat.as_bytes(), BAT)?;
-        self.file.finish(self.next)
-    }
-}
-
-impl BlockSink for Dynamic<'_> {
-    fn plain(&mut self, first: u64, mut bytes: &[u8]) -> Result<()> {
-        // usize to u64: lossless on every target Rust has.
-        let mut at = first * UNIT as u64;
-        while !bytes.is_empty() {
-            let (number, within) = (at / self.layout.block, at % self.layout.block);
-            let left = self.layout.block - within;
-            let length = usize::try_from(left).map_or(bytes.len(), |left| left.min(bytes.len()));
-            let (now, later) = bytes.split_at(length);
-            let offset = self.place(number)?;
-            self.file.write(now, offset + within)?;
-            at += length as u64;
-            bytes = later;
-        }
-        Ok(())
-    }
-
-    fn compressed(&mut self, number: u64, _: &[u8]) -> Result<()> {
-        bail!("block {number} is compressed, but the format has no compression")
-    }
+    Ok(bat)
 }
