@@ -56,9 +56,16 @@ pub(crate) struct Workspace<'a> {
 
 /// Returns the writer for root file systems of this kind. Only this function and the parser list
 /// the kinds. A writer that runs tools keeps the parts of the workspace that it needs.
-pub(crate) fn format(kind: FileSystemKind, _workspace: Workspace<'_>) -> Box<dyn Format> {
+///
+/// # Errors
+/// If there is none.
+pub(crate) fn format(
+    kind: &FileSystemKind,
+    _workspace: Workspace<'_>,
+) -> anyhow::Result<Box<dyn Format>> {
     match kind {
-        FileSystemKind::Ext4 => Box::new(Ext4),
+        FileSystemKind::Ext4 => Ok(Box::new(Ext4)),
+        kind => anyhow::bail!("{} cannot be made yet", kind.name()),
     }
 }
 

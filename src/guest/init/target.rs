@@ -32,7 +32,7 @@ pub fn boot_view(number: u32) -> PathBuf {
 /// Mounts the root file system.
 pub fn mount_root(job: &Job) -> Result<()> {
     let flags = MsFlags::MS_NOATIME;
-    mount_at(&job.root, Path::new(TARGET), Some("ext4"), flags)?;
+    mount_at(&job.root, Path::new(TARGET), Some(&job.root_type), flags)?;
     mount_at(TARGET, Path::new(VIEW), None, MsFlags::MS_BIND)
 }
 
