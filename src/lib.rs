@@ -60,6 +60,10 @@ mod output;
 
 pub mod build;
 
+mod container;
+
+mod partitions;
+
 pub mod inspect;
 
 #[cfg(test)]
