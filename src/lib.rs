@@ -64,6 +64,8 @@ mod container;
 
 mod partitions;
 
+mod volume;
+
 pub mod inspect;
 
 #[cfg(test)]

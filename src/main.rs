@@ -1,10 +1,8 @@
 //! The command line: parses arguments, prints an error with its causes, and sets the exit status.
 
-use std::io::{self, Write};
-use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::{Parser, Subcommand};
 use make_disk_image::guest::init;
 use make_disk_image::progress::{self, Log};
@@ -24,11 +22,9 @@ enum Command {
     /// Build the image described in .attrs.json (the builder of the derivation that
     /// nix/make-disk-image.nix returns)
     Build,
-    /// Describe a raw image: its partitions and file systems, and a hash of each part
-    Inspect {
-        /// Path of the image
-        image: PathBuf,
-    },
+    /// Describe an image: its container, a map of the disk, partitions and file systems; or list and
+    /// print files in it
+    Inspect(inspect::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -58,12 +54,11 @@ fn run(command: &Command) -> Result<ExitCode> {
                 build::run(&Log::detect(), &ledger)?;
             }
         },
-        Command::Inspect { image } => {
-            let description = inspect::describe(image)?;
-            let mut out = io::stdout().lock();
-            out.write_all(description.as_bytes())
-                .and_then(|()| out.flush())
-                .context("writing to standard output")?;
+        Command::Inspect(arguments) => {
+            progress::init();
+            if !inspect::run(arguments)? {
+                return Ok(ExitCode::FAILURE);
+            }
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -16,7 +16,7 @@
 
 mod data;
 mod data_extent;
-mod ext4;
+pub(crate) mod ext4;
 pub mod fat;
 mod finished;
 mod number;

@@ -24,7 +24,7 @@ mod inode_table;
 mod journal;
 mod names;
 
-mod ondisk;
+pub(crate) mod ondisk;
 mod plan;
 mod resize_inode;
 mod sink;
