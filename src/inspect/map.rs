@@ -19,7 +19,10 @@ struct Cell<'a> {
     width: usize,
 }
 
-/// The lines of a map, each a function of a cell.
+/// What space that is in no partition is called.
+const UNUSED: &str = "unused";
+
+/// The lines between the borders.
 const LINES: usize = 3;
 
 /// Draws the map, unless there are too many partitions.
@@ -137,8 +140,8 @@ fn border(cells: &[Cell<'_>], [left, middle, right]: [char; 3]) -> String {
 fn fill(cell: &Cell<'_>, line: usize) -> String {
     let Some(partition) = cell.partition else {
         return match line {
-            0 => fit("unused", cell.width),
-            1 => " ".repeat(cell.width),
+            0 if cell.width >= UNUSED.len() => fit(UNUSED, cell.width),
+            0 | 1 => " ".repeat(cell.width),
             _ => "·".repeat(cell.width),
         };
     };

@@ -44,11 +44,14 @@ pub fn text(report: &Report, style: Style) -> String {
         out.push_str(&map);
         out.push('\n');
     }
-    out.push_str(&table(&report.partitions));
+    let table = Table::new(&report.partitions, style.width);
+    out.push_str(&table.text());
     out.push('\n');
-    for partition in &report.partitions {
+    for (row, partition) in (1..).zip(&report.partitions) {
         let prefix = format!("{:3}  ", partition.number);
-        wrap(&mut out, &prefix, &identifiers(partition), style.width);
+        let mut items = identifiers(partition);
+        items.extend(table.left_out(row));
+        wrap(&mut out, &prefix, &items, style.width);
     }
     if let Some(rest) = &report.rest_sha256 {
         let _ = writeln!(out, "outside of partitions: sha256 {rest}");
@@ -155,45 +158,106 @@ pub fn kind(volume: &VolumeReport) -> &str {
     }
 }
 
+/// Columns of the table of partitions.
+const COLUMNS: [&str; 9] = [
+    "#",
+    "role",
+    "first sector",
+    "last sector",
+    "size",
+    "file system",
+    "label",
+    "used",
+    "free",
+];
+
+/// Columns that are left out of a table that is too wide, in this order.
+const LEFT_OUT_FIRST: [usize; 6] = [3, 2, 8, 7, 6, 4];
+
+/// Columns whose text begins at their left end.
+const LEFT: [usize; 3] = [1, 5, 6];
+
 /// The table of partitions. Columns are as wide as their contents.
-fn table(partitions: &[PartitionReport]) -> String {
-    let bytes = |bytes: Option<u64>| bytes.map_or_else(String::new, |it| HumanBytes(it).to_string());
-    let mut rows = vec![
-        [
-            "#", "role", "first sector", "last sector", "size", "file system", "label", "used", "free",
-        ]
-        .map(str::to_owned),
-    ];
-    for partition in partitions {
-        let volume = partition.volume.as_ref();
-        let label = volume.and_then(|volume| volume.label.as_deref());
-        rows.push([
-            partition.number.to_string(),
-            partition.role.to_owned(),
-            partition.first_sector.to_string(),
-            partition.last_sector.to_string(),
-            bytes(Some(partition.length)),
-            volume.map_or_else(|| "-".to_owned(), |volume| kind(volume).to_owned()),
-            label.map_or_else(|| "-".to_owned(), |label| escape::beginning(label.as_bytes(), 32)),
-            bytes(volume.and_then(|volume| volume.used)),
-            bytes(volume.and_then(|volume| volume.free)),
-        ]);
-    }
-    let is_left = |column: usize| matches!(column, 1 | 5 | 6);
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-    let widths: [usize; 9] = std::array::from_fn(width);
-    let mut out = String::new();
-    for row in &rows {
-        let mut line = String::from(" ");
-        for ((column, cell), width) in row.iter().enumerate().zip(widths) {
-            let separator = if column == 0 { "" } else { "  " };
-            let padding = " ".repeat(width.saturating_sub(cell.chars().count()));
-            let _ = match is_left(column) {
-                true => write!(line, "{separator}{cell}{padding}"),
-                false => write!(line, "{separator}{padding}{cell}"),
-            };
+struct Table {
+    /// The first row has the names of the columns.
+    rows: Vec<[String; COLUMNS.len()]>,
+    widths: [usize; COLUMNS.len()],
+    shown: [bool; COLUMNS.len()],
+}
+
+impl Table {
+    /// A table that is not wider than `width`, if possible.
+    fn new(partitions: &[PartitionReport], width: usize) -> Table {
+        let bytes = |it: Option<u64>| it.map_or_else(String::new, |it| HumanBytes(it).to_string());
+        let mut rows = vec![COLUMNS.map(str::to_owned)];
+        for partition in partitions {
+            let volume = partition.volume.as_ref();
+            let label = volume.and_then(|volume| volume.label.as_deref());
+            rows.push([
+                partition.number.to_string(),
+                partition.role.to_owned(),
+                partition.first_sector.to_string(),
+                partition.last_sector.to_string(),
+                bytes(Some(partition.length)),
+                volume.map_or("-", kind).to_owned(),
+                label.map_or_else(|| "-".to_owned(), |it| escape::beginning(it.as_bytes(), 32)),
+                bytes(volume.and_then(|volume| volume.used)),
+                bytes(volume.and_then(|volume| volume.free)),
+            ]);
         }
-        let _ = writeln!(out, "{}", line.trim_end());
+        let widest = |column: usize| {
+            let cells = rows.iter().map(|row| row[column].chars().count());
+            cells.max().unwrap_or(0)
+        };
+        let mut table = Table {
+            widths: std::array::from_fn(widest),
+            rows,
+            shown: [true; COLUMNS.len()],
+        };
+        for column in LEFT_OUT_FIRST {
+            if table.width() > width {
+                table.shown[column] = false;
+            }
+        }
+        table
     }
-    out
+
+    /// The numbers of the columns that are shown.
+    fn columns(&self) -> impl Iterator<Item = usize> {
+        (0..COLUMNS.len()).filter(|&column| self.shown[column])
+    }
+
+    fn width(&self) -> usize {
+        self.columns().map(|column| self.widths[column].saturating_add(2)).sum()
+    }
+
+    /// What columns that are not shown say about the partition in `row`.
+    fn left_out(&self, row: usize) -> Vec<String> {
+        let hidden = (0..COLUMNS.len()).filter(|&column| !self.shown[column]);
+        let item = |column: usize| {
+            let cell = self.rows.get(row)?.get(column)?;
+            let has_value = !matches!(cell.as_str(), "" | "-");
+            has_value.then(|| format!("{} {cell}", COLUMNS[column]))
+        };
+        hidden.filter_map(item).collect()
+    }
+
+    fn text(&self) -> String {
+        let mut out = String::new();
+        for row in &self.rows {
+            let mut line = String::new();
+            for column in self.columns() {
+                let cell = &row[column];
+                let length = cell.chars().count();
+                let padding = " ".repeat(self.widths[column].saturating_sub(length));
+                let separator = if column == 0 { " " } else { "  " };
+                let _ = match LEFT.contains(&column) {
+                    true => write!(line, "{separator}{cell}{padding}"),
+                    false => write!(line, "{separator}{padding}{cell}"),
+                };
+            }
+            let _ = writeln!(out, "{}", line.trim_end());
+        }
+        out
+    }
 }
