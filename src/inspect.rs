@@ -8,7 +8,7 @@ mod paths;
 mod report;
 mod text;
 
-pub(crate) use paths::{find_partition, join};
+pub(crate) use paths::join;
 
 use std::ffi::OsString;
 use std::io::{self, Write};

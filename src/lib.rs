@@ -68,5 +68,7 @@ mod volume;
 
 pub mod inspect;
 
+pub mod diff;
+
 #[cfg(test)]
 mod tests;

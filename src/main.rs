@@ -7,7 +7,8 @@ use clap::{Parser, Subcommand};
 use make_disk_image::guest::init;
 use make_disk_image::progress::{self, Log};
 use make_disk_image::supervisor::{self, Side};
-use make_disk_image::{build, inspect};
+use make_disk_image::diff::Outcome;
+use make_disk_image::{build, diff, inspect};
 
 /// Builds NixOS disk images.
 #[derive(Parser)]
@@ -25,7 +26,13 @@ enum Command {
     /// Describe an image: its container, a map of the disk, partitions and file systems; or list and
     /// print files in it
     Inspect(inspect::Arguments),
+    /// Compare two images: containers, partition tables, boot code, file systems, files, and all other
+    /// bytes. Exit status: 0 if the disks are equal, 1 if not, 2 if that cannot be found out
+    Diff(diff::Arguments),
 }
+
+/// The exit status of a comparison that is not complete, as in diff(1).
+const TROUBLE: u8 = 2;
 
 fn main() -> ExitCode {
     if init::is_init() {
@@ -39,7 +46,10 @@ fn main() -> ExitCode {
     let code = result.unwrap_or_else(|error| {
         progress::init();
         log::error!("{error:#}");
-        ExitCode::FAILURE
+        match arguments.command {
+            Command::Diff(_) => ExitCode::from(TROUBLE),
+            Command::Build | Command::Inspect(_) => ExitCode::FAILURE,
+        }
     });
     progress::flush(progress::PATIENCE);
     code
@@ -59,6 +69,13 @@ fn run(command: &Command) -> Result<ExitCode> {
             if !inspect::run(arguments)? {
                 return Ok(ExitCode::FAILURE);
             }
+        }
+        Command::Diff(arguments) => {
+            return Ok(match diff::run(arguments)? {
+                Outcome::Equal => ExitCode::SUCCESS,
+                Outcome::Different => ExitCode::FAILURE,
+                Outcome::Trouble => ExitCode::from(TROUBLE),
+            });
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -125,6 +125,15 @@ impl Disk {
         self.file.length
     }
 
+    /// Fills `buffer` with the bytes of the file, not of the disk, from `at` on. Beyond its end, they are
+    /// zeros.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    pub fn read_file(&self, at: u64, buffer: &mut [u8]) -> Result<()> {
+        self.file.read_padded(at, buffer)
+    }
+
     /// Fills `buffer` with the bytes from `at` on, which messages call `what`.
     ///
     /// # Errors

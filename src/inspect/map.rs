@@ -69,7 +69,7 @@ fn cells(report: &Report, width: usize) -> Option<Vec<Cell<'_>>> {
     let columns = width as u64;
     let mut cells = Vec::new();
     let mut position = 0;
-    let mut gap = |from: u64, to: u64, cells: &mut Vec<Cell<'_>>| {
+    let gap = |from: u64, to: u64, cells: &mut Vec<Cell<'_>>| {
         let length = to.saturating_sub(from);
         if u128::from(length) * u128::from(columns) >= u128::from(total) && length > 0 {
             cells.push(Cell {

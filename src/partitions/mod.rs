@@ -6,7 +6,7 @@ mod mbr;
 mod scheme;
 mod table;
 
-pub(crate) use table::{Damage, Kind, Partition, Place, Table};
+pub(crate) use table::{Kind, Partition, Place, Table};
 
 use anyhow::{Context, Result, ensure};
 

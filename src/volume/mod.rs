@@ -5,6 +5,7 @@
 //! metadata is, which readers for use do not say.
 
 mod contents;
+mod explain;
 mod ext;
 mod fat;
 mod field;
@@ -14,7 +15,8 @@ mod region;
 mod runs;
 
 pub(crate) use contents::Contents;
-pub(crate) use node::{FileSystem, Kind, Meta, Node, Time, seconds};
+pub(crate) use explain::{Meaning, Weight};
+pub(crate) use node::{FileSystem, Kind, Meta, Node, seconds};
 pub(crate) use region::Region;
 pub(crate) use runs::{Owner, Owners, Run};
 

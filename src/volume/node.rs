@@ -3,7 +3,7 @@
 use anyhow::Result;
 use time::OffsetDateTime;
 
-use super::{Contents, Owners};
+use super::{Contents, Meaning, Owners};
 
 /// A kind of file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -151,4 +151,13 @@ pub(crate) trait FileSystem {
     /// # Errors
     /// If the file system is damaged so much that this is not possible.
     fn owners(&self) -> Result<Owners>;
+
+    /// What owners of this file are called in [`Owners`]: its inode or first cluster.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    fn identity(&self, node: Node) -> Result<u64>;
+
+    /// Explains the byte `at`, which belongs to an owner of `owners`.
+    fn explain(&self, owners: &Owners, at: u64) -> Meaning;
 }

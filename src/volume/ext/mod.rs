@@ -6,6 +6,7 @@
 
 mod directory;
 mod features;
+mod fields;
 mod geometry;
 mod groups;
 mod inode;
@@ -25,7 +26,7 @@ use super::contents::Contents;
 use super::field::text;
 use super::node::{FileSystem, Kind, Meta, Node};
 use super::runs::Owners;
-use super::{Region, Volume};
+use super::{Meaning, Region, Volume};
 use crate::fs::Ext4SuperBlock;
 
 /// The inode of the top directory.
@@ -154,5 +155,13 @@ impl FileSystem for Ext<'_> {
 
     fn owners(&self) -> Result<Owners> {
         owners::find(self)
+    }
+
+    fn identity(&self, node: Node) -> Result<u64> {
+        Ok(node.id)
+    }
+
+    fn explain(&self, owners: &Owners, at: u64) -> Meaning {
+        fields::explain(self, owners, at)
     }
 }

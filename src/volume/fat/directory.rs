@@ -185,6 +185,16 @@ impl Entry {
         self.0.dir_attr & attr::DIRECTORY != 0
     }
 
+    /// See [`attr`].
+    pub fn attributes(&self) -> u8 {
+        self.0.dir_attr
+    }
+
+    /// The first byte, which says whether the entry is in use.
+    pub fn first_byte(&self) -> u8 {
+        self.0.dir_name[0]
+    }
+
     /// The first cluster, or 0.
     pub fn cluster(&self, geometry: &Geometry) -> u64 {
         let high = match geometry.width {

@@ -4,6 +4,7 @@
 //! circle without an end, and computes with impossible values of the boot sector.
 
 mod directory;
+mod fields;
 mod geometry;
 mod owners;
 mod table;
@@ -15,7 +16,7 @@ use super::contents::Contents;
 use super::field::text;
 use super::node::{FileSystem, Kind, Meta, Node};
 use super::runs::{Owners, Run};
-use super::{Region, Volume};
+use super::{Meaning, Region, Volume};
 use crate::fs::fat::ondisk::{BootSector, FsInfo, VolumePart};
 
 /// The name of the top directory, which has no entry.
@@ -220,5 +221,16 @@ impl FileSystem for Fat<'_> {
 
     fn owners(&self) -> Result<Owners> {
         owners::find(self)
+    }
+
+    fn identity(&self, node: Node) -> Result<u64> {
+        match node.id {
+            ROOT => Ok(ROOT),
+            place => Ok(self.entry(place)?.cluster(&self.geometry)),
+        }
+    }
+
+    fn explain(&self, owners: &Owners, at: u64) -> Meaning {
+        fields::explain(self, owners, at)
     }
 }
