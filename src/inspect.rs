@@ -8,9 +8,10 @@ mod paths;
 mod report;
 mod text;
 
+pub use files::Listing;
 pub(crate) use paths::join;
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -82,24 +83,49 @@ pub fn run(arguments: &Arguments) -> Result<bool> {
     let shown = escape::path(image);
     let inspecting = || format!("inspecting {shown}");
     let Some(place) = &arguments.place else {
-        let report = Report::of(image, arguments.hashes).with_context(inspecting)?;
         let text = match arguments.json {
-            true => report.json()?,
-            false => text::text(&report, Style::detect(arguments.width)),
+            true => json(image, arguments.hashes)?,
+            false => {
+                let report = Report::of(image, arguments.hashes).with_context(inspecting)?;
+                text::text(&report, Style::detect(arguments.width))
+            }
         };
         print(text.as_bytes())?;
         return Ok(true);
     };
-    let disk = Disk::open(image).with_context(inspecting)?;
-    let table = partitions::read(&disk).with_context(inspecting)?;
-    let listing = files::Listing {
+    let listing = Listing {
         recursive: arguments.recursive,
         json: arguments.json,
     };
     let mut out = io::BufWriter::new(io::stdout().lock());
-    let complete = listing.print(&disk, &table, place, &mut out).with_context(inspecting)?;
+    let complete = list(image, place, listing, &mut out)?;
     out.flush().context(WRITING)?;
     Ok(complete)
+}
+
+/// Describes the image `path` in JSON; with hashes of its parts if `hashes` is set.
+///
+/// # Errors
+/// If it cannot be read, or its partition table is damaged.
+pub fn json(path: &Path, hashes: bool) -> Result<String> {
+    let report = Report::of(path, hashes);
+    let report = report.with_context(|| format!("inspecting {}", escape::path(path)))?;
+    report.json()
+}
+
+/// Writes the directory or the file `place` (a partition, and maybe a colon and a path) of the image
+/// `path` to `out`. Returns whether everything below a directory could be read; the log has what could
+/// not.
+///
+/// # Errors
+/// If there is no such place, or it cannot be read or written.
+pub fn list(path: &Path, place: &OsStr, listing: Listing, out: &mut dyn Write) -> Result<bool> {
+    let mut print = || -> Result<bool> {
+        let disk = Disk::open(path)?;
+        let table = partitions::read(&disk)?;
+        listing.print(&disk, &table, place, out)
+    };
+    print().with_context(|| format!("inspecting {}", escape::path(path)))
 }
 
 /// Describes the image `path`, as text without colors, in lines of `width` columns; with hashes of its

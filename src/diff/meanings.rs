@@ -111,7 +111,14 @@ impl Changes {
             let is_covered = is_data(a) && is_data(b) && either_is_file;
             // What only one image uses for something says more than free space.
             let side = usize::from(is_data(a) && !is_data(b));
-            let meaning = systems[side].explain(&owners[side], position);
+            let mut meaning = systems[side].explain(&owners[side], position);
+            if a == b {
+                let other = systems[1].explain(&owners[1], position);
+                // A file that is only in one image has been found.
+                if meaning.file.is_some() != other.file.is_some() {
+                    meaning.weight = Weight::Covered;
+                }
+            }
             let end = meaning.end.min(end_a).min(end_b);
             let rest = buffers[0].len().saturating_sub(done);
             let count = usize::try_from(end.saturating_sub(position)).unwrap_or(rest);

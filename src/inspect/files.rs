@@ -19,8 +19,11 @@ use crate::volume::{self, FileSystem, Kind, Meta, Node, Region};
 const DEEPEST: usize = 2048;
 
 /// How files are listed.
+#[derive(Debug, Clone, Copy)]
 pub struct Listing {
+    /// With everything below a directory.
     pub recursive: bool,
+    /// In JSON, one file in each line.
     pub json: bool,
 }
 
@@ -51,7 +54,7 @@ impl Listing {
     ///
     /// # Errors
     /// If there is no such thing, or it cannot be read.
-    pub fn print(
+    pub(super) fn print(
         &self,
         disk: &Disk,
         table: &Table,

@@ -157,11 +157,6 @@ impl Geometry {
         self.first.saturating_add(group.saturating_mul(self.group))
     }
 
-    /// The block after the last one of a group.
-    pub fn group_end(&self, group: u64) -> u64 {
-        self.group_start(group.saturating_add(1)).min(self.blocks)
-    }
-
     /// Whether a group begins with a superblock.
     pub fn has_superblock(&self, group: u64) -> bool {
         let is_power = |base: u64| {

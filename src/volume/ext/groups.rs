@@ -16,8 +16,6 @@ pub struct Group {
     pub inode_table: u64,
     /// Whether its bitmap of inodes has not been written.
     pub no_inodes: bool,
-    /// Whether its bitmap of blocks has not been written.
-    pub no_blocks: bool,
 }
 
 impl Ext<'_> {
@@ -50,7 +48,6 @@ impl Ext<'_> {
             inode_bitmap: wide(found.bg_inode_bitmap_lo.get(), found.bg_inode_bitmap_hi.get()),
             inode_table: wide(found.bg_inode_table_lo.get(), found.bg_inode_table_hi.get()),
             no_inodes: flags & bg_flags::INODE_UNINIT != 0,
-            no_blocks: flags & bg_flags::BLOCK_UNINIT != 0,
         };
         let table_end = group.inode_table.saturating_add(self.inode_table_blocks());
         for (what, first, end) in [

@@ -146,12 +146,6 @@ impl Inode {
         high << 32 | u64::from(self.fields.i_file_acl_lo.get())
     }
 
-    /// The number of blocks of 512 bytes, or of the file system, that it has.
-    pub fn blocks(&self) -> u64 {
-        let high = u64::from(self.fields.l_i_blocks_high.get());
-        high << 32 | u64::from(self.fields.i_blocks_lo.get())
-    }
-
     /// Whether it is in use: deleted inodes have no links.
     pub fn is_used(&self) -> bool {
         self.mode() != 0 && self.links() > 0

@@ -117,12 +117,27 @@ pub fn mbr() -> Vec<u8> {
     disk
 }
 
-/// The parts of ext4 and FAT that `inspect` reads, each on a disk without a table.
-pub fn file_systems() -> [Vec<u8>; 2] {
-    let (mut ext4, mut fat) = (vec![0; 4096], vec![0; 4096]);
-    put(&mut ext4, 1024 + 0x38, &[0x53, 0xef]);
-    put(&mut ext4, 1024 + 0x68, b"0123456789abcdefnixos");
-    put(&mut fat, 67, b"\x01\x02\x03\x04ESP        FAT32   ");
-    put(&mut fat, 510, &[0x55, 0xaa]);
-    [ext4, fat]
+/// A disk with an MBR, an extended partition, and logical ones, each of these sectors from its record on
+/// and with this length. The last record leads to the sector `next` of the extended partition.
+pub fn chain(logical: &[(u32, u32)], next: Option<u32>) -> Vec<u8> {
+    let mut disk = vec![0; SECTORS * 512];
+    let mut entry = |at: usize, kind: u8, start: u32, length: u32| {
+        let fields = [[0, 0, 0, 0], [kind, 0, 0, 0], start.to_le_bytes(), length.to_le_bytes()];
+        put(&mut disk, at, &fields.concat());
+    };
+    entry(446, 0x0f, 2, 60);
+    for (number, (start, length)) in (0..).zip(logical) {
+        let record = (2 + 12 * number as usize) * 512;
+        entry(record + 446, 0x83, *start, *length);
+        let is_last = number + 1 == logical.len() as u32;
+        let next = if is_last { next } else { Some(12 * (number + 1)) };
+        if let Some(next) = next {
+            entry(record + 462, 0x05, next, 12);
+        }
+    }
+    for record in 0..=logical.len() {
+        let at = if record == 0 { 0 } else { (2 + 12 * (record - 1)) * 512 };
+        put(&mut disk, at + 510, &[0x55, 0xaa]);
+    }
+    disk
 }
