@@ -155,6 +155,47 @@ impl ImageFile {
         }
     }
 
+    /// Calls `each` with the first `count` entries of the table at `table` and their numbers. It returns
+    /// whether the entry stands for a place in the file. Parts of the table that repeat one without such
+    /// entries are skipped.
+    ///
+    /// # Errors
+    /// As for [`ImageFile::read`], and those of `each`.
+    pub fn each_entry<const N: usize>(
+        &self,
+        table: u64,
+        count: u64,
+        what: &str,
+        each: &mut dyn FnMut(u64, [u8; N]) -> Result<bool>,
+    ) -> Result<()> {
+        // As in `read`.
+        let (piece, size) = (PIECE / N as u64, N as u64);
+        let mut idle = Vec::new();
+        let most = usize::try_from(PIECE.min(count.saturating_mul(size)))?;
+        let mut bytes = vec![0; most];
+        let mut number = 0_u64;
+        while number < count {
+            let now = piece.min(count.saturating_sub(number));
+            let length = usize::try_from(now.saturating_mul(size))?;
+            let at = table.saturating_add(number.saturating_mul(size));
+            self.read(at, &mut bytes[..length], what)?;
+            let is_last = number.saturating_add(now) >= count;
+            if bytes[..length] != idle[..] {
+                let mut is_idle = true;
+                let (entries, _) = bytes[..length].as_chunks();
+                for (number, entry) in (number..).zip(entries) {
+                    is_idle &= !each(number, *entry)?;
+                }
+                if is_idle && !is_last {
+                    idle.clear();
+                    idle.extend_from_slice(&bytes[..length]);
+                }
+            }
+            number = number.saturating_add(now);
+        }
+        Ok(())
+    }
+
     /// Returns the first byte from `at` on that is not in a hole of the file, or the length of the file.
     ///
     /// # Errors

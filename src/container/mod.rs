@@ -172,7 +172,9 @@ impl Disk {
     pub fn read_up_to(&self, at: u64, buffer: &mut [u8], what: &str) -> Result<usize> {
         let most = self.length.saturating_sub(at);
         let count = usize::try_from(most).map_or(buffer.len(), |most| most.min(buffer.len()));
-        self.read(at, &mut buffer[..count], what)?;
+        if count > 0 {
+            self.read(at, &mut buffer[..count], what)?;
+        }
         Ok(count)
     }
 

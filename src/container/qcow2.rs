@@ -34,6 +34,9 @@ const UNREADABLE: [(u64, &str); 2] = [
     (1 << 4, "extended L2 table entries"),
 ];
 
+/// What messages call an entry of an L2 table.
+const ENTRY: &str = "an entry of an L2 table";
+
 /// Where clusters are.
 struct Clusters {
     bits: u32,
@@ -198,22 +201,25 @@ impl Clusters {
                 continue;
             };
             claims.claim(table, cluster, &|| format!("L2 table {number}"))?;
-            // The part of a table that is a hole has no entries.
-            let hole = file.next_data(table)?.saturating_sub(table) / 8;
-            for entry in hole..self.entries() {
-                checked = checked.saturating_add(1);
-                if checked > MOST_ENTRIES {
-                    return Ok(compressed);
-                }
-                let index = number.saturating_mul(self.entries()).saturating_add(entry);
-                match self.cluster_place(file, table, index)? {
-                    Place::Zeros => {}
+            checked = checked.saturating_add(self.entries());
+            if checked > MOST_ENTRIES {
+                break;
+            }
+            // A table that is a hole has no entries.
+            if file.next_data(table)? >= table.saturating_add(cluster) {
+                continue;
+            }
+            file.each_entry(table, self.entries(), ENTRY, &mut |index, entry| {
+                let index = number.saturating_mul(self.entries()).saturating_add(index);
+                match self.place(file, index, u64::from_be_bytes(entry))? {
+                    Place::Zeros => return Ok(false),
                     Place::Stored(start) => {
                         claims.claim(start, cluster, &|| format!("cluster {index} of the disk"))?;
                     }
                     Place::Compressed(_) => compressed = true,
                 }
-            }
+                Ok(true)
+            })?;
         }
         Ok(compressed)
     }
@@ -234,10 +240,8 @@ impl Clusters {
         Ok(L2::At(entry))
     }
 
-    /// The place of the cluster `index` of the disk, from its L2 table.
-    fn cluster_place(&self, file: &ImageFile, table: u64, index: u64) -> Result<Place> {
-        let what = "an entry of an L2 table";
-        let entry = u64::from_be_bytes(file.entry(table, index % self.entries(), what)?);
+    /// The place of the cluster `index` of the disk, from its entry of an L2 table.
+    fn place(&self, file: &ImageFile, index: u64, entry: u64) -> Result<Place> {
         let cluster = self.cluster();
         if entry & COMPRESSED != 0 {
             return self.compressed(file, entry, index).map(Place::Compressed);
@@ -288,7 +292,8 @@ impl Map for Clusters {
         let L2::At(table) = self.l2(file, index / self.entries())? else {
             return Ok(rest_of_block(at, cluster.saturating_mul(self.entries()), None));
         };
-        let place = self.cluster_place(file, table, index)?;
+        let entry = file.entry(table, index % self.entries(), ENTRY)?;
+        let place = self.place(file, index, u64::from_be_bytes(entry))?;
         Ok(match place {
             Place::Zeros => rest_of_block(at, cluster, None),
             Place::Stored(start) => rest_of_block(at, cluster, Some(start)),

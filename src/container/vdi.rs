@@ -14,6 +14,9 @@ const STATIC: u32 = 2;
 /// Entries of the block map from this one on are blocks of zeros: discarded, or never written.
 const FIRST_ABSENT: u32 = 0xffff_fffe;
 
+/// What messages call an entry of the block map.
+const ENTRY: &str = "an entry of the block map";
+
 /// Where blocks are.
 struct Blocks {
     map: u64,
@@ -99,19 +102,19 @@ impl Blocks {
     fn check(&self, file: &ImageFile) -> Result<()> {
         let unit = self.block.saturating_add(self.extra);
         let mut claims = Claims::new(file.length, unit, self.data);
-        for number in 0..self.count.min(MOST_ENTRIES) {
-            if let Some(start) = self.start(file, number)? {
-                let start = start.saturating_sub(self.extra);
-                claims.claim(start, unit, &|| format!("block {number} of the disk"))?;
-            }
-        }
-        Ok(())
+        let count = self.count.min(MOST_ENTRIES);
+        file.each_entry(self.map, count, ENTRY, &mut |number, entry| {
+            let Some(start) = self.start(file, number, u32::from_le_bytes(entry))? else {
+                return Ok(false);
+            };
+            let start = start.saturating_sub(self.extra);
+            claims.claim(start, unit, &|| format!("block {number} of the disk"))?;
+            Ok(true)
+        })
     }
 
     /// Where a block of the disk begins in the file, in bytes, unless it is zeros.
-    fn start(&self, file: &ImageFile, number: u64) -> Result<Option<u64>> {
-        let what = "an entry of the block map";
-        let entry = u32::from_le_bytes(file.entry(self.map, number, what)?);
+    fn start(&self, file: &ImageFile, number: u64, entry: u32) -> Result<Option<u64>> {
         if entry >= FIRST_ABSENT {
             return Ok(None);
         }
@@ -130,7 +133,9 @@ impl Blocks {
 
 impl Map for Blocks {
     fn extent(&self, file: &ImageFile, at: u64) -> Result<Extent> {
-        let start = self.start(file, at / self.block)?;
+        let number = at / self.block;
+        let entry = u32::from_le_bytes(file.entry(self.map, number, ENTRY)?);
+        let start = self.start(file, number, entry)?;
         Ok(rest_of_block(at, self.block, start))
     }
 }

@@ -28,6 +28,9 @@ const BY_GEOMETRY: [&[u8; 4]; 3] = [b"vpc ", b"vs  ", b"qemu"];
 /// Cylinders, heads and sectors per track of the largest geometry, which says nothing about the length.
 const LARGEST: u64 = 65_535 * 16 * 255;
 
+/// What messages call an entry of the table.
+const ENTRY: &str = "an entry of the block allocation table";
+
 /// Where blocks are.
 struct Blocks {
     table: u64,
@@ -166,21 +169,21 @@ impl Blocks {
     fn check(&self, file: &ImageFile) -> Result<()> {
         let mut claims = Claims::new(file.length, SECTOR, 0);
         let unit = self.bitmap.saturating_add(self.block);
-        for number in 0..self.count.min(MOST_ENTRIES) {
-            if let Some(start) = self.start(file, number)? {
-                let start = start.saturating_sub(self.bitmap);
-                // Blocks need not be aligned to anything but sectors.
-                let length = unit.min(file.length.saturating_sub(start));
-                claims.claim(start, length, &|| format!("block {number} of the disk"))?;
-            }
-        }
-        Ok(())
+        let count = self.count.min(MOST_ENTRIES);
+        file.each_entry(self.table, count, ENTRY, &mut |number, entry| {
+            let Some(start) = self.start(file, number, u32::from_be_bytes(entry))? else {
+                return Ok(false);
+            };
+            let start = start.saturating_sub(self.bitmap);
+            // Blocks need not be aligned to anything but sectors.
+            let length = unit.min(file.length.saturating_sub(start));
+            claims.claim(start, length, &|| format!("block {number} of the disk"))?;
+            Ok(true)
+        })
     }
 
     /// Where a block of the disk begins in the file, in bytes, unless it is zeros.
-    fn start(&self, file: &ImageFile, number: u64) -> Result<Option<u64>> {
-        let what = "an entry of the block allocation table";
-        let entry = u32::from_be_bytes(file.entry(self.table, number, what)?);
+    fn start(&self, file: &ImageFile, number: u64, entry: u32) -> Result<Option<u64>> {
         if entry == ABSENT {
             return Ok(None);
         }
@@ -197,7 +200,9 @@ impl Blocks {
 
 impl Map for Blocks {
     fn extent(&self, file: &ImageFile, at: u64) -> Result<Extent> {
-        let start = self.start(file, at / self.block)?;
+        let number = at / self.block;
+        let entry = u32::from_be_bytes(file.entry(self.table, number, ENTRY)?);
+        let start = self.start(file, number, entry)?;
         Ok(rest_of_block(at, self.block, start))
     }
 }

@@ -37,6 +37,9 @@ const OFFSET: u64 = !0xf_ffff;
 /// A virtual disk's structure with a parent (section 2.6.2.1).
 const HAS_PARENT: u32 = 2;
 
+/// What messages call an entry of the BAT.
+const ENTRY: &str = "an entry of the block allocation table";
+
 /// Where payload blocks are.
 struct Blocks {
     bat: u64,
@@ -258,19 +261,24 @@ impl Blocks {
     /// Checks that no two blocks are in the same place.
     fn check(&self, file: &ImageFile) -> Result<()> {
         let mut claims = Claims::new(file.length, 1 << 20, 0);
-        for number in 0..self.count.min(MOST_ENTRIES) {
-            if let Some(start) = self.start(file, number)? {
-                let what = || format!("block {number} of the disk");
-                claims.claim(start, self.block, &what)?;
+        let count = self.index(self.count).min(MOST_ENTRIES);
+        file.each_entry(self.bat, count, ENTRY, &mut |index, entry| {
+            // Every chunk ends with the entry of a sector bitmap block.
+            let chunk = self.chunk_ratio.saturating_add(1);
+            if index % chunk == self.chunk_ratio {
+                return Ok(false);
             }
-        }
-        Ok(())
+            let number = index.saturating_sub(index / chunk);
+            let Some(start) = self.start(file, number, u64::from_le_bytes(entry))? else {
+                return Ok(false);
+            };
+            claims.claim(start, self.block, &|| format!("block {number} of the disk"))?;
+            Ok(true)
+        })
     }
 
     /// Where a block of the disk begins in the file, in bytes, unless it is zeros.
-    fn start(&self, file: &ImageFile, number: u64) -> Result<Option<u64>> {
-        let what = "an entry of the block allocation table";
-        let entry = u64::from_le_bytes(file.entry(self.bat, self.index(number), what)?);
+    fn start(&self, file: &ImageFile, number: u64, entry: u64) -> Result<Option<u64>> {
         match entry & 7 {
             // Not present, undefined, zero, unmapped (section 2.5.1.1).
             0..=3 => return Ok(None),
@@ -290,7 +298,9 @@ impl Blocks {
 
 impl Map for Blocks {
     fn extent(&self, file: &ImageFile, at: u64) -> Result<Extent> {
-        let start = self.start(file, at / self.block)?;
+        let number = at / self.block;
+        let entry = file.entry(self.bat, self.index(number), ENTRY)?;
+        let start = self.start(file, number, u64::from_le_bytes(entry))?;
         Ok(rest_of_block(at, self.block, start))
     }
 }

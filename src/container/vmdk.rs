@@ -28,6 +28,9 @@ const LONGEST: u64 = 1 << 39;
 /// The grain table entry of a grain of zeros that has been written.
 const WRITTEN_ZEROS: u32 = 1;
 
+/// What messages call an entry of a grain table.
+const ENTRY: &str = "an entry of a grain table";
+
 /// Where grains are.
 struct Grains {
     directory: u64,
@@ -173,19 +176,26 @@ impl Grains {
             };
             claims.claim(table, size, &|| format!("grain table {number}"))?;
             let first = number.saturating_mul(self.entries);
-            let last = first.saturating_add(self.entries).min(self.count);
-            for grain in first..last {
-                checked = checked.saturating_add(1);
-                if checked > MOST_ENTRIES {
-                    return Ok(());
-                }
-                if let Some(start) = self.start(file, table, grain)? {
-                    // The length of a compressed grain is next to it.
-                    let length = if self.compressed { SECTOR } else { self.grain };
-                    let length = length.min(file.length.saturating_sub(start));
-                    claims.claim(start, length, &|| format!("grain {grain} of the disk"))?;
-                }
+            let count = self.entries.min(self.count.saturating_sub(first));
+            checked = checked.saturating_add(count);
+            if checked > MOST_ENTRIES {
+                break;
             }
+            // The tables of an empty disk are holes.
+            if file.next_data(table)? >= table.saturating_add(size) {
+                continue;
+            }
+            file.each_entry(table, count, ENTRY, &mut |index, entry| {
+                let grain = first.saturating_add(index);
+                let Some(start) = self.start(file, grain, u32::from_le_bytes(entry))? else {
+                    return Ok(false);
+                };
+                // The length of a compressed grain is next to it.
+                let length = if self.compressed { SECTOR } else { self.grain };
+                let length = length.min(file.length.saturating_sub(start));
+                claims.claim(start, length, &|| format!("grain {grain} of the disk"))?;
+                Ok(true)
+            })?;
         }
         Ok(())
     }
@@ -204,9 +214,7 @@ impl Grains {
     }
 
     /// Where a grain of the disk begins in the file, in bytes, unless it is zeros.
-    fn start(&self, file: &ImageFile, table: u64, grain: u64) -> Result<Option<u64>> {
-        let what = "an entry of a grain table";
-        let entry = u32::from_le_bytes(file.entry(table, grain % self.entries, what)?);
+    fn start(&self, file: &ImageFile, grain: u64, entry: u32) -> Result<Option<u64>> {
         if entry <= WRITTEN_ZEROS {
             return Ok(None);
         }
@@ -255,7 +263,8 @@ impl Map for Grains {
         let Some(table) = self.table(file, number / self.entries)? else {
             return Ok(rest_of_block(at, self.grain.saturating_mul(self.entries), None));
         };
-        let start = self.start(file, table, number)?;
+        let entry = file.entry(table, number % self.entries, ENTRY)?;
+        let start = self.start(file, number, u32::from_le_bytes(entry))?;
         Ok(match start {
             Some(start) if self.compressed => Extent {
                 place: Place::Compressed(self.compressed(file, start, number)?),

@@ -103,11 +103,11 @@ fn quoted(name: &str) -> String {
 /// Type, name and identifiers of a partition.
 fn identifiers(partition: &PartitionReport) -> Vec<String> {
     let mut items = Vec::new();
-    match (&partition.kind, partition.place) {
-        (None, _) => items.push(partition.type_name.to_owned()),
-        (Some(kind), "primary") => items.push(format!("{} ({kind})", partition.type_name)),
-        (Some(kind), place) => items.push(format!("{place}, {} ({kind})", partition.type_name)),
+    if partition.place != "primary" {
+        items.push(partition.place.to_owned());
     }
+    items.push(partition.type_name.to_owned());
+    items.extend(partition.kind.as_ref().map(|kind| format!("type {kind}")));
     items.extend(partition.name.as_deref().map(|name| format!("name {}", quoted(name))));
     if partition.partuuid.as_ref().is_some_and(|id| id.len() == 11) && partition.attributes != 0 {
         items.push("active".to_owned());

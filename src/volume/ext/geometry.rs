@@ -171,6 +171,15 @@ impl Geometry {
         }
     }
 
+    /// The block of the superblock of a group. Where groups begin with block 0, as clusters of more than a
+    /// block make them, and blocks have 1 KiB, the first one is still in block 1.
+    pub fn superblock(&self, group: u64) -> u64 {
+        match self.group_start(group) {
+            0 if self.block == 1024 => 1,
+            start => start,
+        }
+    }
+
     /// Group descriptors in a block.
     pub fn descriptors_per_block(&self) -> u64 {
         self.block / self.descriptor
@@ -183,9 +192,9 @@ impl Geometry {
             Some(first) if index >= first => {
                 let group = index.saturating_mul(self.descriptors_per_block());
                 let after = u64::from(self.has_superblock(group));
-                self.group_start(group).saturating_add(after)
+                self.superblock(group).saturating_add(after)
             }
-            _ => self.first.saturating_add(1).saturating_add(index),
+            _ => self.superblock(0).saturating_add(1).saturating_add(index),
         }
     }
 }

@@ -28,7 +28,7 @@ pub fn find(ext: &Ext<'_>) -> Result<Owners> {
     let descriptor_blocks = geometry.groups.div_ceil(geometry.descriptors_per_block());
     for group in 0..geometry.groups {
         let number = u32::try_from(group).unwrap_or(u32::MAX);
-        let start = geometry.group_start(group);
+        let start = geometry.superblock(group);
         if geometry.has_superblock(group) {
             let superblock = bytes(start).max(1024);
             owners.add(superblock..superblock.saturating_add(1024), Owner::Superblock(number));

@@ -73,7 +73,7 @@ fn bases(directory: &std::path::Path) -> Vec<Base> {
         mkfs.ext2 -q -b 1024 -N 64 -d tree ext2 256k
         mkfs.ext4 -q -b 1024 -N 64 -O ^metadata_csum,^has_journal,^resize_inode -d tree ext4 256k
         for width in 12 16 32; do
-          mkfs.fat -F $width -s 1 -C fat$width $((width == 12 ? 100 : width == 16 ? 2200 : 300)) >&2
+          mkfs.fat -F $width -s 1 -C fat$width $((width == 12 ? 100 : width == 16 ? 2200 : 34000)) >&2
           mcopy -Q -s -i fat$width tree/directory tree/file ::
         done
         dd if=ext4 of=raw bs=512 seek=8 status=none
@@ -112,7 +112,7 @@ fn bases(directory: &std::path::Path) -> Vec<Base> {
         ("ext4", &[1024, 2048, 5120, 8192, 16384], "0"),
         ("fat12", &[0, 512, 2048], "0"),
         ("fat16", &[0, 512, 10240], "0"),
-        ("fat32", &[0, 512, 16384, 19000], "0"),
+        ("fat32", &[0, 512, 16384, 548_864, 549_376], "0"),
         ("qcow2", &[0, 4096, 8192, 12288], "1"),
         ("qcow2-zlib", &[0, 4096, 8192, 12288], "1"),
         ("qcow2-zstd", &[0, 0x3_0000, 0x4_0000, 0x5_0000], "1"),

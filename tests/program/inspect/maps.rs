@@ -94,11 +94,11 @@ fn colors_are_for_terminals_that_want_them() {
     let plain = inspected(&image, &[]);
     assert!(!plain.contains('\u{1b}'), "{plain}");
     let on_terminal = |setting: &str| {
-        let line = format!("{setting} stty cols 70; {setting} {} inspect {}", crate::common::nix::PROGRAM, image.display());
+        let line = format!("stty cols 70 rows 24; {setting} {} inspect {}", crate::common::nix::PROGRAM, image.display());
         stdout(command("script").args(["-qec", &line, "/dev/null"]).env("TERM", "xterm"))
     };
     let colored = on_terminal("");
-    assert!(colored.contains("\u{1b}[32m1 linux"), "{colored}");
+    assert!(colored.contains("\u{1b}[32m1 root"), "{colored}");
     assert!(colored.lines().any(|line| line.starts_with('┌') && line.trim_end().chars().count() == 70));
     let plain = on_terminal("NO_COLOR=1");
     assert!(!plain.contains("\u{1b}["), "{plain}");
