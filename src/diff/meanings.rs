@@ -20,6 +20,8 @@ const DEEPEST: usize = 2048;
 /// What differs in a structure.
 #[derive(Debug)]
 struct Change {
+    /// The most important of its bytes, which are those that are counted and shown.
+    weight: Weight,
     /// The first byte.
     at: u64,
     /// Number of bytes.
@@ -138,14 +140,22 @@ impl Changes {
             self.others = self.others.saturating_add(count);
             return;
         }
-        let change = self.by_structure.entry(meaning.structure).or_insert_with(|| Change {
+        let new = || Change {
+            weight: meaning.weight,
             at,
             bytes: 0,
             fields: Vec::new(),
             details: contents::hex(0, buffers, at),
             file: meaning.file,
-        });
-        change.bytes = change.bytes.saturating_add(count);
+        };
+        let change = self.by_structure.entry(meaning.structure).or_insert_with(new);
+        if meaning.weight == Weight::Own && change.weight != Weight::Own {
+            let fields = std::mem::take(&mut change.fields);
+            *change = Change { fields, ..new() };
+        }
+        if meaning.weight == change.weight {
+            change.bytes = change.bytes.saturating_add(count);
+        }
         if let Some(name) = meaning.field
             && !change.fields.iter().any(|(it, _)| *it == name)
         {
