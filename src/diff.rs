@@ -106,7 +106,11 @@ impl Pair<'_> {
 /// If an image cannot be read, or standard output cannot be written.
 pub fn run(arguments: &Arguments) -> Result<Outcome> {
     let report = compare(&arguments.a, &arguments.b, arguments.limit)?;
-    let text = if arguments.json { &report.json } else { &report.text };
+    let text = if arguments.json {
+        &report.json
+    } else {
+        &report.text
+    };
     inspect::print(text.as_bytes())?;
     Ok(report.outcome)
 }

@@ -60,6 +60,17 @@ pub(crate) fn next_data(file: &File, at: u64) -> io::Result<Option<u64>> {
     }
 }
 
+/// Returns the first byte of `file` from `at` on that is in a hole; `None` if there is none.
+///
+/// # Errors
+/// If seeking fails.
+pub(crate) fn next_hole(file: &File, at: u64) -> io::Result<Option<u64>> {
+    match seek(file, at, Whence::SeekHole) {
+        Err(error) if error.raw_os_error() == Some(Errno::EINVAL as i32) => Ok(None),
+        found => found,
+    }
+}
+
 /// Returns `None` if there is no further data or hole.
 fn seek(file: &File, offset: u64, whence: Whence) -> io::Result<Option<u64>> {
     let offset = i64::try_from(offset).map_err(io::Error::other)?;

@@ -149,5 +149,7 @@ pub(crate) const WRITING: &str = "writing to standard output";
 /// Writes to standard output.
 pub(crate) fn print(bytes: &[u8]) -> Result<()> {
     let mut out = io::stdout().lock();
-    out.write_all(bytes).and_then(|()| out.flush()).context(WRITING)
+    out.write_all(bytes)
+        .and_then(|()| out.flush())
+        .context(WRITING)
 }

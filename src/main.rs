@@ -4,10 +4,10 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
+use make_disk_image::diff::Outcome;
 use make_disk_image::guest::init;
 use make_disk_image::progress::{self, Log};
 use make_disk_image::supervisor::{self, Side};
-use make_disk_image::diff::Outcome;
 use make_disk_image::{build, diff, inspect};
 
 /// Builds NixOS disk images.

@@ -23,7 +23,11 @@ impl Claims {
     /// For a file of `length` bytes, whose blocks of `block` bytes, not 0, begin at `first`.
     pub fn new(length: u64, block: u64, first: u64) -> Claims {
         let blocks = length.saturating_sub(first).div_ceil(block);
-        let words = if blocks > MOST { 0 } else { blocks.div_ceil(64) };
+        let words = if blocks > MOST {
+            0
+        } else {
+            blocks.div_ceil(64)
+        };
         Claims {
             bits: vec![0; usize::try_from(words).unwrap_or(0)],
             block,

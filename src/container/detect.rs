@@ -24,10 +24,30 @@ const OTHERS: [(usize, &[u8], &str, &str); 10] = [
     (0, b"WithouFreSpacExt", "in the Parallels format", CONVERT),
     (0, b"Bochs Virtual HD Image", "in the Bochs format", CONVERT),
     (0, b"COWD", "in the format of VMware ESX 3", CONVERT),
-    (0, b"# Disk DescriptorFile", "a VMDK descriptor, whose disk is in other files", CONVERT),
-    (0, b"\x28\xb5\x2f\xfd", "compressed with zstd", "decompress it with zstd -d"),
-    (0, b"\x1f\x8b\x08", "compressed with gzip", "decompress it with gzip -d"),
-    (0, b"\xfd7zXZ\0", "compressed with xz", "decompress it with xz -d"),
+    (
+        0,
+        b"# Disk DescriptorFile",
+        "a VMDK descriptor, whose disk is in other files",
+        CONVERT,
+    ),
+    (
+        0,
+        b"\x28\xb5\x2f\xfd",
+        "compressed with zstd",
+        "decompress it with zstd -d",
+    ),
+    (
+        0,
+        b"\x1f\x8b\x08",
+        "compressed with gzip",
+        "decompress it with gzip -d",
+    ),
+    (
+        0,
+        b"\xfd7zXZ\0",
+        "compressed with xz",
+        "decompress it with xz -d",
+    ),
     (257, b"ustar", "an archive", "unpack it with tar"),
 ];
 

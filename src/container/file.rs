@@ -103,7 +103,8 @@ impl ImageFile {
                 Ok(count) => done = done.saturating_add(count),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => {
-                    return Err(error).with_context(|| format!("reading the file at byte {position}"));
+                    return Err(error)
+                        .with_context(|| format!("reading the file at byte {position}"));
                 }
             }
         }
@@ -128,7 +129,9 @@ impl ImageFile {
     pub fn entry<const N: usize>(&self, table: u64, number: u64, what: &str) -> Result<[u8; N]> {
         // As in `read`.
         let size = N as u64;
-        let at = number.checked_mul(size).and_then(|at| at.checked_add(table));
+        let at = number
+            .checked_mul(size)
+            .and_then(|at| at.checked_add(table));
         let at = at.unwrap_or(u64::MAX);
         self.check(at, size, what)?;
         let start = at / PIECE * PIECE;
@@ -202,6 +205,15 @@ impl ImageFile {
     /// If seeking fails.
     pub fn next_data(&self, at: u64) -> Result<u64> {
         let found = holes::next_data(&self.file, at).context("looking for holes in the file")?;
+        Ok(found.unwrap_or(self.length).min(self.length))
+    }
+
+    /// Returns the first byte from `at` on that is in a hole of the file, or the length of the file.
+    ///
+    /// # Errors
+    /// If seeking fails.
+    pub fn next_hole(&self, at: u64) -> Result<u64> {
+        let found = holes::next_hole(&self.file, at).context("looking for holes in the file")?;
         Ok(found.unwrap_or(self.length).min(self.length))
     }
 }

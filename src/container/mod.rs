@@ -88,6 +88,8 @@ pub(crate) struct Disk {
     file: ImageFile,
     map: Box<dyn Map>,
     blocks: RefCell<Cache<Vec<u8>>>,
+    /// Pieces of the disk around short reads, by the offset of their first byte.
+    pieces: RefCell<Cache<Vec<u8>>>,
     /// Its length in bytes.
     pub length: u64,
     /// The length of a sector in bytes, if the format says it.
@@ -96,7 +98,13 @@ pub(crate) struct Disk {
     pub facts: Facts,
 }
 
-/// Decompressed blocks are kept up to this many bytes.
+/// Reads of at most this many bytes are short.
+const SHORT: usize = 4096;
+
+/// The length of the pieces that short reads read, in bytes.
+const PIECE: u64 = 16 << 10;
+
+/// Decompressed blocks, and pieces, are kept up to this many bytes.
 const CACHED: usize = 16 << 20;
 
 impl Disk {
@@ -114,6 +122,7 @@ impl Disk {
             file,
             map: opened.map,
             blocks: RefCell::new(Cache::new(CACHED)),
+            pieces: RefCell::new(Cache::new(CACHED)),
             length: opened.length,
             sector: opened.sector,
             facts: opened.facts,
@@ -147,6 +156,41 @@ impl Disk {
                 self.length
             );
         }
+        match buffer.len() <= SHORT {
+            true => self.read_short(at, buffer),
+            false => self.read_long(at, buffer),
+        }
+    }
+
+    /// Reads a few bytes, of which more will follow soon: inodes, directories, tables.
+    fn read_short(&self, at: u64, buffer: &mut [u8]) -> Result<()> {
+        let mut rest = buffer;
+        let mut position = at;
+        while !rest.is_empty() {
+            let start = position / PIECE * PIECE;
+            let mut pieces = self.pieces.borrow_mut();
+            let piece = match pieces.get(start) {
+                Some(piece) => piece,
+                None => {
+                    let length = PIECE.min(self.length.saturating_sub(start));
+                    let mut piece = vec![0; usize::try_from(length)?];
+                    self.read_long(start, &mut piece)?;
+                    let length = piece.len();
+                    pieces.put(start, piece, length)
+                }
+            };
+            let within = usize::try_from(position.saturating_sub(start))?;
+            let from = piece.get(within..).unwrap_or_default();
+            let (now, later) = rest.split_at_mut(from.len().min(rest.len()));
+            now.copy_from_slice(&from[..now.len()]);
+            // usize to u64: lossless on every target Rust has.
+            position = position.saturating_add(now.len() as u64);
+            rest = later;
+        }
+        Ok(())
+    }
+
+    fn read_long(&self, at: u64, buffer: &mut [u8]) -> Result<()> {
         let mut position = at;
         let mut rest = buffer;
         while !rest.is_empty() {
@@ -158,7 +202,7 @@ impl Disk {
                 Place::Stored(offset) => self.file.read_padded(offset, now)?,
                 Place::Compressed(block) => self.copy(block, position, now)?,
             }
-            // As above; `position` stays below `end`.
+            // usize to u64: lossless on every target Rust has.
             position = position.saturating_add(now.len() as u64);
             rest = later;
         }

@@ -83,7 +83,7 @@ pub fn open(file: &ImageFile) -> Result<Opened> {
     let l1_offset = header.l1_table_offset.get();
     file.check(l1_offset, needed.saturating_mul(8), "the L1 table")?;
     ensure!(
-        l1_offset % cluster == 0,
+        l1_offset.is_multiple_of(cluster),
         "the L1 table is at byte {l1_offset}, within a cluster"
     );
     let (method, method_name) = match header.compression_type {
@@ -151,7 +151,11 @@ fn refuse_dependencies(file: &ImageFile, header: &Header) -> Result<()> {
     if header.backing_file_offset.get() != 0 {
         let length = usize::try_from(header.backing_file_size.get())?;
         let mut name = vec![0; length.min(1023)];
-        file.read(header.backing_file_offset.get(), &mut name, "the name of the backing file")?;
+        file.read(
+            header.backing_file_offset.get(),
+            &mut name,
+            "the name of the backing file",
+        )?;
         bail!(
             "it is incomplete without its backing file {}, which is not followed; merge them with \
              qemu-img convert",
@@ -232,7 +236,7 @@ impl Clusters {
             return Ok(L2::None);
         }
         ensure!(
-            entry % self.cluster() == 0,
+            entry.is_multiple_of(self.cluster()),
             "L2 table {number} is at byte {entry}, within a cluster: the file is damaged"
         );
         file.check(entry, self.cluster(), "an L2 table")
@@ -252,7 +256,7 @@ impl Clusters {
             return Ok(Place::Zeros);
         }
         ensure!(
-            start % cluster == 0 && start < file.length,
+            start.is_multiple_of(cluster) && start < file.length,
             "cluster {index} of the disk is at byte {start} of the file, which has {} bytes in clusters \
              of {cluster}: it is truncated or damaged",
             file.length
@@ -290,7 +294,11 @@ impl Map for Clusters {
         let cluster = self.cluster();
         let index = at / cluster;
         let L2::At(table) = self.l2(file, index / self.entries())? else {
-            return Ok(rest_of_block(at, cluster.saturating_mul(self.entries()), None));
+            return Ok(rest_of_block(
+                at,
+                cluster.saturating_mul(self.entries()),
+                None,
+            ));
         };
         let entry = file.entry(table, index % self.entries(), ENTRY)?;
         let place = self.place(file, index, u64::from_be_bytes(entry))?;

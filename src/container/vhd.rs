@@ -101,11 +101,14 @@ pub fn open(file: &ImageFile) -> Result<Opened> {
     facts.add("variant", variant);
     facts.add("uuid", Uuid::from_bytes(footer.unique_id).to_string());
     facts.add("creator", creator);
-    facts.add("time", i64::from(footer.time_stamp.get()).saturating_add(Footer::EPOCH));
+    facts.add(
+        "time",
+        i64::from(footer.time_stamp.get()).saturating_add(Footer::EPOCH),
+    );
     let map: Box<dyn Map> = match footer.disk_type.get() {
         Footer::FIXED => {
             file.check(0, length.saturating_add(FOOTER), "the disk with its footer")?;
-            Box::new(Raw)
+            Box::new(Raw::default())
         }
         _ => {
             let blocks = Blocks::open(file, footer.data_offset.get(), length)?;
@@ -187,7 +190,9 @@ impl Blocks {
         if entry == ABSENT {
             return Ok(None);
         }
-        let start = u64::from(entry).saturating_mul(SECTOR).saturating_add(self.bitmap);
+        let start = u64::from(entry)
+            .saturating_mul(SECTOR)
+            .saturating_add(self.bitmap);
         ensure!(
             start < file.length,
             "block {number} of the disk begins at byte {start} of the file, which ends at {}: it is \

@@ -126,7 +126,10 @@ pub fn open(file: &ImageFile) -> Result<Opened> {
 fn header(file: &ImageFile) -> Result<Header> {
     let read = |at| -> Result<Header> {
         let mut header: Header = file.structure(at, "a header")?;
-        ensure!(header.signature == *b"head", "there is no header at byte {at}");
+        ensure!(
+            header.signature == *b"head",
+            "there is no header at byte {at}"
+        );
         let sum = std::mem::replace(&mut header.checksum, 0.into());
         let expected = crc32c::crc32c(zerocopy::IntoBytes::as_bytes(&header));
         ensure!(
@@ -134,7 +137,10 @@ fn header(file: &ImageFile) -> Result<Header> {
             "the checksum of the header at byte {at} does not match"
         );
         let version = header.version.get();
-        ensure!(version == 1, "version {version} of the format is not supported, only 1");
+        ensure!(
+            version == 1,
+            "version {version} of the format is not supported, only 1"
+        );
         Ok(header)
     };
     match HEADERS.map(read) {
@@ -154,7 +160,10 @@ fn regions(file: &ImageFile) -> Result<BTreeMap<Uuid, (u64, u64)>> {
     let read = |at| -> Result<BTreeMap<Uuid, (u64, u64)>> {
         let mut table = vec![0; REGION_TABLE_LENGTH];
         file.read(at, &mut table, "a region table")?;
-        ensure!(table.starts_with(b"regi"), "there is no region table at byte {at}");
+        ensure!(
+            table.starts_with(b"regi"),
+            "there is no region table at byte {at}"
+        );
         let sum = number(&table, 4)?;
         table[4..8].fill(0);
         ensure!(
@@ -184,7 +193,11 @@ fn entries<T: zerocopy::FromBytes>(table: &[u8], count: u32, start: usize) -> Re
     );
     let entries = table.get(start..).unwrap_or_default();
     let entries = entries.chunks_exact(size_of::<T>());
-    let read = |bytes| T::read_from_bytes(bytes).ok().context("a table is too short");
+    let read = |bytes| {
+        T::read_from_bytes(bytes)
+            .ok()
+            .context("a table is too short")
+    };
     entries.take(usize::try_from(count)?).map(read).collect()
 }
 

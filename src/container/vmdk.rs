@@ -114,7 +114,10 @@ fn descriptor(file: &ImageFile, header: &SparseExtentHeader) -> Result<String> {
     );
     let mut text = vec![0; usize::try_from(length)?];
     file.read(start, &mut text, "the descriptor")?;
-    let end = text.iter().position(|&byte| byte == 0).unwrap_or(text.len());
+    let end = text
+        .iter()
+        .position(|&byte| byte == 0)
+        .unwrap_or(text.len());
     Ok(String::from_utf8_lossy(&text[..end]).into_owned())
 }
 
@@ -160,7 +163,11 @@ impl Grains {
             compressed,
         };
         let tables = count.div_ceil(entries);
-        file.check(grains.directory, tables.saturating_mul(4), "the grain directory")?;
+        file.check(
+            grains.directory,
+            tables.saturating_mul(4),
+            "the grain directory",
+        )?;
         grains.check(file, tables)?;
         Ok(grains)
     }
@@ -261,7 +268,11 @@ impl Map for Grains {
     fn extent(&self, file: &ImageFile, at: u64) -> Result<Extent> {
         let number = at / self.grain;
         let Some(table) = self.table(file, number / self.entries)? else {
-            return Ok(rest_of_block(at, self.grain.saturating_mul(self.entries), None));
+            return Ok(rest_of_block(
+                at,
+                self.grain.saturating_mul(self.entries),
+                None,
+            ));
         };
         let entry = file.entry(table, number % self.entries, ENTRY)?;
         let start = self.start(file, number, u32::from_le_bytes(entry))?;

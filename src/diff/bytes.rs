@@ -1,6 +1,6 @@
 //! Finds the bytes in which two parts of disks differ.
 
-use std::ops::{ControlFlow, Range};
+use std::ops::Range;
 
 use anyhow::Result;
 
@@ -10,16 +10,15 @@ use crate::volume::Region;
 /// Disks are read in pieces of this many bytes.
 const PIECE: usize = 64 << 10;
 
+/// Takes the offset of a run of bytes that differ, and the bytes of both sides.
+type Each<'a> = dyn FnMut(u64, [&[u8]; 2]) + 'a;
+
 /// Calls `each` with every run of bytes in the part `range` of both regions that differ, and with the
 /// bytes. A run may continue in the next one.
 ///
 /// # Errors
 /// If an image cannot be read.
-pub fn each(
-    regions: [&Region<'_>; 2],
-    range: Range<u64>,
-    each: &mut dyn FnMut(u64, [&[u8]; 2]) -> ControlFlow<()>,
-) -> Result<()> {
+pub fn each(regions: [&Region<'_>; 2], range: Range<u64>, each: &mut Each<'_>) -> Result<()> {
     let [a, b] = regions;
     let mut buffers = [vec![0; PIECE], vec![0; PIECE]];
     let mut at = range.start;
@@ -31,14 +30,17 @@ pub fn each(
         }
         // usize to u64: lossless on every target Rust has.
         let piece = PIECE as u64;
-        let next = (at / piece).saturating_add(1).saturating_mul(piece).min(range.end);
+        let next = (at / piece)
+            .saturating_add(1)
+            .saturating_mul(piece)
+            .min(range.end);
         let count = usize::try_from(next.saturating_sub(at))?;
         let [first, second] = &mut buffers;
         let (first, second) = (&mut first[..count], &mut second[..count]);
         a.read(at, first, "a part of the disk")?;
         b.read(at, second, "a part of the disk")?;
-        if first != second && runs(at, [first, second], each).is_break() {
-            return Ok(());
+        if first != second {
+            runs(at, [first, second], each);
         }
         at = next;
     }
@@ -46,19 +48,19 @@ pub fn each(
 }
 
 /// Calls `each` with the runs in two buffers from the byte `at` on.
-fn runs(
-    at: u64,
-    [a, b]: [&[u8]; 2],
-    each: &mut dyn FnMut(u64, [&[u8]; 2]) -> ControlFlow<()>,
-) -> ControlFlow<()> {
+fn runs(at: u64, [a, b]: [&[u8]; 2], each: &mut Each<'_>) {
     let mut position = 0;
     while let Some(start) = (position..a.len()).find(|&index| a[index] != b[index]) {
-        let end = (start..a.len()).find(|&index| a[index] == b[index]).unwrap_or(a.len());
+        let end = (start..a.len())
+            .find(|&index| a[index] == b[index])
+            .unwrap_or(a.len());
         // As above.
-        each(at.saturating_add(start as u64), [&a[start..end], &b[start..end]])?;
+        each(
+            at.saturating_add(start as u64),
+            [&a[start..end], &b[start..end]],
+        );
         position = end;
     }
-    ControlFlow::Continue(())
 }
 
 /// The first byte in which two files differ.

@@ -36,7 +36,11 @@ pub fn hex(at: usize, buffers: [&[u8]; 2], base: u64) -> Vec<String> {
         let bytes = bytes.collect::<Vec<_>>().join(" ");
         // usize to u64: lossless on every target Rust has.
         let at = base.saturating_add(at as u64);
-        let bytes = if bytes.is_empty() { "the end" } else { bytes.as_str() };
+        let bytes = if bytes.is_empty() {
+            "the end"
+        } else {
+            bytes.as_str()
+        };
         format!("{name} byte {at}: {bytes}")
     };
     vec![line("first: ", buffers[0]), line("second:", buffers[1])]
@@ -124,10 +128,15 @@ fn text(sides: &[Side<'_>; 2], longest: u64) -> Result<Option<Vec<String>>> {
         .timeout(std::time::Duration::from_millis(200))
         .diff_lines(a.as_str(), b.as_str());
     let mut unified = diff.unified_diff();
-    let text = unified.context_radius(2).missing_newline_hint(true).to_string();
+    let text = unified
+        .context_radius(2)
+        .missing_newline_hint(true)
+        .to_string();
     let count = text.lines().count();
     let shown = text.lines().take(MOST_LINES);
-    let mut lines: Vec<String> = shown.map(|line| escape::beginning(line.as_bytes(), 200)).collect();
+    let mut lines: Vec<String> = shown
+        .map(|line| escape::beginning(line.as_bytes(), 200))
+        .collect();
     if count > MOST_LINES {
         lines.push(format!("… {} more lines", count.saturating_sub(MOST_LINES)));
     }

@@ -66,7 +66,13 @@ pub fn compare_volumes(pair: &Pair<'_>, findings: &mut Findings) {
     findings.property(layer, number, place, "type", [a.kind, b.kind]);
     findings.property(layer, number, place, "label", [&a.label, &b.label]);
     findings.property(layer, number, place, "UUID", [&a.uuid, &b.uuid]);
-    findings.property(layer, number, place, "length", [&bytes(a.size), &bytes(b.size)]);
+    findings.property(
+        layer,
+        number,
+        place,
+        "length",
+        [&bytes(a.size), &bytes(b.size)],
+    );
     compare(layer, number, place, [&a.facts, &b.facts], findings);
     let problem = |volume: &Volume| volume.problem.clone().unwrap_or_default();
     findings.property(layer, number, place, "problem", [&problem(a), &problem(b)]);

@@ -37,12 +37,7 @@ struct Walk<'a> {
 }
 
 /// Compares the files of `pair`. What cannot be read is noted.
-pub fn compare(
-    pair: &Pair<'_>,
-    a: &dyn FileSystem,
-    b: &dyn FileSystem,
-    findings: &mut Findings,
-) {
+pub fn compare(pair: &Pair<'_>, a: &dyn FileSystem, b: &dyn FileSystem, findings: &mut Findings) {
     let mut walk = Walk {
         pair,
         systems: [a, b],
@@ -50,7 +45,10 @@ pub fn compare(
         seen: BTreeSet::new(),
     };
     walk.both(b"/", [a.root(), b.root()]);
-    let mut levels: Vec<Level> = walk.enter(b"/".to_vec(), [a.root(), b.root()]).into_iter().collect();
+    let mut levels: Vec<Level> = walk
+        .enter(b"/".to_vec(), [a.root(), b.root()])
+        .into_iter()
+        .collect();
     while let Some(level) = levels.last_mut() {
         let order = match (level.a.peek(), level.b.peek()) {
             (None, None) => {
@@ -80,7 +78,8 @@ pub fn compare(
 impl Walk<'_> {
     fn trouble(&mut self, path: &[u8], error: &Error) {
         let number = self.pair.number();
-        self.findings.trouble(Some(number), &escape::bytes(path), error);
+        self.findings
+            .trouble(Some(number), &escape::bytes(path), error);
     }
 
     /// Lists a directory that both have, once.
@@ -122,7 +121,8 @@ impl Walk<'_> {
         };
         let number = Some(self.pair.number());
         let place = escape::bytes(path);
-        self.findings.only(Layer::Files, number, &place, description, side == 0);
+        self.findings
+            .only(Layer::Files, number, &place, description, side == 0);
     }
 
     /// Compares a file that both have. Returns whether both are directories.
@@ -143,7 +143,8 @@ impl Walk<'_> {
         let place = escape::bytes(path);
         for (name, [a, b]) in differences(a, b) {
             let number = Some(self.pair.number());
-            self.findings.property(Layer::Files, number, &place, name, [&a, &b]);
+            self.findings
+                .property(Layer::Files, number, &place, name, [&a, &b]);
         }
         self.attributes(&place, nodes)?;
         if a.kind == b.kind && matches!(a.kind, Kind::File | Kind::Symlink) {
@@ -184,7 +185,8 @@ impl Walk<'_> {
             let values = [value(&a), value(&b)];
             let number = Some(self.pair.number());
             let values = [values[0].as_str(), &values[1]];
-            self.findings.property(Layer::Files, number, place, &property, values);
+            self.findings
+                .property(Layer::Files, number, place, &property, values);
         }
         Ok(())
     }
@@ -196,7 +198,11 @@ fn attribute(value: &[u8]) -> String {
         Ok(text) if !text.contains(|c: char| c.is_control()) => format!("\"{text}\""),
         _ => {
             let shown = &value[..value.len().min(64)];
-            format!("{} ({} bytes)", data_encoding::HEXLOWER.encode(shown), value.len())
+            format!(
+                "{} ({} bytes)",
+                data_encoding::HEXLOWER.encode(shown),
+                value.len()
+            )
         }
     }
 }
@@ -208,16 +214,25 @@ fn differences(a: &Meta, b: &Meta) -> Vec<(&'static str, [String; 2])> {
         ("kind", both.map(|it| it.kind.name().to_owned())),
         (
             "mode",
-            both.map(|it| it.mode.map_or_else(String::new, |mode| format!("{mode:04o}"))),
+            both.map(|it| {
+                it.mode
+                    .map_or_else(String::new, |mode| format!("{mode:04o}"))
+            }),
         ),
         (
             "owner",
-            both.map(|it| it.owner.map_or_else(String::new, |(uid, gid)| format!("{uid}:{gid}"))),
+            both.map(|it| {
+                it.owner
+                    .map_or_else(String::new, |(uid, gid)| format!("{uid}:{gid}"))
+            }),
         ),
         ("links", both.map(|it| it.links.to_string())),
         (
             "device",
-            both.map(|it| it.device.map_or_else(String::new, |(a, b)| format!("{a},{b}"))),
+            both.map(|it| {
+                it.device
+                    .map_or_else(String::new, |(a, b)| format!("{a},{b}"))
+            }),
         ),
     ];
     if a.kind == Kind::File || b.kind == Kind::File {

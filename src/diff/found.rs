@@ -89,7 +89,11 @@ impl Findings {
 
     /// How many differences of a layer are not described.
     pub fn omitted(&self, layer: Layer) -> u64 {
-        let shown = self.differences.iter().filter(|it| it.layer == layer).count();
+        let shown = self
+            .differences
+            .iter()
+            .filter(|it| it.layer == layer)
+            .count();
         // usize to u64: lossless on every target Rust has.
         self.count(layer).saturating_sub(shown as u64)
     }
@@ -182,7 +186,10 @@ impl Findings {
 
     /// The result.
     pub fn outcome(&self) -> Outcome {
-        match (self.troubles.is_empty(), self.counts.iter().all(|&count| count == 0)) {
+        match (
+            self.troubles.is_empty(),
+            self.counts.iter().all(|&count| count == 0),
+        ) {
             (false, _) => Outcome::Trouble,
             (true, true) => Outcome::Equal,
             (true, false) => Outcome::Different,
@@ -205,7 +212,9 @@ impl Findings {
             notes: &'a [String],
             troubles: &'a [String],
         }
-        let omitted = LAYERS.iter().map(|(layer, name)| (*name, self.omitted(*layer)));
+        let omitted = LAYERS
+            .iter()
+            .map(|(layer, name)| (*name, self.omitted(*layer)));
         let document = Document {
             schema: 1,
             a,

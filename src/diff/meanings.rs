@@ -1,7 +1,6 @@
 //! Compares the bytes of file systems that are not the contents of files, and says what they mean.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::ControlFlow;
 
 use anyhow::Result;
 
@@ -66,7 +65,6 @@ pub fn compare(
         0..length,
         &mut |at, buffers| {
             changes.add(systems, &owners, at, buffers);
-            ControlFlow::Continue(())
         },
     )?;
     let names = changes.names(systems);
@@ -148,7 +146,10 @@ impl Changes {
             details: contents::hex(0, buffers, at),
             file: meaning.file,
         };
-        let change = self.by_structure.entry(meaning.structure).or_insert_with(new);
+        let change = self
+            .by_structure
+            .entry(meaning.structure)
+            .or_insert_with(new);
         if meaning.weight == Weight::Own && change.weight != Weight::Own {
             let fields = std::mem::take(&mut change.fields);
             *change = Change { fields, ..new() };
@@ -165,7 +166,11 @@ impl Changes {
 
     /// The paths of the files that the structures concern.
     fn names(&self, systems: [&dyn FileSystem; 2]) -> BTreeMap<u64, String> {
-        let mut wanted: BTreeSet<u64> = self.by_structure.values().filter_map(|it| it.file).collect();
+        let mut wanted: BTreeSet<u64> = self
+            .by_structure
+            .values()
+            .filter_map(|it| it.file)
+            .collect();
         let mut names = BTreeMap::new();
         for system in systems {
             find(system, &mut wanted, &mut names);
@@ -195,7 +200,9 @@ fn find(system: &dyn FileSystem, wanted: &mut BTreeSet<u64>, names: &mut BTreeMa
         };
         let path = join(above, &name);
         note(system.identity(node).ok(), &path, wanted);
-        let is_directory = system.meta(node).is_ok_and(|meta| meta.kind == Kind::Directory);
+        let is_directory = system
+            .meta(node)
+            .is_ok_and(|meta| meta.kind == Kind::Directory);
         if is_directory && stack.len() < DEEPEST && seen.insert(node.id) {
             stack.push((path, system.list(node).unwrap_or_default()));
         }

@@ -1,6 +1,6 @@
 //! Compares bytes outside of partitions, and partitions without files.
 
-use std::ops::{ControlFlow, Range};
+use std::ops::Range;
 
 use anyhow::Result;
 
@@ -25,7 +25,6 @@ fn count(regions: [&Region<'_>; 2], range: Range<u64>) -> Result<Count> {
         found.first.get_or_insert_with(first);
         // usize to u64: lossless on every target Rust has.
         found.bytes = found.bytes.saturating_add(buffers[0].len() as u64);
-        ControlFlow::Continue(())
     })?;
     Ok(found)
 }
@@ -63,7 +62,10 @@ pub fn partition(pair: &Pair<'_>, findings: &mut Findings) -> Result<()> {
     let (layer, place) = match (is_boot_code, kind(&pair.volumes[0])) {
         (true, _) => (Layer::BootCode, "boot code".to_owned()),
         (false, Some(kind)) => (Layer::Bytes, format!("somewhere in the {kind} file system")),
-        (false, None) => (Layer::Bytes, "contents, which are no known file system".to_owned()),
+        (false, None) => (
+            Layer::Bytes,
+            "contents, which are no known file system".to_owned(),
+        ),
     };
     found.add(layer, Some(pair.number()), place, findings);
     Ok(())
@@ -82,13 +84,19 @@ pub fn compare(a: &Image, b: &Image, findings: &mut Findings) -> Result<()> {
         partitions.iter().map(|it| (it.start, it.end)).collect()
     };
     if a.table.kind != b.table.kind {
-        findings.note("the kinds of partition table differ, so the bytes outside of partitions are \
-                       not compared".to_owned());
+        findings.note(
+            "the kinds of partition table differ, so the bytes outside of partitions are \
+                       not compared"
+                .to_owned(),
+        );
         return Ok(());
     }
     if whole(a) != whole(b) || a.disk.length != b.disk.length {
-        findings.note("partitions are in other places, so only the first sectors outside of them are \
-                       compared".to_owned());
+        findings.note(
+            "partitions are in other places, so only the first sectors outside of them are \
+                       compared"
+                .to_owned(),
+        );
     }
     let [first, second] = [a, b].map(|image| Region {
         disk: &image.disk,
@@ -115,13 +123,19 @@ fn ranges(a: &Image, b: &Image) -> Vec<Named> {
     let mut position = 0;
     if first == second && a.disk.length == b.disk.length {
         for ((start, stop), partition) in first.iter().zip(a.table.by_start()) {
-            gaps.push((position..*start, format!("between partitions, before {}", partition.title())));
+            gaps.push((
+                position..*start,
+                format!("between partitions, before {}", partition.title()),
+            ));
             position = *stop;
         }
         gaps.push((position..end, "after the last partition".to_owned()));
     } else {
         let start = |places: &[(u64, u64)]| places.first().map_or(end, |(start, _)| *start);
-        gaps.push((0..start(&first).min(start(&second)), "before the first partition".to_owned()));
+        gaps.push((
+            0..start(&first).min(start(&second)),
+            "before the first partition".to_owned(),
+        ));
     }
     let known = structures(a);
     let mut ranges = Vec::new();
@@ -157,7 +171,10 @@ fn structures(image: &Image) -> Vec<Named> {
         Kind::Mbr => {
             found.push(named(440..444, ""));
             found.push(named(444..446, "MBR: copy protection"));
-            found.push(named(446..510, "MBR: partition entries, such as addresses in cylinders"));
+            found.push(named(
+                446..510,
+                "MBR: partition entries, such as addresses in cylinders",
+            ));
             found.push(named(510..512, "MBR: boot signature"));
         }
         _ => {
@@ -165,14 +182,22 @@ fn structures(image: &Image) -> Vec<Named> {
             let size = image.table.facts.number("entry_size").unwrap_or(128);
             let length = entries.saturating_mul(size).next_multiple_of(sector);
             let header = sector.saturating_mul(2);
-            let last = (image.disk.length / sector).saturating_sub(1).saturating_mul(sector);
+            let last = (image.disk.length / sector)
+                .saturating_sub(1)
+                .saturating_mul(sector);
             found.push(named(440..446, "protective MBR: disk signature"));
             found.push(named(446..510, "protective MBR: partition entries"));
             found.push(named(510..sector, "protective MBR: boot signature"));
             found.push(named(sector..header, "GPT header"));
             found.push(named(header..header.saturating_add(length), "GPT entries"));
-            found.push(named(last.saturating_sub(length)..last, "copy of the GPT entries"));
-            found.push(named(last..last.saturating_add(sector), "copy of the GPT header"));
+            found.push(named(
+                last.saturating_sub(length)..last,
+                "copy of the GPT entries",
+            ));
+            found.push(named(
+                last..last.saturating_add(sector),
+                "copy of the GPT header",
+            ));
         }
     }
     found

@@ -25,7 +25,10 @@ fn format(facts: &Facts) -> String {
         "" => {}
         variant => words.push(variant.to_owned()),
     }
-    if facts.get("compressed").is_some_and(|it| it.as_bool() == Some(true)) {
+    if facts
+        .get("compressed")
+        .is_some_and(|it| it.as_bool() == Some(true))
+    {
         words.push("compressed".to_owned());
         match facts.text("compression_type") {
             "" => {}
@@ -57,9 +60,20 @@ pub fn compare(a: &Image, b: &Image, findings: &mut Findings) -> Result<()> {
     findings.property(layer, None, "disk", "partition table", kinds);
     findings.property(layer, None, "disk", "identifier", [&first.id, &second.id]);
     let sectors = [first.sector, second.sector].map(|sector| sector.to_string());
-    findings.property(layer, None, "disk", "sector size", [&sectors[0], &sectors[1]]);
+    findings.property(
+        layer,
+        None,
+        "disk",
+        "sector size",
+        [&sectors[0], &sectors[1]],
+    );
     facts::compare(layer, None, "disk", [&first.facts, &second.facts], findings);
-    let damage = [first, second].map(|it| it.damage.as_ref().map(|it| it.0.clone()).unwrap_or_default());
+    let damage = [first, second].map(|it| {
+        it.damage
+            .as_ref()
+            .map(|it| it.0.clone())
+            .unwrap_or_default()
+    });
     findings.property(layer, None, "disk", "problem", [&damage[0], &damage[1]]);
     if first.kind == Kind::None && second.kind == Kind::None {
         return Ok(());
@@ -71,7 +85,12 @@ pub fn compare(a: &Image, b: &Image, findings: &mut Findings) -> Result<()> {
 /// Compares the entries of partitions, by number.
 fn partitions(a: &Image, b: &Image, findings: &mut Findings) {
     let of = |image: &Image, number| -> Option<Partition> {
-        image.table.partitions.iter().find(|it| it.number == number).cloned()
+        image
+            .table
+            .partitions
+            .iter()
+            .find(|it| it.number == number)
+            .cloned()
     };
     let all = a.table.partitions.iter().chain(&b.table.partitions);
     let mut numbers: Vec<u32> = all.map(|partition| partition.number).collect();

@@ -16,7 +16,6 @@ mod place;
 mod table;
 mod write;
 
-
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;

@@ -6,7 +6,6 @@ use indicatif::HumanBytes;
 
 use super::Style;
 use super::report::{PartitionReport, Report};
-use super::text;
 use crate::escape;
 
 /// A part of the map.
@@ -148,11 +147,16 @@ fn fill(cell: &Cell<'_>, line: usize) -> String {
     let volume = partition.volume.as_ref();
     match line {
         0 if partition.number == 0 => fit(partition.role, cell.width),
-        0 => fit(&format!("{} {}", partition.number, partition.role), cell.width),
+        0 => fit(
+            &format!("{} {}", partition.number, partition.role),
+            cell.width,
+        ),
         1 => {
-            let label = volume.and_then(|volume| volume.label.as_deref()).unwrap_or_default();
+            let label = volume
+                .and_then(|volume| volume.label.as_deref())
+                .unwrap_or_default();
             let label = escape::short(label.as_bytes());
-            let kind = volume.map_or("", |volume| text::kind(volume));
+            let kind = volume.map_or("", |volume| volume.name());
             fit(format!("{kind} {label}").trim_end(), cell.width)
         }
         _ => match volume.and_then(|volume| volume.used) {

@@ -21,11 +21,19 @@ const LONGEST_TARGET: u64 = 4096;
 pub(crate) fn find_partition<'a>(table: &'a Table, name: &[u8]) -> Result<&'a Partition> {
     let shown = escape::short(name);
     let text = std::str::from_utf8(name).unwrap_or_default();
-    let all = || table.partitions.iter().filter(|it| it.place != Place::Extended);
+    let all = || {
+        table
+            .partitions
+            .iter()
+            .filter(|it| it.place != Place::Extended)
+    };
     if let Ok(number) = text.parse::<u32>() {
         let found = table.partitions.iter().find(|it| it.number == number);
         let found = found.with_context(|| {
-            format!("there is no partition {number}; there are {}", numbers(table))
+            format!(
+                "there is no partition {number}; there are {}",
+                numbers(table)
+            )
         })?;
         ensure!(
             found.place != Place::Extended,
@@ -33,7 +41,9 @@ pub(crate) fn find_partition<'a>(table: &'a Table, name: &[u8]) -> Result<&'a Pa
         );
         return Ok(found);
     }
-    let named: Vec<&Partition> = all().filter(|it| it.role == text || it.name == text).collect();
+    let named: Vec<&Partition> = all()
+        .filter(|it| it.role == text || it.name == text)
+        .collect();
     match named[..] {
         [found] if !text.is_empty() => Ok(found),
         [] => bail!(
@@ -65,7 +75,10 @@ pub fn find_file(system: &dyn FileSystem, region: &Region<'_>, path: &[u8]) -> R
     let mut at = vec![system.root()];
     let split = |path: &[u8]| -> Vec<Vec<u8>> {
         let names = path.split(|&byte| byte == b'/');
-        names.filter(|name| !name.is_empty()).map(<[u8]>::to_vec).collect()
+        names
+            .filter(|name| !name.is_empty())
+            .map(<[u8]>::to_vec)
+            .collect()
     };
     let mut names: VecDeque<Vec<u8>> = split(path).into();
     let mut links = 0_u32;
@@ -86,8 +99,8 @@ pub fn find_file(system: &dyn FileSystem, region: &Region<'_>, path: &[u8]) -> R
             kind.name()
         );
         let found = look_up(system, directory, &name)?;
-        let found = found
-            .with_context(|| format!("{}: no such file or directory", escape::short(path)))?;
+        let found =
+            found.with_context(|| format!("{}: no such file or directory", escape::short(path)))?;
         if system.meta(found)?.kind == Kind::Symlink {
             links = links.saturating_add(1);
             ensure!(

@@ -102,6 +102,18 @@ pub struct VolumeReport {
     pub parameters: Facts,
 }
 
+impl VolumeReport {
+    /// The name of the file system for people.
+    pub fn name(&self) -> &str {
+        match (self.kind, self.parameters.text("version")) {
+            ("vfat", "") => "FAT",
+            ("vfat", version) => version,
+            ("crypto_LUKS", _) => "LUKS",
+            (kind, _) => kind,
+        }
+    }
+}
+
 /// `None` instead of an empty text.
 fn some(text: String) -> Option<String> {
     (!text.is_empty()).then_some(text)
@@ -170,8 +182,9 @@ fn describe(
     let region = Region::of(disk, partition);
     let volume = match partition.place {
         Place::Extended => None,
-        Place::Primary | Place::Logical => volume::probe(&region)
-            .with_context(|| format!("reading {}", partition.title()))?,
+        Place::Primary | Place::Logical => {
+            volume::probe(&region).with_context(|| format!("reading {}", partition.title()))?
+        }
     };
     let sha256 = match hashes {
         true => {

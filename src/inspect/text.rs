@@ -74,7 +74,11 @@ fn disk(report: &Report) -> Vec<String> {
         None => "no partition table".to_owned(),
         Some(id) => format!("{} {id}", table.kind.to_uppercase()),
     });
-    items.extend(table.scheme.map(|scheme| format!("partitionTableType {scheme}")));
+    items.extend(
+        table
+            .scheme
+            .map(|scheme| format!("partitionTableType {scheme}")),
+    );
     items.extend(disk.boot_code.map(|code| format!("boot code: {code}")));
     items
 }
@@ -108,13 +112,23 @@ fn identifiers(partition: &PartitionReport) -> Vec<String> {
     }
     items.push(partition.type_name.to_owned());
     items.extend(partition.kind.as_ref().map(|kind| format!("type {kind}")));
-    items.extend(partition.name.as_deref().map(|name| format!("name {}", quoted(name))));
+    items.extend(
+        partition
+            .name
+            .as_deref()
+            .map(|name| format!("name {}", quoted(name))),
+    );
     if partition.partuuid.as_ref().is_some_and(|id| id.len() == 11) && partition.attributes != 0 {
         items.push("active".to_owned());
     } else if partition.attributes != 0 {
         items.push(format!("attributes {:#x}", partition.attributes));
     }
-    items.extend(partition.partuuid.as_ref().map(|id| format!("PARTUUID {id}")));
+    items.extend(
+        partition
+            .partuuid
+            .as_ref()
+            .map(|id| format!("PARTUUID {id}")),
+    );
     if let Some(volume) = &partition.volume {
         let uuid = volume.uuid.as_ref();
         items.extend(uuid.map(|uuid| format!("UUID {}", escape::short(uuid.as_bytes()))));
@@ -134,7 +148,11 @@ fn wrap(out: &mut String, prefix: &str, items: &[String], width: usize) {
     let mut is_first = true;
     for (number, item) in (1..).zip(items) {
         let comma = if number == items.len() { "" } else { "," };
-        let length = item.chars().count().saturating_add(comma.len()).saturating_add(1);
+        let length = item
+            .chars()
+            .count()
+            .saturating_add(comma.len())
+            .saturating_add(1);
         if !is_first && line.chars().count().saturating_add(length) > width {
             let _ = writeln!(out, "{line}");
             line = " ".repeat(indent);
@@ -146,16 +164,6 @@ fn wrap(out: &mut String, prefix: &str, items: &[String], width: usize) {
         is_first = false;
     }
     let _ = writeln!(out, "{line}");
-}
-
-/// The name of a file system for people.
-pub fn kind(volume: &VolumeReport) -> &str {
-    match (volume.kind, volume.parameters.text("version")) {
-        ("vfat", "") => "FAT",
-        ("vfat", version) => version,
-        ("crypto_LUKS", _) => "LUKS",
-        (kind, _) => kind,
-    }
 }
 
 /// Columns of the table of partitions.
@@ -199,7 +207,7 @@ impl Table {
                 partition.first_sector.to_string(),
                 partition.last_sector.to_string(),
                 bytes(Some(partition.length)),
-                volume.map_or("-", kind).to_owned(),
+                volume.map_or("-", VolumeReport::name).to_owned(),
                 label.map_or_else(|| "-".to_owned(), |it| escape::beginning(it.as_bytes(), 32)),
                 bytes(volume.and_then(|volume| volume.used)),
                 bytes(volume.and_then(|volume| volume.free)),
@@ -228,7 +236,9 @@ impl Table {
     }
 
     fn width(&self) -> usize {
-        self.columns().map(|column| self.widths[column].saturating_add(2)).sum()
+        self.columns()
+            .map(|column| self.widths[column].saturating_add(2))
+            .sum()
     }
 
     /// What columns that are not shown say about the partition in `row`.

@@ -18,7 +18,6 @@ pub(crate) mod vhd;
 pub(crate) mod vhdx;
 pub(crate) mod vmdk;
 
-
 pub(crate) use format::write;
 pub(crate) use post_vm::run as run_post_vm;
 

@@ -71,7 +71,10 @@ fn read_with(disk: &Disk, sector: u64) -> Result<Table> {
             // The image may have grown since the table was written.
             let place = found.0.other.saturating_mul(sector);
             let damage = read_at(disk, sector, place).err();
-            (damage.map(|error| format!("its backup cannot be used: {error:#}")), found)
+            (
+                damage.map(|error| format!("its backup cannot be used: {error:#}")),
+                found,
+            )
         }
         Err(error) => match backup() {
             Ok(found) => (Some(format!("read from its backup: {error:#}")), found),

@@ -15,9 +15,10 @@ pub fn recognize(table: &mut Table) {
     let known = PartitionTable::ALL.into_iter().map(PartitionTable::scheme);
     let found = known.filter(|scheme| scheme.kind == kind).find(|scheme| {
         scheme.partitions.len() == table.partitions.len()
-            && (1..).zip(scheme.partitions).zip(&table.partitions).all(
-                |((number, expected), found)| found.number == number && is(found, expected),
-            )
+            && (1..)
+                .zip(scheme.partitions)
+                .zip(&table.partitions)
+                .all(|((number, expected), found)| found.number == number && is(found, expected))
     });
     let Some(scheme) = found else {
         return;

@@ -140,7 +140,10 @@ impl Table {
     /// # Errors
     /// If a partition is not within the disk or its extended partition, or overlaps another.
     pub fn check(&self, disk: &Disk) -> Result<()> {
-        let extended = self.partitions.iter().find(|it| it.place == Place::Extended);
+        let extended = self
+            .partitions
+            .iter()
+            .find(|it| it.place == Place::Extended);
         for partition in &self.partitions {
             ensure!(
                 partition.end <= disk.length,
@@ -160,7 +163,10 @@ impl Table {
                 );
             }
         }
-        let primary = self.partitions.iter().filter(|it| it.place != Place::Logical);
+        let primary = self
+            .partitions
+            .iter()
+            .filter(|it| it.place != Place::Logical);
         disjoint(primary.collect())?;
         disjoint(self.by_start())
     }

@@ -48,7 +48,10 @@ pub(super) fn field(fields: &[Field], size: u64, within: u64) -> (Field, u64) {
         name: "unknown field",
         weight: Weight::Own,
     };
-    (found.copied().unwrap_or(unknown), end.max(within.saturating_add(1)))
+    (
+        found.copied().unwrap_or(unknown),
+        end.max(within.saturating_add(1)),
+    )
 }
 
 /// The fields of a structure in their order, each with its weight.

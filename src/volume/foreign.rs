@@ -41,8 +41,12 @@ const SIGNATURES: [Signature; 14] = [
     signature(AT_1K, b"\x10\x20\xf5\xf2", f2fs),
     signature(BTRFS + 0x40, b"_BHRfS_M", btrfs),
     signature((4 << 10) - 10, SWAP, |fields, _| Ok(swap(fields, 4 << 10))),
-    signature((16 << 10) - 10, SWAP, |fields, _| Ok(swap(fields, 16 << 10))),
-    signature((64 << 10) - 10, SWAP, |fields, _| Ok(swap(fields, 64 << 10))),
+    signature((16 << 10) - 10, SWAP, |fields, _| {
+        Ok(swap(fields, 16 << 10))
+    }),
+    signature((64 << 10) - 10, SWAP, |fields, _| {
+        Ok(swap(fields, 64 << 10))
+    }),
     signature(3, b"NTFS    ", |_, _| Ok(Volume::new("ntfs"))),
     signature(3, b"EXFAT   ", |_, _| Ok(Volume::new("exfat"))),
     signature(512, b"LABELONE", |_, _| Ok(Volume::new("LVM2_member"))),
@@ -57,7 +61,10 @@ const SIGNATURES: [Signature; 14] = [
 pub fn probe(region: &Region<'_>) -> Result<Option<Volume>> {
     let mut head = vec![0; HEAD];
     region.read_padded(0, &mut head, "the start of a partition")?;
-    let is = |it: &&Signature| head.get(it.at..).is_some_and(|rest| rest.starts_with(it.bytes));
+    let is = |it: &&Signature| {
+        head.get(it.at..)
+            .is_some_and(|rest| rest.starts_with(it.bytes))
+    };
     let Some(found) = SIGNATURES.iter().find(is) else {
         return Ok(None);
     };
@@ -109,7 +116,9 @@ fn xfs(fields: &Fields<'_>, _: &Region<'_>) -> Result<Volume> {
     let (blocks, free) = (fields.be64(8), fields.be64(144));
     volume.size = product(blocks, block);
     volume.free = product(free, block);
-    volume.used = blocks.checked_sub(free).and_then(|used| product(used, block));
+    volume.used = blocks
+        .checked_sub(free)
+        .and_then(|used| product(used, block));
     let facts = &mut volume.facts;
     facts.add("block_size", block);
     facts.add("blocks", blocks);
@@ -132,7 +141,10 @@ fn f2fs(fields: &Fields<'_>, region: &Region<'_>) -> Result<Volume> {
     volume.uuid = fields.uuid(at(108));
     volume.label = fields.utf16(at(124), 512);
     let shift = fields.le32(at(16));
-    let block = 1_u64.checked_shl(shift).filter(|_| shift <= 16).unwrap_or(0);
+    let block = 1_u64
+        .checked_shl(shift)
+        .filter(|_| shift <= 16)
+        .unwrap_or(0);
     let blocks = fields.le64(at(36));
     volume.size = product(blocks, block);
     volume.facts.add("block_size", block);
@@ -157,7 +169,9 @@ fn f2fs(fields: &Fields<'_>, region: &Region<'_>) -> Result<Volume> {
     if let (version, Some((available, used))) = newest {
         volume.facts.add("checkpoint", version);
         volume.used = product(used, block);
-        volume.free = available.checked_sub(used).and_then(|free| product(free, block));
+        volume.free = available
+            .checked_sub(used)
+            .and_then(|free| product(free, block));
     }
     Ok(volume)
 }
@@ -169,7 +183,10 @@ fn erofs(fields: &Fields<'_>, _: &Region<'_>) -> Result<Volume> {
     volume.uuid = fields.uuid(at(48));
     volume.label = fields.text(at(64), 16);
     let shift = u32::from(fields.bytes::<1>(at(12))[0]);
-    let block = 1_u64.checked_shl(shift).filter(|_| shift <= 16).unwrap_or(0);
+    let block = 1_u64
+        .checked_shl(shift)
+        .filter(|_| shift <= 16)
+        .unwrap_or(0);
     let blocks = u64::from(fields.le32(at(36)));
     volume.size = product(blocks, block);
     volume.used = volume.size;
@@ -190,7 +207,10 @@ fn squashfs(fields: &Fields<'_>, _: &Region<'_>) -> Result<Volume> {
     volume.used = volume.size;
     volume.free = Some(0);
     let facts = &mut volume.facts;
-    facts.add("version", format!("{}.{}", fields.le16(28), fields.le16(30)));
+    facts.add(
+        "version",
+        format!("{}.{}", fields.le16(28), fields.le16(30)),
+    );
     facts.add("inodes", fields.le32(0x04));
     facts.add("time", fields.le32(0x08));
     facts.add("block_size", fields.le32(0x0c));

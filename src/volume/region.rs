@@ -75,6 +75,8 @@ impl<'a> Region<'a> {
     /// If the image cannot be read.
     pub fn next_data(&self, at: u64) -> Result<u64> {
         let found = self.disk.next_data(self.start.saturating_add(at))?;
-        Ok(found.saturating_sub(self.start).clamp(at.min(self.length), self.length))
+        Ok(found
+            .saturating_sub(self.start)
+            .clamp(at.min(self.length), self.length))
     }
 }

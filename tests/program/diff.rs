@@ -1,7 +1,6 @@
 //! `make-disk-image diff` on pairs of images with planted differences, each of which it finds and names,
 //! whatever the formats are.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use make_disk_image::diff::{Comparison, Outcome, compare};
@@ -29,7 +28,11 @@ struct Plant {
     found: &'static [&'static str],
 }
 
-const fn plant(script: &'static str, format: &'static str, found: &'static [&'static str]) -> Plant {
+const fn plant(
+    script: &'static str,
+    format: &'static str,
+    found: &'static [&'static str],
+) -> Plant {
     Plant {
         script,
         format,
@@ -50,7 +53,10 @@ const PLANTS: [Plant; 36] = [
     plant(
         r#"poke $((ext + $(block /bin/program) * 4096 + 200000)) '\001\002\003'"#,
         "-c -O qcow2 -o compression_type=zstd",
-        &["partition 2: /bin/program: contents, first difference at byte 20000", "second: byte 20000"],
+        &[
+            "partition 2: /bin/program: contents, first difference at byte 20000",
+            "second: byte 20000",
+        ],
     ),
     plant(
         r#"dbg 'set_inode_field /etc/motd mode 0100600'"#,
@@ -85,12 +91,19 @@ const PLANTS: [Plant; 36] = [
     plant(
         r#"dbg 'rm /etc/link' 'symlink /etc/link other'"#,
         "",
-        &["/etc/link: contents, first difference at byte 0\n", "-motd\n", "+other\n"],
+        &[
+            "/etc/link: contents, first difference at byte 0\n",
+            "-motd\n",
+            "+other\n",
+        ],
     ),
     plant(
         r#"dbg 'rm /deep/file-300'"#,
         "",
-        &["partition 2: /deep/file-300: only in the first image: file of 4 bytes\n", "bitmap of inodes of group 0"],
+        &[
+            "partition 2: /deep/file-300: only in the first image: file of 4 bytes\n",
+            "bitmap of inodes of group 0",
+        ],
     ),
     plant(
         r#"echo new >"$raw.new"; dbg "write $raw.new etc/new"; rm "$raw.new""#,
@@ -120,7 +133,9 @@ const PLANTS: [Plant; 36] = [
     plant(
         r#"tune2fs -f -U 11111111-2222-3333-4444-555555555555 "$raw?offset=$ext""#,
         "",
-        &["ext4: UUID: f222513b-ded1-49fa-b591-20ce86a2fe7f -> 11111111-2222-3333-4444-555555555555\n"],
+        &[
+            "ext4: UUID: f222513b-ded1-49fa-b591-20ce86a2fe7f -> 11111111-2222-3333-4444-555555555555\n",
+        ],
     ),
     plant(
         r#"tune2fs -m 1 -o ^acl "$raw?offset=$ext""#,
@@ -145,7 +160,10 @@ const PLANTS: [Plant; 36] = [
     plant(
         r#"mdel -i "$raw@@$fat" ::/deep/file-9"#,
         "",
-        &["partition 1: /deep/file-9: only in the first image: file of 2 bytes\n", "allocation table 1, entries"],
+        &[
+            "partition 1: /deep/file-9: only in the first image: file of 2 bytes\n",
+            "allocation table 1, entries",
+        ],
     ),
     plant(
         r#"poke $((fat + 512 * (32 + 630) + 2000)) x; poke $((fat + 512 + 488)) x"#,
@@ -155,23 +173,36 @@ const PLANTS: [Plant; 36] = [
     plant(
         r#"sgdisk -U 11111111-2222-3333-4444-555555555555 "$raw""#,
         "-O vmdk",
-        &["disk: identifier: 97FD5997-F390-0B4A-A3F8-D106C1723AEA -> 11111111-2222-3333-4444-555555555555\n"],
+        &[
+            "disk: identifier: 97FD5997-F390-0B4A-A3F8-D106C1723AEA -> 11111111-2222-3333-4444-555555555555\n",
+        ],
     ),
     plant(
         r#"sgdisk -u 2:11111111-2222-3333-4444-555555555555 "$raw""#,
         "",
         &["partition 2: PARTUUID: f222513b-ded1-49fa-b591-20ce86a2fe7f -> 11111111-2222"],
     ),
-    plant(r#"sgdisk -c 2:root "$raw""#, "-O vhdx", &["partition 2: name: primary -> root\n"]),
+    plant(
+        r#"sgdisk -c 2:root "$raw""#,
+        "-O vhdx",
+        &["partition 2: name: primary -> root\n"],
+    ),
     plant(
         r#"sgdisk -t 2:8304 -A 2:set:2 "$raw""#,
         "",
-        &["partition 2: type: 0FC63DAF-", " -> 4F68BCE3-", "partition 2: attributes: 0x0 -> 0x4\n"],
+        &[
+            "partition 2: type: 0FC63DAF-",
+            " -> 4F68BCE3-",
+            "partition 2: attributes: 0x0 -> 0x4\n",
+        ],
     ),
     plant(
         r#"sgdisk -d 2 -n 2:83968:204700 -c 2:primary -u 2:F222513B-DED1-49FA-B591-20CE86A2FE7F -n 3:204704:204760 "$raw""#,
         "",
-        &["partition 3: only in the second image: Linux file system, 29184 bytes\n", "partition 2: length: "],
+        &[
+            "partition 3: only in the second image: Linux file system, 29184 bytes\n",
+            "partition 2: length: ",
+        ],
     ),
     plant(
         r#"poke 100 '\353'"#,
@@ -206,7 +237,10 @@ const PLANTS: [Plant; 36] = [
     plant(
         r#"poke $((ext + $(block /etc/motd) * 4096 + 4000)) x"#,
         "-O vdi",
-        &["partition 2: after the end of the file of inode ", " (/etc/motd): 1 byte differs"],
+        &[
+            "partition 2: after the end of the file of inode ",
+            " (/etc/motd): 1 byte differs",
+        ],
     ),
     plant(
         r#"poke $((ext + 4096 + 30)) x; poke $((ext + $(block '<7>') * 4096)) x"#,
@@ -227,7 +261,7 @@ fn find(a: &Path, b: &Path) -> Comparison {
 /// A copy of `raw`, changed by a script.
 fn changed(raw: &Path, text: &str) -> PathBuf {
     let copy = raw.with_extension("changed");
-    fs::copy(raw, &copy).unwrap();
+    script(r#"cp --sparse=always "$1" "$2""#, &[raw, &copy]);
     script(&format!("{FUNCTIONS}{text}"), &[&copy]);
     copy
 }
@@ -282,7 +316,12 @@ fn equal_disks_are_equal_and_files_of_one_format_are_compared() {
             "are equal\n  the formats are qcow2 compressed with zlib and vmdk streamOptimized compressed, \
              so their headers are not compared\n",
         ),
-        ("-O vdi", "-O vdi", Outcome::Different, "container:\n  header: uuid: "),
+        (
+            "-O vdi",
+            "-O vdi",
+            Outcome::Different,
+            "container:\n  header: uuid: ",
+        ),
         (
             "-O qcow2",
             "-O qcow2 -o cluster_size=4k",
@@ -301,7 +340,11 @@ fn equal_disks_are_equal_and_files_of_one_format_are_compared() {
             script(&text, &[&raw, image]);
         }
         let found = find(&a, &b);
-        assert!(found.outcome == outcome && found.text.contains(text), "{first}: {}", found.text);
+        assert!(
+            found.outcome == outcome && found.text.contains(text),
+            "{first}: {}",
+            found.text
+        );
     }
 }
 
@@ -316,14 +359,23 @@ fn the_exit_status_is_that_of_diff() {
     let directory = scratch();
     let raw = disk(directory.path());
     let copy = changed(&raw, "poke 100 x");
-    assert_eq!(status(&[&raw, &raw]), (0, format!("{0} and {0} are equal\n", raw.display())));
+    assert_eq!(
+        status(&[&raw, &raw]),
+        (0, format!("{0} and {0} are equal\n", raw.display()))
+    );
     assert_eq!(status(&[&raw, &copy]).0, 1);
     let (code, error) = status(&[&raw, directory.path()]);
     assert!(code == 2 && error.contains("it is a directory"), "{error}");
     // A directory that cannot be read: the answer is not known.
-    let damaged = changed(&raw, r#"poke $((ext + $(block /deep) * 4096 + 4)) '\001\000'"#);
+    let damaged = changed(
+        &raw,
+        r#"poke $((ext + $(block /deep) * 4096 + 4)) '\001\000'"#,
+    );
     let (code, text) = status(&[&raw, &damaged]);
-    assert!(code == 2 && text.contains("cannot be compared completely\n"), "{text}");
+    assert!(
+        code == 2 && text.contains("cannot be compared completely\n"),
+        "{text}"
+    );
     let line = "cannot be read: partition 2: /deep: reading the directory of inode ";
     assert!(text.contains(line), "{text}");
 }
@@ -338,10 +390,18 @@ fn output_is_limited_and_escaped() {
         debugfs -w -f "$raw.commands" "$raw?offset=$ext"; rm "$raw.commands""#;
     let copy = changed(&raw, commands);
     let found = compare(&raw, &copy, 10).unwrap();
-    assert!(found.text.contains("  and 191 more (see --limit)\n"), "{}", found.text);
+    assert!(
+        found.text.contains("  and 191 more (see --limit)\n"),
+        "{}",
+        found.text
+    );
     assert!(found.text.lines().count() < 80, "{}", found.text);
     let json: Value = serde_json::from_str(&found.json).unwrap();
     assert_eq!(json["omitted"]["files"], 191);
     let found = compare(&raw, &copy, 1000).unwrap();
-    assert!(found.text.contains("/etc/\\u{1b}[31m: only in the second"), "{}", found.text);
+    assert!(
+        found.text.contains("/etc/\\u{1b}[31m: only in the second"),
+        "{}",
+        found.text
+    );
 }

@@ -54,7 +54,9 @@ fn entries(ext: &Ext<'_>, block: &[u8], names: &mut Vec<(Vec<u8>, Node)>) -> Res
     while at < block.len() {
         let damaged = || format!("the entry at byte {at} is damaged");
         let rest = &block[at..];
-        let (entry, after) = DirEntry::read_from_prefix(rest).ok().with_context(damaged)?;
+        let (entry, after) = DirEntry::read_from_prefix(rest)
+            .ok()
+            .with_context(damaged)?;
         // The longest block does not fit in the field.
         let length = match entry.rec_len.get() {
             0 | u16::MAX if block.len() == 1 << 16 => rest.len(),
@@ -71,7 +73,9 @@ fn entries(ext: &Ext<'_>, block: &[u8], names: &mut Vec<(Vec<u8>, Node)>) -> Res
         };
         let inode = u64::from(entry.inode.get());
         if inode != 0 {
-            let name = after.get(..name_length).filter(|_| 8 + name_length <= length);
+            let name = after
+                .get(..name_length)
+                .filter(|_| 8 + name_length <= length);
             let name = name.with_context(damaged)?;
             ensure!(
                 !name.is_empty() && !name.contains(&b'/') && !name.contains(&0),

@@ -98,7 +98,10 @@ pub fn names(superblock: &Ext4SuperBlock) -> Vec<String> {
         (superblock.s_feature_incompat.get(), &INCOMPATIBLE),
         (superblock.s_feature_ro_compat.get(), &READ_ONLY),
     ] {
-        for bit in (0..32).map(|shift| 1_u32 << shift).filter(|bit| bits & bit != 0) {
+        for bit in (0..32)
+            .map(|shift| 1_u32 << shift)
+            .filter(|bit| bits & bit != 0)
+        {
             let name = known.iter().find(|(it, _)| *it == bit);
             names.push(name.map_or_else(|| format!("{bit:#x}"), |(_, name)| (*name).to_owned()));
         }

@@ -66,7 +66,9 @@ const SUPERBLOCK_SIZE: u64 = size_of::<Ext4SuperBlock>() as u64;
 pub fn explain(ext: &Ext<'_>, owners: &Owners, at: u64) -> Meaning {
     let (owner, end) = owners.at(at);
     let geometry = &ext.geometry;
-    let block_end = (at / geometry.block).saturating_add(1).saturating_mul(geometry.block);
+    let block_end = (at / geometry.block)
+        .saturating_add(1)
+        .saturating_mul(geometry.block);
     let plain = |structure: String, file: Option<u64>| Meaning {
         structure,
         field: None,
@@ -111,7 +113,9 @@ pub fn explain(ext: &Ext<'_>, owners: &Owners, at: u64) -> Meaning {
             }
         }
         Owner::InodeTable(group) => inode(ext, group.into(), at, end),
-        Owner::ReservedDescriptors(_) => plain("blocks for more group descriptors".to_owned(), None),
+        Owner::ReservedDescriptors(_) => {
+            plain("blocks for more group descriptors".to_owned(), None)
+        }
         Owner::BlockBitmap(group) => plain(format!("bitmap of blocks of group {group}"), None),
         Owner::InodeBitmap(group) => plain(format!("bitmap of inodes of group {group}"), None),
         Owner::Journal => plain("journal".to_owned(), None),
@@ -129,7 +133,9 @@ pub fn explain(ext: &Ext<'_>, owners: &Owners, at: u64) -> Meaning {
 /// Explains a byte of a group's inode table.
 fn inode(ext: &Ext<'_>, group: u64, at: u64, end: u64) -> Meaning {
     let geometry = &ext.geometry;
-    let table = ext.group(group).map_or(0, |found: groups::Group| found.inode_table);
+    let table = ext
+        .group(group)
+        .map_or(0, |found: groups::Group| found.inode_table);
     let within = at.saturating_sub(table.saturating_mul(geometry.block));
     let index = within / geometry.inode;
     let number = group
@@ -159,4 +165,3 @@ fn inode(ext: &Ext<'_>, group: u64, at: u64, end: u64) -> Meaning {
         file: is_used.then_some(number),
     }
 }
-

@@ -161,7 +161,9 @@ impl Geometry {
     pub fn has_superblock(&self, group: u64) -> bool {
         let is_power = |base: u64| {
             let powers = std::iter::successors(Some(base), |power| power.checked_mul(base));
-            powers.take_while(|&power| power <= group).any(|power| power == group)
+            powers
+                .take_while(|&power| power <= group)
+                .any(|power| power == group)
         };
         match self.backups {
             _ if group == 0 => true,
@@ -201,7 +203,11 @@ impl Geometry {
 
 /// The number of blocks.
 fn blocks(found: &Ext4SuperBlock) -> u64 {
-    wide(found, found.s_blocks_count_lo.get(), found.s_blocks_count_hi.get())
+    wide(
+        found,
+        found.s_blocks_count_lo.get(),
+        found.s_blocks_count_hi.get(),
+    )
 }
 
 /// A number whose high half exists with the feature `64bit`.
@@ -232,10 +238,13 @@ pub fn describe(found: &Ext4SuperBlock, volume: &mut Volume) {
     facts.add("reserved_blocks", reserved);
     facts.add("inodes", found.s_inodes_count.get());
     facts.add("free_inodes", found.s_free_inodes_count.get());
-    facts.add("inode_size", match found.s_rev_level.get() {
-        0 => 128,
-        _ => found.s_inode_size.get(),
-    });
+    facts.add(
+        "inode_size",
+        match found.s_rev_level.get() {
+            0 => 128,
+            _ => found.s_inode_size.get(),
+        },
+    );
     facts.add("blocks_per_group", found.s_blocks_per_group.get());
     facts.add("inodes_per_group", found.s_inodes_per_group.get());
     facts.add("first_block", found.s_first_data_block.get());
@@ -249,10 +258,16 @@ pub fn describe(found: &Ext4SuperBlock, volume: &mut Volume) {
     facts.add("maximum_mount_count", found.s_max_mnt_count.get());
     facts.add("last_mounted", text(&found.s_last_mounted));
     let wide_time = |low: u32, high: u8| u64::from(high) << 32 | u64::from(low);
-    facts.add("created", wide_time(found.s_mkfs_time.get(), found.s_mkfs_time_hi));
+    facts.add(
+        "created",
+        wide_time(found.s_mkfs_time.get(), found.s_mkfs_time_hi),
+    );
     facts.add("mounted", wide_time(found.s_mtime.get(), found.s_mtime_hi));
     facts.add("written", wide_time(found.s_wtime.get(), found.s_wtime_hi));
-    facts.add("checked", wide_time(found.s_lastcheck.get(), found.s_lastcheck_hi));
+    facts.add(
+        "checked",
+        wide_time(found.s_lastcheck.get(), found.s_lastcheck_hi),
+    );
     facts.add("lifetime_kib_written", found.s_kbytes_written.get());
     facts.add("reserved_uid", found.s_def_resuid.get());
     facts.add("reserved_gid", found.s_def_resgid.get());

@@ -35,24 +35,41 @@ impl Ext<'_> {
         let bytes = zerocopy::IntoBytes::as_mut_bytes(&mut found);
         let count = size.min(bytes.len());
         let within = number % geometry.descriptors_per_block();
-        let block = geometry.descriptor_block(number).saturating_mul(geometry.block);
+        let block = geometry
+            .descriptor_block(number)
+            .saturating_mul(geometry.block);
         let at = block.saturating_add(within.saturating_mul(geometry.descriptor));
-        self.region.read(at, &mut bytes[..count], "a group descriptor")?;
+        self.region
+            .read(at, &mut bytes[..count], "a group descriptor")?;
         let wide = |low: u32, high: u32| u64::from(high) << 32 | u64::from(low);
         let flags = match geometry.may_be_uninitialized {
             true => found.bg_flags.get(),
             false => 0,
         };
         let group = Group {
-            block_bitmap: wide(found.bg_block_bitmap_lo.get(), found.bg_block_bitmap_hi.get()),
-            inode_bitmap: wide(found.bg_inode_bitmap_lo.get(), found.bg_inode_bitmap_hi.get()),
+            block_bitmap: wide(
+                found.bg_block_bitmap_lo.get(),
+                found.bg_block_bitmap_hi.get(),
+            ),
+            inode_bitmap: wide(
+                found.bg_inode_bitmap_lo.get(),
+                found.bg_inode_bitmap_hi.get(),
+            ),
             inode_table: wide(found.bg_inode_table_lo.get(), found.bg_inode_table_hi.get()),
             no_inodes: flags & bg_flags::INODE_UNINIT != 0,
         };
         let table_end = group.inode_table.saturating_add(self.inode_table_blocks());
         for (what, first, end) in [
-            ("bitmap of blocks", group.block_bitmap, group.block_bitmap.saturating_add(1)),
-            ("bitmap of inodes", group.inode_bitmap, group.inode_bitmap.saturating_add(1)),
+            (
+                "bitmap of blocks",
+                group.block_bitmap,
+                group.block_bitmap.saturating_add(1),
+            ),
+            (
+                "bitmap of inodes",
+                group.inode_bitmap,
+                group.inode_bitmap.saturating_add(1),
+            ),
             ("inode table", group.inode_table, table_end),
         ] {
             ensure!(
@@ -67,7 +84,10 @@ impl Ext<'_> {
 
     /// Blocks of a group's part of the inode table.
     pub fn inode_table_blocks(&self) -> u64 {
-        let bytes = self.geometry.inodes_per_group.saturating_mul(self.geometry.inode);
+        let bytes = self
+            .geometry
+            .inodes_per_group
+            .saturating_mul(self.geometry.inode);
         bytes.div_ceil(self.geometry.block)
     }
 }

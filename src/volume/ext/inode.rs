@@ -72,7 +72,9 @@ impl Ext<'_> {
         let place = self.inode_place(number)?;
         let mut bytes = vec![0; usize::try_from(self.geometry.inode)?];
         let reading = || format!("reading inode {number}");
-        self.region.read(place, &mut bytes, "an inode").with_context(reading)?;
+        self.region
+            .read(place, &mut bytes, "an inode")
+            .with_context(reading)?;
         Ok(Inode::parse(bytes))
     }
 }
@@ -86,7 +88,10 @@ impl Inode {
             Some(&[low, high]) => usize::from(u16::from_le_bytes([low, high])),
             _ => 0,
         };
-        let count = to.len().min(OLD_SIZE.saturating_add(extra)).min(bytes.len());
+        let count = to
+            .len()
+            .min(OLD_SIZE.saturating_add(extra))
+            .min(bytes.len());
         to[..count].copy_from_slice(&bytes[..count]);
         Inode { fields, bytes }
     }
@@ -166,12 +171,24 @@ impl Inode {
             }
         };
         let mut times = vec![
-            ("mtime", time(fields.i_mtime.get(), fields.i_mtime_extra.get())),
-            ("ctime", time(fields.i_ctime.get(), fields.i_ctime_extra.get())),
-            ("atime", time(fields.i_atime.get(), fields.i_atime_extra.get())),
+            (
+                "mtime",
+                time(fields.i_mtime.get(), fields.i_mtime_extra.get()),
+            ),
+            (
+                "ctime",
+                time(fields.i_ctime.get(), fields.i_ctime_extra.get()),
+            ),
+            (
+                "atime",
+                time(fields.i_atime.get(), fields.i_atime_extra.get()),
+            ),
         ];
         if has_extra {
-            times.push(("crtime", time(fields.i_crtime.get(), fields.i_crtime_extra.get())));
+            times.push((
+                "crtime",
+                time(fields.i_crtime.get(), fields.i_crtime_extra.get()),
+            ));
         }
         times
     }

@@ -129,7 +129,9 @@ impl Walk<'_> {
 
     /// Reads a node of an extent tree, which must have `depth` levels below it, if that is known.
     fn node(&mut self, node: &[u8], depth: Option<u16>) -> Result<()> {
-        let (header, rest) = ExtentHeader::read_from_prefix(node).ok().context("a node is too short")?;
+        let (header, rest) = ExtentHeader::read_from_prefix(node)
+            .ok()
+            .context("a node is too short")?;
         ensure!(
             header.eh_magic == ExtentHeader::MAGIC,
             "a node has no signature: the file system is damaged"
@@ -149,7 +151,9 @@ impl Walk<'_> {
             match levels.checked_sub(1) {
                 None => self.leaf(entry)?,
                 Some(below) => {
-                    let index = ExtentIdx::read_from_bytes(entry).ok().context("an entry is too short")?;
+                    let index = ExtentIdx::read_from_bytes(entry)
+                        .ok()
+                        .context("an entry is too short")?;
                     let high = u64::from(index.ei_leaf_hi.get());
                     let block = self.visit(high << 32 | u64::from(index.ei_leaf_lo.get()))?;
                     self.node(&block, Some(below))?;
@@ -161,7 +165,9 @@ impl Walk<'_> {
 
     /// Reads an extent.
     fn leaf(&mut self, entry: &[u8]) -> Result<()> {
-        let extent = Extent::read_from_bytes(entry).ok().context("an entry is too short")?;
+        let extent = Extent::read_from_bytes(entry)
+            .ok()
+            .context("an entry is too short")?;
         let start = u64::from(extent.ee_start_hi.get()) << 32 | u64::from(extent.ee_start_lo.get());
         let length = extent.ee_len.get();
         // Longer ones are reserved for the file, but not written: they are zeros.
@@ -170,7 +176,11 @@ impl Walk<'_> {
             _ => (length, true),
         };
         ensure!(length > 0, "an extent is empty: the file system is damaged");
-        self.add(extent.ee_block.get().into(), length.into(), is_written.then_some(start))
+        self.add(
+            extent.ee_block.get().into(),
+            length.into(),
+            is_written.then_some(start),
+        )
     }
 
     /// Reads a block map.

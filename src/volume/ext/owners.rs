@@ -31,7 +31,10 @@ pub fn find(ext: &Ext<'_>) -> Result<Owners> {
         let start = geometry.superblock(group);
         if geometry.has_superblock(group) {
             let superblock = bytes(start).max(1024);
-            owners.add(superblock..superblock.saturating_add(1024), Owner::Superblock(number));
+            owners.add(
+                superblock..superblock.saturating_add(1024),
+                Owner::Superblock(number),
+            );
             let after = bytes(start.saturating_add(1));
             owners.add(superblock.saturating_add(1024)..after, Owner::Reserved);
             if geometry.first_meta.is_none() {
@@ -54,7 +57,10 @@ pub fn find(ext: &Ext<'_>) -> Result<Owners> {
             let group = index.saturating_mul(geometry.descriptors_per_block());
             let block = geometry.descriptor_block(group);
             let number = u32::try_from(group).unwrap_or(u32::MAX);
-            owners.add(bytes(block)..bytes(block.saturating_add(1)), Owner::Descriptors(number));
+            owners.add(
+                bytes(block)..bytes(block.saturating_add(1)),
+                Owner::Descriptors(number),
+            );
         }
     }
     for group in 0..geometry.groups {
@@ -76,7 +82,10 @@ fn files(ext: &Ext<'_>, group: u64, owners: &mut Owners) -> Result<()> {
     let mut at = 0;
     while at < length {
         // Large parts of an inode table are zeros.
-        let data = ext.region.next_data(table.saturating_add(at))?.saturating_sub(table);
+        let data = ext
+            .region
+            .next_data(table.saturating_add(at))?
+            .saturating_sub(table);
         at = at.max(data / PIECE * PIECE);
         if at >= length {
             break;
@@ -96,8 +105,10 @@ fn files(ext: &Ext<'_>, group: u64, owners: &mut Owners) -> Result<()> {
                 file(ext, &inode, number, owners);
             }
             if owners.len() > MOST {
-                return Err(anyhow::anyhow!("there are more than {MOST} pieces of files"))
-                    .context("finding out what each block is used for");
+                return Err(anyhow::anyhow!(
+                    "there are more than {MOST} pieces of files"
+                ))
+                .context("finding out what each block is used for");
             }
         }
         at = at.saturating_add(count);
@@ -111,7 +122,10 @@ fn file(ext: &Ext<'_>, inode: &Inode, number: u64, owners: &mut Owners) {
     let attributes = inode.attribute_block();
     if attributes != 0 {
         let start = attributes.saturating_mul(block);
-        owners.add(start..start.saturating_add(block), Owner::Attributes(number));
+        owners.add(
+            start..start.saturating_add(block),
+            Owner::Attributes(number),
+        );
     }
     let kind = inode.kind();
     let has_blocks = match kind {

@@ -43,8 +43,9 @@ pub fn read(ext: &Ext<'_>, inode: &Inode) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
     let block = inode.attribute_block();
     if block != 0 {
         let block = ext.block(block, "the block of extended attributes")?;
-        let (header, entries) =
-            XattrHeader::read_from_prefix(&block).ok().context("the block is too short")?;
+        let (header, entries) = XattrHeader::read_from_prefix(&block)
+            .ok()
+            .context("the block is too short")?;
         ensure!(
             header.h_magic == XattrHeader::MAGIC,
             "the block of extended attributes has no signature: the file system is damaged"
@@ -64,12 +65,17 @@ fn parse(
 ) -> Result<()> {
     let mut rest = entries;
     // The list ends with four zeros, or where no other entry fits.
-    while rest.first_chunk::<4>().is_some_and(|start| *start != [0; 4]) {
+    while rest
+        .first_chunk::<4>()
+        .is_some_and(|start| *start != [0; 4])
+    {
         let Ok((entry, after)) = XattrEntry::read_from_prefix(rest) else {
             break;
         };
         let length = usize::from(entry.e_name_len);
-        let name = after.get(..length).context("a name is too long: the file system is damaged")?;
+        let name = after
+            .get(..length)
+            .context("a name is too long: the file system is damaged")?;
         let index = usize::from(entry.e_name_index);
         let prefix = PREFIXES.get(index).copied().unwrap_or("unknown.");
         let size = entry.e_value_size.get();
@@ -77,13 +83,17 @@ fn parse(
             0 => {
                 let start = usize::from(entry.e_value_offs.get());
                 let end = start.saturating_add(usize::try_from(size)?);
-                let value = values.get(start..end).context("a value is outside: the file system is damaged")?;
+                let value = values
+                    .get(start..end)
+                    .context("a value is outside: the file system is damaged")?;
                 value.to_vec()
             }
             inode => in_inode(ext, inode.into(), size)?,
         };
         found.push(([prefix.as_bytes(), name].concat(), value));
-        let next = size_of::<XattrEntry>().saturating_add(length).next_multiple_of(4);
+        let next = size_of::<XattrEntry>()
+            .saturating_add(length)
+            .next_multiple_of(4);
         rest = rest.get(next..).unwrap_or_default();
     }
     Ok(())

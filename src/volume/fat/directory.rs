@@ -60,7 +60,9 @@ impl Fat<'_> {
     pub fn label(&self) -> Result<Option<String>> {
         let contents = self.directory(Node { id: ROOT });
         let contents = contents.context("reading the top directory")?;
-        Ok(read(self, &contents).context("reading the top directory")?.label)
+        Ok(read(self, &contents)
+            .context("reading the top directory")?
+            .label)
     }
 }
 
@@ -84,7 +86,9 @@ pub fn read(fat: &Fat<'_>, contents: &Contents) -> Result<Found> {
         fat.region.read(place, &mut bytes, "a directory")?;
         for (index, entry) in (0_u64..).zip(bytes.chunks_exact(size_of::<DirEntry>())) {
             let at = place.saturating_add(index.saturating_mul(ENTRY));
-            let entry = DirEntry::read_from_bytes(entry).ok().context("an entry is too short")?;
+            let entry = DirEntry::read_from_bytes(entry)
+                .ok()
+                .context("an entry is too short")?;
             match entry.dir_name[0] {
                 0 => return Ok(found),
                 DELETED => long = LongName::default(),
@@ -137,7 +141,8 @@ impl LongName {
                 pieces: Vec::new(),
             };
         }
-        if number & !LongDirEntry::LAST != self.next || self.next == 0 || checksum != self.checksum {
+        if number & !LongDirEntry::LAST != self.next || self.next == 0 || checksum != self.checksum
+        {
             *self = LongName::default();
             return;
         }
@@ -213,21 +218,34 @@ impl Entry {
     /// What it says about the file. FAT has local times, here taken for UTC.
     pub fn meta(&self) -> Meta {
         let entry = &self.0;
-        let names = ATTRIBUTES.iter().filter(|(bit, _)| entry.dir_attr & bit != 0);
+        let names = ATTRIBUTES
+            .iter()
+            .filter(|(bit, _)| entry.dir_attr & bit != 0);
         let names: Vec<&str> = names.map(|(_, name)| *name).collect();
         let created = time(entry.dir_crt_date.get(), entry.dir_crt_time.get());
         let hundredths = u64::from(entry.dir_crt_time_tenth);
         let created = Time {
-            seconds: created.seconds.saturating_add(i64::from(entry.dir_crt_time_tenth / 100)),
-            nanoseconds: u32::try_from(hundredths % 100).unwrap_or(0).saturating_mul(10_000_000),
+            seconds: created
+                .seconds
+                .saturating_add(i64::from(entry.dir_crt_time_tenth / 100)),
+            nanoseconds: u32::try_from(hundredths % 100)
+                .unwrap_or(0)
+                .saturating_mul(10_000_000),
         };
         Meta {
-            kind: if self.is_directory() { Kind::Directory } else { Kind::File },
+            kind: if self.is_directory() {
+                Kind::Directory
+            } else {
+                Kind::File
+            },
             mode: None,
             owner: None,
             size: self.size(),
             times: vec![
-                ("mtime", time(entry.dir_wrt_date.get(), entry.dir_wrt_time.get())),
+                (
+                    "mtime",
+                    time(entry.dir_wrt_date.get(), entry.dir_wrt_time.get()),
+                ),
                 ("atime", time(entry.dir_lst_acc_date.get(), 0)),
                 ("crtime", created),
             ],
@@ -236,7 +254,10 @@ impl Entry {
             device: None,
             others: vec![
                 ("attributes", names.join(", ")),
-                ("short name", String::from_utf8_lossy(&entry.dir_name).into_owned()),
+                (
+                    "short name",
+                    String::from_utf8_lossy(&entry.dir_name).into_owned(),
+                ),
             ],
         }
     }
@@ -258,7 +279,9 @@ fn time(date: u16, time: u16) -> Time {
     let day = day.or(start.ok());
     let seconds = day.map(|day| {
         let clock = clock.unwrap_or(Clock::MIDNIGHT);
-        PrimitiveDateTime::new(day, clock).assume_utc().unix_timestamp()
+        PrimitiveDateTime::new(day, clock)
+            .assume_utc()
+            .unix_timestamp()
     });
     Time {
         seconds: seconds.unwrap_or_default(),

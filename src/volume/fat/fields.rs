@@ -68,7 +68,9 @@ const NAME: [Field; 12] = fields!(DirEntry:
 pub fn explain(fat: &Fat<'_>, owners: &Owners, at: u64) -> Meaning {
     let (owner, end) = owners.at(at);
     let geometry = &fat.geometry;
-    let sector_end = (at / geometry.sector).saturating_add(1).saturating_mul(geometry.sector);
+    let sector_end = (at / geometry.sector)
+        .saturating_add(1)
+        .saturating_mul(geometry.sector);
     let plain = |structure: String, file: Option<u64>| Meaning {
         structure,
         field: None,
@@ -91,8 +93,14 @@ pub fn explain(fat: &Fat<'_>, owners: &Owners, at: u64) -> Meaning {
     let part = if is_32 { &PART_32[..] } else { &PART_16 };
     match owner {
         Owner::BootSector => in_sector("boot sector", &[&BOOT, part].concat(), true),
-        Owner::BootSectorCopy => in_sector("copy of the boot sector", &[&BOOT, part].concat(), false),
-        Owner::FsInfo => in_sector("sector of free counts", &INFO, at < geometry.sector.saturating_mul(2)),
+        Owner::BootSectorCopy => {
+            in_sector("copy of the boot sector", &[&BOOT, part].concat(), false)
+        }
+        Owner::FsInfo => in_sector(
+            "sector of free counts",
+            &INFO,
+            at < geometry.sector.saturating_mul(2),
+        ),
         Owner::Reserved => plain("reserved sectors".to_owned(), None),
         Owner::Table(number) => {
             let within = at.saturating_sub(owners.start(at));
@@ -108,7 +116,10 @@ pub fn explain(fat: &Fat<'_>, owners: &Owners, at: u64) -> Meaning {
         }
         Owner::Directory(id) => entry(fat, id, at, end),
         Owner::Contents(id) => plain(format!("contents of the file at cluster {id}"), Some(id)),
-        Owner::Slack(id) => plain(format!("after the end of the file at cluster {id}"), Some(id)),
+        Owner::Slack(id) => plain(
+            format!("after the end of the file at cluster {id}"),
+            Some(id),
+        ),
         Owner::Lost => plain("clusters that no file has".to_owned(), None),
         Owner::Beyond => plain("after the last cluster".to_owned(), None),
         _ => plain("free space".to_owned(), None),
@@ -131,7 +142,12 @@ fn entry(fat: &Fat<'_>, directory: u64, at: u64, end: u64) -> Meaning {
         // `.` and `..` are not listed.
         b'.' => {
             let (found, field_end) = field(&NAME, ENTRY, at.saturating_sub(start));
-            ("entry of itself or its parent", Some(found.name), field_end, Weight::Own)
+            (
+                "entry of itself or its parent",
+                Some(found.name),
+                field_end,
+                Weight::Own,
+            )
         }
         _ if is_name => {
             let (found, field_end) = field(&NAME, ENTRY, at.saturating_sub(start));

@@ -102,7 +102,10 @@ impl Geometry {
             0 => u64::from(part.bpb_fatsz32.get()),
             sectors => sectors.into(),
         };
-        ensure!(table_sectors > 0, "it declares allocation tables of 0 sectors");
+        ensure!(
+            table_sectors > 0,
+            "it declares allocation tables of 0 sectors"
+        );
         let root_entries = u64::from(boot.bpb_root_ent_cnt.get());
         let root_sectors = root_entries.saturating_mul(ENTRY).div_ceil(sector);
         let data_sector = reserved
@@ -118,7 +121,10 @@ impl Geometry {
             () => Width::Bits16,
         };
         let table_length = table_sectors.saturating_mul(sector);
-        let needed = clusters.saturating_add(2).saturating_mul(width.bits()).div_ceil(8);
+        let needed = clusters
+            .saturating_add(2)
+            .saturating_mul(width.bits())
+            .div_ceil(8);
         ensure!(
             needed <= table_length,
             "it declares {clusters} clusters, but the allocation tables have {table_length} bytes"
@@ -130,7 +136,13 @@ impl Geometry {
                 "it declares that the top directory begins with cluster {cluster} of {clusters}"
             );
         }
-        let of_32 = |sector: u16| if is_32 && sector < u16::MAX { sector.into() } else { 0 };
+        let of_32 = |sector: u16| {
+            if is_32 && sector < u16::MAX {
+                sector.into()
+            } else {
+                0
+            }
+        };
         Ok(Geometry {
             width,
             sector,
@@ -157,7 +169,9 @@ impl Geometry {
 
     /// Where a cluster begins, if there is one with this number.
     pub fn place(&self, cluster: u64) -> Option<u64> {
-        let index = cluster.checked_sub(2).filter(|&index| index < self.clusters)?;
+        let index = cluster
+            .checked_sub(2)
+            .filter(|&index| index < self.clusters)?;
         Some(self.data.saturating_add(index.saturating_mul(self.cluster)))
     }
 }

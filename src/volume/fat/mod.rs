@@ -131,7 +131,9 @@ impl Fat<'_> {
             0 => Vec::new(),
             _ => self.chain(cluster, most)?,
         };
-        let length = runs.last().map_or(0, |run| run.at.saturating_add(run.length));
+        let length = runs
+            .last()
+            .map_or(0, |run| run.at.saturating_add(run.length));
         if let Some(size) = size {
             ensure!(
                 size <= length,
@@ -181,7 +183,12 @@ impl FileSystem for Fat<'_> {
     }
 
     fn list(&self, directory: Node) -> Result<Vec<(Vec<u8>, Node)>> {
-        let reading = || format!("reading the directory with the entry at byte {}", directory.id);
+        let reading = || {
+            format!(
+                "reading the directory with the entry at byte {}",
+                directory.id
+            )
+        };
         let contents = self.directory(directory).with_context(reading)?;
         let found = directory::read(self, &contents).with_context(reading)?;
         Ok(found.names)

@@ -41,7 +41,10 @@ pub fn find(fat: &Fat<'_>) -> Result<Owners> {
         let start = table.saturating_mul(geometry.table_length);
         let start = geometry.first_table.saturating_add(start);
         let number = u32::try_from(table).unwrap_or(u32::MAX);
-        owners.add(start..start.saturating_add(geometry.table_length), Owner::Table(number));
+        owners.add(
+            start..start.saturating_add(geometry.table_length),
+            Owner::Table(number),
+        );
     }
     let end = geometry.clusters.saturating_mul(geometry.cluster);
     let end = geometry.data.saturating_add(end);
@@ -52,7 +55,9 @@ pub fn find(fat: &Fat<'_>) -> Result<Owners> {
         seen: Bits::new(geometry.clusters.saturating_add(2)),
     };
     walk.directory(Node { id: ROOT }, 0)?;
-    let Walk { mut owners, seen, .. } = walk;
+    let Walk {
+        mut owners, seen, ..
+    } = walk;
     fat.each_used(&mut |cluster, _| {
         if !seen.contains(cluster)
             && owners.len() < MOST
@@ -111,13 +116,19 @@ impl Walk<'_> {
         if all.any(|cluster| self.seen.contains(cluster)) {
             return false;
         }
-        clusters.into_iter().flatten().for_each(|cluster| self.seen.insert(cluster));
+        clusters
+            .into_iter()
+            .flatten()
+            .for_each(|cluster| self.seen.insert(cluster));
         true
     }
 
     fn directory(&mut self, node: Node, depth: u32) -> Result<()> {
         ensure!(depth < 256, "directories are nested too deeply");
-        ensure!(self.owners.len() <= MOST, "there are more than {MOST} pieces of files");
+        ensure!(
+            self.owners.len() <= MOST,
+            "there are more than {MOST} pieces of files"
+        );
         let fat = self.fat;
         let Ok(Contents::Runs { runs, .. }) = fat.directory(node) else {
             return Ok(());
@@ -131,7 +142,10 @@ impl Walk<'_> {
         };
         for run in &runs {
             let place = run.place.unwrap_or_default();
-            self.owners.add(place..place.saturating_add(run.length), Owner::Directory(id));
+            self.owners.add(
+                place..place.saturating_add(run.length),
+                Owner::Directory(id),
+            );
         }
         for (_, child) in fat.list(node).unwrap_or_default() {
             let entry = fat.entry(child.id)?;

@@ -33,7 +33,8 @@ impl Fat<'_> {
         let mut bytes = [0; 4];
         let count = if bits == 32 { 4 } else { 2 };
         let place = self.geometry.first_table.saturating_add(at);
-        self.region.read(place, &mut bytes[..count], "the allocation table")?;
+        self.region
+            .read(place, &mut bytes[..count], "the allocation table")?;
         Ok(self.parse(cluster, u32::from_le_bytes(bytes)))
     }
 
@@ -65,7 +66,9 @@ impl Fat<'_> {
         let mut at = 0;
         while at < length {
             // Most of the table of an empty file system is zeros.
-            let data = self.region.next_data(geometry.first_table.saturating_add(at))?;
+            let data = self
+                .region
+                .next_data(geometry.first_table.saturating_add(at))?;
             at = at.max(data.saturating_sub(geometry.first_table) / PIECE * PIECE);
             if at >= length {
                 break;
@@ -73,10 +76,16 @@ impl Fat<'_> {
             let count = usize::try_from(PIECE.min(length.saturating_sub(at)))?;
             let mut piece = vec![0; count.saturating_add(4)];
             let place = geometry.first_table.saturating_add(at);
-            self.region.read(place, &mut piece[..count], "the allocation table")?;
+            self.region
+                .read(place, &mut piece[..count], "the allocation table")?;
             let first = at.saturating_mul(8) / bits;
-            for cluster in first..first.saturating_add(PIECE.saturating_mul(8) / bits).min(end) {
-                let within = usize::try_from((cluster.saturating_mul(bits) / 8).saturating_sub(at))?;
+            for cluster in first
+                ..first
+                    .saturating_add(PIECE.saturating_mul(8) / bits)
+                    .min(end)
+            {
+                let within =
+                    usize::try_from((cluster.saturating_mul(bits) / 8).saturating_sub(at))?;
                 let bytes = piece.get(within..).and_then(|rest| rest.first_chunk());
                 let Some(bytes) = bytes else { break };
                 let entry = self.parse(cluster, u32::from_le_bytes(*bytes));
@@ -131,7 +140,10 @@ impl Fat<'_> {
                 count <= geometry.clusters,
                 "its chain of clusters is a circle: the file system is damaged"
             );
-            ensure!(runs.len() <= MOST_RUNS, "it is in more than {MOST_RUNS} pieces");
+            ensure!(
+                runs.len() <= MOST_RUNS,
+                "it is in more than {MOST_RUNS} pieces"
+            );
             match self.next(cluster)? {
                 Entry::Next(next) => cluster = next,
                 Entry::End => break,

@@ -41,7 +41,11 @@ pub fn table(raw: &Path, ours: &Value) {
         } else {
             let kind = ours["type"].as_str().unwrap();
             let kind = u8::from_str_radix(&kind[2..], 16).unwrap();
-            assert_eq!(format!("{kind:x}"), theirs["type"].as_str().unwrap(), "{number}");
+            assert_eq!(
+                format!("{kind:x}"),
+                theirs["type"].as_str().unwrap(),
+                "{number}"
+            );
             let active = theirs["bootable"] == true;
             assert_eq!(ours["attributes"], u64::from(active), "{number}");
         }
@@ -54,7 +58,10 @@ pub fn table(raw: &Path, ours: &Value) {
 /// Compares a partition with `sgdisk -i`.
 fn sgdisk(raw: &Path, ours: &Value, number: u64) {
     let said = stdout(command("sgdisk").arg(format!("-i={number}")).arg(raw));
-    let fields: BTreeMap<&str, &str> = said.lines().filter_map(|line| line.split_once(": ")).collect();
+    let fields: BTreeMap<&str, &str> = said
+        .lines()
+        .filter_map(|line| line.split_once(": "))
+        .collect();
     let word = |name: &str| fields[name].split(' ').next().unwrap();
     assert_eq!(ours["type"], word("Partition GUID code"));
     let uuid = ours["partuuid"].as_str().unwrap().to_uppercase();
@@ -115,7 +122,9 @@ pub fn ext(raw: &Path, place: &str, partition: &Value) {
 /// The lines of `inspect --recursive --json`.
 pub fn listed(image: &Path, place: &str) -> Vec<Value> {
     let text = inspected(image, &[place, "--recursive", "--json"]);
-    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    text.lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
 }
 
 /// Compares the listing of every directory with `debugfs`' `ls -l`.
@@ -124,7 +133,10 @@ fn files(raw: &Path, place: &str, start: u64) {
     let directories = files.iter().filter(|file| file["kind"] == "directory");
     let paths = directories.map(|file| file["path"].as_str().unwrap());
     let paths: Vec<&str> = ["/"].into_iter().chain(paths).collect();
-    let commands: String = paths.iter().map(|path| format!("ls -l \"{path}\"\n")).collect();
+    let commands: String = paths
+        .iter()
+        .map(|path| format!("ls -l \"{path}\"\n"))
+        .collect();
     let script = r#"debugfs -f /dev/stdin "$1" 2>/dev/null"#;
     let mut debugfs = command("bash");
     debugfs.args(["-c", script, "bash"]).arg(at(raw, start));
@@ -179,7 +191,11 @@ fn files(raw: &Path, place: &str, start: u64) {
 fn with_input(command: &mut std::process::Command, input: &str) -> String {
     use std::io::Write;
     use std::process::Stdio;
-    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
     let mut stdin = child.stdin.take().unwrap();
     let input = input.to_owned();
     let writer = std::thread::spawn(move || stdin.write_all(input.as_bytes()).unwrap());
@@ -204,7 +220,12 @@ pub fn fat(raw: &Path, place: &str, partition: &Value) {
     let parameters = &volume["parameters"];
     let (_, summary) = said.trim_end().rsplit_once('\n').unwrap();
     // "PATH: 4 files, 34/81752 clusters"
-    let words: Vec<&str> = summary.rsplit(": ").next().unwrap().split([' ', '/']).collect();
+    let words: Vec<&str> = summary
+        .rsplit(": ")
+        .next()
+        .unwrap()
+        .split([' ', '/'])
+        .collect();
     assert_eq!(parameters["used_clusters"].to_string(), words[2], "{said}");
     assert_eq!(parameters["clusters"].to_string(), words[3], "{said}");
     // It counts directories, and the label, if there is one.
@@ -220,8 +241,14 @@ pub fn fat(raw: &Path, place: &str, partition: &Value) {
     ] {
         let line = said.lines().find(|line| line.contains(text));
         let line = line.unwrap_or_else(|| panic!("{text}: {said}"));
-        let theirs = line.split_whitespace().find(|word| word.parse::<u64>().is_ok());
-        assert_eq!(parameters[name].to_string(), theirs.unwrap(), "{name}: {said}");
+        let theirs = line
+            .split_whitespace()
+            .find(|word| word.parse::<u64>().is_ok());
+        assert_eq!(
+            parameters[name].to_string(),
+            theirs.unwrap(),
+            "{name}: {said}"
+        );
     }
 }
 
@@ -257,11 +284,22 @@ END
     );
     let ours = json(&raw);
     table(&raw, &ours);
-    let places: Vec<_> = ours["partitions"].as_array().unwrap().iter().map(|it| &it["place"]).collect();
-    assert_eq!(places, ["primary", "extended", "logical", "logical", "logical"]);
+    let places: Vec<_> = ours["partitions"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|it| &it["place"])
+        .collect();
+    assert_eq!(
+        places,
+        ["primary", "extended", "logical", "logical", "logical"]
+    );
     ext(&raw, "5", &ours["partitions"][2]);
     let text = inspected(&raw, &["--width", "132"]);
-    assert!(text.contains("  5  logical, Linux file system, type 0x83, PARTUUID 97fd5997-05"), "{text}");
+    assert!(
+        text.contains("  5  logical, Linux file system, type 0x83, PARTUUID 97fd5997-05"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -286,9 +324,16 @@ fn sectors_of_4096_bytes() {
         &[&raw, &image],
     );
     // The metadata item "logical sector size" of a file of qemu-img.
-    let file = std::fs::File::options().read(true).write(true).open(&image).unwrap();
+    let file = std::fs::File::options()
+        .read(true)
+        .write(true)
+        .open(&image)
+        .unwrap();
     let bytes = std::fs::read(&image).unwrap();
-    let table = bytes.windows(8).position(|window| window == b"metadata").unwrap();
+    let table = bytes
+        .windows(8)
+        .position(|window| window == b"metadata")
+        .unwrap();
     let item = [0x1d, 0xbf, 0x41, 0x81, 0x6f, 0xa9, 0x09, 0x47];
     let entry = bytes.windows(8).position(|window| window == item).unwrap();
     let offset = u32::from_le_bytes(bytes[entry + 16..entry + 20].try_into().unwrap());
@@ -316,9 +361,18 @@ fn file_systems_of_every_kind_and_size() {
         ("ext2", r#"mkfs.ext2 -q -b 1024 -d "$2" "$1" 20M"#),
         ("ext2", r#"mkfs.ext2 -q -r 0 -d "$2" "$1" 20M"#),
         ("ext3", r#"mkfs.ext3 -q -b 2048 -d "$2" "$1" 20M"#),
-        ("ext4", r#"mkfs.ext4 -q -b 1024 -I 128 -O ^metadata_csum,^64bit -d "$2" "$1" 20M"#),
-        ("ext4", r#"mkfs.ext4 -q -b 4096 -O meta_bg,^resize_inode -d "$2" "$1" 20M"#),
-        ("ext4", r#"mkfs.ext4 -q -b 1024 -O sparse_super2,bigalloc -d "$2" "$1" 40M"#),
+        (
+            "ext4",
+            r#"mkfs.ext4 -q -b 1024 -I 128 -O ^metadata_csum,^64bit -d "$2" "$1" 20M"#,
+        ),
+        (
+            "ext4",
+            r#"mkfs.ext4 -q -b 4096 -O meta_bg,^resize_inode -d "$2" "$1" 20M"#,
+        ),
+        (
+            "ext4",
+            r#"mkfs.ext4 -q -b 1024 -O sparse_super2,bigalloc -d "$2" "$1" 40M"#,
+        ),
     ] {
         let _ = std::fs::remove_file(&raw);
         script(make, &[&raw, &tree]);
@@ -328,7 +382,10 @@ fn file_systems_of_every_kind_and_size() {
         ext(&raw, "0", partition);
         for name in ["random", "hard"] {
             let contents = super::inspect(&raw, &[&format!("0:{name}")]).stdout;
-            assert!(contents == std::fs::read(tree.join(name)).unwrap(), "{make}");
+            assert!(
+                contents == std::fs::read(tree.join(name)).unwrap(),
+                "{make}"
+            );
         }
     }
     for (version, make) in [
@@ -339,13 +396,22 @@ fn file_systems_of_every_kind_and_size() {
     ] {
         let _ = std::fs::remove_file(&raw);
         script(make, &[&raw]);
-        script(r#"mcopy -Q -s -i "$1" "$2/directory" "$2/random" ::"#, &[&raw, &tree]);
+        script(
+            r#"mcopy -Q -s -i "$1" "$2/directory" "$2/random" ::"#,
+            &[&raw, &tree],
+        );
         let ours = json(&raw);
         let partition = &ours["partitions"][0];
-        assert_eq!(partition["volume"]["parameters"]["version"], version, "{make}");
+        assert_eq!(
+            partition["volume"]["parameters"]["version"], version,
+            "{make}"
+        );
         fat(&raw, "0", partition);
         let contents = super::inspect(&raw, &["0:RANDOM"]).stdout;
-        assert!(contents == std::fs::read(tree.join("random")).unwrap(), "{make}");
+        assert!(
+            contents == std::fs::read(tree.join("random")).unwrap(),
+            "{make}"
+        );
         let name = "0:/directory/A FILE with a long name 200";
         assert_eq!(inspected(&raw, &[name]), "200\n", "{make}");
     }

@@ -18,7 +18,10 @@ const FORMATS: [(&str, &str); 19] = [
     ("-O qcow2 -o preallocation=metadata", "qcow2"),
     ("-O qcow2 -c", "qcow2"),
     ("-O qcow2 -c -o cluster_size=4k", "qcow2"),
-    ("-O qcow2 -c -o cluster_size=2M,compression_type=zstd", "qcow2"),
+    (
+        "-O qcow2 -c -o cluster_size=2M,compression_type=zstd",
+        "qcow2",
+    ),
     ("-O qcow2 -c -o compression_type=zstd", "qcow2"),
     ("-O vdi", "vdi"),
     ("-O vdi -o static=on", "vdi"),
@@ -64,7 +67,8 @@ fn every_format_has_the_same_disk() {
 /// Compares with `qemu-img info`.
 fn agrees(image: &Path, format: &str, context: &str) {
     let mut info = command("qemu-img");
-    info.args(["info", "--output", "json", "-f", format]).arg(image);
+    info.args(["info", "--output", "json", "-f", format])
+        .arg(image);
     let theirs: Value = serde_json::from_str(&stdout(&mut info)).unwrap();
     let ours = json(image);
     let container = &ours["container"];
@@ -73,12 +77,25 @@ fn agrees(image: &Path, format: &str, context: &str) {
     let specific = &theirs["format-specific"]["data"];
     match format {
         "qcow2" => {
-            assert_eq!(container["cluster_size"], theirs["cluster-size"], "{context}");
-            assert_eq!(container["compression_type"], specific["compression-type"], "{context}");
+            assert_eq!(
+                container["cluster_size"], theirs["cluster-size"],
+                "{context}"
+            );
+            assert_eq!(
+                container["compression_type"], specific["compression-type"],
+                "{context}"
+            );
             let version = if specific["compat"] == "0.10" { 2 } else { 3 };
             assert_eq!(container["version"], version, "{context}");
-            assert_eq!(container["corrupt"], specific["corrupt"].as_bool().unwrap_or(false));
-            assert_eq!(container["compressed"], context.contains(" -c"), "{context}");
+            assert_eq!(
+                container["corrupt"],
+                specific["corrupt"].as_bool().unwrap_or(false)
+            );
+            assert_eq!(
+                container["compressed"],
+                context.contains(" -c"),
+                "{context}"
+            );
         }
         "vdi" => assert_eq!(container["block_size"], theirs["cluster-size"], "{context}"),
         "vhdx" => assert_eq!(container["block_size"], theirs["cluster-size"], "{context}"),
@@ -115,9 +132,18 @@ fn what_cannot_be_read_is_refused_with_the_reason() {
             r#"qemu-img create -q -f qcow2 -o data_file="$2.data" "$2" 1M"#,
             "it has an external data file, which is not supported; convert it",
         ),
-        (r#"qemu-img create -q -f qed "$2" 1M"#, "it is in the QED format, which cannot be read"),
-        (r#"qemu-img create -q -f parallels "$2" 1M"#, "it is in the Parallels format, which"),
-        (r#"qemu-img create -q -f qcow "$2" 1M"#, "version 1 of the format is not supported"),
+        (
+            r#"qemu-img create -q -f qed "$2" 1M"#,
+            "it is in the QED format, which cannot be read",
+        ),
+        (
+            r#"qemu-img create -q -f parallels "$2" 1M"#,
+            "it is in the Parallels format, which",
+        ),
+        (
+            r#"qemu-img create -q -f qcow "$2" 1M"#,
+            "version 1 of the format is not supported",
+        ),
         (
             r#"qemu-img create -q -f vmdk -o subformat=monolithicFlat "$2" 1M"#,
             "it is a VMDK descriptor, whose disk is in other files, which cannot be read",
@@ -126,10 +152,22 @@ fn what_cannot_be_read_is_refused_with_the_reason() {
             r#"qemu-img convert -O vmdk "$1" "$1.vmdk"; qemu-img create -q -f vmdk -F vmdk -b "$1.vmdk" "$2""#,
             "it is incomplete without its parent, which has the content ID",
         ),
-        (r#"zstd -q "$1" -o "$2""#, "it is compressed with zstd, which cannot be read; decompress it"),
-        (r#"xz -0c "$1" >"$2""#, "it is compressed with xz, which cannot be read"),
-        (r#"gzip -1c "$1" >"$2""#, "it is compressed with gzip, which cannot be read"),
-        (r#"tar -cf "$2" -C / etc/hostname"#, "it is an archive, which cannot be read"),
+        (
+            r#"zstd -q "$1" -o "$2""#,
+            "it is compressed with zstd, which cannot be read; decompress it",
+        ),
+        (
+            r#"xz -0c "$1" >"$2""#,
+            "it is compressed with xz, which cannot be read",
+        ),
+        (
+            r#"gzip -1c "$1" >"$2""#,
+            "it is compressed with gzip, which cannot be read",
+        ),
+        (
+            r#"tar -cf "$2" -C / etc/hostname"#,
+            "it is an archive, which cannot be read",
+        ),
     ] {
         let _ = std::fs::remove_file(&image);
         script(make, &[&raw, &image]);

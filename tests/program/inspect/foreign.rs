@@ -12,7 +12,9 @@ use crate::common::{command, next, said, scratch, stdout};
 fn blkid(image: &Path) -> BTreeMap<String, String> {
     let said = stdout(command("blkid").args(["-p", "-o", "export"]).arg(image));
     let fields = said.lines().filter_map(|line| line.split_once('='));
-    fields.map(|(name, value)| (name.to_owned(), value.replace('\\', ""))).collect()
+    fields
+        .map(|(name, value)| (name.to_owned(), value.replace('\\', "")))
+        .collect()
 }
 
 fn agrees(image: &Path, context: &str) -> Value {
@@ -35,10 +37,30 @@ fn they_are_described_as_by_blkid() {
     script(r#"mkdir "$1"; seq 9999 >"$1/file""#, &[&tree]);
     let image = directory.path().join("image");
     for (program, arguments, mebibytes, parameter) in [
-        ("usr/sbin/mkfs.btrfs", &["-q", "-L", "nixos", "IMAGE"][..], 120, ("node_size", 16384)),
-        ("usr/sbin/mkfs.xfs", &["-q", "-L", "nixos", "IMAGE"], 300, ("block_size", 4096)),
-        ("usr/sbin/mkfs.f2fs", &["-q", "-l", "nixos", "IMAGE"], 80, ("block_size", 4096)),
-        ("usr/bin/mkfs.erofs", &["--quiet", "-Lnixos", "IMAGE", "TREE"], 0, ("block_size", 4096)),
+        (
+            "usr/sbin/mkfs.btrfs",
+            &["-q", "-L", "nixos", "IMAGE"][..],
+            120,
+            ("node_size", 16384),
+        ),
+        (
+            "usr/sbin/mkfs.xfs",
+            &["-q", "-L", "nixos", "IMAGE"],
+            300,
+            ("block_size", 4096),
+        ),
+        (
+            "usr/sbin/mkfs.f2fs",
+            &["-q", "-l", "nixos", "IMAGE"],
+            80,
+            ("block_size", 4096),
+        ),
+        (
+            "usr/bin/mkfs.erofs",
+            &["--quiet", "-Lnixos", "IMAGE", "TREE"],
+            0,
+            ("block_size", 4096),
+        ),
         (
             "usr/bin/mksquashfs",
             &["TREE", "IMAGE", "-quiet", "-no-progress", "-comp", "zstd"],
@@ -48,7 +70,10 @@ fn they_are_described_as_by_blkid() {
     ] {
         let _ = std::fs::remove_file(&image);
         if mebibytes > 0 {
-            std::fs::File::create(&image).unwrap().set_len(mebibytes << 20).unwrap();
+            std::fs::File::create(&image)
+                .unwrap()
+                .set_len(mebibytes << 20)
+                .unwrap();
         }
         let mut make = next::program(program);
         for argument in arguments {
@@ -61,17 +86,27 @@ fn they_are_described_as_by_blkid() {
         stdout(&mut make);
         let volume = agrees(&image, program);
         assert_eq!(volume["parameters"][parameter.0], parameter.1, "{program}");
-        let (used, length) = (volume["used"].as_u64().unwrap(), volume["length"].as_u64().unwrap());
+        let (used, length) = (
+            volume["used"].as_u64().unwrap(),
+            volume["length"].as_u64().unwrap(),
+        );
         assert!(0 < used && used <= length, "{program}: {volume}");
         let output = inspect(&image, &["0:/"]);
         let error = said(&output);
         let message = "the whole disk has a file system of the type ";
-        assert!(error.contains(message) && error.contains("only from ext2, ext3"), "{error}");
+        assert!(
+            error.contains(message) && error.contains("only from ext2, ext3"),
+            "{error}"
+        );
         // Cut off after its superblock.
         let file = std::fs::File::options().write(true).open(&image).unwrap();
-        file.set_len(file.metadata().unwrap().len().min(132 << 10) / 2 + 2048).unwrap();
+        file.set_len(file.metadata().unwrap().len().min(132 << 10) / 2 + 2048)
+            .unwrap();
         let output = inspect(&image, &["--json"]);
-        assert!(said(&output).contains("truncated or damaged") || program.contains("btrfs"), "{program}");
+        assert!(
+            said(&output).contains("truncated or damaged") || program.contains("btrfs"),
+            "{program}"
+        );
     }
 }
 

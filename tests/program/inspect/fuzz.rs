@@ -120,7 +120,11 @@ fn bases(directory: &std::path::Path) -> Vec<Base> {
         ("vhd", &[0, 512, 1536], "1"),
         ("vmdk", &[0, 512, 10_752], "1"),
         ("vmdk-stream", &[0, 512, 0x1_0000], "1"),
-        ("vhdx", &[0x1_0000, 0x3_0000, 0x20_0000, 0x21_0000, 0x30_0000], "1"),
+        (
+            "vhdx",
+            &[0x1_0000, 0x3_0000, 0x20_0000, 0x21_0000, 0x30_0000],
+            "1",
+        ),
     ]
     .map(base)
     .into()
@@ -151,7 +155,7 @@ impl Base {
     }
 
     /// Reads everything. Returns the errors.
-    fn read(&self, other: &PathBuf) -> Vec<String> {
+    fn read(&self, other: Option<&PathBuf>) -> Vec<String> {
         let mut errors = Vec::new();
         let mut note = |error: anyhow::Error| errors.push(format!("{error:#}"));
         match inspect::describe(&self.path, 80, false) {
@@ -165,10 +169,13 @@ impl Base {
                         true => self.partition.to_owned(),
                         false => format!("{}:/file", self.partition),
                     };
-                    let listed = inspect::list(&self.path, place.as_ref(), listing, &mut io::sink());
+                    let listed =
+                        inspect::list(&self.path, place.as_ref(), listing, &mut io::sink());
                     let _ = listed.map_err(&mut note);
                 }
-                let _ = diff::compare(&self.path, other, 20).map_err(&mut note);
+                // A comparison takes longer than everything else.
+                let compared = other.map(|other| diff::compare(&self.path, other, 20));
+                let _ = compared.transpose().map_err(&mut note);
             }
             Err(error) => note(error),
         }
@@ -189,15 +196,20 @@ fn random_changes_to_an_image_never_panic() {
     };
     let copies: Vec<PathBuf> = bases.iter().map(copy).collect();
     for (base, copy) in bases.iter().zip(&copies) {
-        let errors = base.read(copy);
+        let errors = base.read(Some(copy));
         let is_file_system = !["gpt", "mbr", "logical"].contains(&base.name);
-        assert!(errors.is_empty() || !is_file_system, "{}: {errors:?}", base.name);
+        assert!(
+            errors.is_empty() || !is_file_system,
+            "{}: {errors:?}",
+            base.name
+        );
     }
     let changes = prop::collection::vec(change(), 1..4);
     runner("INSPECT_IMAGES", 5000)
         .run(
             &(0..bases.len(), changes, any::<bool>()),
             |(number, changes, sums)| {
+                let compares = changes.len() == 1;
                 let base = &bases[number];
                 let before = base.apply(&changes);
                 // With a wrong checksum, nothing else would be read.
@@ -212,9 +224,11 @@ fn random_changes_to_an_image_never_panic() {
                     }
                 }
                 let begin = Instant::now();
-                let errors = base.read(&copies[number]);
+                let errors = base.read(compares.then(|| &copies[number]));
                 let elapsed = begin.elapsed();
-                let is_cut = changes.iter().any(|change| matches!(change, Change::Length(_)));
+                let is_cut = changes
+                    .iter()
+                    .any(|change| matches!(change, Change::Length(_)));
                 if is_cut || base.name == "gpt" {
                     let original = fs::read(&copies[number]).unwrap();
                     base.file.write_all_at(&original, 0).unwrap();

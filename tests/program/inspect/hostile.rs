@@ -25,7 +25,10 @@ fn limited(image: &Path, arguments: &[&str]) -> (i32, String) {
     let output = run(&mut bash);
     let text = said(&output);
     assert!(begin.elapsed() < LIMIT, "{:?}: {text}", begin.elapsed());
-    let code = output.status.code().unwrap_or_else(|| panic!("{}: {text}", output.status));
+    let code = output
+        .status
+        .code()
+        .unwrap_or_else(|| panic!("{}: {text}", output.status));
     assert!(!text.contains("panicked") && text.len() < 20_000, "{text}");
     (code, text)
 }
@@ -71,7 +74,11 @@ fn entries_and_headers_may_be_larger_than_usual() {
             ..Gpt::usual()
         }
         .disk();
-        assert_eq!(partitions(&describe(&disk).unwrap()), partitions(&usual), "{size}");
+        assert_eq!(
+            partitions(&describe(&disk).unwrap()),
+            partitions(&usual),
+            "{size}"
+        );
     }
     let disk = Gpt {
         header: 512,
@@ -89,13 +96,19 @@ fn a_damaged_table_is_read_from_its_backup() {
         let mut disk = Gpt::usual().disk();
         put(&mut disk, at, &[byte]);
         let text = describe(&disk).unwrap();
-        assert!(partitions(&text).starts_with(&partitions(&usual)), "{at}: {text}");
+        assert!(
+            partitions(&text).starts_with(&partitions(&usual)),
+            "{at}: {text}"
+        );
         assert!(text.contains("problem: read from its backup: "), "{text}");
     }
     let mut disk = Gpt::usual().disk();
     put(&mut disk, (SECTORS - 1) * 512, b"x");
     let text = describe(&disk).unwrap();
-    assert!(text.contains("problem: its backup cannot be used: no header at byte 32256"), "{text}");
+    assert!(
+        text.contains("problem: its backup cannot be used: no header at byte 32256"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -119,23 +132,50 @@ fn hostile_tables_are_refused_with_the_reason() {
             changed(false, 80, &[0, 64, 0, 0]),
             "the table ends at byte 2098176, but the image ends at 32768",
         ),
-        (changed(false, 84, &[0; 4]), "declares an invalid entry size of 0 bytes"),
-        (changed(false, 84, &[127]), "declares an invalid entry size of 127 bytes"),
-        (changed(false, 84, &[0, 32]), "declares an invalid entry size of 8192 bytes"),
-        (changed(false, 84, &[0xff; 4]), "declares an invalid entry size of 4294967295 bytes"),
+        (
+            changed(false, 84, &[0; 4]),
+            "declares an invalid entry size of 0 bytes",
+        ),
+        (
+            changed(false, 84, &[127]),
+            "declares an invalid entry size of 127 bytes",
+        ),
+        (
+            changed(false, 84, &[0, 32]),
+            "declares an invalid entry size of 8192 bytes",
+        ),
+        (
+            changed(false, 84, &[0xff; 4]),
+            "declares an invalid entry size of 4294967295 bytes",
+        ),
         (
             changed(false, 72, &[0xff; 8]),
             "the first sector of the table is out of range: 18446744073709551615",
         ),
-        (changed(false, 12, &[0xff; 4]), "declares an invalid length of 4294967295 bytes"),
-        (changed(false, 12, &[91]), "declares an invalid length of 91 bytes"),
-        (changed(false, 24, &[0xff; 8]), "claims to be in sector 18446744073709551615"),
+        (
+            changed(false, 12, &[0xff; 4]),
+            "declares an invalid length of 4294967295 bytes",
+        ),
+        (
+            changed(false, 12, &[91]),
+            "declares an invalid length of 91 bytes",
+        ),
+        (
+            changed(false, 24, &[0xff; 8]),
+            "claims to be in sector 18446744073709551615",
+        ),
         (
             changed(true, 32, &[200]),
             "the image is truncated: its partition table is for a disk of 102912 bytes, but it has 32768",
         ),
-        (changed(true, 32, &[0xff; 8]), "a disk of more than 2^64 bytes"),
-        (with(&[(30, 20)]).disk(), "partition 1 has invalid sectors: 30 to 20"),
+        (
+            changed(true, 32, &[0xff; 8]),
+            "a disk of more than 2^64 bytes",
+        ),
+        (
+            with(&[(30, 20)]).disk(),
+            "partition 1 has invalid sectors: 30 to 20",
+        ),
         (
             with(&[(0, u64::MAX)]).disk(),
             "partition 1 has invalid sectors: 0 to 18446744073709551615",
@@ -154,7 +194,10 @@ fn hostile_tables_are_refused_with_the_reason() {
         ),
         (overlapping_mbr, "they overlap"),
         (Vec::new(), "the file is empty"),
-        (usual[..511].to_vec(), "too small for a disk image: 511 bytes"),
+        (
+            usual[..511].to_vec(),
+            "too small for a disk image: 511 bytes",
+        ),
         (
             usual[..700].to_vec(),
             "a GPT header ends at byte 1024, but the image ends at 700: it is truncated",
@@ -172,7 +215,10 @@ fn hostile_tables_are_refused_with_the_reason() {
             images::chain(&[(1, 2), (5, 9)], Some(1000)),
             "a record is at byte 513024, but the extended partition ends at 31744",
         ),
-        (images::chain(&[(1, 2), (5, 9)], Some(40)), "there is no record at byte 21504"),
+        (
+            images::chain(&[(1, 2), (5, 9)], Some(40)),
+            "there is no record at byte 21504",
+        ),
         (
             images::chain(&[(1, 2), (5, 1000)], None),
             "partition 6 ends at byte 521728, but the image ends at 32768: it is truncated",
@@ -230,55 +276,233 @@ const fn file(
 
 /// Containers: offsets are those of what `qemu-img` writes. File systems: see [`bases`].
 const DAMAGES: [Damage; 45] = [
-    damage("qcow2", &[(4, b"\0\0\0\x09")], "version 9 of the format is not supported"),
-    damage("qcow2", &[(20, b"\0\0\0\x40")], "clusters of 2^64 bytes, but only 2^9 to 2^21"),
-    damage("qcow2", &[(24, &[0x7f; 8])], "a disk of 9187201950435737471 bytes, more than the format"),
-    damage("qcow2", &[(36, &[0; 4])], "the L1 table has 0 entries, but 1 are needed"),
-    damage("qcow2", &[(40, b"\0\0\0\x01")], "the L1 table of 8 bytes begins at byte 4295163904"),
-    damage("qcow2", &[(41, b"\x01")], "the L1 table of 8 bytes begins at byte 281474976907264"),
-    damage("qcow2", &[(72, &[0xff; 8])], "it has an external data file, which is not supported"),
-    damage("qcow2", &[(72, b"\x01")], "it has features that are not known: bits 0x100000000000000"),
-    damage("qcow2", &[(100, &[0xff; 4])], "an invalid length of 4294967295 bytes"),
-    damage("qcow2", &[(0x3_0000, &[0x80, 0, 0, 0, 0, 3, 0, 0])], "L2 table 0 is at byte 196608 of the file, which is also in use"),
-    damage("qcow2", &[(0x4_0008, &[0x80, 0, 0, 0, 0, 5, 0, 0])], "cluster 1 of the disk is at byte 327680 of the file, which is also in use"),
-    damage("qcow2", &[(0x4_0000, &[0x80, 0, 0, 9, 0, 5, 0, 0])], "cluster 0 of the disk is at byte 38655033344 of the file, which has"),
-    damage("qcow2", &[(0x4_0000, &[0x40, 0xff, 0, 0, 0, 5, 0, 1])], "the data of cluster 0 begins at byte"),
+    damage(
+        "qcow2",
+        &[(4, b"\0\0\0\x09")],
+        "version 9 of the format is not supported",
+    ),
+    damage(
+        "qcow2",
+        &[(20, b"\0\0\0\x40")],
+        "clusters of 2^64 bytes, but only 2^9 to 2^21",
+    ),
+    damage(
+        "qcow2",
+        &[(24, &[0x7f; 8])],
+        "a disk of 9187201950435737471 bytes, more than the format",
+    ),
+    damage(
+        "qcow2",
+        &[(36, &[0; 4])],
+        "the L1 table has 0 entries, but 1 are needed",
+    ),
+    damage(
+        "qcow2",
+        &[(40, b"\0\0\0\x01")],
+        "the L1 table of 8 bytes begins at byte 4295163904",
+    ),
+    damage(
+        "qcow2",
+        &[(41, b"\x01")],
+        "the L1 table of 8 bytes begins at byte 281474976907264",
+    ),
+    damage(
+        "qcow2",
+        &[(72, &[0xff; 8])],
+        "it has an external data file, which is not supported",
+    ),
+    damage(
+        "qcow2",
+        &[(72, b"\x01")],
+        "it has features that are not known: bits 0x100000000000000",
+    ),
+    damage(
+        "qcow2",
+        &[(100, &[0xff; 4])],
+        "an invalid length of 4294967295 bytes",
+    ),
+    damage(
+        "qcow2",
+        &[(0x3_0000, &[0x80, 0, 0, 0, 0, 3, 0, 0])],
+        "L2 table 0 is at byte 196608 of the file, which is also in use",
+    ),
+    damage(
+        "qcow2",
+        &[(0x4_0008, &[0x80, 0, 0, 0, 0, 5, 0, 0])],
+        "cluster 1 of the disk is at byte 327680 of the file, which is also in use",
+    ),
+    damage(
+        "qcow2",
+        &[(0x4_0000, &[0x80, 0, 0, 9, 0, 5, 0, 0])],
+        "cluster 0 of the disk is at byte 38655033344 of the file, which has",
+    ),
+    damage(
+        "qcow2",
+        &[(0x4_0000, &[0x40, 0xff, 0, 0, 0, 5, 0, 1])],
+        "the data of cluster 0 begins at byte",
+    ),
     cut("qcow2", 100, "the header declares an invalid length"),
-    cut("qcow2", 0x4_0000, "an L2 table of 65536 bytes begins at byte 262144 of the file, which ends at 262144"),
-    damage("qcow2c", &[(0x5_0000, &[0xff; 64])], "decompressing the block of the disk from byte 0 on, at byte 327680 of the file: the compressed data is damaged"),
-    damage("qcow2z", &[(0x5_0000, &[0x28, 0xb5, 0x2f, 0xfd, 0xff, 0xff, 0xff])], "decompressing the block of the disk from byte 0 on"),
-    damage("vdi", &[(0x44, b"\x09")], "version 1.9 of the format is not supported, only 1.1"),
-    damage("vdi", &[(0x4c, b"\x04")], "it is a differencing image, which is incomplete"),
-    damage("vdi", &[(0x178, &[0; 4])], "the header declares blocks of 0 bytes"),
-    damage("vdi", &[(0x170, &[0xff; 8])], "the block map has 16 entries, but 17592186044416 are needed"),
-    damage("vdi", &[(0x204, &[0; 4])], "block 1 of the disk is at byte 1024 of the file, which is also in use"),
-    damage("vdi", &[(0x200, &[0xff, 0xff, 0, 0])], "block 0 of the disk begins at byte 68718429184"),
+    cut(
+        "qcow2",
+        0x4_0000,
+        "an L2 table of 65536 bytes begins at byte 262144 of the file, which ends at 262144",
+    ),
+    damage(
+        "qcow2c",
+        &[(0x5_0000, &[0xff; 64])],
+        "decompressing the block of the disk from byte 0 on, at byte 327680 of the file: the compressed data is damaged",
+    ),
+    damage(
+        "qcow2z",
+        &[(0x5_0000, &[0x28, 0xb5, 0x2f, 0xfd, 0xff, 0xff, 0xff])],
+        "decompressing the block of the disk from byte 0 on",
+    ),
+    damage(
+        "vdi",
+        &[(0x44, b"\x09")],
+        "version 1.9 of the format is not supported, only 1.1",
+    ),
+    damage(
+        "vdi",
+        &[(0x4c, b"\x04")],
+        "it is a differencing image, which is incomplete",
+    ),
+    damage(
+        "vdi",
+        &[(0x178, &[0; 4])],
+        "the header declares blocks of 0 bytes",
+    ),
+    damage(
+        "vdi",
+        &[(0x170, &[0xff; 8])],
+        "the block map has 16 entries, but 17592186044416 are needed",
+    ),
+    damage(
+        "vdi",
+        &[(0x204, &[0; 4])],
+        "block 1 of the disk is at byte 1024 of the file, which is also in use",
+    ),
+    damage(
+        "vdi",
+        &[(0x200, &[0xff, 0xff, 0, 0])],
+        "block 0 of the disk begins at byte 68718429184",
+    ),
     Damage {
         length: Some(0x20_0000),
         ..damage("vhd", &[(41, b"x")], "there is no footer")
     },
-    damage("vhd", &[(512, b"x")], "there is no dynamic disk header at byte 512"),
-    damage("vhd", &[(512 + 33, b"x")], "checking the dynamic disk header: its checksum is"),
-    damage("vhd", &[(1536, &[0, 1, 0, 0])], "block 0 of the disk begins at byte 33554944 of the file"),
-    damage("vmdk", &[(4, &[9])], "version 9 of the format is not supported, only 1 to 3"),
-    damage("vmdk", &[(12, &[0xff; 8])], "the header declares a disk of 18446744073709551615 sectors"),
-    damage("vmdk", &[(20, &[3])], "the header declares grains of 3 sectors"),
-    damage("vmdk", &[(44, &[0; 4])], "the header declares grain tables of 0 entries"),
-    damage("vmdk", &[(56, &[0xff, 0xff, 0xff])], "the grain directory of 4 bytes begins at byte 8589934080"),
-    damage("vmdk", &[(36, &[0xff; 8])], "the header declares a descriptor of"),
-    damage("vmdks", &[(0x1_0000, &[7])], "claims to be that of sector 7, but grain 0 of the disk is expected"),
-    cut("vmdks", 9000, "the descriptor of 10240 bytes begins at byte 512 of the file, which ends at 9000"),
-    damage("vhdx", &[(0x1_0000, b"x"), (0x2_0000, b"x")], "there is no header at byte 65536"),
-    damage("vhdx", &[(0x3_0010, b"x"), (0x4_0010, b"x")], "the checksum of the region table at byte 196608 does not match"),
-    damage("vhdx", &[(0x20_0000, &[5])], "block 0 of the disk has the invalid state 5"),
-    damage("vhdx", &[(0x20_0003, &[0, 0, 1])], "block 0 of the disk begins at byte 1099520016384 of the file"),
+    damage(
+        "vhd",
+        &[(512, b"x")],
+        "there is no dynamic disk header at byte 512",
+    ),
+    damage(
+        "vhd",
+        &[(512 + 33, b"x")],
+        "checking the dynamic disk header: its checksum is",
+    ),
+    damage(
+        "vhd",
+        &[(1536, &[0, 1, 0, 0])],
+        "block 0 of the disk begins at byte 33554944 of the file",
+    ),
+    damage(
+        "vmdk",
+        &[(4, &[9])],
+        "version 9 of the format is not supported, only 1 to 3",
+    ),
+    damage(
+        "vmdk",
+        &[(12, &[0xff; 8])],
+        "the header declares a disk of 18446744073709551615 sectors",
+    ),
+    damage(
+        "vmdk",
+        &[(20, &[3])],
+        "the header declares grains of 3 sectors",
+    ),
+    damage(
+        "vmdk",
+        &[(44, &[0; 4])],
+        "the header declares grain tables of 0 entries",
+    ),
+    damage(
+        "vmdk",
+        &[(56, &[0xff, 0xff, 0xff])],
+        "the grain directory of 4 bytes begins at byte 8589934080",
+    ),
+    damage(
+        "vmdk",
+        &[(36, &[0xff; 8])],
+        "the header declares a descriptor of",
+    ),
+    damage(
+        "vmdks",
+        &[(0x1_0000, &[7])],
+        "claims to be that of sector 7, but grain 0 of the disk is expected",
+    ),
+    cut(
+        "vmdks",
+        9000,
+        "the descriptor of 10240 bytes begins at byte 512 of the file, which ends at 9000",
+    ),
+    damage(
+        "vhdx",
+        &[(0x1_0000, b"x"), (0x2_0000, b"x")],
+        "there is no header at byte 65536",
+    ),
+    damage(
+        "vhdx",
+        &[(0x3_0010, b"x"), (0x4_0010, b"x")],
+        "the checksum of the region table at byte 196608 does not match",
+    ),
+    damage(
+        "vhdx",
+        &[(0x20_0000, &[5])],
+        "block 0 of the disk has the invalid state 5",
+    ),
+    damage(
+        "vhdx",
+        &[(0x20_0003, &[0, 0, 1])],
+        "block 0 of the disk begins at byte 1099520016384 of the file",
+    ),
     // Inode 2, the top directory, is the second one of the inode table.
-    file("ext", &[(1024 + 24, &[40])], "0", "the superblock declares blocks of 2^50 bytes"),
-    file("ext", &[(1024 + 4, &[0xff; 4])], "0", "the superblock declares 4294967295 blocks of 1024 bytes"),
-    file("ext", &[(2048 + 8, &[0xff; 4])], "0", "the inode table of group 0 is at block 4294967295"),
-    file("fat", &[(13, &[3])], "0", "it declares clusters of 3 sectors"),
-    file("fat", &[(22, &[0xff; 2])], "0", "it declares fewer sectors than the allocation tables have"),
-    file("fat", &[(512 + 3, &[0x02, 0x20, 0x00])], "0:/d", "its chain of clusters is a circle: the file system is damaged"),
+    file(
+        "ext",
+        &[(1024 + 24, &[40])],
+        "0",
+        "the superblock declares blocks of 2^50 bytes",
+    ),
+    file(
+        "ext",
+        &[(1024 + 4, &[0xff; 4])],
+        "0",
+        "the superblock declares 4294967295 blocks of 1024 bytes",
+    ),
+    file(
+        "ext",
+        &[(2048 + 8, &[0xff; 4])],
+        "0",
+        "the inode table of group 0 is at block 4294967295",
+    ),
+    file(
+        "fat",
+        &[(13, &[3])],
+        "0",
+        "it declares clusters of 3 sectors",
+    ),
+    file(
+        "fat",
+        &[(22, &[0xff; 2])],
+        "0",
+        "it declares fewer sectors than the allocation tables have",
+    ),
+    file(
+        "fat",
+        &[(512 + 3, &[0x02, 0x20, 0x00])],
+        "0:/d",
+        "its chain of clusters is a circle: the file system is damaged",
+    ),
 ];
 
 /// Makes an image of every kind, each of 16 MiB with a partition table; and file systems.
@@ -332,7 +556,9 @@ fn damaged_containers_and_file_systems_are_refused_with_the_reason() {
         }
         // A comparison is as robust.
         let mut diff = command(PROGRAM);
-        diff.arg("diff").arg(&image).arg(directory.path().join(base));
+        diff.arg("diff")
+            .arg(&image)
+            .arg(directory.path().join(base));
         let output = run(&mut diff);
         let code = output.status.code();
         assert!(code.is_some_and(|code| code <= 2), "{}", said(&output));
@@ -357,7 +583,9 @@ END"#,
     let (code, text) = limited(&image, &["-r", "0"]);
     assert_eq!(code, 1, "{text}");
     assert!(
-        text.contains("/d/circle: the directory is also somewhere else: the file system is damaged"),
+        text.contains(
+            "/d/circle: the directory is also somewhere else: the file system is damaged"
+        ),
         "{text}"
     );
 }
@@ -383,7 +611,10 @@ fn absurd_lengths_take_no_time() {
             continue;
         }
         let (code, text) = limited(&image, &[]);
-        assert!(code == 0 && text.contains("no partition table"), "{script_text}: {text}");
+        assert!(
+            code == 0 && text.contains("no partition table"),
+            "{script_text}: {text}"
+        );
     }
 }
 
@@ -392,7 +623,10 @@ fn an_empty_mbr_entry_is_skipped_and_code_is_no_table() {
     let mut disk = images::mbr();
     put(&mut disk, 462 + 12, &[0; 4]);
     let text = describe(&disk).unwrap();
-    assert!(text.contains("FAT32 (LBA), type 0x0c, active, PARTUUID 04030201-01"), "{text}");
+    assert!(
+        text.contains("FAT32 (LBA), type 0x0c, active, PARTUUID 04030201-01"),
+        "{text}"
+    );
     assert!(!text.contains("04030201-02"), "{text}");
     let mut disk = images::mbr();
     put(&mut disk, 446, &[0x31]);
@@ -421,11 +655,17 @@ fn paths_that_are_neither_files_nor_disks_are_rejected_immediately() {
     let _listener = UnixListener::bind(&socket).unwrap();
     let missing = directory.path().join("missing");
     for (path, message) in [
-        (fifo.as_path(), "it is a FIFO: only files and block devices can be inspected"),
+        (
+            fifo.as_path(),
+            "it is a FIFO: only files and block devices can be inspected",
+        ),
         (directory.path(), "it is a directory: only files"),
         ("/dev/zero".as_ref(), "it is a character device: only files"),
         (socket.as_path(), "No such device or address"),
-        (missing.as_path(), "opening the image: No such file or directory"),
+        (
+            missing.as_path(),
+            "opening the image: No such file or directory",
+        ),
     ] {
         let (code, error) = limited(path, &[]);
         assert!(code == 1 && error.contains(message), "{error}");

@@ -130,7 +130,12 @@ pub fn mbr() -> Vec<u8> {
 pub fn chain(logical: &[(u32, u32)], next: Option<u32>) -> Vec<u8> {
     let mut disk = vec![0; SECTORS * 512];
     let mut entry = |at: usize, kind: u8, start: u32, length: u32| {
-        let fields = [[0, 0, 0, 0], [kind, 0, 0, 0], start.to_le_bytes(), length.to_le_bytes()];
+        let fields = [
+            [0, 0, 0, 0],
+            [kind, 0, 0, 0],
+            start.to_le_bytes(),
+            length.to_le_bytes(),
+        ];
         put(&mut disk, at, &fields.concat());
     };
     entry(446, 0x0f, 2, 60);
@@ -138,13 +143,21 @@ pub fn chain(logical: &[(u32, u32)], next: Option<u32>) -> Vec<u8> {
         let record = (2 + 12 * number as usize) * 512;
         entry(record + 446, 0x83, *start, *length);
         let is_last = number + 1 == logical.len() as u32;
-        let next = if is_last { next } else { Some(12 * (number + 1)) };
+        let next = if is_last {
+            next
+        } else {
+            Some(12 * (number + 1))
+        };
         if let Some(next) = next {
             entry(record + 462, 0x05, next, 12);
         }
     }
     for record in 0..=logical.len() {
-        let at = if record == 0 { 0 } else { (2 + 12 * (record - 1)) * 512 };
+        let at = if record == 0 {
+            0
+        } else {
+            (2 + 12 * (record - 1)) * 512
+        };
         put(&mut disk, at + 510, &[0x55, 0xaa]);
     }
     disk

@@ -16,9 +16,9 @@ use crate::common::{command, repository, scratch, stdout};
 
 const ROOT: uuid::Uuid = uuid!("F222513B-DED1-49FA-B591-20CE86A2FE7F");
 
-/// A disk of 1 GiB with the table, and with file systems in its partitions.
+/// A disk of 768 MiB with the table, and with file systems in its partitions.
 fn disk(directory: &Path, table: PartitionTable) -> PathBuf {
-    let layout = layout::place(table, 256 * MEBIBYTE, 1024 * MEBIBYTE).unwrap();
+    let layout = layout::place(table, 192 * MEBIBYTE, 768 * MEBIBYTE).unwrap();
     let identity = Identity {
         deterministic: true,
         disk: uuid!("97FD5997-F390-0B4A-A3F8-D106C1723AEA"),
@@ -39,7 +39,7 @@ fn disk(directory: &Path, table: PartitionTable) -> PathBuf {
         let [start, kibibytes] = place.each_ref().map(|text| Path::new(text.as_str()));
         match partition.role() {
             Role::Root => script(
-                r#"mkdir -p "$1.d"; head -c 200000000 /dev/zero | tr '\0' x >"$1.d/file"
+                r#"mkdir -p "$1.d"; head -c 60000000 /dev/zero | tr '\0' x >"$1.d/file"
                 mkfs.ext4 -q -F -b 4096 -m 0 -L nixos -U f222513b-ded1-49fa-b591-20ce86a2fe7f \
                   -d "$1.d" -E offset="$2",root_owner=0:0 "$1" $(($3 / 4 * 4))K; rm -r "$1.d""#,
                 &[&path, start, kibibytes],
@@ -47,7 +47,7 @@ fn disk(directory: &Path, table: PartitionTable) -> PathBuf {
             Role::BiosBoot => String::new(),
             _ => script(
                 r#"mkfs.fat --invariant -F 32 -n BOOT -C "$1.fat" "$3" >&2
-                head -c 40000000 /dev/zero | mcopy -i "$1.fat" - ::/kernel
+                head -c 12000000 /dev/zero | mcopy -i "$1.fat" - ::/kernel
                 dd if="$1.fat" of="$1" bs=1M seek="$2" oflag=seek_bytes conv=notrunc,sparse status=none
                 rm "$1.fat""#,
                 &[&path, start, kibibytes],
@@ -90,16 +90,31 @@ fn seven_layouts_in_three_widths() {
 fn colors_are_for_terminals_that_want_them() {
     let directory = scratch();
     let image = directory.path().join("disk");
-    script(r#"truncate -s 10M "$1"; echo 'start=2048, type=83' | sfdisk -q "$1""#, &[&image]);
+    script(
+        r#"truncate -s 10M "$1"; echo 'start=2048, type=83' | sfdisk -q "$1""#,
+        &[&image],
+    );
     let plain = inspected(&image, &[]);
     assert!(!plain.contains('\u{1b}'), "{plain}");
     let on_terminal = |setting: &str| {
-        let line = format!("stty cols 70 rows 24; {setting} {} inspect {}", crate::common::nix::PROGRAM, image.display());
-        stdout(command("script").args(["-qec", &line, "/dev/null"]).env("TERM", "xterm"))
+        let line = format!(
+            "stty cols 70 rows 24; {setting} {} inspect {}",
+            crate::common::nix::PROGRAM,
+            image.display()
+        );
+        stdout(
+            command("script")
+                .args(["-qec", &line, "/dev/null"])
+                .env("TERM", "xterm"),
+        )
     };
     let colored = on_terminal("");
     assert!(colored.contains("\u{1b}[32m1 root"), "{colored}");
-    assert!(colored.lines().any(|line| line.starts_with('┌') && line.trim_end().chars().count() == 70));
+    assert!(
+        colored
+            .lines()
+            .any(|line| line.starts_with('┌') && line.trim_end().chars().count() == 70)
+    );
     let plain = on_terminal("NO_COLOR=1");
     assert!(!plain.contains("\u{1b}["), "{plain}");
 }
