@@ -1,5 +1,6 @@
 //! Reads a master boot record, and the chain of logical partitions in an extended one. The crate that
-//! reads the records follows that chain without an end if it is a circle.
+//! reads the records refuses a chain that is not in the order of the disk, as partitioning programs may
+//! write it, and its sums of sectors may overflow.
 
 use std::collections::BTreeSet;
 use std::io::Cursor;
