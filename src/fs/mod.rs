@@ -17,6 +17,7 @@
 mod data;
 mod data_extent;
 mod ext4;
+mod f2fs;
 pub mod fat;
 mod finished;
 mod number;
@@ -29,6 +30,7 @@ pub use data::DataSource;
 pub use data_extent::DataExtent;
 pub use ext4::Ext4;
 pub(crate) use ext4::SuperBlock as Ext4SuperBlock;
+pub use f2fs::F2fs;
 pub use finished::FinishedFile;
 
 use std::path::Path;
