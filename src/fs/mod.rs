@@ -16,6 +16,7 @@
 
 mod data;
 mod data_extent;
+mod erofs;
 mod ext4;
 pub mod fat;
 mod finished;
@@ -27,6 +28,7 @@ pub(crate) mod tests;
 
 pub use data::DataSource;
 pub use data_extent::DataExtent;
+pub use erofs::{Compression as ErofsCompression, Erofs};
 pub use ext4::Ext4;
 pub(crate) use ext4::SuperBlock as Ext4SuperBlock;
 pub use finished::FinishedFile;
