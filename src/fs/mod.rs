@@ -16,6 +16,7 @@
 
 mod data;
 mod data_extent;
+mod erofs;
 mod ext4;
 mod f2fs;
 pub mod fat;
@@ -28,6 +29,7 @@ pub(crate) mod tests;
 
 pub use data::DataSource;
 pub use data_extent::DataExtent;
+pub use erofs::{Compression as ErofsCompression, Erofs};
 pub use ext4::Ext4;
 pub(crate) use ext4::SuperBlock as Ext4SuperBlock;
 pub use f2fs::F2fs;
