@@ -14,6 +14,7 @@
 //!
 //! Code that writes or reads an image handles both in the same way.
 
+mod btrfs;
 mod data;
 mod data_extent;
 mod erofs;
@@ -28,6 +29,7 @@ pub(crate) mod source;
 #[cfg(test)]
 pub(crate) mod tests;
 
+pub use btrfs::{Btrfs, Compression as BtrfsCompression};
 pub use data::DataSource;
 pub use data_extent::DataExtent;
 pub use erofs::{Compression as ErofsCompression, Erofs};
