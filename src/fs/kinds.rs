@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::{Result, bail};
 
-use super::{Erofs, ErofsCompression, Ext4, F2fs, Format};
+use super::{Btrfs, BtrfsCompression, Erofs, ErofsCompression, Ext4, F2fs, Format};
 use crate::cores;
 use crate::spec::{Compression, FileSystemKind, Method, Tools};
 
@@ -25,6 +25,15 @@ pub(crate) struct Workspace<'a> {
 pub(crate) fn format(kind: &FileSystemKind, workspace: Workspace<'_>) -> Result<Box<dyn Format>> {
     let directory = workspace.directory.to_owned();
     Ok(match kind {
+        FileSystemKind::Btrfs(options) => {
+            let subvolumes = options.subvolumes.iter();
+            Box::new(Btrfs {
+                compression: options.compression.map(btrfs).transpose()?,
+                subvolumes: subvolumes.map(|path| path.as_bytes().into()).collect(),
+                checksums: options.checksums,
+                directory,
+            })
+        }
         FileSystemKind::Erofs(compression) => Box::new(Erofs {
             compression: compression.map(erofs).transpose()?,
             directory,
@@ -33,6 +42,14 @@ pub(crate) fn format(kind: &FileSystemKind, workspace: Workspace<'_>) -> Result<
         FileSystemKind::Ext4 => Box::new(Ext4),
         FileSystemKind::F2fs => Box::new(F2fs),
         kind => bail!("{} cannot be made yet", kind.name()),
+    })
+}
+
+fn btrfs(Compression { method, level }: Compression) -> Result<BtrfsCompression> {
+    Ok(match method {
+        Method::Zlib => BtrfsCompression::Zlib { level },
+        Method::Zstd => BtrfsCompression::Zstd { level },
+        other => bail!("btrfs cannot be compressed with {other:?}"),
     })
 }
 

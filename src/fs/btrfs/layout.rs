@@ -57,7 +57,11 @@ impl ChunkPlace {
     /// Where its copies begin on the device. A copy directly follows the other.
     pub fn copies(&self) -> impl Iterator<Item = u64> + use<> {
         let (start, length) = (self.start, self.length);
-        let count = if self.kind & block_group::DUP == 0 { 1 } else { 2 };
+        let count = if self.kind & block_group::DUP == 0 {
+            1
+        } else {
+            2
+        };
         (0..count).map(move |copy| start + copy * length)
     }
 

@@ -348,8 +348,7 @@ impl Plan for BtrfsPlan {
             roots: &root,
         };
         let encode = |offset| Ok(superblock.encode(offset)?.as_bytes().to_vec());
-        let mut superblocks =
-            Superblocks::new(self.layout.length, &encode, emit as &mut Emit<'_>);
+        let mut superblocks = Superblocks::new(self.layout.length, &encode, emit as &mut Emit<'_>);
 
         let mut writer = NodeWriter::new(&self.layout, &self.system, &mut superblocks);
         self.tree(&self.chunk_tree, &self.system, &mut writer, |out| {
