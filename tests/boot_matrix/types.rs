@@ -59,13 +59,12 @@ const HYBRID: [Disk; 2] = [
 /// The disks without a boot partition of which GRUB reads the root file system.
 const GRUB_READS: [(Root, Disk); 3] = [
     (root("btrfs", r#"compression = "zstd";"#), LEGACY),
-    // The core image is in the 64 KiB before the first superblock.
     (
         root(
             "btrfs",
             r#"compression = "zlib"; subvolumes = [ "nix" "home" ];"#,
         ),
-        disk("none", "grub-bios", Some(SeaBios)),
+        disk("legacy+gpt", "grub-bios", Some(SeaBios)),
     ),
     (
         root("xfs", ""),
