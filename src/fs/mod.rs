@@ -24,12 +24,14 @@ mod regular;
 pub(crate) mod source;
 #[cfg(test)]
 pub(crate) mod tests;
+mod xfs;
 
 pub use data::DataSource;
 pub use data_extent::DataExtent;
 pub use ext4::Ext4;
 pub(crate) use ext4::SuperBlock as Ext4SuperBlock;
 pub use finished::FinishedFile;
+pub use xfs::Xfs;
 
 use std::path::Path;
 use std::sync::Arc;
