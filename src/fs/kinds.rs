@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::{Result, bail};
 
-use super::{Btrfs, BtrfsCompression, Erofs, ErofsCompression, Ext4, F2fs, Format};
+use super::{Btrfs, BtrfsCompression, Erofs, ErofsCompression, Ext4, F2fs, Format, Xfs};
 use crate::cores;
 use crate::spec::{Compression, FileSystemKind, Method, Tools};
 
@@ -41,6 +41,7 @@ pub(crate) fn format(kind: &FileSystemKind, workspace: Workspace<'_>) -> Result<
         }),
         FileSystemKind::Ext4 => Box::new(Ext4),
         FileSystemKind::F2fs => Box::new(F2fs),
+        FileSystemKind::Xfs => Box::new(Xfs),
         kind => bail!("{} cannot be made yet", kind.name()),
     })
 }

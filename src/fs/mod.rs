@@ -28,6 +28,7 @@ mod regular;
 pub(crate) mod source;
 #[cfg(test)]
 pub(crate) mod tests;
+mod xfs;
 
 pub use btrfs::{Btrfs, Compression as BtrfsCompression};
 pub use data::DataSource;
@@ -38,6 +39,7 @@ pub(crate) use ext4::SuperBlock as Ext4SuperBlock;
 pub use f2fs::F2fs;
 pub use finished::FinishedFile;
 pub(crate) use kinds::{Workspace, format};
+pub use xfs::Xfs;
 
 use std::sync::Arc;
 
