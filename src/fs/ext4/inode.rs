@@ -50,7 +50,7 @@ impl Fields {
         number: u32,
         attributes: Option<&Attributes<'_>>,
         seed: Seed,
-    ) -> Result<InodeRecord, TooWide> {
+    ) -> anyhow::Result<InodeRecord> {
         let mut record = InodeRecord::new_zeroed();
         let inode = &mut record.inode;
         inode.i_mode = U16::new(self.mode);

@@ -76,14 +76,14 @@ impl<'a> Inodes<'a> {
             }
             RESIZE_INODE if let Some(block) = self.layout.resize_block => self.resize_inode(block),
             JOURNAL_INODE if !self.layout.journal.is_empty() => {
-                Ok(self.journal_inode()?.encode(number, None, self.seed)?)
+                self.journal_inode()?.encode(number, None, self.seed)
             }
             LOST_FOUND_INODE => {
                 let mut fields = self.fields(i_mode::DIRECTORY, &Metadata::new(0o700));
                 fields.time = self.options.time;
                 fields.links = 2;
                 self.own_blocks(&mut fields, number, holder)?;
-                Ok(fields.encode(number, None, self.seed)?)
+                fields.encode(number, None, self.seed)
             }
             _ => Ok(inode::unused(number, None, self.seed)),
         }
@@ -144,7 +144,7 @@ impl<'a> Inodes<'a> {
         fields.size = resize_inode::SIZE;
         fields.blocks = resize_inode::blocks(&self.layout.geometry);
         fields.block[resize_inode::DOUBLE_INDIRECT] = le32(block)?;
-        Ok(fields.encode(RESIZE_INODE, None, self.seed)?)
+        fields.encode(RESIZE_INODE, None, self.seed)
     }
 
     fn tree_inode(
@@ -211,7 +211,7 @@ impl<'a> Inodes<'a> {
             true => None,
             false => Attributes::new(&metadata.xattrs, self.census.features).ok(),
         };
-        Ok(fields.encode(number, attributes.as_ref(), self.seed)?)
+        fields.encode(number, attributes.as_ref(), self.seed)
     }
 
     /// Sets size, flags and blocks of a directory or long link target.
