@@ -27,8 +27,8 @@ pub(crate) mod tests;
 
 pub use data::DataSource;
 pub use data_extent::DataExtent;
-pub use ext4::{Ext2, Ext3, Ext4};
 pub(crate) use ext4::SuperBlock as Ext4SuperBlock;
+pub use ext4::{Ext2, Ext3, Ext4};
 pub use finished::FinishedFile;
 
 use std::path::Path;

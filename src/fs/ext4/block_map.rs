@@ -5,8 +5,8 @@
 use std::ops::Range;
 
 use anyhow::{Context, Result};
+use zerocopy::IntoBytes;
 use zerocopy::little_endian::U32;
-use zerocopy::transmute_ref;
 
 use super::extent::Extent;
 use super::ondisk::{Block, IBlock};
@@ -92,7 +92,7 @@ fn node_of(leaf: u64) -> u64 {
 pub fn write(
     extents: impl IntoIterator<Item = Extent>,
     places: &[u64],
-    emit: &mut dyn FnMut(u64, &Block) -> Result<()>,
+    emit: &mut dyn FnMut(u64, &[u8]) -> Result<()>,
 ) -> Result<IBlock> {
     let mut root = IBlock::default();
     if places.is_empty() {
@@ -142,7 +142,7 @@ struct Map<'a, 'b> {
     node: Level,
     top: Level,
     places: std::slice::Iter<'a, u64>,
-    emit: &'b mut dyn FnMut(u64, &Block) -> Result<()>,
+    emit: &'b mut dyn FnMut(u64, &[u8]) -> Result<()>,
 }
 
 impl Map<'_, '_> {
@@ -219,12 +219,12 @@ impl Map<'_, '_> {
 fn emit(
     level: &mut Level,
     places: &mut std::slice::Iter<'_, u64>,
-    emit: &mut dyn FnMut(u64, &Block) -> Result<()>,
+    emit: &mut dyn FnMut(u64, &[u8]) -> Result<()>,
 ) -> Result<U32> {
     let &place = places
         .next()
         .context("a block map has more blocks than planned")?;
-    emit(place, transmute_ref!(&level.addresses))?;
+    emit(place, level.addresses.as_bytes())?;
     level.addresses.fill(U32::ZERO);
     Ok(le32(place)?)
 }
@@ -266,15 +266,21 @@ mod tests {
             (&[SECOND..SECOND + 1, SECOND + 5..SECOND + 1025], 3),
             (&[THIRD..THIRD + 1], 3),
             (&[THIRD - 1..THIRD + 1, THIRD + 1024..THIRD + 1025], 2 + 4),
-            (&[THIRD..THIRD + 1, THIRD + (1 << 20)..THIRD + (1 << 20) + 1], 5),
-            (&[0..1, 12..13, SECOND..SECOND + 1, THIRD..THIRD + 1], 1 + 2 + 3),
+            (
+                &[THIRD..THIRD + 1, THIRD + (1 << 20)..THIRD + (1 << 20) + 1],
+                5,
+            ),
+            (
+                &[0..1, 12..13, SECOND..SECOND + 1, THIRD..THIRD + 1],
+                1 + 2 + 3,
+            ),
         ] {
             assert_eq!(count(ranges), expected, "{ranges:?}");
         }
     }
 
     /// Looks a block up in a map.
-    fn find(root: &IBlock, blocks: &BTreeMap<u64, Block>, at: u64) -> u32 {
+    fn find(root: &IBlock, blocks: &BTreeMap<u64, Vec<u8>>, at: u64) -> u32 {
         let (mut address, path) = match at {
             0..DIRECT => (root[index(at)], vec![]),
             DIRECT..SECOND => (root[12], vec![at - DIRECT]),
@@ -326,7 +332,7 @@ mod tests {
         let mut order = Vec::new();
         let root = write(extents.iter().copied(), &places, &mut |place, block| {
             order.push(place);
-            blocks.insert(place, *block);
+            blocks.insert(place, block.to_vec());
             Ok(())
         })
         .unwrap();

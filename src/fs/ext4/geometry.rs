@@ -4,8 +4,8 @@
 //! The rules are those of `ext2fs_initialize` and of `mke2fs`; the terms are those of the kernel's
 //! Documentation/filesystems/ext4 (blockgroup.rst, group_descr.rst, super.rst).
 
-use super::features::{FLEX_SIZE, Features};
 use super::block_map::PER_BLOCK;
+use super::features::{FLEX_SIZE, Features};
 use super::mapping;
 use super::ondisk::BLOCK_SIZE;
 use super::{FIRST_FREE_INODE, INODE_SIZE};
@@ -204,9 +204,7 @@ impl Geometry {
         // usize to u64: lossless.
         let copies = self.superblock_groups().len() as u64;
         let table = self.descriptor_blocks + self.reserved_descriptor_blocks;
-        copies * (1 + table)
-            + self.groups * (2 + self.inode_table_blocks)
-            + self.journal_blocks
+        copies * (1 + table) + self.groups * (2 + self.inode_table_blocks) + self.journal_blocks
     }
 
     /// Returns the last group of the flexible block group that contains `group`.
@@ -317,10 +315,9 @@ mod tests {
     fn computes_the_sizes_of_mkfs_ext2_and_ext3() {
         // From `mkfs.ext3 -b 4096` 1.47.0 and `dumpe2fs -h`: blocks; inodes per group, reserved
         // descriptor blocks, journal, overhead.
-        for (blocks, inodes, descriptors, journal, overhead) in [
-            (2048, 2048, 0, 1024, 1156),
-            (153_600, 7680, 37, 4096, 6623),
-        ] {
+        for (blocks, inodes, descriptors, journal, overhead) in
+            [(2048, 2048, 0, 1024, 1156), (153_600, 7680, 37, 4096, 6623)]
+        {
             let geometry = Geometry::new(&EXT3, blocks, 0).unwrap();
             assert_eq!(
                 (

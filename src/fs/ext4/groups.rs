@@ -114,7 +114,11 @@ pub fn descriptors(
         };
         let size = geometry.features.descriptor_size();
         let descriptor = group.encode(number, seed, geometry.features)?;
-        put(&mut table, index(number) * size, &descriptor.as_bytes()[..size]);
+        put(
+            &mut table,
+            index(number) * size,
+            &descriptor.as_bytes()[..size],
+        );
     }
     Ok(table)
 }

@@ -118,9 +118,14 @@ impl Counted for CountedTree {
         let most = census.features.most_blocks();
         if blocks > most {
             return Err(PlanError::Unrepresentable(vec![format!(
-                "a file system of {length} bytes; this {} writer's limit is {} (16 TiB)",
+                "a file system of {length} bytes; this {} writer's limit is {}{}",
                 census.features.name,
-                most * BLOCK_SIZE
+                most * BLOCK_SIZE,
+                if most.is_power_of_two() {
+                    " (16 TiB)"
+                } else {
+                    ""
+                }
             )]));
         }
         let Some(layout) = allocate::lay_out(&self.tree, census, blocks) else {

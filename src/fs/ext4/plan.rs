@@ -246,7 +246,8 @@ impl MetadataWriter<'_, '_> {
             let id = plan.census.id(holder.number);
             if let Some(id) = id
                 && holder.xattr_block
-                && let Ok(attributes) = Attributes::new(&plan.tree.inode(id).metadata.xattrs, plan.census.features)
+                && let Ok(attributes) =
+                    Attributes::new(&plan.tree.inode(id).metadata.xattrs, plan.census.features)
             {
                 let block = plan.layout.places[at].xattr_block;
                 self.pieces_before(block)?;

@@ -45,7 +45,7 @@ pub fn smallest(tree: &Tree, census: &Census, from: u64, free: u64) -> Result<u6
     }
     Err(PlanError::Unrepresentable(vec![format!(
         "{} blocks of 4 KiB, {free} free blocks and {} inodes; this {} writer's limit is \
-         {most} blocks (16 TiB)",
+         {most} blocks",
         census.blocks,
         census.inodes(),
         census.features.name
@@ -58,7 +58,9 @@ pub fn smallest(tree: &Tree, census: &Census, from: u64, free: u64) -> Result<u6
 /// Within a group and between two steps, each added block leaves at most one more for files, so the
 /// search can skip as many as are missing.
 fn missing(tree: &Tree, census: &Census, blocks: u64, free: u64) -> Option<u64> {
-    let Some(geometry) = Geometry::for_tree(census.features, blocks, census.inodes(), census.blocks) else {
+    let Some(geometry) =
+        Geometry::for_tree(census.features, blocks, census.inodes(), census.blocks)
+    else {
         return Some(1);
     };
     let mut needed = geometry.own_blocks() + census.blocks;
