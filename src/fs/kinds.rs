@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::{Result, bail};
 
-use super::{Btrfs, BtrfsCompression, Erofs, ErofsCompression, Ext4, F2fs, Format, Xfs};
+use super::{Btrfs, BtrfsCompression, Erofs, ErofsCompression, Ext2, Ext3, Ext4, F2fs, Format, Xfs};
 use crate::cores;
 use crate::spec::{Compression, FileSystemKind, Method, Tools};
 
@@ -39,6 +39,8 @@ pub(crate) fn format(kind: &FileSystemKind, workspace: Workspace<'_>) -> Result<
             directory,
             threads: cores::count(),
         }),
+        FileSystemKind::Ext2 => Box::new(Ext2),
+        FileSystemKind::Ext3 => Box::new(Ext3),
         FileSystemKind::Ext4 => Box::new(Ext4),
         FileSystemKind::F2fs => Box::new(F2fs),
         FileSystemKind::Xfs => Box::new(Xfs),
