@@ -75,7 +75,11 @@ fn order(tree: &Tree, links: &[u32]) -> Vec<InodeId> {
     let mut directories = vec![InodeId::ROOT];
     while let Some(directory) = directories.pop() {
         let first = order.len();
-        for (_, id) in tree.directory(directory).into_iter().flat_map(Directory::iter) {
+        for (_, id) in tree
+            .directory(directory)
+            .into_iter()
+            .flat_map(Directory::iter)
+        {
             if !std::mem::replace(&mut seen[id.index()], true) {
                 order.push(id);
             }

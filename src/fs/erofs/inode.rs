@@ -158,11 +158,7 @@ impl Encoder<'_> {
     ///
     /// # Errors
     /// Those of `emit`.
-    pub fn directory(
-        &self,
-        id: InodeId,
-        emit: &mut dyn FnMut(&[u8]) -> Result<()>,
-    ) -> Result<()> {
+    pub fn directory(&self, id: InodeId, emit: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
         let Some(directory) = self.subject.tree.directory(id) else {
             return Ok(());
         };

@@ -164,13 +164,10 @@ impl Writer<'_> {
     fn batch(&self, inodes: &[InodeId], is_first: bool) -> usize {
         let layout = &self.planned.layout;
         let start = inodes.first().map_or(0, |&id| layout.place(id));
-        let end = inodes
-            .iter()
-            .enumerate()
-            .position(|(at, &id)| {
-                let is_root = is_first && at == 0;
-                layout.place(id) - start > BATCH || (!is_root && self.length(id) > LONG)
-            });
+        let end = inodes.iter().enumerate().position(|(at, &id)| {
+            let is_root = is_first && at == 0;
+            layout.place(id) - start > BATCH || (!is_root && self.length(id) > LONG)
+        });
         end.unwrap_or(inodes.len())
     }
 

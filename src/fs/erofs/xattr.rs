@@ -149,10 +149,7 @@ impl Shared {
     ///
     /// # Errors
     /// Those of `emit`.
-    pub fn encode(
-        &self,
-        mut emit: impl FnMut(&[u8]) -> anyhow::Result<()>,
-    ) -> anyhow::Result<()> {
+    pub fn encode(&self, mut emit: impl FnMut(&[u8]) -> anyhow::Result<()>) -> anyhow::Result<()> {
         let mut entry = Vec::new();
         for (name, values) in &self.numbers {
             for value in values.keys() {
@@ -257,7 +254,10 @@ mod tests {
         assert_eq!(count(20).unwrap().get(), 3);
         bytes.clear();
         shared.put_inline(&rare, &mut bytes).unwrap();
-        assert_eq!(bytes[12..], [1, 1, 1, 0, b'x', b'2', 0, 0, 1, 1, 0, 0, b'y', 0, 0, 0]);
+        assert_eq!(
+            bytes[12..],
+            [1, 1, 1, 0, b'x', b'2', 0, 0, 1, 1, 0, 0, b'y', 0, 0, 0]
+        );
         assert_eq!(shared.inline_length(&rare), 28);
         assert_eq!(shared.inline_length(&Xattrs::default()), 0);
         assert_eq!(count(0).unwrap().get(), 0);
@@ -274,8 +274,14 @@ mod tests {
             .map(|name| (name.as_str(), &big[..60_000]))
             .collect();
         for (xattrs, message) in [
-            (xattrs(&[("foo.x", b"")]), "EROFS does not support the extended attribute foo.x"),
-            (xattrs(&[("user.", b"")]), "EROFS does not support the extended attribute user."),
+            (
+                xattrs(&[("foo.x", b"")]),
+                "EROFS does not support the extended attribute foo.x",
+            ),
+            (
+                xattrs(&[("user.", b"")]),
+                "EROFS does not support the extended attribute user.",
+            ),
             (
                 xattrs(&[("user.x", &big)]),
                 "the extended attribute user.x has 65536 bytes; EROFS's limit is 65535",

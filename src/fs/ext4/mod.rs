@@ -7,7 +7,7 @@
 //! kernel's Documentation/filesystems/ext4. Where it leaves a choice, the writer does what
 //! e2fsprogs does.
 
-mod acl;
+pub(super) mod acl;
 mod allocate;
 mod bitmap;
 mod census;

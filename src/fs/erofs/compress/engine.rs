@@ -3,8 +3,8 @@
 use anyhow::{Context, Result};
 use lz4::block::{self, CompressionMode};
 
-use crate::codec::{Codec, Compressor};
 use super::super::ondisk::algorithm;
+use crate::codec::{Codec, Compressor};
 
 /// How the contents of files are compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

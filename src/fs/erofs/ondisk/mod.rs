@@ -2,8 +2,8 @@
 //! Fields that are never set have no comment.
 
 mod directory;
-mod inode;
 mod index;
+mod inode;
 mod superblock;
 mod xattr;
 
