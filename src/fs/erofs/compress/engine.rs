@@ -1,6 +1,7 @@
 //! The compression algorithms.
 
 use anyhow::{Context, Result};
+use lz4::block::{self, CompressionMode};
 
 use super::super::ondisk::algorithm;
 use crate::codec::{Codec, Compressor};
@@ -8,8 +9,13 @@ use crate::codec::{Codec, Compressor};
 /// How the contents of files are compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Compression {
-    /// LZ4, which Linux can read since 5.3; with the options used here since 5.17.
+    /// LZ4, which Linux can read since 5.17 in the form used here.
     Lz4,
+    /// LZ4 by a slow search for the longest matches; it is read like [`Compression::Lz4`].
+    Lz4Hc {
+        /// 1 (fast) to 12 (small).
+        level: u8,
+    },
     /// Zstandard, which Linux can read since 6.10.
     Zstd {
         /// 1 (fast) to 19 (small).
@@ -26,7 +32,7 @@ impl Compression {
     /// Its number on disk.
     pub(crate) fn algorithm(self) -> u8 {
         match self {
-            Compression::Lz4 => algorithm::LZ4,
+            Compression::Lz4 | Compression::Lz4Hc { .. } => algorithm::LZ4,
             Compression::Zstd { .. } => algorithm::ZSTD,
             Compression::Deflate { .. } => algorithm::DEFLATE,
         }
@@ -35,7 +41,9 @@ impl Compression {
 
 /// Compresses pieces, and keeps its memory between them.
 pub enum Engine {
-    Lz4(Box<lz4_flex::block::CompressTable>),
+    /// LZ4 in this mode; the library has no memory to keep.
+    Lz4(CompressionMode),
+    /// All others.
     Other(Compressor),
 }
 
@@ -46,7 +54,11 @@ impl Engine {
     /// If there is not enough memory.
     pub fn new(compression: Compression) -> Result<Engine> {
         let codec = match compression {
-            Compression::Lz4 => return Ok(Engine::Lz4(Box::default())),
+            Compression::Lz4 => return Ok(Engine::Lz4(CompressionMode::DEFAULT)),
+            Compression::Lz4Hc { level } => {
+                let mode = CompressionMode::HIGHCOMPRESSION(level.into());
+                return Ok(Engine::Lz4(mode));
+            }
             Compression::Zstd { level } => Codec::Zstd {
                 level,
                 checksum: false,
@@ -67,10 +79,12 @@ impl Engine {
     pub fn compress(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<()> {
         out.clear();
         match self {
-            Engine::Lz4(table) => {
-                out.resize(lz4_flex::block::get_maximum_output_size(bytes.len()), 0);
-                let length = lz4_flex::block::compress_into_with_table(bytes, out, table)
-                    .context("compressing with LZ4")?;
+            Engine::Lz4(mode) => {
+                let failed = "compressing with LZ4";
+                let most = block::compress_bound(bytes.len()).context(failed)?;
+                out.resize(most, 0);
+                let length = block::compress_to_buffer(bytes, Some(*mode), false, out)
+                    .context(failed)?;
                 out.truncate(length);
                 Ok(())
             }
