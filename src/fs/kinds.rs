@@ -4,7 +4,9 @@ use std::path::Path;
 
 use anyhow::{Result, bail};
 
-use super::{Btrfs, BtrfsCompression, Erofs, ErofsCompression, Ext2, Ext3, Ext4, F2fs, Format, Xfs};
+use super::{
+    Btrfs, BtrfsCompression, Erofs, ErofsCompression, Ext2, Ext3, Ext4, F2fs, Format, Xfs,
+};
 use crate::cores;
 use crate::spec::{Compression, FileSystemKind, Method, Tools};
 
@@ -60,6 +62,7 @@ fn erofs(Compression { method, level }: Compression) -> Result<ErofsCompression>
     Ok(match method {
         Method::Deflate => ErofsCompression::Deflate { level },
         Method::Lz4 => ErofsCompression::Lz4,
+        Method::Lz4Hc => ErofsCompression::Lz4Hc { level },
         Method::Zstd => ErofsCompression::Zstd { level },
         other => bail!("EROFS cannot be compressed with {other:?}"),
     })

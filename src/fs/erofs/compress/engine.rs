@@ -83,8 +83,8 @@ impl Engine {
                 let failed = "compressing with LZ4";
                 let most = block::compress_bound(bytes.len()).context(failed)?;
                 out.resize(most, 0);
-                let length = block::compress_to_buffer(bytes, Some(*mode), false, out)
-                    .context(failed)?;
+                let length =
+                    block::compress_to_buffer(bytes, Some(*mode), false, out).context(failed)?;
                 out.truncate(length);
                 Ok(())
             }
