@@ -230,6 +230,7 @@ fn emit(
 }
 
 #[cfg(test)]
+#[allow(clippy::single_range_in_vec_init, reason = "lists of ranges are meant")]
 mod tests {
     use std::collections::BTreeMap;
 

@@ -17,7 +17,7 @@ const LONG: u64 = 1 << 20;
 pub fn parts(content: &Content) -> Option<Vec<Range<u64>>> {
     content.data.as_ref()?;
     let size = content.size;
-    let mut parts = vec![0..0];
+    let mut parts: Vec<Range<u64>> = std::iter::once(0..0).collect();
     let mut sent = 0;
     let tail = size.saturating_sub(1) / UNIT * UNIT..size;
     let ranges = content
@@ -54,6 +54,7 @@ pub fn map(parts: &[Range<u64>], size: u64) -> Vec<u8> {
 }
 
 #[cfg(test)]
+#[allow(clippy::single_range_in_vec_init, reason = "lists of ranges are meant")]
 mod tests {
     use super::*;
     use crate::tree::DataRange;

@@ -7,7 +7,6 @@ use make_disk_image::fs::SquashfsCompression;
 use make_disk_image::tree::{
     Content, DataRange, Device, Inode, InodeId, Kind, Metadata, Source, Timestamp, Tree,
 };
-use proptest::prelude::*;
 use sha2::{Digest, Sha256};
 
 use super::*;
