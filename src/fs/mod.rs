@@ -26,6 +26,7 @@ mod kinds;
 mod number;
 mod regular;
 pub(crate) mod source;
+mod squashfs;
 #[cfg(test)]
 pub(crate) mod tests;
 mod xfs;
@@ -39,6 +40,7 @@ pub use ext4::{Ext2, Ext3, Ext4};
 pub use f2fs::F2fs;
 pub use finished::FinishedFile;
 pub(crate) use kinds::{Workspace, format};
+pub use squashfs::{Compression as SquashfsCompression, Squashfs};
 pub use xfs::Xfs;
 
 use std::sync::Arc;

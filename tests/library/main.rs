@@ -23,4 +23,5 @@ mod layout;
 mod modules;
 mod reports;
 mod scan;
+mod squashfs;
 mod store;
