@@ -17,6 +17,7 @@ mod chmod;
 mod contents;
 mod ext4;
 mod ext4_writer;
+mod f2fs;
 mod fat;
 mod layout;
 mod modules;

@@ -245,6 +245,9 @@ fn device(device: Device) -> Result<[U32; 2], TooWide> {
     let zero = U32::new(0);
     Ok(match major < 256 && minor < 256 {
         true => [le32(major << 8 | minor)?, zero],
-        false => [zero, le32(minor & 0xff | major << 8 | (minor & !0xff) << 12)?],
+        false => [
+            zero,
+            le32(minor & 0xff | major << 8 | (minor & !0xff) << 12)?,
+        ],
     })
 }

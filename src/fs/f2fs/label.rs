@@ -15,7 +15,10 @@ pub fn encode(label: &str) -> Result<[U16; LONGEST], String> {
             true => format!("has {count} UTF-16 units; f2fs's limit is {LONGEST}"),
             false => "contains a NUL".to_owned(),
         };
-        return Err(format!("the label \"{}\" {limit}", escape::bytes(label.as_bytes())));
+        return Err(format!(
+            "the label \"{}\" {limit}",
+            escape::bytes(label.as_bytes())
+        ));
     }
     let mut units = [U16::new(0); LONGEST];
     for (unit, value) in units.iter_mut().zip(label.encode_utf16()) {

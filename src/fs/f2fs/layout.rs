@@ -60,13 +60,18 @@ impl Layout {
 
     /// Returns how many of the blocks in segment `segment` of `log` are in use.
     pub fn used(census: &Census, log: Log, segment: u64) -> usize {
-        let blocks = census.blocks(log).saturating_sub(segment * u64::from(SEGMENT));
+        let blocks = census
+            .blocks(log)
+            .saturating_sub(segment * u64::from(SEGMENT));
         index(blocks.min(u64::from(SEGMENT)))
     }
 
     /// Returns the length in blocks of the longest file for which there is space.
     pub fn room(&self, census: &Census) -> u64 {
-        let free = self.geometry.user_blocks().saturating_sub(census.all_blocks());
+        let free = self
+            .geometry
+            .user_blocks()
+            .saturating_sub(census.all_blocks());
         let free_nodes = self.geometry.nodes().saturating_sub(census.all_nodes());
         let fits = |blocks| {
             let (blocks, nodes) = new_file(blocks);

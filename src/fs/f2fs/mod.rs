@@ -84,8 +84,7 @@ impl Counted for CountedTree {
                 "a file system of {length} bytes; this f2fs writer's limit is {limit} (16 TiB)"
             )]));
         }
-        let layout =
-            Geometry::new(length).and_then(|geometry| Layout::new(geometry, &self.census));
+        let layout = Geometry::new(length).and_then(|geometry| Layout::new(geometry, &self.census));
         let Some(layout) = layout else {
             return Err(PlanError::TooSmall {
                 needed: size::smallest(&self.census, length, 0)?,

@@ -188,7 +188,11 @@ impl View<'_> {
         if node.kind == NodeKind::Xattr {
             let mut block = XattrNode::new_zeroed();
             let stream = xattr::stream(&inode.metadata.xattrs).unwrap_or_default();
-            put(&mut block.xattrs, 0, stream.get(INLINE_XATTR..).unwrap_or(&[]));
+            put(
+                &mut block.xattrs,
+                0,
+                stream.get(INLINE_XATTR..).unwrap_or(&[]),
+            );
             block.footer = footer;
             out.extend_from_slice(block.as_bytes());
             return Ok(());

@@ -20,7 +20,9 @@ pub fn smallest(census: &Census, from: u64, free: u64) -> Result<u64, PlanError>
     let needed = census.all_blocks().saturating_add(more);
     // usize to u64: lossless.
     let segment = u64::from(SEGMENT);
-    let mut segments = (from / SEGMENT_SIZE).saturating_sub(1).max(needed / segment);
+    let mut segments = (from / SEGMENT_SIZE)
+        .saturating_sub(1)
+        .max(needed / segment);
     while segments <= MAX_SEGMENTS {
         let length = (segments + 1) * SEGMENT_SIZE;
         let Some(geometry) = Geometry::new(length) else {

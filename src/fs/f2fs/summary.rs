@@ -102,7 +102,5 @@ fn owner(view: &View<'_>, at: usize, shape: &Shape, first: u64) -> u32 {
     let from = shape.nodes.partition_point(|node| node.first < first);
     let mut others = (0u32..).zip(&shape.nodes).skip(from);
     let found = others.find(|(_, node)| node.kind == NodeKind::Direct);
-    found.map_or(0, |(number, _)| {
-        view.nid(&view.census.items()[at], number)
-    })
+    found.map_or(0, |(number, _)| view.nid(&view.census.items()[at], number))
 }

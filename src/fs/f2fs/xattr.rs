@@ -68,7 +68,9 @@ fn add(stream: &mut Vec<u8>, xattr: &Xattr) -> Result<(), String> {
         ));
     }
     let value = match is_acl {
-        true => Cow::Owned(acl::to_disk(&xattr.value).map_err(|error| format!("{shown}: {error}"))?),
+        true => {
+            Cow::Owned(acl::to_disk(&xattr.value).map_err(|error| format!("{shown}: {error}"))?)
+        }
         false => Cow::Borrowed(&*xattr.value),
     };
     if value.len() > LONGEST_VALUE {
