@@ -18,6 +18,7 @@ mod contents;
 mod ext23;
 mod ext4;
 mod ext4_writer;
+mod f2fs;
 mod fat;
 mod layout;
 mod modules;
