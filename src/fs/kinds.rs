@@ -56,7 +56,7 @@ fn btrfs(Compression { method, level }: Compression) -> Result<BtrfsCompression>
 fn erofs(Compression { method, level }: Compression) -> Result<ErofsCompression> {
     Ok(match method {
         Method::Deflate => ErofsCompression::Deflate { level },
-        Method::Lz4 => ErofsCompression::Lz4,
+        Method::Lz4 => ErofsCompression::Lz4 { level },
         Method::Zstd => ErofsCompression::Zstd { level },
         other => bail!("EROFS cannot be compressed with {other:?}"),
     })
