@@ -14,12 +14,13 @@ use crate::common::scratch;
 fn sparse(size: u64, places: &[u64]) -> Content {
     let mut bytes = Vec::new();
     let mut data = Vec::new();
-    for (number, &offset) in (1..).zip(places) {
+    for (number, &offset) in (1..=255).cycle().zip(places) {
         let length = 4096.min(size - offset);
         data.push(DataRange { offset, length });
         bytes.resize(usize::try_from(offset).unwrap(), 0);
         bytes.resize(usize::try_from(offset + length).unwrap(), number);
     }
+    bytes.resize(usize::try_from(size).unwrap(), 0);
     Content {
         size,
         source: Source::Bytes(bytes.into()),

@@ -78,14 +78,15 @@ pub fn noise(seed: u64, length: usize) -> Vec<u8> {
     (0..length).map(next).collect()
 }
 
-/// Bytes that shrink to about half.
+/// Bytes that shrink to about half: words of eight letters.
 pub fn text(seed: u64, length: usize) -> Vec<u8> {
-    let hex = noise(seed, length.div_ceil(2));
-    let digits = hex.iter().flat_map(|byte| {
-        let digit = |n: u8| b"0123456789abcdef"[usize::from(n)];
-        [digit(byte >> 4), digit(byte & 15)]
+    let letters = noise(1, 8 * 256);
+    let words = noise(seed, length.div_ceil(8));
+    let letters = words.iter().flat_map(|word| {
+        let word = &letters[8 * usize::from(*word)..];
+        word[..8].iter().map(|letter| b'a' + letter % 16)
     });
-    digits.take(length).collect()
+    letters.take(length).collect()
 }
 
 /// The writer, with its compressed data in `directory`.
@@ -171,8 +172,5 @@ pub fn tool(name: &str) -> Command {
 pub fn check(image: &Path) {
     let output = run(tool("fsck.erofs").arg("--extract").arg(image));
     let text = said(&output);
-    assert!(
-        output.status.success() && text.contains("No errors found") && !text.contains("<W>"),
-        "{text}"
-    );
+    assert!(output.status.success() && text.is_empty(), "{text}");
 }
