@@ -63,6 +63,7 @@ fn erofs(Compression { method, level }: Compression) -> Result<ErofsCompression>
         Method::Deflate => ErofsCompression::Deflate { level },
         Method::Lz4 => ErofsCompression::Lz4,
         Method::Lz4Hc => ErofsCompression::Lz4Hc { level },
+        Method::Lz4 => ErofsCompression::Lz4 { level },
         Method::Zstd => ErofsCompression::Zstd { level },
         other => bail!("EROFS cannot be compressed with {other:?}"),
     })
