@@ -13,7 +13,7 @@
 
 use std::ops::Range;
 
-use super::ondisk::{Chunk, SuperBlock, block_group};
+use super::ondisk::{Chunk, NODE_SIZE, SECTOR_SIZE, SuperBlock, block_group};
 
 /// The unit of everything: chunks begin and end at its multiples.
 pub const UNIT: u64 = Chunk::STRIPE_LENGTH;
@@ -105,7 +105,7 @@ pub fn data_room(at: u64, least: u64) -> (u64, u64) {
 /// metadata chunks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Layout {
-    /// The length of the device in bytes.
+    /// The length of the device in bytes, in whole sectors.
     pub length: u64,
     /// All chunks.
     pub chunks: Vec<ChunkPlace>,
@@ -179,6 +179,7 @@ impl Needs {
     /// Returns the bytes that ordinary users can fill on a device of `length` bytes, or `None` if it
     /// is too short.
     pub fn available(&self, length: u64) -> Option<u64> {
+        let length = length / SECTOR_SIZE * SECTOR_SIZE;
         let free = length.checked_sub(self.smallest())?;
         let unused = self.least_data_end() - self.data_end.next_multiple_of(UNIT);
         Some(self.divide(free).available + unused)
@@ -241,7 +242,10 @@ impl Needs {
             add(metadata, METADATA_CHUNK);
         }
         add(metadata, last + division.metadata / UNIT * UNIT);
-        Some(Layout { length, chunks })
+        Some(Layout {
+            length: length / SECTOR_SIZE * SECTOR_SIZE,
+            chunks,
+        })
     }
 }
 
@@ -314,11 +318,11 @@ impl NodePlaces {
 impl Run {
     /// The number after that of the last node.
     pub fn end(&self) -> u64 {
-        self.first + (self.addresses.end - self.addresses.start) / super::ondisk::NODE_SIZE
+        self.first + (self.addresses.end - self.addresses.start) / NODE_SIZE
     }
 
     /// The address of the node `number`, which is in this run.
     pub fn address(&self, number: u64) -> u64 {
-        self.addresses.start + (number - self.first) * super::ondisk::NODE_SIZE
+        self.addresses.start + (number - self.first) * NODE_SIZE
     }
 }
