@@ -220,7 +220,13 @@ impl<'a> Walk<'a> {
                 places: start..start,
                 name,
             });
-            self.inode(id, Name { parent: start, nth: 0 });
+            self.inode(
+                id,
+                Name {
+                    parent: start,
+                    nth: 0,
+                },
+            );
             self.directories();
             let end = self.next_place();
             if let Some(subvolume) = self.census.subvolumes.last_mut() {

@@ -105,10 +105,7 @@ impl Writer<'_> {
         let (extents, rest) = self.extents.split_at(count);
         self.extents = rest;
         let item = self.item(place, inode, extents)?;
-        out(
-            Key::new(number, item_type::INODE_ITEM, 0),
-            item.as_bytes(),
-        )?;
+        out(Key::new(number, item_type::INODE_ITEM, 0), item.as_bytes())?;
         self.names(place, out)?;
         xattr::items(number, &inode.metadata.xattrs, out)?;
         match &inode.kind {
@@ -145,7 +142,10 @@ impl Writer<'_> {
         let kind: u16 = match &inode.kind {
             Kind::Directory(directory) => {
                 // usize to u64: lossless.
-                size = directory.iter().map(|(name, _)| 2 * name.len() as u64).sum();
+                size = directory
+                    .iter()
+                    .map(|(name, _)| 2 * name.len() as u64)
+                    .sum();
                 0o040_000
             }
             Kind::File(content) => {
@@ -246,12 +246,7 @@ impl Writer<'_> {
         text(self.files.tree, self.files.census, name)
     }
 
-    fn directory(
-        &self,
-        number: u64,
-        directory: &Directory,
-        out: &mut Items<'_>,
-    ) -> Result<()> {
+    fn directory(&self, number: u64, directory: &Directory, out: &mut Items<'_>) -> Result<()> {
         let mut by_hash: Vec<(u32, usize)> = directory
             .iter()
             .enumerate()

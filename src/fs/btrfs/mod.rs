@@ -137,8 +137,8 @@ struct Temporary {
 impl Temporary {
     fn new(directory: &Path) -> Result<Temporary> {
         let path = directory.join("btrfs-compressed");
-        let file = File::create_new(&path)
-            .with_context(|| format!("creating {}", escape::path(&path)))?;
+        let file =
+            File::create_new(&path).with_context(|| format!("creating {}", escape::path(&path)))?;
         Ok(Temporary { file, path })
     }
 

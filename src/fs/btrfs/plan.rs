@@ -58,7 +58,9 @@ impl Placed {
     fn root(&self, places: &NodePlaces) -> Result<Root> {
         let nodes = self.shape.nodes();
         let last = self.first + nodes.saturating_sub(1);
-        let run = places.run(last).context("a tree has no root: this is a bug")?;
+        let run = places
+            .run(last)
+            .context("a tree has no root: this is a bug")?;
         Ok(Root {
             address: run.address(last),
             level: self.shape.height()?,
@@ -353,8 +355,7 @@ impl Plan for BtrfsPlan {
             roots: &root,
         };
         let encode = |offset| Ok(superblock.encode(offset)?.as_bytes().to_vec());
-        let mut superblocks =
-            Superblocks::new(self.layout.length, &encode, emit as &mut Emit<'_>);
+        let mut superblocks = Superblocks::new(self.layout.length, &encode, emit as &mut Emit<'_>);
 
         let mut writer = NodeWriter::new(&self.layout, &self.system, &mut superblocks);
         self.tree(&self.chunk_tree, &self.system, &mut writer, |out| {

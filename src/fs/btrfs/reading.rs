@@ -270,7 +270,6 @@ fn sums(bytes: &[u8], sums: &mut Vec<u32>) {
     }
 }
 
-
 /// Reads the data of small files while the metadata is written.
 pub struct InlineReader<'a> {
     opener: Opener,

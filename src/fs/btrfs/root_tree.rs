@@ -7,12 +7,12 @@ use zerocopy::{FromZeros, IntoBytes};
 use super::btree::Items;
 use super::census::{Census, Name, Subvolume};
 use super::fs_tree::{ROOT_DIRECTORY, index_of, text};
+use super::hash;
 use super::ondisk::{
     DirItem, DiskKey, GENERATION, InodeItem, InodeRef, Key, NODE_SIZE, RootItem, RootRef, TimeSpec,
     file_type, inode_flags, item_type, objects,
 };
 use super::trees::{Uuids, plain_directory, root_name};
-use super::hash;
 use crate::fs::number::le16;
 use crate::tree::{Timestamp, Tree};
 
@@ -88,20 +88,10 @@ impl RootTree<'_> {
     fn directory(&self, out: &mut Items<'_>) -> Result<()> {
         let number = objects::ROOT_TREE_DIR;
         let inode = plain_directory(self.time);
-        out(
-            Key::new(number, item_type::INODE_ITEM, 0),
-            inode.as_bytes(),
-        )?;
-        out(
-            Key::new(number, item_type::INODE_REF, number),
-            &root_name(),
-        )?;
+        out(Key::new(number, item_type::INODE_ITEM, 0), inode.as_bytes())?;
+        out(Key::new(number, item_type::INODE_REF, number), &root_name())?;
         let mut entry = DirItem::new_zeroed();
-        entry.location = DiskKey::from(Key::new(
-            objects::FS_TREE,
-            item_type::ROOT_ITEM,
-            u64::MAX,
-        ));
+        entry.location = DiskKey::from(Key::new(objects::FS_TREE, item_type::ROOT_ITEM, u64::MAX));
         entry.transid = U64::new(GENERATION);
         entry.name_len = le16(DEFAULT.len())?;
         entry.kind = file_type::DIRECTORY;
@@ -118,10 +108,7 @@ impl RootTree<'_> {
     }
 
     fn root(&self, number: u64, item: &RootItem, out: &mut Items<'_>) -> Result<()> {
-        out(
-            Key::new(number, item_type::ROOT_ITEM, 0),
-            item.as_bytes(),
-        )
+        out(Key::new(number, item_type::ROOT_ITEM, 0), item.as_bytes())
     }
 
     fn item(&self, number: u64) -> RootItem {

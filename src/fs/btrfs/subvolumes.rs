@@ -12,7 +12,10 @@ pub fn find(tree: &Tree, paths: &[Box<[u8]>], problems: &mut Vec<String>) -> BTr
     for path in paths {
         match directory(tree, path) {
             Ok(id) if !found.insert(id) => {
-                problems.push(format!("{}: the subvolume is given twice", escape::short(path)));
+                problems.push(format!(
+                    "{}: the subvolume is given twice",
+                    escape::short(path)
+                ));
             }
             Ok(_) => {}
             Err(problem) => problems.push(format!("{}: {problem}", escape::short(path))),

@@ -60,7 +60,11 @@ impl Superblock<'_> {
         block.stripesize = le32(SECTOR_SIZE)?;
         block.compat_ro_flags =
             U64::new(compat_ro::FREE_SPACE_TREE | compat_ro::FREE_SPACE_TREE_VALID);
-        let zstd = if self.zstd { incompat::COMPRESS_ZSTD } else { 0 };
+        let zstd = if self.zstd {
+            incompat::COMPRESS_ZSTD
+        } else {
+            0
+        };
         block.incompat_flags = U64::new(
             incompat::MIXED_BACKREF
                 | incompat::BIG_METADATA

@@ -193,10 +193,7 @@ pub fn data_reloc_tree(time: Timestamp, out: &mut Items<'_>) -> Result<()> {
         Key::new(number, item_type::INODE_ITEM, 0),
         directory.as_bytes(),
     )?;
-    out(
-        Key::new(number, item_type::INODE_REF, number),
-        &root_name(),
-    )
+    out(Key::new(number, item_type::INODE_REF, number), &root_name())
 }
 
 /// The tree of checksums: those of adjacent sectors are in the same item, as many as fit.
@@ -267,7 +264,9 @@ impl Used<'_> {
 
     /// The number of bytes in use in `chunk`.
     pub fn bytes(&self, chunk: &ChunkPlace) -> u64 {
-        self.ranges(chunk).map(|range| range.end - range.start).sum()
+        self.ranges(chunk)
+            .map(|range| range.end - range.start)
+            .sum()
     }
 }
 

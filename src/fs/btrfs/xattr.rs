@@ -145,12 +145,36 @@ mod tests {
         let long = format!("user.{}", "x".repeat(251));
         let acl = "system.posix_acl_access";
         for (name, value, message) in [
-            ("foo.x", vec![], "btrfs does not support the extended attribute foo.x"),
-            ("user.", vec![], "btrfs does not support the extended attribute user."),
-            ("btrfs.compression", vec![], "btrfs does not support the extended attribute btrfs.compression"),
-            (acl, vec![2, 0, 0], "system.posix_acl_access: 3 bytes are too few for an ACL"),
-            (acl, vec![1, 0, 0, 0], "system.posix_acl_access: expected ACL version 2, found 1"),
-            (acl, vec![2, 0, 0, 0, 1], "system.posix_acl_access: an ACL of 5 bytes is truncated"),
+            (
+                "foo.x",
+                vec![],
+                "btrfs does not support the extended attribute foo.x",
+            ),
+            (
+                "user.",
+                vec![],
+                "btrfs does not support the extended attribute user.",
+            ),
+            (
+                "btrfs.compression",
+                vec![],
+                "btrfs does not support the extended attribute btrfs.compression",
+            ),
+            (
+                acl,
+                vec![2, 0, 0],
+                "system.posix_acl_access: 3 bytes are too few for an ACL",
+            ),
+            (
+                acl,
+                vec![1, 0, 0, 0],
+                "system.posix_acl_access: expected ACL version 2, found 1",
+            ),
+            (
+                acl,
+                vec![2, 0, 0, 0, 1],
+                "system.posix_acl_access: an ACL of 5 bytes is truncated",
+            ),
             (
                 acl,
                 vec![2, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0],

@@ -32,8 +32,27 @@ fn tree() -> Tree {
     let mut tree = empty_tree();
     let unit = 131_072;
     for length in [
-        1, 10, 100, 2047, 2048, 2049, 3000, 4095, 4096, 4097, 8191, 8192, 8193, 50_000, unit - 1,
-        unit, unit + 1, unit + 4096, unit + 4097, 3 * unit + 5, 2_000_000,
+        1,
+        10,
+        100,
+        2047,
+        2048,
+        2049,
+        3000,
+        4095,
+        4096,
+        4097,
+        8191,
+        8192,
+        8193,
+        50_000,
+        unit - 1,
+        unit,
+        unit + 1,
+        unit + 4096,
+        unit + 4097,
+        3 * unit + 5,
+        2_000_000,
     ] {
         let text: Vec<u8> = b"extent, inode, block group, "
             .iter()
@@ -86,7 +105,7 @@ fn files_of_all_lengths_arrive() {
     for compression in ALL {
         let directory = scratch();
         let writer = compressing(compression, directory.path().to_owned());
-        let image = make_smallest(&writer, directory.path(), &tree, 0);
+        let image = make_smallest(&writer, directory.path(), &tree, 30 * MIB);
         mount_and_compare(&image, &tree);
         lengths.push(fs::metadata(&image).unwrap().len());
         // The kernel decompresses and compresses again.
@@ -97,7 +116,11 @@ fn files_of_all_lengths_arrive() {
         let left = fs::read_dir(directory.path()).unwrap().count();
         assert_eq!(left, 1, "only the image is left");
     }
-    assert!(lengths[1..].iter().all(|length| *length < lengths[0] - 5 * MIB));
+    assert!(
+        lengths[1..]
+            .iter()
+            .all(|length| *length < lengths[0] - 5 * MIB)
+    );
 }
 
 #[test]
@@ -119,8 +142,9 @@ fn grub_reads_every_file() {
         assert_eq!(names, expected);
         for (name, id) in directory.iter() {
             let name = str::from_utf8(name).unwrap();
-            // Starting GRUB's reader takes time.
-            if !["-2048", "-4095", "-2000000", "rse", "-131073"]
+            // Starting GRUB's reader takes time. It does not support holes in file systems with the
+            // feature `no-holes`.
+            if !["-2048", "-4095", "-2000000", "-131073"]
                 .iter()
                 .any(|end| name.ends_with(end))
             {
@@ -180,7 +204,10 @@ fn without_checksums_no_file_is_read() {
     check(&image);
     let mount = mount(&image, "rw");
     let read = fs::read(mount.path().join("gone")).unwrap();
-    assert_eq!((read.len(), &read[999_000..999_005]), (1_000_000, &b"known"[..]));
+    assert_eq!(
+        (read.len(), &read[999_000..999_005]),
+        (1_000_000, &b"known"[..])
+    );
     fs::write(mount.path().join("new"), noise(100_000)).unwrap();
     mount.unmount();
     check(&image);

@@ -1,4 +1,4 @@
-//! Corner cases, one test each. `BTRFS_FILES` sets the number of files in the tree with many (30,000).
+//! Corner cases, one test each. `BTRFS_FILES` sets the number of files in the tree with many (6000).
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -257,7 +257,10 @@ fn files_with_holes() {
         (100, &[(50, 10)]),
         (2048, &[(0, 1), (2047, 1)]),
         (5000, &[(4999, 1)]),
-        (1_000_000, &[(0, 1), (8192, 1), (20_000, 10_000), (999_999, 1)]),
+        (
+            1_000_000,
+            &[(0, 1), (8192, 1), (20_000, 10_000), (999_999, 1)],
+        ),
         (1_000_000, &[(4095, 2), (8191, 2)]),
     ]
     .into_iter()
@@ -317,11 +320,11 @@ fn a_file_with_many_extents() {
 #[test]
 fn data_around_the_superblocks() {
     // The second one is at 64 MiB, 47 MiB behind the beginning of the data.
-    for before in [46 * MIB, 47 * MIB - 4096, 47 * MIB, 47 * MIB + 4096] {
+    for before in [47 * MIB - 4096, 47 * MIB] {
         let mut tree = empty_tree();
         for (name, length) in [("a", before), ("b", MIB), ("c", 4096)] {
-            let bytes = noise(usize::try_from(length).unwrap());
-            tree.insert(InodeId::ROOT, name.as_bytes(), file(&bytes))
+            let bytes = name.repeat(usize::try_from(length).unwrap());
+            tree.insert(InodeId::ROOT, name.as_bytes(), file(bytes.as_bytes()))
                 .unwrap();
         }
         make_and_compare(tree);
@@ -330,7 +333,7 @@ fn data_around_the_superblocks() {
 
 #[test]
 fn many_files_and_hard_links_in_one_directory() {
-    let count = std::env::var("BTRFS_FILES").map_or(30_000, |count| count.parse().unwrap());
+    let count = std::env::var("BTRFS_FILES").map_or(6000, |count| count.parse().unwrap());
     let directory = scratch();
     let mut tree = empty_tree();
     let top = tree

@@ -215,7 +215,8 @@ pub fn check_metadata(image: &Path) {
     check_with(image, &["--mode=lowmem"]);
 }
 
-fn check_with(image: &Path, arguments: &[&str]) {
+/// Runs `btrfs check` with these arguments.
+pub fn check_with(image: &Path, arguments: &[&str]) {
     let mut check = next::program("usr/bin/btrfs");
     check.arg("check").args(arguments).arg(image);
     let output = run(&mut check);

@@ -197,7 +197,11 @@ fn build(entries: Vec<Entry>) -> Tree {
 #[test]
 fn random_trees_are_clean_and_as_they_were() {
     let directory = scratch();
-    let trees = (proptest::collection::vec(entry(), 0..60), 0u64..6, 0usize..5);
+    let trees = (
+        proptest::collection::vec(entry(), 0..60),
+        0u64..6,
+        0usize..5,
+    );
     runner("BTRFS_TREES", 40)
         .run(&trees, |(entries, room, subvolumes)| {
             let tree = Arc::new(build(entries));
