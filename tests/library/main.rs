@@ -13,6 +13,7 @@
 mod common;
 mod listing;
 
+mod btrfs_writer;
 mod chmod;
 mod contents;
 mod erofs;
