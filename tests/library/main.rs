@@ -15,6 +15,7 @@ mod listing;
 
 mod chmod;
 mod contents;
+mod ext23;
 mod ext4;
 mod ext4_writer;
 mod fat;
