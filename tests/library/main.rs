@@ -24,3 +24,4 @@ mod modules;
 mod reports;
 mod scan;
 mod store;
+mod xfs;
