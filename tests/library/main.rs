@@ -28,3 +28,4 @@ mod reports;
 mod scan;
 mod squashfs;
 mod store;
+mod xfs;
