@@ -76,7 +76,8 @@
   #   btrfs: compression ("zlib" or "zstd"), compressionLevel, subvolumes (directories that become subvolumes,
   #          such as [ "nix" "home" ])
   #   erofs: compression ("lz4", "lz4hc", "deflate" or "zstd"), compressionLevel
-  #   squashfs: compression ("zstd", the default, "gzip", "lz4" or "xz"), compressionLevel,
+  #   squashfs: compression ("zstd", the default, "gzip", "lz4", "lz4hc" or "xz"),
+  #          compressionLevel,
   #          blockSize ("1M", or a smaller power of two down to "4K")
   fsOptions ? { },
 

@@ -50,6 +50,7 @@ const SQUASHFS: &[Choice] = &[
     choice("zstd", Method::Zstd, 1..=22, 15),
     choice("gzip", Method::Gzip, 1..=9, 9),
     choice("lz4", Method::Lz4, 0..=0, 0),
+    choice("lz4hc", Method::Lz4Hc, 0..=0, 0),
     choice("xz", Method::Xz, 0..=0, 0),
 ];
 

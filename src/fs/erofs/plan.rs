@@ -19,8 +19,8 @@ use crate::tree::{InodeId, Kind, Tree};
 
 /// Inodes are encoded together until they take this many bytes.
 const BATCH: u64 = 256 << 10;
-/// An inode that takes more than this, because of its index, is passed on in parts.
-const LONG: u64 = 1 << 20;
+/// The length of parts in which other metadata is passed on.
+const PART: u64 = 1 << 20;
 /// The function that receives metadata.
 type Emit<'a> = dyn FnMut(u64, &[u8]) -> Result<()> + 'a;
 
@@ -135,14 +135,14 @@ impl Writer<'_> {
         let mut rest = self.planned.layout.sorted.as_slice();
         let mut is_first = true;
         while !rest.is_empty() {
-            if !is_first && self.length(rest[0]) > LONG {
+            if self.is_long(rest[0]) {
                 self.long_inode(rest[0], emit)?;
                 rest = &rest[1..];
                 continue;
             }
             let mut batches = Vec::new();
             while batches.len() < self.planned.threads.max(1) {
-                let (inodes, after) = rest.split_at(self.batch(rest, is_first));
+                let (inodes, after) = rest.split_at(self.batch(rest));
                 if inodes.is_empty() {
                     break;
                 }
@@ -156,19 +156,16 @@ impl Writer<'_> {
         Ok(())
     }
 
-    fn length(&self, id: InodeId) -> u64 {
-        self.encoder.subject.shape(id).length()
+    fn is_long(&self, id: InodeId) -> bool {
+        self.encoder.subject.shape(id).is_long()
     }
 
-    /// Returns how many of `inodes` are encoded together. The first inode is the root's.
-    fn batch(&self, inodes: &[InodeId], is_first: bool) -> usize {
+    /// Returns how many of `inodes` are encoded together.
+    fn batch(&self, inodes: &[InodeId]) -> usize {
         let layout = &self.planned.layout;
         let start = inodes.first().map_or(0, |&id| layout.place(id));
-        let end = inodes.iter().enumerate().position(|(at, &id)| {
-            let is_root = is_first && at == 0;
-            layout.place(id) - start > BATCH || (!is_root && self.length(id) > LONG)
-        });
-        end.unwrap_or(inodes.len())
+        let is_other = |&id: &InodeId| layout.place(id) - start > BATCH || self.is_long(id);
+        inodes.iter().position(is_other).unwrap_or(inodes.len())
     }
 
     /// Encodes each batch in a thread of its own.
@@ -288,7 +285,7 @@ impl<'a, 'b> Sink<'a, 'b> {
 
     fn add(&mut self, bytes: &[u8]) -> Result<()> {
         // usize to u64: lossless on every target Rust has.
-        if self.bytes.len() as u64 >= LONG {
+        if self.bytes.len() as u64 >= PART {
             self.flush()?;
         }
         self.bytes.extend_from_slice(bytes);

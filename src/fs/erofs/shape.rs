@@ -9,6 +9,9 @@ use super::ondisk::{BLOCK_SIZE, InodeCompact, InodeExtended};
 use crate::fs::Options;
 use crate::tree::{Content, Inode, InodeId, Kind, Tree};
 
+/// An index that is longer than this is written in parts.
+const LONG: u64 = 1 << 20;
+
 /// A tree with everything that determines the forms of its inodes.
 pub struct Subject<'a> {
     /// The tree.
@@ -138,12 +141,18 @@ impl Shape {
     }
 
     /// Returns whether all that must be in a single block: inline data must not continue in
-    /// another one.
+    /// another one. What is long begins in a block of its own, because the block of the superblock
+    /// has a checksum.
     pub fn is_together(&self) -> bool {
         match self.data {
-            Data::Flat { tail, .. } | Data::Packed { tail, .. } => tail > 0,
-            Data::Chunks(_) => false,
+            Data::Flat { tail, .. } | Data::Packed { tail, .. } if tail > 0 => true,
+            _ => self.is_long(),
         }
+    }
+
+    /// Returns whether there is too much of it, because of the index, to be in memory.
+    pub fn is_long(&self) -> bool {
+        self.length() > LONG
     }
 
     /// Returns the number of blocks of the data.

@@ -24,13 +24,14 @@ impl Slots {
         }
     }
 
-    /// Finds a place for `length` bytes, in a single block if `together` is set.
+    /// Finds a place for `length` bytes. If `together` is set, it is in a single block, or at the
+    /// start of one if the length is more than a block.
     pub fn place(&mut self, length: u64, together: bool) -> u64 {
         let slots = length.div_ceil(SLOT_SIZE);
         if let Some(place) = self.fill_gap(slots) {
             return place;
         }
-        let rest = SLOTS_PER_BLOCK - self.end % SLOTS_PER_BLOCK;
+        let rest = self.end.next_multiple_of(SLOTS_PER_BLOCK) - self.end;
         if together && slots > rest {
             self.add_gap(self.end, rest);
             self.end += rest;
@@ -90,6 +91,10 @@ mod tests {
         assert_eq!(slots.place(33, true), 220);
         assert_eq!(slots.place(37 * 32, true), 73);
         assert_eq!(slots.end(), 640 * 32);
+        assert_eq!(slots.place(32, false), 110);
+        assert_eq!(slots.place(128 * 32, true), 640);
+        assert_eq!(slots.place(129 * 32, false), 768);
+        assert_eq!(slots.place(129 * 32, true), 1024);
         let mut places = vec![0; 1000];
         for number in 0..2000u64 {
             let length = 1 + number * 7919 % 4096;

@@ -16,7 +16,7 @@ use crate::tree::InodeId;
 pub fn length(packed: Option<&Packed>) -> u64 {
     let configuration = match packed.map(|packed| packed.compression) {
         None => 0,
-        Some(Compression::Lz4 | Compression::Lz4Hc { .. }) => size_of::<Lz4Cfgs>(),
+        Some(Compression::Lz4 { .. }) => size_of::<Lz4Cfgs>(),
         Some(Compression::Deflate { .. }) => size_of::<DeflateCfgs>(),
         Some(Compression::Zstd { .. }) => size_of::<ZstdCfgs>(),
     };
@@ -65,7 +65,7 @@ pub fn encode(
 /// Appends the configuration of the compression to `out`.
 fn configuration(packed: &Packed, out: &mut Vec<u8>) -> Result<(), TooWide> {
     match packed.compression {
-        Compression::Lz4 | Compression::Lz4Hc { .. } => {
+        Compression::Lz4 { .. } => {
             let mut lz4 = Lz4Cfgs::new_zeroed();
             lz4.length = le16(size_of_val(&lz4) - size_of_val(&lz4.length))?;
             lz4.max_distance = U16::MAX_VALUE;

@@ -17,32 +17,22 @@ use crate::fs::DataExtent;
 use crate::fs::number::{TooWide, index};
 use crate::tree::{Kind, Tree};
 
-/// Why there is no layout.
-#[derive(Debug)]
-pub enum Failure {
-    /// At least this many blocks are missing.
-    Missing(u64),
-    /// A number is too large for its field.
-    TooWide(TooWide),
-}
+/// There is not enough room: at least this many blocks are missing.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Missing(pub u64);
 
-impl From<TooWide> for Failure {
-    fn from(error: TooWide) -> Failure {
-        Failure::TooWide(error)
-    }
-}
-
-/// Lays the tree out in a file system with the sizes `geometry`.
+/// Lays the tree out in a file system with the sizes `geometry`. The trees of reverse mappings have no
+/// more than their roots until [`size_rmap_trees`] is called, which does not change what is available.
 ///
 /// # Errors
 /// If there is not enough room.
-pub fn lay_out(tree: &Tree, census: &Census, geometry: &Geometry) -> Result<Layout, Failure> {
+pub fn lay_out(tree: &Tree, census: &Census, geometry: &Geometry) -> Result<Layout, Missing> {
     let capacity: u64 = (0..geometry.groups)
         .map(|group| geometry.capacity(group))
         .sum();
     let least = census.least_blocks();
     if least > capacity {
-        return Err(Failure::Missing(least - capacity));
+        return Err(Missing(least - capacity));
     }
     let (groups, last) = place_inodes(census, geometry)?;
     let mut allocator = Allocator {
@@ -55,25 +45,29 @@ pub fn lay_out(tree: &Tree, census: &Census, geometry: &Geometry) -> Result<Layo
     let holders = allocator.holders(tree, census);
     let (data, trees) = allocator.files(tree, census);
     if allocator.beyond > 0 {
-        return Err(Failure::Missing(allocator.beyond));
+        return Err(Missing(allocator.beyond));
     }
     allocator.close();
-    let mut layout = Layout {
+    Ok(Layout {
         geometry: geometry.clone(),
         groups: allocator.groups,
         holders,
         data,
         trees,
-    };
-    for number in 0..geometry.groups {
-        size_rmap_tree(&mut layout, number)?;
-    }
-    Ok(layout)
+    })
+}
+
+/// Computes the sizes of the reverse mapping trees, which follow everything else in their groups.
+///
+/// # Errors
+/// If a number is too large for its field.
+pub fn size_rmap_trees(layout: &mut Layout) -> Result<(), TooWide> {
+    (0..layout.geometry.groups).try_for_each(|number| size_rmap_tree(layout, number))
 }
 
 /// Distributes the chunks of inodes over the groups. Returns all groups, and the number of the last
 /// one that has a chunk.
-fn place_inodes(census: &Census, geometry: &Geometry) -> Result<(Vec<Group>, u64), Failure> {
+fn place_inodes(census: &Census, geometry: &Geometry) -> Result<(Vec<Group>, u64), Missing> {
     let mut rest = census.chunks();
     let mut last = 0;
     let mut first_chunk = 0;
@@ -106,7 +100,7 @@ fn place_inodes(census: &Census, geometry: &Geometry) -> Result<(Vec<Group>, u64
     // Up to 7 blocks of each group are too few for a chunk, and a larger file system may add to them.
     match rest {
         0 => Ok((groups, last)),
-        _ => Err(Failure::Missing(
+        _ => Err(Missing(
             (rest * CHUNK_BLOCKS)
                 .saturating_sub(geometry.groups * CHUNK_BLOCKS)
                 .max(1),

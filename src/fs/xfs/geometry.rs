@@ -36,6 +36,10 @@ const SET_ASIDE: u64 = 8;
 /// its list of free blocks when the B+trees have more than one level.
 const SLACK: u64 = 12;
 
+/// Blocks that are not counted as available, because Linux needs some to create a file and cannot write
+/// to the last few (`XFS_CREATE_SPACE_RES` and `xfs_bmap_worst_indlen`).
+const WORKING: u64 = 64;
+
 /// The sizes of a file system.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Geometry {
@@ -121,12 +125,18 @@ impl Geometry {
     }
 
     /// Returns the number of free blocks that ordinary users can't fill: what Linux keeps for
-    /// B+trees, sets aside, and reserves for itself (`xfs_default_resblks`).
+    /// B+trees, sets aside, and reserves for itself (`xfs_default_resblks`), and the last few.
     pub fn withheld(&self) -> u64 {
         let groups: u64 = (0..self.groups)
             .map(|group| self.metadata_reserved(group) + self.rmap_reserved(group) + SET_ASIDE)
             .sum();
-        groups + (self.blocks / 20).min(8192)
+        groups + (self.blocks / 20).min(8192) + WORKING
+    }
+
+    /// Returns the highest number of blocks for inodes if there are `chunks` chunks
+    /// (`xfs_ialloc_setup_geometry`).
+    pub fn most_inode_blocks(&self, chunks: u64) -> u64 {
+        self.blocks * self.inode_percentage(chunks) / 100 / CHUNK_BLOCKS * CHUNK_BLOCKS
     }
 
     /// Returns the highest percentage of blocks for inodes, which is higher than the default if

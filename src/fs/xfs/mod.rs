@@ -43,7 +43,6 @@ use std::sync::Arc;
 
 use super::{Counted, Format, Options, Plan, PlanError};
 use crate::tree::Tree;
-use allocate::Failure;
 use census::Census;
 use contents::Contents;
 use geometry::{Geometry, MAXIMUM};
@@ -79,21 +78,17 @@ impl Counted for CountedTree {
                 MAXIMUM * BLOCK_SIZE
             )]));
         }
-        let layout = match Geometry::new(blocks) {
-            Some(geometry) => allocate::lay_out(&self.tree, &self.census, &geometry),
-            None => Err(Failure::Missing(1)),
+        let geometry = Geometry::new(blocks);
+        let layout =
+            geometry.and_then(|found| allocate::lay_out(&self.tree, &self.census, &found).ok());
+        let Some(mut layout) = layout else {
+            return Err(PlanError::TooSmall {
+                needed: self.smallest(0)?,
+                inodes: self.census.inodes(),
+                length,
+            });
         };
-        let layout = match layout {
-            Ok(layout) => layout,
-            Err(Failure::TooWide(error)) => return Err(PlanError::Failed(error.into())),
-            Err(Failure::Missing(_)) => {
-                return Err(PlanError::TooSmall {
-                    needed: self.smallest(0)?,
-                    inodes: self.census.inodes(),
-                    length,
-                });
-            }
-        };
+        allocate::size_rmap_trees(&mut layout).map_err(anyhow::Error::from)?;
         Ok(Box::new(plan::XfsPlan {
             contents: Contents {
                 tree: Arc::clone(&self.tree),

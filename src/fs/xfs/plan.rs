@@ -36,8 +36,7 @@ impl Plan for XfsPlan {
         let Contents { layout, census, .. } = &self.contents;
         let available = available(layout) * BLOCK_SIZE;
         // Linux makes more inodes as long as there are blocks for them.
-        let geometry = &layout.geometry;
-        let most = geometry.blocks * geometry.inode_percentage(census.chunks()) / 100;
+        let most = layout.geometry.most_inode_blocks(census.chunks());
         let chunks = census.chunks() * CHUNK;
         // usize to u64: lossless.
         let in_block = BLOCK_SIZE / size_of::<super::ondisk::Dinode>() as u64;

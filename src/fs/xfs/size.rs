@@ -1,6 +1,6 @@
 //! Computation of the smallest file system that holds a tree.
 
-use super::allocate::{self, Failure};
+use super::allocate::{self, Missing};
 use super::census::Census;
 use super::geometry::{Geometry, MAXIMUM, MINIMUM};
 use super::plan::available;
@@ -19,8 +19,7 @@ pub fn smallest(tree: &Tree, census: &Census, free: u64) -> Result<u64, PlanErro
         // be skipped.
         let missing = match allocate::lay_out(tree, census, &geometry) {
             Ok(layout) => free.saturating_sub(available(&layout)),
-            Err(Failure::Missing(blocks)) => blocks,
-            Err(Failure::TooWide(error)) => return Err(PlanError::Failed(error.into())),
+            Err(Missing(blocks)) => blocks,
         };
         if missing == 0 {
             return Ok(blocks);

@@ -10,10 +10,8 @@ use crate::codec::{Codec, Compressor};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Compression {
     /// LZ4, which Linux can read since 5.17 in the form used here.
-    Lz4,
-    /// LZ4 by a slow search for the longest matches; it is read like [`Compression::Lz4`].
-    Lz4Hc {
-        /// 1 (fast) to 12 (small).
+    Lz4 {
+        /// 0 (fast) to 12 (small). Up to 2, files become about as short.
         level: u8,
     },
     /// Zstandard, which Linux can read since 6.10.
@@ -32,7 +30,7 @@ impl Compression {
     /// Its number on disk.
     pub(crate) fn algorithm(self) -> u8 {
         match self {
-            Compression::Lz4 | Compression::Lz4Hc { .. } => algorithm::LZ4,
+            Compression::Lz4 { .. } => algorithm::LZ4,
             Compression::Zstd { .. } => algorithm::ZSTD,
             Compression::Deflate { .. } => algorithm::DEFLATE,
         }
@@ -54,8 +52,8 @@ impl Engine {
     /// If there is not enough memory.
     pub fn new(compression: Compression) -> Result<Engine> {
         let codec = match compression {
-            Compression::Lz4 => return Ok(Engine::Lz4(CompressionMode::DEFAULT)),
-            Compression::Lz4Hc { level } => {
+            Compression::Lz4 { level: 0 } => return Ok(Engine::Lz4(CompressionMode::DEFAULT)),
+            Compression::Lz4 { level } => {
                 let mode = CompressionMode::HIGHCOMPRESSION(level.into());
                 return Ok(Engine::Lz4(mode));
             }
