@@ -9,9 +9,9 @@ const LOW_BITS: u32 = 12;
 /// Marks the number of blocks of an extent, which takes the place of a distance.
 const BLOCK_COUNT: u32 = 1 << 11;
 /// Bytes of a pack with entries of 4 bytes: two.
-const SMALL_PACK: u64 = 8;
+const SMALL_PACK: usize = 8;
 /// Bytes of a pack with entries of 2 bytes: 16. They are aligned to their length.
-const LARGE_PACK: u64 = 32;
+const LARGE_PACK: usize = 32;
 
 /// The form of an index: how many entries have which length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,7 +39,7 @@ impl Index {
         // usize to u64: lossless on every target Rust has.
         let start = head.next_multiple_of(8) + size_of::<MapHeader>() as u64;
         let entries = size.div_ceil(BLOCK_SIZE);
-        let before = (start.next_multiple_of(LARGE_PACK) - start) / 4;
+        let before = (start.next_multiple_of(LARGE_PACK as u64) - start) / 4;
         match entries.checked_sub(before) {
             None => Index {
                 small_before: entries.div_ceil(2),
@@ -58,7 +58,7 @@ impl Index {
     pub fn length(&self) -> u64 {
         let small = self.small_before + self.small_after;
         // usize to u64: lossless on every target Rust has.
-        size_of::<MapHeader>() as u64 + small * SMALL_PACK + self.large * LARGE_PACK
+        size_of::<MapHeader>() as u64 + small * SMALL_PACK as u64 + self.large * LARGE_PACK as u64
     }
 
     /// Passes the packs to `emit`. The blocks of `extents` are adjacent, starting at `block`.
@@ -73,13 +73,13 @@ impl Index {
     ) -> anyhow::Result<()> {
         let mut entries = Entries::new(extents, block);
         for _ in 0..self.small_before {
-            emit(&pack::<{ SMALL_PACK as usize }>(&mut entries, 2))?;
+            emit(&pack::<SMALL_PACK>(&mut entries, 2))?;
         }
         for _ in 0..self.large {
-            emit(&pack::<{ LARGE_PACK as usize }>(&mut entries, 16))?;
+            emit(&pack::<LARGE_PACK>(&mut entries, 16))?;
         }
         for _ in 0..self.small_after {
-            emit(&pack::<{ SMALL_PACK as usize }>(&mut entries, 2))?;
+            emit(&pack::<SMALL_PACK>(&mut entries, 2))?;
         }
         Ok(())
     }
