@@ -24,7 +24,7 @@ const NONE: u32 = u32::MAX;
 /// A piece of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 struct Piece {
-    /// Its length in the file in bytes. Only the last piece may not be in whole blocks.
+    /// Its length in the file in bytes. All but the last two are in whole blocks.
     size: u32,
     /// The block in the finished file where it begins. Zeros come before its bytes, and its end is
     /// the end of a block.
@@ -111,6 +111,10 @@ impl Packed {
         let tail = u64::from(last.length);
         let head = shape.head().next_multiple_of(8) + index.length();
         let is_inline = (1..BLOCK_SIZE).contains(&tail) && head + tail <= BLOCK_SIZE;
+        let is_divided = !(shape.size - u64::from(last.size)).is_multiple_of(BLOCK_SIZE);
+        if is_divided && !is_inline {
+            return None;
+        }
         let blocks = pieces.iter().map(|piece| u64::from(piece.blocks())).sum();
         Some(match is_inline {
             true => Data::Packed {

@@ -18,17 +18,14 @@ use crate::escape;
 use crate::fs::number::index;
 use crate::fs::source::Opener;
 use crate::fs::{DataSource, FinishedFile};
-use crate::tree::{InodeId, Kind, Tree};
+use crate::tree::{Inode, InodeId, Kind, Tree};
 
 /// The number of pieces that a thread compresses before it takes others.
 const TOGETHER: u64 = 8;
-/// Only the last pieces of files up to this length are divided. In longer ones, little would be
-/// saved, and the index leaves less room for a piece with the inode.
-const LONGEST_DIVIDED: u64 = 4 << 20;
-/// A piece is only divided if this many bytes of its last block are not used.
-const LEAST_UNUSED: usize = 512;
 /// What must be saved by dividing a piece, in bytes.
-const LEAST_SAVED: usize = 256;
+const LEAST_SAVED: usize = 192;
+/// By how much the first part is shortened at least if it was too long, in bytes.
+const MARGIN: usize = 32;
 /// The number of places at which dividing a piece is tried.
 const ATTEMPTS: usize = 3;
 /// The size of a block.
@@ -165,9 +162,12 @@ impl Work<'_> {
                 let range = piece(size, number);
                 bytes.resize(index(range.end - range.start), 0);
                 opened.read(&mut bytes, range.start)?;
-                let may_divide = range.end == size && size <= LONGEST_DIVIDED;
+                let room = match range.end == size {
+                    true => room(self.tree.inode(job.id), size),
+                    false => 0,
+                };
                 let mut offset = range.start;
-                for piece in packer.pack(&bytes, may_divide)? {
+                for piece in packer.pack(&bytes, room)? {
                     let file = job.file;
                     done.push(Done {
                         file,
@@ -233,8 +233,9 @@ struct Packer<'a> {
 
 impl Packer<'_> {
     /// Compresses `bytes` and writes the result to the output, in one or two pieces. Two pieces are
-    /// better if the first fills its blocks, and what remains can be stored with the inode.
-    fn pack(&mut self, bytes: &[u8], may_divide: bool) -> Result<Vec<Piece>> {
+    /// better if the first fills its blocks, and the second can be stored with the inode, where
+    /// there is `room` for it.
+    fn pack(&mut self, bytes: &[u8], room: usize) -> Result<Vec<Piece>> {
         self.engine.compress(bytes, &mut self.compressed)?;
         if !is_shorter(bytes, &self.compressed) {
             return Ok(vec![Piece {
@@ -242,38 +243,29 @@ impl Packer<'_> {
                 ..Piece::default()
             }]);
         }
-        if may_divide && let Some(pieces) = self.divide(bytes)? {
+        if let Some(pieces) = self.divide(bytes, room)? {
             return Ok(pieces.into());
         }
         Ok(vec![self.store.store(bytes.len(), &mut self.compressed)?])
     }
 
-    /// Compresses `bytes` in two pieces, if that takes less space. `self.compressed`, all of them
-    /// in one piece, is only changed if it does.
-    fn divide(&mut self, bytes: &[u8]) -> Result<Option<[Piece; 2]>> {
+    /// Compresses `bytes` in two pieces, if that takes less space. `self.compressed` is all of them
+    /// in one piece.
+    fn divide(&mut self, bytes: &[u8], room: usize) -> Result<Option<[Piece; 2]>> {
         let length = self.compressed.len();
-        let full = length / BLOCK;
-        let unused = length.next_multiple_of(BLOCK) - length;
-        if full == 0 || unused < LEAST_UNUSED {
+        let full = length / BLOCK * BLOCK;
+        let rest = length - full;
+        let unused = rest.next_multiple_of(BLOCK) - rest;
+        if full == 0 || unused < LEAST_SAVED || rest > room {
             return Ok(None);
         }
-        let (mut head, mut tail) = (Vec::new(), Vec::new());
-        let mut at = bytes.len() / BLOCK * (full * BLOCK) / length * BLOCK;
-        for _ in 0..ATTEMPTS {
-            if at <= full * BLOCK {
-                return Ok(None);
-            }
-            self.engine.compress(&bytes[..at], &mut head)?;
-            if head.len() <= full * BLOCK {
-                break;
-            }
-            let excess = head.len() - full * BLOCK;
-            let ratio = at.div_ceil(head.len());
-            at = at.saturating_sub((excess * ratio).next_multiple_of(BLOCK));
-        }
+        let Some((at, mut head)) = self.head(bytes, full)? else {
+            return Ok(None);
+        };
+        let mut tail = Vec::new();
         self.engine.compress(&bytes[at..], &mut tail)?;
-        let is_better = head.len() <= full * BLOCK
-            && tail.len() + LEAST_SAVED <= BLOCK
+        let is_better = tail.len() + LEAST_SAVED <= BLOCK
+            && tail.len() <= room
             && is_shorter(&bytes[..at], &head)
             && is_shorter(&bytes[at..], &tail);
         if !is_better {
@@ -284,6 +276,49 @@ impl Packer<'_> {
             self.store.store(bytes.len() - at, &mut tail)?,
         ]))
     }
+
+    /// Finds a beginning of `bytes` that takes at most `full` bytes, and little less. `self.compressed` is
+    /// what all of `bytes` take, which is more.
+    fn head(&mut self, bytes: &[u8], full: usize) -> Result<Option<(usize, Vec<u8>)>> {
+        let mut head = Vec::new();
+        let mut at = scaled(bytes.len(), full, self.compressed.len());
+        for _ in 0..ATTEMPTS {
+            if at <= full {
+                return Ok(None);
+            }
+            self.engine.compress(&bytes[..at], &mut head)?;
+            if head.len() <= full {
+                return Ok(Some((at, head)));
+            }
+            let excess = head.len() - full;
+            at = at.saturating_sub(scaled(at, excess, head.len()) + MARGIN);
+        }
+        Ok(None)
+    }
+}
+
+/// Returns `value` times `numerator` divided by `denominator`. All are lengths of pieces.
+fn scaled(value: usize, numerator: usize, denominator: usize) -> usize {
+    // usize to u64: lossless on every target Rust has.
+    let product = value as u64 * numerator as u64;
+    index(product / (denominator as u64).max(1))
+}
+
+/// Returns how much compressed data can certainly be stored with an inode whose file has `size`
+/// bytes.
+fn room(inode: &Inode, size: u64) -> usize {
+    let xattrs = &inode.metadata.xattrs;
+    // At least what each attribute takes with its header.
+    let lengths = xattrs
+        .iter()
+        .map(|xattr| xattr.name.len() + xattr.value.len() + 16);
+    // Two bytes for each block, and some for the inode and the header of the index.
+    let others = index(size.div_ceil(BLOCK_SIZE).saturating_mul(2));
+    let taken = lengths
+        .sum::<usize>()
+        .saturating_add(others)
+        .saturating_add(192);
+    BLOCK.saturating_sub(taken)
 }
 
 /// Returns whether compression saves a block, or any bytes of what may be stored with the inode.
