@@ -172,7 +172,7 @@ fn colliding(count: usize) -> Vec<Vec<u8>> {
             0 => same.push(set),
             _ => {
                 rows.push((value, set));
-                rows.sort_unstable_by(|a, b| b.0.cmp(&a.0));
+                rows.sort_unstable_by_key(|row| std::cmp::Reverse(row.0));
             }
         }
     }
