@@ -62,6 +62,15 @@ touch -h -d @4294967297.000000001 tree/sizes/1 tree/links/symbolic
 touch -d 2400-01-01T00:00:00.999999999Z tree/modes/sticky
 "#;
 
+/// Leaves what ext2, ext3 and squashfs can store: times of whole seconds until 2038, and no ACLs.
+const LIMITED: &str = r#"
+setfacl -R -b -k .
+find . -exec touch -h -d @1000000000 {} +
+"#;
+
+/// Leaves what XFS can store: shorter link targets.
+const SHORTER: &str = "rm tree/links/to4095; touch -d @1000000000.123456789 tree/links";
+
 /// What nixpkgs' builder does with the entries of [`CONTENTS`], as root, keeping what we keep. The
 /// umask and cp's mode for new files are those of the build.
 const STAGE: &str = r#"
@@ -130,7 +139,8 @@ struct Prepared {
     _scratch: tempfile::TempDir,
 }
 
-fn prepare() -> Prepared {
+/// Runs `script` in the sources after [`SOURCES`].
+fn prepare(script: &str) -> Prepared {
     let scratch = tempfile::Builder::new()
         .permissions(std::fs::Permissions::from_mode(0o755))
         .tempdir_in(env!("CARGO_TARGET_TMPDIR"))
@@ -139,6 +149,7 @@ fn prepare() -> Prepared {
     std::fs::create_dir(&sources).unwrap();
     std::fs::create_dir(&staging).unwrap();
     shell(SOURCES, &sources, &[]);
+    shell(script, &sources, &[]);
     let start = stdout(command("date").arg("+%s")).trim().parse().unwrap();
     shell(STAGE, scratch.path(), &[&sources, &staging]);
     let mut expected = listing::here(&staging);
@@ -163,7 +174,7 @@ fn assert_exact(found: &Listing, expected: &Listing) {
 
 #[test]
 fn guest_sees_contents_as_rsync_and_chown_leave_them() {
-    let prepared = prepare();
+    let prepared = prepare("");
     let (sources, expected) = (&prepared.sources, &prepared.expected);
 
     // No sandbox: the sources are outside the store, since Nix would strip their attributes.
@@ -231,13 +242,19 @@ const TYPES: [(&str, &str); 9] = [
 
 #[test]
 fn every_type_of_root_file_system_has_contents_as_rsync_and_chown_leave_them() {
-    let prepared = prepare();
-    let (sources, expected) = (&prepared.sources, &prepared.expected);
+    let everything = prepare("");
+    let limited = prepare(LIMITED);
+    let shorter = prepare(SHORTER);
     for (kind, options) in TYPES {
+        let prepared = match kind {
+            "ext2" | "ext3" | "squashfs" => &limited,
+            "xfs" => &shorter,
+            _ => &everything,
+        };
         let arguments = format!(
             r#"partitionTableType = "none"; installBootLoader = false; copyChannel = false;
                fsType = "{kind}"; fsOptions = {{ {options} }}; {}"#,
-            contents(sources)
+            contents(&prepared.sources)
         );
         let built = Build::image(&arguments).sandbox(false).run();
         let image = built.out.join("nixos.img");
@@ -253,7 +270,7 @@ fn every_type_of_root_file_system_has_contents_as_rsync_and_chown_leave_them() {
                 found
             }
         };
-        assert_exact(&found, expected);
+        assert_exact(&found, &prepared.expected);
         Build::image(&arguments).sandbox(false).again().run();
     }
 }
