@@ -161,7 +161,7 @@ pub fn make_and_compare(trees: Vec<Tree>, free: u64) {
 #[test]
 fn directories_take_and_lose_files() {
     let mut tree = empty_tree();
-    for (name, count, length) in [("few", 50usize, 8), ("more", 400, 20), ("many", 600, 240)] {
+    for (name, count, length) in [("few", 50usize, 8), ("more", 120, 20), ("many", 200, 240)] {
         let top = add(&mut tree, InodeId::ROOT, name, directory());
         for number in 0..count {
             let file = format!("{number:0>length$}");
