@@ -66,10 +66,7 @@ fn expected(inode: &Inode, links: u32) -> Entry {
     };
     for xattr in &metadata.xattrs {
         let name = String::from_utf8_lossy(&xattr.name).into_owned();
-        let value = match xattr.value.is_empty() {
-            true => String::new(),
-            false => format!("0x{}", hex(&xattr.value)),
-        };
+        let value = format!("0x{}", hex(&xattr.value));
         entry.xattrs.insert(name, value);
     }
     entry.times = [time.clone(), time.clone(), time, String::new()];
