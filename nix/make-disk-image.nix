@@ -32,8 +32,18 @@
   diskSize ? "auto",
 
   # Space that diskSize = "auto" leaves free for ordinary users, in the notation of
-  # `numfmt --from=iec`. Used only with diskSize = "auto".
-  additionalSpace ? "512M",
+  # `numfmt --from=iec`. Used only with diskSize = "auto". The partition of a read-only file system is that
+  # much longer.
+  additionalSpace ?
+    if
+      builtins.elem fsType [
+        "erofs"
+        "squashfs"
+      ]
+    then
+      "0M"
+    else
+      "512M",
 
   # Where the boot partition ends, in the same notation. Used only if the table has a boot partition.
   bootSize ? "256M",
@@ -57,9 +67,19 @@
   efiFirmware ? OVMF.firmware,
   efiVariables ? OVMF.variables,
 
-  # Type and label of the root file system.
+  # Type and label of the root file system: "btrfs", "erofs", "ext2", "ext3", "ext4", "f2fs", "squashfs" or
+  # "xfs". squashfs has no label. nixpkgs' function allows only "ext4" with a partition table.
   fsType ? "ext4",
   label ? if onlyNixStore then "nix-store" else "nixos",
+
+  # Options of that file system; nixpkgs' function does not have this argument.
+  #   btrfs: compression ("zlib" or "zstd"), compressionLevel, subvolumes (directories that become subvolumes,
+  #          such as [ "nix" "home" ])
+  #   erofs: compression ("lz4", "lz4hc", "deflate" or "zstd"), compressionLevel
+  #   squashfs: compression ("zstd", the default, "gzip", "lz4", "lz4hc" or "xz"),
+  #          compressionLevel,
+  #          blockSize ("1M", or a smaller power of two down to "4K")
+  fsOptions ? { },
 
   # The file to install as /etc/nixos/configuration.nix.
   configFile ? null,
@@ -122,9 +142,9 @@
   deterministic ? true,
 
   # GPT partition GUID of the root partition, and UUID of its file system. Used only with
-  # deterministic = true, and rootGPUID only with a GPT.
+  # deterministic = true, and rootGPUID only with a GPT. squashfs has no UUID.
   rootGPUID ? "F222513B-DED1-49FA-B591-20CE86A2FE7F",
-  rootFSUID ? (if fsType == "ext4" then rootGPUID else null),
+  rootFSUID ? (if fsType == "squashfs" then null else rootGPUID),
 
   # Whether to install the nixpkgs sources as root's channel.
   copyChannel ? true,
@@ -195,17 +215,28 @@ assert lib.assertMsg (compressImage != null -> format == "raw") ''
   make-disk-image: compressImage = ${show compressImage} with format = ${show format}.
   Only a raw image is compressed as a whole: set format = "raw" or compressImage = null. For a qcow2 image with compressed clusters, set format = "qcow2-compressed".'';
 
+assert lib.assertOneOf "fsType" fsType [
+  "btrfs"
+  "erofs"
+  "ext2"
+  "ext3"
+  "ext4"
+  "f2fs"
+  "squashfs"
+  "xfs"
+];
+
 assert lib.assertMsg (fsType == "ext4" && deterministic -> rootFSUID != null) ''
   make-disk-image: rootFSUID is null, but deterministic = true needs a fixed UUID for an ext4 root.
   Leave rootFSUID out (the default is rootGPUID), set it to a UUID, or set deterministic = false.'';
 
+assert lib.assertMsg (fsType == "squashfs" -> rootFSUID == null) ''
+  make-disk-image: rootFSUID = ${show rootFSUID} with fsType = "squashfs", which stores no UUID.
+  Leave rootFSUID out, and find the root file system by its partition (/dev/disk/by-partuuid).'';
+
 assert lib.assertMsg (table.kind == "gpt" && deterministic -> rootGPUID != null) ''
   make-disk-image: rootGPUID is null, but deterministic = true needs a fixed GUID for the root partition of a GPT.
   Leave rootGPUID out, set it to a UUID, or set deterministic = false.'';
-
-assert lib.assertMsg (table.kind != "none" -> fsType == "ext4") ''
-  make-disk-image: fsType = ${show fsType} with partitionTableType = ${show partitionTableType}.
-  Only an ext4 root can be in a partition table: set fsType = "ext4" or partitionTableType = "none".'';
 
 assert lib.assertMsg (touchEFIVars -> table.efiVariables) ''
   make-disk-image: touchEFIVars = true with partitionTableType = ${show partitionTableType}.
@@ -360,6 +391,21 @@ let
     in
     lib.findFirst (path: path != null && lib.removeSuffix "/" path != espMountPoint) null mountPoints;
 
+  isReadOnly = builtins.elem fsType [
+    "erofs"
+    "squashfs"
+  ];
+
+  # The device that a BIOS starts GRUB from, or null.
+  biosGrubDevice =
+    let
+      grub = nixos.boot.loader.grub or { };
+    in
+    if grub.enable or false then
+      lib.findFirst (lib.hasPrefix "/dev/") null (grub.devices or [ ])
+    else
+      null;
+
   mkDerivation =
     attributes:
     import ./overrides.nix { inherit lib; } (pkgs.stdenvNoCC.mkDerivation attributes);
@@ -370,6 +416,15 @@ assert lib.assertMsg
   ''
     make-disk-image: the boot loader of config expects the ESP at ${show wrongMountPoint}, but with partitionTableType = ${show partitionTableType} it is mounted at ${show espMountPoint}.
     Set boot.loader.efi.efiSysMountPoint = ${show espMountPoint} in the configuration, and mount it there with fileSystems.'';
+
+assert lib.assertMsg
+  (
+    needsGuest && installBootLoader && table.bootPartitions == { } && isReadOnly
+    -> biosGrubDevice == null
+  )
+  ''
+    make-disk-image: GRUB on ${show biosGrubDevice} with fsType = ${show fsType} and partitionTableType = ${show partitionTableType}.
+    GRUB has its files on the root file system there, and cannot be installed on a read-only one: set partitionTableType = "hybrid", or another fsType.'';
 
 mkDerivation {
   inherit name;
@@ -403,6 +458,7 @@ mkDerivation {
       deterministic
       diskSize
       format
+      fsOptions
       fsType
       installBootLoader
       label
@@ -414,7 +470,7 @@ mkDerivation {
     bootSize = if table.hasBootSize then bootSize else null;
     compression = if compressesClusters then compression else null;
     compressionLevel = if compresses then compressionLevel else null;
-    rootFSUID = if fsType == "ext4" && deterministic then rootFSUID else null;
+    rootFSUID = if deterministic then rootFSUID else null;
     rootGPUID = if table.kind == "gpt" && deterministic then rootGPUID else null;
     channel = if onlyNixStore then null else pathOrNull channel;
     configFile = pathOrNull configFile;
@@ -436,6 +492,7 @@ mkDerivation {
     nixStore = "${bin buildPackages.nix}/nix-store";
     nixosInstall = if onlyNixStore then null else "${bin nixosInstall}/nixos-install";
     qemuImg = if isOurs then null else "${bin buildPackages.qemu-utils}/qemu-img";
+    sqfstar = if fsType == "squashfs" then "${bin buildPackages.squashfsTools}/sqfstar" else null;
     # The PATH of nixpkgs' builder, without lkl.
     path = map bin (
       [

@@ -23,6 +23,27 @@ let
 
   inherit (table) bootPartitions;
 
+  # The types for which NixOS supports autoResize.
+  growsWhileMounted = [
+    "btrfs"
+    "ext3"
+    "ext4"
+    "xfs"
+  ];
+
+  # squashfs has no label. The identifiers are those that make-disk-image.nix gives the disk.
+  rootDevice =
+    if cfg.fsType != "squashfs" then
+      "/dev/disk/by-label/${cfg.extraArguments.label or "nixos"}"
+    else if table.kind == "gpt" then
+      "/dev/disk/by-partuuid/${
+        lib.toLower (cfg.extraArguments.rootGPUID or "F222513B-DED1-49FA-B591-20CE86A2FE7F")
+      }"
+    else if table.kind == "mbr" then
+      "/dev/disk/by-partuuid/97fd5997-0${if bootPartitions == { } then "1" else "2"}"
+    else
+      "/dev/vda";
+
   image = import ./make-disk-image.nix (
     {
       inherit lib pkgs config;
@@ -30,6 +51,8 @@ let
         baseName
         bootSize
         format
+        fsOptions
+        fsType
         partitionTableType
         ;
       inherit (config.virtualisation) diskSize;
@@ -66,6 +89,34 @@ in
       description = "Where the boot partition ends, measured from the start of the disk.";
     };
 
+    fsType = lib.mkOption {
+      type = lib.types.enum [
+        "btrfs"
+        "erofs"
+        "ext2"
+        "ext3"
+        "ext4"
+        "f2fs"
+        "squashfs"
+        "xfs"
+      ];
+      default = "ext4";
+      description = "Type of the root file system. EROFS and squashfs are read-only.";
+    };
+
+    fsOptions = lib.mkOption {
+      type = lib.types.attrsOf lib.types.raw;
+      default = { };
+      example = {
+        compression = "zstd";
+        subvolumes = [
+          "nix"
+          "home"
+        ];
+      };
+      description = "Options of the root file system, which depend on its type; see make-disk-image.nix.";
+    };
+
     extraArguments = lib.mkOption {
       type = lib.types.attrsOf lib.types.raw;
       default = { };
@@ -86,9 +137,9 @@ in
     # The labels that the image uses.
     fileSystems = {
       "/" = {
-        device = lib.mkDefault "/dev/disk/by-label/nixos";
-        fsType = lib.mkDefault "ext4";
-        autoResize = lib.mkDefault true;
+        device = lib.mkDefault rootDevice;
+        fsType = lib.mkDefault cfg.fsType;
+        autoResize = lib.mkDefault (builtins.elem cfg.fsType growsWhileMounted);
       };
     }
     // lib.mapAttrs' (
@@ -99,6 +150,27 @@ in
         fsType = lib.mkDefault "vfat";
       }
     ) bootPartitions;
+
+    # F2FS cannot be enlarged while it is mounted, and NixOS does not do it before. The partition grows later
+    # in the boot, so the file system follows at the next one. This needs the initrd that is based on systemd.
+    boot.initrd.systemd = lib.mkIf (cfg.fsType == "f2fs") {
+      extraBin."resize.f2fs" = "${pkgs.f2fs-tools}/bin/resize.f2fs";
+      services.grow-root-f2fs = {
+        description = "Grow the Root File System";
+        wantedBy = [ "initrd-root-fs.target" ];
+        after = [ "initrd-root-device.target" ];
+        before = [
+          "systemd-fsck-root.service"
+          "sysroot.mount"
+        ];
+        unitConfig.DefaultDependencies = false;
+        serviceConfig = {
+          Type = "oneshot";
+          # It does nothing if there is nothing to do.
+          ExecStart = "/bin/resize.f2fs ${config.fileSystems."/".device}";
+        };
+      };
+    };
 
     boot.growPartition = lib.mkDefault (table.kind != "none");
 

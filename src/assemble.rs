@@ -21,7 +21,8 @@ use crate::tree::{Metadata, Tree};
 pub fn image(spec: &Spec, disk: Disk, installed: &Installed, work: &Path) -> Result<Image> {
     let mut parts = Vec::new();
     let table = layout::table_bytes(&disk.layout, &spec.identity)?;
-    for (start, bytes) in layout::with_boot_code(table, &disk.layout, &installed.areas) {
+    let reserved = spec.root.kind.boot_code();
+    for (start, bytes) in layout::with_boot_code(table, &disk.layout, &installed.areas, reserved) {
         parts.push(Part {
             name: "partition table and boot code".to_owned(),
             start,

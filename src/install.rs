@@ -16,7 +16,7 @@ use crate::installed::Installed;
 use crate::layout::Layout;
 use crate::progress::Log;
 use crate::scheme::Role;
-use crate::spec::{Architecture, DiskSize, Guest, Spec, System};
+use crate::spec::{Architecture, DiskSize, Guest, RootFileSystem, Spec, System};
 use crate::stage::graft;
 use crate::tree::{Timestamp, Tree};
 use crate::{assemble, escape, plan};
@@ -39,7 +39,7 @@ pub(crate) fn run(
 ) -> Result<(Arc<Tree>, Installed)> {
     let path = work.join("guest-disk");
     let (layout, disk) = log.step("planning the guest's disk", || {
-        let disk = plan::disk(&with_work_space(spec), &tree, work)?;
+        let disk = plan::disk(&for_guest(spec), &tree, work)?;
         let layout = disk.layout.clone();
         let installed = Installed::default();
         let image = assemble::image(spec, disk, &installed, work)?;
@@ -110,16 +110,27 @@ fn merge(
     Ok((tree, installed))
 }
 
-/// Returns `spec` with the work space of the guest added to an automatic size.
-fn with_work_space(spec: &Spec) -> Spec {
+/// Returns `spec` with the root file system of the guest's disk, and with the work space of the guest
+/// added to an automatic size.
+fn for_guest(spec: &Spec) -> Spec {
+    let kind = spec.root.kind.for_guest();
     let size = match spec.size {
         DiskSize::Auto { additional_space } => DiskSize::Auto {
             additional_space: additional_space.saturating_add(WORK_SPACE),
         },
+        // The size need not be sufficient for another kind, or for contents that are not compressed.
+        DiskSize::Fixed { .. } if kind != spec.root.kind => DiskSize::Auto {
+            additional_space: WORK_SPACE,
+        },
         fixed => fixed,
+    };
+    let root = RootFileSystem {
+        kind,
+        ..spec.root.clone()
     };
     Spec {
         size,
+        root,
         ..spec.clone()
     }
 }

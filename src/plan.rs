@@ -44,7 +44,7 @@ pub fn disk(spec: &Spec, tree: &Arc<Tree>, work: &Path) -> Result<Disk> {
         tools: &spec.tools,
         directory: work,
     };
-    disk_with(spec, tree, fs::format(spec.root.kind, workspace).as_ref())
+    disk_with(spec, tree, fs::format(&spec.root.kind, workspace)?.as_ref())
 }
 
 fn disk_with(spec: &Spec, tree: &Arc<Tree>, format: &dyn Format) -> Result<Disk> {
@@ -59,7 +59,10 @@ fn disk_with(spec: &Spec, tree: &Arc<Tree>, format: &dyn Format) -> Result<Disk>
     let planner = Planner {
         spec,
         tree: counted.as_ref(),
-        margin: margin::margin(&spec.system),
+        margin: match spec.root.kind.is_read_only() {
+            true => 0,
+            false => margin::margin(&spec.system),
+        },
     };
     match spec.size {
         DiskSize::Auto { additional_space } => planner.automatic(additional_space),
@@ -80,6 +83,9 @@ impl Planner<'_> {
         // This comes first, so that only one plan is in memory: each plan takes memory for every
         // file.
         let smallest = self.smallest_root(0)?;
+        if self.spec.root.kind.is_read_only() {
+            return self.read_only(smallest, additional_space);
+        }
         let free = additional_space.saturating_add(self.margin);
         let needed = self.smallest_root(free).with_context(|| {
             format!(
@@ -89,6 +95,21 @@ impl Planner<'_> {
         })?;
         let length = layout::automatic_disk_length(self.spec.table, self.spec.boot_end, needed)?;
         let (layout, root) = self.first_that_holds(length, free)?;
+        let sizes = Sizes::new(smallest, root.as_ref(), layout.disk_length);
+        Ok(Disk {
+            layout,
+            root,
+            sizes: Some(sizes),
+            cramped: None,
+        })
+    }
+
+    /// Plans a disk whose root file system cannot use free space: the partition is longer than the
+    /// file system by `additional_space` bytes.
+    fn read_only(&self, smallest: u64, additional_space: u64) -> Result<Disk> {
+        let needed = smallest.saturating_add(additional_space);
+        let length = layout::automatic_disk_length(self.spec.table, self.spec.boot_end, needed)?;
+        let (layout, root) = self.first_that_holds(length, 0)?;
         let sizes = Sizes::new(smallest, root.as_ref(), layout.disk_length);
         Ok(Disk {
             layout,

@@ -109,8 +109,8 @@ fn add_modules(
 
 /// Returns the modules to load at the start: drivers, which the kernel does not request by name, and
 /// those that the job surely needs, because loading them directly is faster than on request.
-fn first_modules(job: &Job) -> Vec<&'static str> {
-    let mut names = vec!["virtio_pci", "virtio_blk", "virtio_rng", "ext4"];
+fn first_modules(job: &Job) -> Vec<&str> {
+    let mut names = vec!["virtio_pci", "virtio_blk", "virtio_rng", &job.root_type];
     if !job.boot.is_empty() {
         names.push("vfat");
     }

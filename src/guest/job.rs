@@ -28,6 +28,8 @@ pub struct Job {
     pub time: i64,
     /// The device of the root file system.
     pub root: String,
+    /// The type of the root file system, for mount(2).
+    pub root_type: String,
     /// The boot partitions, in the order in which they are mounted.
     pub boot: Vec<BootPartition>,
     /// The absolute path of the store in the image.

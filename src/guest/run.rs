@@ -69,7 +69,7 @@ pub fn run(
     let path = run.report();
     let file = File::open(&path).context("opening the guest's report")?;
     let report = report::read(BufReader::with_capacity(1 << 20, file), &directory, &limits)?;
-    layout::check_boot_code(&report.areas)?;
+    layout::check_boot_code(&report.areas, spec.root.kind.boot_code())?;
     fs::remove_file(&path).context("removing the guest's report")?;
     Ok(Outcome {
         report,
@@ -96,12 +96,13 @@ fn job(spec: &Spec, guest: &Guest, layout: &Layout) -> Job {
         token: Uuid::new_v4().simple().to_string(),
         time: spec.identity.time,
         root: device(layout.root().map_or(0, |root| root.number)),
+        root_type: spec.root.kind.for_guest().name().to_owned(),
         boot: boot.collect(),
         store: spec.store_dir.to_string_lossy().into_owned(),
         links: boot_loader.map_or(Vec::new(), |loader| loader.devices.clone()),
         efi_variables: guest.machine.qemu.firmware.is_some(),
         boot_loader: boot_loader.is_some(),
         owners: guest.tasks.owners.clone(),
-        areas: layout::areas(layout),
+        areas: layout::areas(layout, spec.root.kind.boot_code()),
     }
 }

@@ -28,6 +28,7 @@ pub fn job(token: &str) -> Job {
         token: token.to_owned(),
         time: 1,
         root: "/dev/vda".to_owned(),
+        root_type: "ext4".to_owned(),
         boot: Vec::new(),
         store: "/nix/store".to_owned(),
         links: Vec::new(),

@@ -12,10 +12,6 @@ use crate::scheme::{Contents, TableKind};
 /// Specification 2.10, section 5.2.1).
 const MBR_CODE: u64 = 440;
 
-/// The number of bytes at the start of ext4 that are reserved for boot code (Linux,
-/// Documentation/filesystems/ext4/super.rst).
-const UNPARTITIONED_CODE: u64 = 1024;
-
 /// A part of the disk that may hold boot code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Area {
@@ -62,15 +58,17 @@ impl fmt::Display for AreaKind {
     }
 }
 
-/// Returns the areas of a disk that may hold boot code.
-pub fn areas(layout: &Layout) -> Vec<Area> {
+/// Returns the areas of a disk that may hold boot code. On a disk without a table, that is the start of
+/// the root file system, which leaves `unpartitioned` bytes to it.
+pub fn areas(layout: &Layout, unpartitioned: u64) -> Vec<Area> {
     let area = |kind, start, end: u64| Area {
         kind,
         start,
         length: end.saturating_sub(start),
     };
     let table_end = match layout.table.scheme().kind {
-        TableKind::None => return vec![area(AreaKind::Unpartitioned, 0, UNPARTITIONED_CODE)],
+        TableKind::None if unpartitioned == 0 => return Vec::new(),
+        TableKind::None => return vec![area(AreaKind::Unpartitioned, 0, unpartitioned)],
         TableKind::Mbr => SECTOR,
         TableKind::Gpt => gpt::FIRST_USABLE * SECTOR,
     };
@@ -88,31 +86,32 @@ pub fn areas(layout: &Layout) -> Vec<Area> {
 }
 
 /// Checks that the boot code works on another disk than the guest's. Its length was checked when it
-/// was read.
+/// was read. `unpartitioned` is as in [`areas`].
 ///
 /// # Errors
-/// If a disk without a table has boot code. The area has room only for a loader that reads a list
-/// of file system blocks, but the blocks have other positions in the image's file system.
-pub fn check_boot_code(code: &BootCode) -> Result<(), Error> {
+/// If a disk without a table has boot code. The area has room only for a loader that reads a list of
+/// file system blocks, but the blocks have other positions in the image's file system.
+pub fn check_boot_code(code: &BootCode, unpartitioned: u64) -> Result<(), Error> {
     let code = code.get(&AreaKind::Unpartitioned);
     match code.is_none_or(|code| code.iter().all(|&byte| byte == 0)) {
         true => Ok(()),
         false => Err(Error::UnpartitionedBootCode {
-            length: UNPARTITIONED_CODE,
+            length: unpartitioned,
         }),
     }
 }
 
 /// Returns the bytes of `table`, from [`table_bytes`](super::table_bytes), with the MBR's boot
 /// code, and the bytes of the other areas, without trailing zeros. Each element is (offset on disk,
-/// bytes). Areas of zeros are left out.
+/// bytes). Areas of zeros are left out. `unpartitioned` is as in [`areas`].
 pub fn with_boot_code(
     table: Vec<(u64, Vec<u8>)>,
     layout: &Layout,
     code: &BootCode,
+    unpartitioned: u64,
 ) -> Vec<(u64, Vec<u8>)> {
     let mut parts = table;
-    for area in areas(layout) {
+    for area in areas(layout, unpartitioned) {
         let Some(bytes) = code.get(&area.kind) else {
             continue;
         };
@@ -163,13 +162,22 @@ mod tests {
             (PartitionTable::EfiXbootldr, "mbr 0 440, gap 17408 8371200"),
             (PartitionTable::Hybrid, "mbr 0 440, bios-boot 17408 1031680"),
         ] {
-            let areas = areas(&layout(table));
+            let areas = areas(&layout(table), 1024);
             let text: Vec<_> = areas
                 .iter()
                 .map(|a| format!("{} {} {}", a.kind, a.start, a.length))
                 .collect();
             assert_eq!(text.join(", "), expected, "{table:?}");
         }
+    }
+
+    #[test]
+    fn boot_code_without_a_table_depends_on_the_file_system() {
+        let layout = layout(PartitionTable::None);
+        assert_eq!(areas(&layout, 0), []);
+        let code = BootCode::from([(AreaKind::Unpartitioned, vec![0xeb, 0])]);
+        let error = check_boot_code(&code, 1024).unwrap_err().to_string();
+        assert!(error.contains("1024 bytes"), "{error}");
     }
 
     #[test]
@@ -187,11 +195,11 @@ mod tests {
         code.insert(AreaKind::Mbr, vec![0xeb; 440]);
         code.insert(AreaKind::Gap, [&[1, 2, 3][..], &[0; 600]].concat());
         let table = vec![(0, vec![7; 512])];
-        let parts = with_boot_code(table.clone(), &layout, &code);
+        let parts = with_boot_code(table.clone(), &layout, &code, 0);
         assert_eq!(parts[0].1[..440], [0xeb; 440]);
         assert_eq!(parts[0].1[440..], table[0].1[440..]);
         assert_eq!(parts[1], (512, vec![1, 2, 3]));
         code.insert(AreaKind::Gap, vec![0; 600]);
-        assert_eq!(with_boot_code(table, &layout, &code).len(), 1);
+        assert_eq!(with_boot_code(table, &layout, &code, 0).len(), 1);
     }
 }

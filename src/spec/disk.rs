@@ -1,15 +1,12 @@
-//! The disk: partition table, sizes and root file system.
+//! The disk: partition table and sizes.
 
 use serde_json::Value;
 
+use super::DiskSize;
 use super::attributes::{self, Attributes, quoted, shown, text};
 use super::problems::{Problems, Read};
 use super::size::{MIB, mebibytes_as_nixpkgs_rounds, parse_iec};
-use super::{DiskSize, FileSystemKind, RootFileSystem};
-use crate::scheme::{self, PartitionTable, TableKind};
-
-/// The length of ext4's `s_volume_name` (Linux, Documentation/filesystems/ext4/super.rst).
-const MAX_LABEL: usize = 16;
+use crate::scheme::{self, PartitionTable};
 
 /// More than any supported file system or table allows, and small enough to rule out overflow.
 const MAX_MEBIBYTES: u64 = 1 << 40;
@@ -102,51 +99,4 @@ fn size(at: &str, value: &Value, problems: &mut Problems) -> Read<u64> {
     let size =
         parse_iec(text).map_err(|error| format!("{} is not a valid size: {error}", quoted(text)));
     problems.check(at, size)
-}
-
-pub(super) fn root(
-    image: &Attributes<'_>,
-    table: Read<PartitionTable>,
-    problems: &mut Problems,
-) -> Read<RootFileSystem> {
-    let kind = |at: &str, value, problems: &mut Problems| kind(at, value, table, problems);
-    let kind = image.required("fsType", kind, problems);
-    let label = image.required("label", label, problems);
-    Ok(RootFileSystem {
-        kind: kind?,
-        label: label?,
-    })
-}
-
-fn label(at: &str, value: &Value, problems: &mut Problems) -> Read<String> {
-    let label = text(at, value, problems)?;
-    if label.len() > MAX_LABEL {
-        let message = format!(
-            "{} is {} bytes long; ext4's limit for labels is {MAX_LABEL}",
-            quoted(label),
-            label.len()
-        );
-        return Err(problems.add(at, message));
-    }
-    Ok(label.to_owned())
-}
-
-fn kind(
-    at: &str,
-    value: &Value,
-    table: Read<PartitionTable>,
-    problems: &mut Problems,
-) -> Read<FileSystemKind> {
-    let message = match (text(at, value, problems)?, table) {
-        ("ext4", _) => return Ok(FileSystemKind::Ext4),
-        (name, Ok(table)) if table.scheme().kind == TableKind::None => format!(
-            "{} is unsupported; set fsType = \"ext4\", the only type that this version supports",
-            quoted(name)
-        ),
-        (name, _) => format!(
-            "{} cannot be used with a partition table; set fsType = \"ext4\"",
-            quoted(name)
-        ),
-    };
-    Err(problems.add(at, message))
 }

@@ -10,9 +10,10 @@ use super::attributes::{
 };
 use super::problems::{Problems, Read};
 use super::{
-    Architecture, BootLoader, Firmware, Guest, Machine, Names, Output, Owner, Qemu, System, Tasks,
-    machine,
+    Architecture, BootLoader, FileSystemKind, Firmware, Guest, Machine, Names, Output, Owner, Qemu,
+    System, Tasks, machine,
 };
+use crate::scheme::PartitionTable;
 
 /// Reads the guest. `needed` is what requires a guest, if anything does.
 pub(super) fn guest(
@@ -73,6 +74,39 @@ pub(super) fn guest(
             uml: uml?,
         },
     }))
+}
+
+/// Checks that a boot loader that a BIOS starts can read its files, which are on the root file system
+/// unless the disk has a boot partition.
+pub(super) fn check_boot_loader(
+    guest: &Read<Option<Guest>>,
+    table: Read<PartitionTable>,
+    kind: &Read<FileSystemKind>,
+    problems: &mut Problems,
+) -> Read<()> {
+    let (guest, kind) = match (guest, kind) {
+        (Ok(Some(guest)), Ok(kind)) => (guest, kind),
+        (Err(noted), _) | (_, Err(noted)) => return Err(*noted),
+        (Ok(None), Ok(_)) => return Ok(()),
+    };
+    let own_partition = !table?.scheme().fat_partitions().is_empty();
+    let loader = guest.tasks.boot_loader.as_ref();
+    let mut devices = loader.into_iter().flat_map(|loader| &loader.devices);
+    let Some(device) = devices.find(|device| device.starts_with("/dev/")) else {
+        return Ok(());
+    };
+    if own_partition || !kind.is_read_only() {
+        return Ok(());
+    }
+    let message = format!(
+        "GRUB on {} would have its files on the root file system, and it cannot be installed on {}, \
+         which is read-only; set partitionTableType to one with a boot partition ({}), or use another \
+         fsType",
+        quoted(device),
+        kind.name(),
+        PartitionTable::names(|scheme| !scheme.fat_partitions().is_empty())
+    );
+    Err(problems.add("guest.grubDevices", message))
 }
 
 /// Reads the firmware if EFI variables are to be saved. The variables are in `output`.

@@ -5,9 +5,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde_json::Value;
 use uuid::{Uuid, uuid};
 
-use super::Identity;
 use super::attributes::{Attributes, boolean, quoted, text};
 use super::problems::{Problems, Read};
+use super::{FileSystemKind, Identity};
 use crate::scheme::{PartitionGuid, PartitionTable};
 
 /// The disk GUID that sgdisk writes for the one in nixpkgs' make-disk-image.nix, which lacks a
@@ -30,6 +30,7 @@ const DETERMINISTIC_TIME: i64 = 1;
 pub(super) fn identity(
     image: &Attributes<'_>,
     table: Read<PartitionTable>,
+    kind: &Read<FileSystemKind>,
     problems: &mut Problems,
 ) -> Read<Identity> {
     if !image.required("deterministic", boolean, problems)? {
@@ -41,7 +42,17 @@ pub(super) fn identity(
         Err(noted) => Err(noted),
     };
     let normally = "rootFSUID (normally equal to rootGPUID)";
-    let root_file_system = fixed_uuid(image, "rootFSUID", normally, problems);
+    let root_file_system = match kind {
+        Ok(FileSystemKind::Ext4) => fixed_uuid(image, "rootFSUID", normally, problems),
+        // In nixpkgs, null is the default for other types.
+        Ok(kind) if kind.has_uuid() => match image.optional("rootFSUID", uuid, problems) {
+            Ok(None) => root_partition,
+            Ok(Some(uuid)) => Ok(uuid),
+            Err(noted) => Err(noted),
+        },
+        Ok(kind) => no_uuid(image, kind, problems).and(root_partition),
+        Err(noted) => Err(*noted),
+    };
     Ok(Identity {
         deterministic: true,
         disk: DISK,
@@ -50,6 +61,19 @@ pub(super) fn identity(
         root_file_system: root_file_system?,
         time: DETERMINISTIC_TIME,
     })
+}
+
+/// Checks that the caller sets no UUID for a file system that stores none.
+fn no_uuid(image: &Attributes<'_>, kind: &FileSystemKind, problems: &mut Problems) -> Read<()> {
+    if !image.has("rootFSUID") {
+        return Ok(());
+    }
+    let message = format!(
+        "{} stores no UUID; leave rootFSUID out, and find the root file system by its partition \
+         (/dev/disk/by-partuuid)",
+        kind.name()
+    );
+    Err(problems.add(image.at("rootFSUID"), message))
 }
 
 /// Returns the caller's UUID. `argument` names the attribute in the message if it is missing.

@@ -6,6 +6,8 @@ mod closure;
 mod compression;
 mod contents;
 mod disk;
+mod file_system;
+mod file_system_kind;
 mod find;
 mod guest;
 mod identity;
@@ -26,6 +28,9 @@ pub(crate) mod tests;
 pub use crate::owner::Ids;
 pub(crate) use crate::owner::Names;
 pub use chmod::Chmod;
+pub(crate) use file_system_kind::{
+    BtrfsOptions, Compression, FileSystemKind, Method, SquashfsOptions,
+};
 pub(crate) use find::read;
 pub(crate) use parse::parse;
 #[cfg(test)]
@@ -132,17 +137,10 @@ pub(crate) enum DiskSize {
 /// The properties of the root file system.
 #[derive(Debug, Clone)]
 pub(crate) struct RootFileSystem {
-    /// nixpkgs' `fsType`; a [`Spec`] can only have "ext4".
+    /// nixpkgs' `fsType`, with its options.
     pub kind: FileSystemKind,
-    /// Volume label, at most 16 bytes.
+    /// The volume label, which is short enough for the kind. squashfs does not store it.
     pub label: String,
-}
-
-/// The supported kinds of root file systems.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum FileSystemKind {
-    /// ext4.
-    Ext4,
 }
 
 /// The identifiers of the disk and its parts, and the time of its files.
@@ -330,6 +328,8 @@ pub struct Tools {
     pub nixos_install: Option<PathBuf>,
     /// `qemu-img`; absent unless the format is [`Format::Other`].
     pub qemu_img: Option<PathBuf>,
+    /// `sqfstar` of squashfs-tools; absent unless the root file system is squashfs.
+    pub sqfstar: Option<PathBuf>,
     /// The directories in the `PATH` of `nixos-install` and `postVM`.
     pub path: Vec<PathBuf>,
     /// The attribute `env`: environment variables for `postVM`. Nix does not export them with

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::Spec;
 use super::attributes::{Attributes, boolean, store_path, text};
 use super::problems::{Problems, Read};
-use super::{closure, disk, guest, identity, output, overrides, system, tools};
+use super::{closure, disk, file_system, guest, identity, output, overrides, system, tools};
 
 /// Parses the contents of an `.attrs.json` that nix/make-disk-image.nix and Nix produce. Unknown
 /// attributes are ignored: stdenv adds many.
@@ -51,7 +51,8 @@ fn spec(top: &Attributes<'_>, problems: &mut Problems) -> Read<Spec> {
 
     let boot_end = disk::boot_end(&image, table, problems);
     let size = disk::disk_size(&image, problems);
-    let root = disk::root(&image, table, problems);
+    let kind = file_system::kind(&image, problems);
+    let root = file_system::root(&image, &kind, problems);
     let output = output::output(
         top,
         &image,
@@ -60,7 +61,7 @@ fn spec(top: &Attributes<'_>, problems: &mut Problems) -> Read<Spec> {
         touch_efi_variables,
         problems,
     );
-    let identity = identity::identity(&image, table, problems);
+    let identity = identity::identity(&image, table, &kind, problems);
     let closure = closure::closure(top, store_dir, problems);
     let (system, needs_guest) = system::system(
         &image,
@@ -70,7 +71,7 @@ fn spec(top: &Attributes<'_>, problems: &mut Problems) -> Read<Spec> {
         &closure,
         problems,
     );
-    let tools = tools::tools(top, only_nix_store, &format, problems);
+    let tools = tools::tools(top, only_nix_store, &format, &kind, problems);
     let guest = guest::guest(
         top,
         needs_guest,
@@ -80,7 +81,9 @@ fn spec(top: &Attributes<'_>, problems: &mut Problems) -> Read<Spec> {
         &system,
         problems,
     );
+    let bootable = guest::check_boot_loader(&guest, table, &kind, problems);
     overrides::reject(top, &image, problems);
+    bootable?;
     Ok(Spec {
         out: out?.as_str().into(),
         output: output?,

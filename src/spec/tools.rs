@@ -8,12 +8,13 @@ use serde_json::Value;
 use super::attributes::{Attributes, each, path, quoted, shown};
 use super::overrides::refused;
 use super::problems::{Problems, Read};
-use super::{Format, Tools};
+use super::{FileSystemKind, Format, Tools};
 
 pub(super) fn tools(
     top: &Attributes<'_>,
     only_nix_store: Read<bool>,
     format: &Read<Format>,
+    kind: &Read<FileSystemKind>,
     problems: &mut Problems,
 ) -> Read<Tools> {
     let environment = environment(top, problems);
@@ -31,6 +32,11 @@ pub(super) fn tools(
         Ok(_) => Ok(None),
         Err(noted) => Err(*noted),
     };
+    let sqfstar = match kind {
+        Ok(FileSystemKind::Squashfs(_)) => tools.required("sqfstar", path, problems).map(Some),
+        Ok(_) => Ok(None),
+        Err(noted) => Err(*noted),
+    };
     let path = tools.required("path", each(directory), problems);
     Ok(Tools {
         bash: bash?,
@@ -38,6 +44,7 @@ pub(super) fn tools(
         nix_store: nix_store?,
         nixos_install: nixos_install?,
         qemu_img: qemu_img?,
+        sqfstar: sqfstar?,
         path: path?,
         environment: environment?,
     })

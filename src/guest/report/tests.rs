@@ -27,7 +27,7 @@ pub fn record(path: &[u8], kind: RecordKind) -> Record {
 /// Returns a job with one boot partition and one area.
 pub fn job() -> Job {
     let json = serde_json::json!({
-        "token": "t0ken", "time": 1, "root": "/dev/vda2", "store": "/nix/store", "links": [],
+        "token": "t0ken", "time": 1, "root": "/dev/vda2", "root_type": "ext4", "store": "/nix/store", "links": [],
         "efi_variables": false, "boot_loader": true, "owners": [{ "user": "a", "group": "b" }],
         "boot": [{ "number": 1, "device": "/dev/vda1", "target": "/boot" }],
         "areas": [{ "kind": "mbr", "start": 0, "length": 440 }],

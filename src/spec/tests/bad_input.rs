@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::super::Problems;
-use super::{changed, changes, parse, parse_value};
+use super::{changed, changes, full, parse, parse_value, with};
 
 /// Blocks are separated by empty lines. Lines `/pointer = value` change valid attributes; the lines
 /// after them are the expected problems.
@@ -108,4 +108,30 @@ fn rejects_anything_but_an_attribute_set() {
         let problems = parse(json).unwrap_err();
         assert_eq!(lines(&problems), [format!("  - .attrs.json: {message}")]);
     }
+}
+
+#[test]
+fn grub_cannot_be_installed_on_a_read_only_root() {
+    let grub = |table: &str, kind: &str, device: &str| {
+        let attributes = with(
+            full(),
+            &[
+                ("/image/partitionTableType", table.into()),
+                ("/image/touchEFIVars", false.into()),
+                ("/image/fsType", kind.into()),
+                ("/guest/grubDevices", serde_json::json!(["nodev", device])),
+                ("/guest/limineDevice", Value::Null),
+            ],
+        );
+        parse_value(&attributes).map_err(|problems| lines(&problems))
+    };
+    let error = "  - guest.grubDevices: GRUB on \"/dev/sda\" would have its files on the root file system, and \
+                 it cannot be installed on erofs, which is read-only; set partitionTableType to one with a \
+                 boot partition (\"legacy+boot\", \"efi\", \"efixbootldr\" or \"hybrid\"), or use another fsType";
+    for table in ["legacy", "legacy+gpt", "none"] {
+        assert_eq!(grub(table, "erofs", "/dev/sda").unwrap_err(), [error]);
+        assert!(grub(table, "erofs", "nodev").is_ok());
+        assert!(grub(table, "btrfs", "/dev/sda").is_ok());
+    }
+    assert!(grub("hybrid", "erofs", "/dev/sda").is_ok());
 }

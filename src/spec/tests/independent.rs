@@ -13,7 +13,7 @@ use super::{attributes, changed, full, parse_value, places, with};
 /// Conditions, and the attributes that are not read if all conditions are wrong.
 type Dependent = (&'static [&'static str], &'static [&'static str]);
 
-const DEPENDENT: [Dependent; 11] = [
+const DEPENDENT: [Dependent; 13] = [
     (
         &["/image/onlyNixStore"],
         &[
@@ -29,6 +29,14 @@ const DEPENDENT: [Dependent; 11] = [
         &["/image/bootSize", "/image/rootGPUID"],
     ),
     (&["/image/diskSize"], &["/image/additionalSpace"]),
+    (
+        &["/image/fsType"],
+        &["/image/fsOptions", "/image/rootFSUID", "/tools/sqfstar"],
+    ),
+    (
+        &["/image/fsOptions/compression"],
+        &["/image/fsOptions/compressionLevel"],
+    ),
     (
         &["/image/format"],
         &[
@@ -99,6 +107,20 @@ fn cases() -> Vec<Case> {
         ("/image/compression", json!("zlib")),
         ("/image/compressionLevel", json!(9)),
     ];
+    let subvolumes = [
+        ("/image/fsType", json!("btrfs")),
+        (
+            "/image/fsOptions",
+            json!({ "compression": "zstd", "compressionLevel": 15, "subvolumes": ["nix", "/home/"] }),
+        ),
+    ];
+    let squashfs = [
+        ("/image/fsType", json!("squashfs")),
+        ("/image/rootFSUID", Value::Null),
+        ("/image/fsOptions", json!({ "blockSize": "128K" })),
+        ("/tools/sqfstar", json!("/nix/store/x/bin/sqfstar")),
+        ("/guest/grubDevices", json!([])),
+    ];
     let other = changed(&[("/image/format", json!("qed"))]);
     let no_loader = with(full(), &[("/image/installBootLoader", json!(false))]);
     vec![
@@ -110,6 +132,8 @@ fn cases() -> Vec<Case> {
         Case::new(no_loader, &DEPENDENT_ON_NAMES),
         Case::new(store, &[]),
         Case::new(with(full(), &compressed), &[]),
+        Case::new(with(full(), &subvolumes), &[]),
+        Case::new(with(full(), &squashfs), &[]),
         Case::new(other, &[]),
         Case::new(attributes(), &[]),
         Case::new(

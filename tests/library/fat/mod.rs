@@ -39,6 +39,7 @@ fn tools_of(mkfs_fat: PathBuf) -> Tools {
         nix_store: unused,
         nixos_install: None,
         qemu_img: None,
+        sqfstar: None,
         path: Vec::new(),
         environment: BTreeMap::new(),
     }

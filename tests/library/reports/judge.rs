@@ -52,6 +52,7 @@ impl Judge {
             token: TOKEN.to_owned(),
             time: 1,
             root: String::new(),
+            root_type: "ext4".to_owned(),
             boot: boot.collect(),
             store: STORE.to_owned(),
             links: Vec::new(),
@@ -61,7 +62,7 @@ impl Judge {
                 user: "a".to_owned(),
                 group: "b".to_owned(),
             }],
-            areas: layout::areas(&layout),
+            areas: layout::areas(&layout, 1024),
         };
         Judge {
             job,
@@ -110,7 +111,7 @@ impl Judge {
             data: DATA,
         };
         let report = read(bytes, work, &limits)?;
-        layout::check_boot_code(&report.areas)?;
+        layout::check_boot_code(&report.areas, 1024)?;
         let mut tree = self.before.clone();
         guest::root(&mut tree, &report, STORE.as_ref(), TIME)?;
         self.is_sound(&tree);
@@ -122,6 +123,7 @@ impl Judge {
             self.table.clone(),
             &self.layout,
             &report.areas,
+            1024,
         ));
         Ok(())
     }

@@ -130,6 +130,7 @@ pub fn tools(nixos_install: &Path) -> Tools {
         nix_store: find("nix-store"),
         nixos_install: Some(nixos_install.to_owned()),
         qemu_img: None,
+        sqfstar: None,
         path,
         environment: BTreeMap::new(),
     }

@@ -16,7 +16,7 @@ fn the_arguments_are_those_of_nixpkgs_and_our_own() {
             "bootSize": true, "compressImage": true, "compression": true,
             "compressionLevel": true, "config": false, "configFile": true, "contents": true,
             "copyChannel": true, "deterministic": true, "diskSize": true, "efiFirmware": true,
-            "efiVariables": true, "format": true, "fsType": true, "guestMachine": true,
+            "efiVariables": true, "format": true, "fsOptions": true, "fsType": true, "guestMachine": true,
             "guestTimeout": true, "installBootLoader": true,
             "label": true, "lib": false, "memSize": true, "name": true, "onlyNixStore": true,
             "package": true, "partitionTableType": true, "pkgs": false, "postVM": true,
@@ -55,7 +55,7 @@ fn defaults_are_those_of_nixpkgs() {
             "additionalSpace": "512M", "baseName": "nixos", "bootSize": null,
             "compressImage": null, "compression": null, "compressionLevel": null,
             "configFile": null, "contents": [], "deterministic": true, "diskSize": "auto", "efiVariables": null,
-            "format": "raw", "fsType": "ext4", "installBootLoader": true, "label": "nixos",
+            "format": "raw", "fsOptions": {}, "fsType": "ext4", "installBootLoader": true, "label": "nixos",
             "onlyNixStore": false, "partitionTableType": "legacy",
             "rootFSUID": "F222513B-DED1-49FA-B591-20CE86A2FE7F", "rootGPUID": null,
             "storeDir": "/nix/store", "touchEFIVars": false
@@ -85,7 +85,23 @@ fn defaults_depend_on_other_arguments_as_in_nixpkgs() {
         (
             r#"fsType = "xfs"; partitionTableType = "none";"#,
             "rootFSUID",
+            json!("F222513B-DED1-49FA-B591-20CE86A2FE7F"),
+        ),
+        (
+            r#"fsType = "squashfs"; installBootLoader = false;"#,
+            "rootFSUID",
             Value::Null,
+        ),
+        (
+            r#"fsType = "squashfs"; installBootLoader = false;"#,
+            "additionalSpace",
+            json!("0M"),
+        ),
+        (r#"fsType = "btrfs";"#, "additionalSpace", json!("512M")),
+        (
+            r#"fsType = "btrfs"; fsOptions.compression = "zstd";"#,
+            "fsOptions",
+            json!({ "compression": "zstd" }),
         ),
         (r#"copyChannel = false;"#, "channel", Value::Null),
         (r#"diskSize = 2048;"#, "diskSize", json!(2048)),

@@ -32,15 +32,22 @@ fn rejected_calls_name_the_value_and_the_remedy() {
             ],
         ),
         (
-            r#"fsType = "xfs"; partitionTableType = "efi";"#,
+            r#"fsType = "reiserfs";"#,
+            &["fsType must be one of", "\"squashfs\""],
+        ),
+        (
+            r#"fsType = "squashfs"; rootFSUID = "F222513B-DED1-49FA-B591-20CE86A2FE7F";"#,
             &[
-                "fsType = \"xfs\" with partitionTableType = \"efi\"",
-                "set fsType = \"ext4\" or partitionTableType = \"none\"",
+                "rootFSUID = \"F222513B-DED1-49FA-B591-20CE86A2FE7F\" with fsType = \"squashfs\"",
+                "Leave rootFSUID out",
             ],
         ),
         (
-            r#"fsType = "btrfs";"#,
-            &["fsType = \"btrfs\" with partitionTableType = \"legacy\""],
+            r#"fsType = "erofs"; config = withLoader "/boot" { grub = { enable = true; devices = [ "/dev/sda" ]; }; };"#,
+            &[
+                "GRUB on \"/dev/sda\" with fsType = \"erofs\" and partitionTableType = \"legacy\"",
+                "set partitionTableType = \"hybrid\", or another fsType",
+            ],
         ),
         (
             "touchEFIVars = true;",

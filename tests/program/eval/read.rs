@@ -92,7 +92,7 @@ fn arguments_are_read_with_what_needs_them_only() {
         (
             r#"fsType = "xfs"; partitionTableType = "none";"#,
             "rootFSUID",
-            false,
+            true,
         ),
         (touched, "efiVariables", true),
         (touched, "efiFirmware", true),
