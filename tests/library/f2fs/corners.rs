@@ -28,7 +28,7 @@ fn everything() -> Tree {
         873 * 4096 + 1,
         9_000_000,
     ] {
-        let bytes: Vec<u8> = (0..length).map(|at| (at % 251) as u8).collect();
+        let bytes: Vec<u8> = (0..251u8).cycle().take(length).collect();
         for extension in ["", ".so", ".db"] {
             add(
                 &mut tree,
@@ -377,7 +377,7 @@ fn grub_reads_files_of_all_kinds() {
         output.stdout
     };
     for length in [1, 3488, 3489, 873 * 4096 + 1, 9_000_000] {
-        let bytes: Vec<u8> = (0..length).map(|at| (at % 251) as u8).collect();
+        let bytes: Vec<u8> = (0..251u8).cycle().take(length).collect();
         for extension in ["", ".so", ".db"] {
             assert!(
                 grub(&["cat", &format!("(loop0)/{length}{extension}")]) == bytes,
