@@ -2,9 +2,12 @@
 
 use std::path::Path;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 
-use super::{Btrfs, BtrfsCompression, Erofs, ErofsCompression, Ext4, F2fs, Format};
+use super::{
+    Btrfs, BtrfsCompression, Erofs, ErofsCompression, Ext2, Ext3, Ext4, F2fs, Format, Squashfs,
+    SquashfsCompression, Xfs,
+};
 use crate::cores;
 use crate::spec::{Compression, FileSystemKind, Method, Tools};
 
@@ -21,7 +24,8 @@ pub(crate) struct Workspace<'a> {
 /// parts that it needs.
 ///
 /// # Errors
-/// If this kind has no such method of compression, which [`crate::spec`] rules out.
+/// If this kind has no such method of compression or its tool is missing, which [`crate::spec`] rules
+/// out.
 pub(crate) fn format(kind: &FileSystemKind, workspace: Workspace<'_>) -> Result<Box<dyn Format>> {
     let directory = workspace.directory.to_owned();
     Ok(match kind {
@@ -39,9 +43,21 @@ pub(crate) fn format(kind: &FileSystemKind, workspace: Workspace<'_>) -> Result<
             directory,
             threads: cores::count(),
         }),
+        FileSystemKind::Ext2 => Box::new(Ext2),
+        FileSystemKind::Ext3 => Box::new(Ext3),
         FileSystemKind::Ext4 => Box::new(Ext4),
         FileSystemKind::F2fs => Box::new(F2fs),
-        kind => bail!("{} cannot be made yet", kind.name()),
+        FileSystemKind::Squashfs(options) => {
+            let sqfstar = workspace.tools.sqfstar.as_ref();
+            Box::new(Squashfs {
+                sqfstar: sqfstar.context("there is no sqfstar")?.clone(),
+                directory,
+                compression: squashfs(options.compression)?,
+                block_size: options.block_size,
+                threads: cores::count(),
+            })
+        }
+        FileSystemKind::Xfs => Box::new(Xfs),
     })
 }
 
@@ -53,10 +69,21 @@ fn btrfs(Compression { method, level }: Compression) -> Result<BtrfsCompression>
     })
 }
 
+fn squashfs(Compression { method, level }: Compression) -> Result<SquashfsCompression> {
+    Ok(match method {
+        Method::Gzip => SquashfsCompression::Gzip { level },
+        Method::Lz4 => SquashfsCompression::Lz4,
+        Method::Lz4Hc => SquashfsCompression::Lz4Hc,
+        Method::Xz => SquashfsCompression::Xz,
+        Method::Zstd => SquashfsCompression::Zstd { level },
+        other => bail!("squashfs cannot be compressed with {other:?}"),
+    })
+}
+
 fn erofs(Compression { method, level }: Compression) -> Result<ErofsCompression> {
     Ok(match method {
         Method::Deflate => ErofsCompression::Deflate { level },
-        Method::Lz4 => ErofsCompression::Lz4 { level },
+        Method::Lz4 | Method::Lz4Hc => ErofsCompression::Lz4 { level },
         Method::Zstd => ErofsCompression::Zstd { level },
         other => bail!("EROFS cannot be compressed with {other:?}"),
     })

@@ -26,18 +26,22 @@ mod kinds;
 mod number;
 mod regular;
 pub(crate) mod source;
+mod squashfs;
 #[cfg(test)]
 pub(crate) mod tests;
+mod xfs;
 
 pub use btrfs::{Btrfs, Compression as BtrfsCompression};
 pub use data::DataSource;
 pub use data_extent::DataExtent;
 pub use erofs::{Compression as ErofsCompression, Erofs};
-pub use ext4::Ext4;
 pub(crate) use ext4::SuperBlock as Ext4SuperBlock;
+pub use ext4::{Ext2, Ext3, Ext4};
 pub use f2fs::F2fs;
 pub use finished::FinishedFile;
 pub(crate) use kinds::{Workspace, format};
+pub use squashfs::{Compression as SquashfsCompression, Squashfs};
+pub use xfs::Xfs;
 
 use std::sync::Arc;
 

@@ -60,6 +60,8 @@ pub(crate) enum Method {
     Gzip,
     /// LZ4.
     Lz4,
+    /// LZ4 by a slow search for the longest matches.
+    Lz4Hc,
     /// LZMA2 in an xz stream.
     Xz,
     /// DEFLATE in a zlib stream.

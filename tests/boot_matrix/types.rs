@@ -46,7 +46,10 @@ const WRITABLE: [Root; 5] = [
     root("f2fs", ""),
     root("xfs", ""),
 ];
-const READ_ONLY: [Root; 2] = [root("erofs", ""), root("squashfs", "")];
+const READ_ONLY: [Root; 2] = [
+    root("erofs", ""),
+    root("squashfs", r#"compression = "zstd"; compressionLevel = 1;"#),
+];
 
 const NONE: Disk = disk("none", "extlinux", None);
 const LEGACY: Disk = disk("legacy", "grub-bios", Some(SeaBios));
@@ -76,7 +79,10 @@ const GRUB_READS: [(Root, Disk); 3] = [
 const COMPRESSED: [(Root, Disk); 2] = [
     (root("erofs", r#"compression = "lz4";"#), EFI),
     (
-        root("squashfs", r#"compression = "xz"; blockSize = "128K";"#),
+        root(
+            "squashfs",
+            r#"compression = "gzip"; compressionLevel = 1; blockSize = "128K";"#,
+        ),
         NONE,
     ),
 ];

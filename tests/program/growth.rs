@@ -123,9 +123,9 @@ fn every_type_that_nixos_can_enlarge_grows_in_a_guest() {
         oracles::check(&image.path, "raw", "efi");
         let root = root(&image.path);
         assert!(root.size > image.root.size + MORE - 2 * MIB, "{root:?}");
-        // The figure of df does not include inode tables.
+        // The figure of df includes neither inode tables nor the journal.
         let size: u64 = grown.fact("size").parse().unwrap();
-        assert!(size > root.size / 100 * 95, "{kind}: {size} of {root:?}");
+        assert!(size > root.size / 100 * 90, "{kind}: {size} of {root:?}");
         let booted = image.boot("fixture.verify", false);
         assert_eq!(booted.fact("verify"), "ok", "{}", booted.console);
     }

@@ -225,7 +225,7 @@ const TYPES: [(&str, &str); 9] = [
     ("ext2", ""),
     ("ext3", ""),
     ("f2fs", ""),
-    ("squashfs", ""),
+    ("squashfs", r#"compression = "zstd"; compressionLevel = 1;"#),
     ("xfs", ""),
 ];
 

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Range;
 
 use super::btree::LONGEST_ITEM;
+use super::counted::LONGEST;
 use super::ondisk::{DirItem, objects};
 use super::{hash, subvolumes, xattr};
 use crate::escape;
@@ -84,6 +85,12 @@ impl Census {
         let subvolumes = subvolumes::find(tree, subvolumes, &mut problems);
         let mut walk = Walk::new(tree, subvolumes, problems);
         walk.all();
+        if walk.bytes > LONGEST {
+            walk.problems.push(format!(
+                "{} bytes of data; this btrfs writer's limit is {LONGEST} (16 TiB)",
+                walk.bytes
+            ));
+        }
         match walk.problems.is_empty() {
             true => Ok(walk.census),
             false => Err(PlanError::Unrepresentable(walk.problems)),
@@ -124,11 +131,10 @@ impl Census {
         let rest = &self.links[first..];
         let count = rest.partition_point(|&(other, _)| other == place);
         // The first name comes first in the walk, so it also sorts first.
-        let all = (0..count + 1).map(move |at| match at.checked_sub(1) {
+        (0..count + 1).map(move |at| match at.checked_sub(1) {
             None => self.names[index(place.into())],
             Some(at) => rest[at].1,
-        });
-        all
+        })
     }
 }
 
@@ -161,6 +167,8 @@ struct Walk<'a> {
     waiting: VecDeque<Waiting>,
     /// Number of links to files with several names, by place.
     links: BTreeMap<u32, u32>,
+    /// Bytes of data.
+    bytes: u64,
     problems: Vec<String>,
     /// The path of the subvolume.
     top: String,
@@ -184,6 +192,7 @@ impl<'a> Walk<'a> {
             roots,
             waiting: VecDeque::new(),
             links: BTreeMap::new(),
+            bytes: 0,
             problems,
             top: String::new(),
             levels: Vec::new(),
@@ -356,10 +365,10 @@ impl<'a> Walk<'a> {
             .collect();
         names.sort_unstable();
         let same = names.chunk_by(|a, b| a.0 == b.0);
-        let longest = same
+        let longest: Option<usize> = same
             .map(|same| same.iter().map(|&(_, length)| length).sum())
             .max();
-        if let Some(length @ LONGEST_ITEM..) = longest
+        if let Some(length) = longest
             && length > LONGEST_ITEM
         {
             self.problem(format!(
@@ -393,6 +402,7 @@ impl<'a> Walk<'a> {
             match range.offset.checked_add(range.length) {
                 Some(next) if range.offset >= end && range.length > 0 && next <= content.size => {
                     end = next;
+                    self.bytes = self.bytes.saturating_add(range.length);
                 }
                 _ => {
                     return self.problem(format!(

@@ -16,9 +16,9 @@ use super::trees::{self, Uuids};
 use crate::fs::{Counted, FinishedFile, Options, Plan, PlanError};
 use crate::tree::Tree;
 
-/// The longest file system that is made: 64 TiB. Its chunk tree is far smaller than the system
+/// The longest file system that is made: 16 TiB. Its chunk tree takes at most a quarter of the system
 /// chunk.
-const LONGEST: u64 = 64 << 40;
+pub const LONGEST: u64 = 16 << 40;
 
 /// The least that Linux reserves for itself (`btrfs_update_global_block_rsv`): room to change every
 /// level of 16 items, twice.
@@ -139,7 +139,7 @@ impl CountedTree {
 
     fn unrepresentable(&self, length: u64) -> PlanError {
         PlanError::Unrepresentable(vec![format!(
-            "a file system of {length} bytes; this btrfs writer's limit is {LONGEST} (64 TiB)"
+            "a file system of {length} bytes; this btrfs writer's limit is {LONGEST} (16 TiB)"
         )])
     }
 }
@@ -213,6 +213,7 @@ impl Counted for CountedTree {
             facts,
             &self.fixed,
             layout,
+            length,
             available,
         )?))
     }

@@ -10,7 +10,7 @@ use crate::fs::DataExtent;
 use crate::tree::{Content, Kind, Tree};
 
 /// The longest extent (`BTRFS_MAX_EXTENT_SIZE`).
-const LONGEST: u64 = 128 << 20;
+pub const LONGEST: u64 = 128 << 20;
 
 /// [`DataExtent::file`] of the file with compressed data. That of a file of the tree is its place
 /// plus 1.
@@ -57,7 +57,7 @@ impl Extents {
                 end: DATA_START,
             },
         };
-        let mut plain: Option<Segment64> = None;
+        let mut plain: Option<Run> = None;
         for (at, segment) in segments.iter().enumerate() {
             let stored = stored.get(at).copied().unwrap_or(Stored::Plain);
             let content = content(tree, census, segment.place);
@@ -70,7 +70,7 @@ impl Extents {
                     Some(run) if run.continues(segment) => run.end = segment.end(),
                     _ => {
                         placer.plain(plain.take());
-                        plain = Some(Segment64 {
+                        plain = Some(Run {
                             place: segment.place,
                             start: segment.offset,
                             end: segment.end(),
@@ -101,13 +101,13 @@ fn content<'a>(tree: &'a Tree, census: &Census, place: u32) -> Option<&'a Conten
 }
 
 /// Adjacent segments of a file.
-struct Segment64 {
+struct Run {
     place: u32,
     start: u64,
     end: u64,
 }
 
-impl Segment64 {
+impl Run {
     fn continues(&self, next: &Segment) -> bool {
         self.place == next.place && self.end == next.offset
     }
@@ -119,7 +119,7 @@ struct Placer {
 
 impl Placer {
     /// Places data that is not compressed, in as few extents as possible.
-    fn plain(&mut self, run: Option<Segment64>) {
+    fn plain(&mut self, run: Option<Run>) {
         let Some(run) = run else { return };
         let mut offset = run.start;
         while offset < run.end {

@@ -13,7 +13,7 @@
 
 use std::ops::Range;
 
-use super::ondisk::{Chunk, SuperBlock, block_group};
+use super::ondisk::{Chunk, NODE_SIZE, SECTOR_SIZE, SuperBlock, block_group};
 
 /// The unit of everything: chunks begin and end at its multiples.
 pub const UNIT: u64 = Chunk::STRIPE_LENGTH;
@@ -109,7 +109,7 @@ pub fn data_room(at: u64, least: u64) -> (u64, u64) {
 /// metadata chunks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Layout {
-    /// The length of the device in bytes.
+    /// The length of the device in bytes, in whole sectors.
     pub length: u64,
     /// All chunks.
     pub chunks: Vec<ChunkPlace>,
@@ -183,6 +183,7 @@ impl Needs {
     /// Returns the bytes that ordinary users can fill on a device of `length` bytes, or `None` if it
     /// is too short.
     pub fn available(&self, length: u64) -> Option<u64> {
+        let length = length / SECTOR_SIZE * SECTOR_SIZE;
         let free = length.checked_sub(self.smallest())?;
         let unused = self.least_data_end() - self.data_end.next_multiple_of(UNIT);
         Some(self.divide(free).available + unused)
@@ -245,7 +246,10 @@ impl Needs {
             add(metadata, METADATA_CHUNK);
         }
         add(metadata, last + division.metadata / UNIT * UNIT);
-        Some(Layout { length, chunks })
+        Some(Layout {
+            length: length / SECTOR_SIZE * SECTOR_SIZE,
+            chunks,
+        })
     }
 }
 
@@ -318,11 +322,106 @@ impl NodePlaces {
 impl Run {
     /// The number after that of the last node.
     pub fn end(&self) -> u64 {
-        self.first + (self.addresses.end - self.addresses.start) / super::ondisk::NODE_SIZE
+        self.first + (self.addresses.end - self.addresses.start) / NODE_SIZE
     }
 
     /// The address of the node `number`, which is in this run.
     pub fn address(&self, number: u64) -> u64 {
-        self.addresses.start + (number - self.first) * super::ondisk::NODE_SIZE
+        self.addresses.start + (number - self.first) * NODE_SIZE
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MIB: u64 = 1 << 20;
+    const GIB: u64 = 1 << 30;
+
+    #[test]
+    fn data_is_not_at_superblocks_nor_across_chunks() {
+        let end = DATA_START + GIB;
+        for (at, least, expected) in [
+            (DATA_START, 4096, (DATA_START, 47 * MIB)),
+            (64 * MIB - 4096, 4096, (64 * MIB - 4096, 4096)),
+            (
+                64 * MIB - 4096,
+                8192,
+                (64 * MIB + UNIT, end - 64 * MIB - UNIT),
+            ),
+            (64 * MIB, 4096, (64 * MIB + UNIT, end - 64 * MIB - UNIT)),
+            (end - 4096, 4096, (end - 4096, 4096)),
+            (end - 4096, 8192, (end, GIB)),
+            (256 * GIB, 4096, (256 * GIB + UNIT, 17 * MIB - UNIT)),
+        ] {
+            assert_eq!(data_room(at, least), expected, "{least} at {at}");
+        }
+    }
+
+    #[test]
+    fn stripes_with_superblocks_in_any_copy_are_reserved() {
+        let chunk = |kind, start, length| ChunkPlace {
+            kind,
+            start,
+            length,
+        };
+        let dup = block_group::METADATA | block_group::DUP;
+        for (chunk, expected) in [
+            (chunk(block_group::DATA, 17 * MIB, GIB), vec![64 * MIB]),
+            (chunk(block_group::DATA, 65 * MIB, GIB), vec![]),
+            (chunk(dup, 60 * MIB, 32 * MIB), vec![64 * MIB]),
+            (chunk(dup, 40 * MIB, 20 * MIB), vec![44 * MIB]),
+            (
+                chunk(dup, MIB, 255 * GIB + 3 * UNIT),
+                vec![64 * MIB, GIB + MIB - MIB - 3 * UNIT],
+            ),
+        ] {
+            let starts: Vec<u64> = chunk.reserved().iter().map(|range| range.start).collect();
+            assert_eq!(starts, expected, "{chunk:?}");
+        }
+    }
+
+    #[test]
+    fn layouts_are_within_the_device_and_grow_with_it() {
+        for data in [0, 1, 40 * MIB, GIB, GIB + 1, 10 * GIB] {
+            for metadata in [9 * NODE_SIZE, 31 * MIB, 64 * MIB, 700 * MIB] {
+                let needs = Needs {
+                    data_end: DATA_START + data,
+                    metadata,
+                    working: 14 * MIB,
+                };
+                let smallest = needs.smallest();
+                assert_eq!(needs.lay_out(smallest - 1), None);
+                let mut last = 0;
+                for more in (0..2000u64).map(|step| step * step * step / 7 * 4096) {
+                    let length = smallest + more;
+                    let available = needs.available(length).unwrap();
+                    assert!(available >= last);
+                    last = available;
+                    let layout = needs.lay_out(length).unwrap();
+                    let end = layout.chunks.last().unwrap();
+                    assert!(end.copies().last().unwrap() + end.length <= length);
+                    // What is not in chunks is for data.
+                    let is_data = |chunk: &&ChunkPlace| chunk.kind == block_group::DATA;
+                    let data_chunks = layout.chunks.iter().filter(is_data);
+                    let in_chunks: u64 = data_chunks.clone().map(|chunk| chunk.length).sum();
+                    let unallocated = (length - MIB - layout.allocated()) / UNIT * UNIT;
+                    let superblocks = SuperBlock::OFFSETS
+                        .into_iter()
+                        .filter(|offset| {
+                            let mut chunks = data_chunks.clone();
+                            (DATA_START + data..length).contains(offset)
+                                && (chunks.any(|chunk| chunk.addresses().contains(offset))
+                                    || *offset >= end.copies().last().unwrap() + end.length)
+                        })
+                        .count() as u64;
+                    let room = in_chunks + unallocated - data - superblocks * UNIT;
+                    assert!(room >= available, "{room} < {available}");
+                    let found = needs.smallest_with(available, 1 << 60).unwrap();
+                    assert!(found <= length.next_multiple_of(UNIT));
+                    assert!(needs.available(found).unwrap() >= available);
+                }
+            }
+        }
     }
 }

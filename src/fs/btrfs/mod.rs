@@ -34,7 +34,7 @@ mod tests;
 mod trees;
 mod xattr;
 
-pub use compression::{Compression, UnknownCompression};
+pub use compression::Compression;
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -49,6 +49,7 @@ use census::Census;
 use counted::{CountedTree, Facts};
 use extents::Extents;
 use reading::{Read, Reading};
+use segments::Purpose;
 use trees::Uuids;
 
 /// The btrfs writer.
@@ -85,7 +86,12 @@ impl Btrfs {
     ) -> Result<CountedTree, PlanError> {
         let census = Census::new(tree, &self.subvolumes, options)?;
         let compression = self.compression.filter(|_| self.checksums);
-        let segments = segments::all(tree, &census, compression.is_some());
+        let purpose = match (self.checksums, compression) {
+            (false, _) => Purpose::Nothing,
+            (true, None) => Purpose::Checksums,
+            (true, Some(_)) => Purpose::Compression,
+        };
+        let segments = segments::all(tree, &census, purpose);
         let mut compressed = None;
         let read = match self.checksums {
             true => {

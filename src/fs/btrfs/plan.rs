@@ -33,6 +33,42 @@ struct Placed {
     shape: Shape,
 }
 
+impl Placed {
+    /// Its nodes, sorted by address.
+    fn nodes<'a>(&'a self, places: &'a NodePlaces) -> impl Iterator<Item = Node> + 'a {
+        let mut next = self.first;
+        let levels = (0..).zip(self.shape.levels());
+        levels.flat_map(move |(level, count)| {
+            let numbers = next..next + count;
+            next += count;
+            numbers.filter_map(move |number| {
+                Some(Node {
+                    address: places.run(number)?.address(number),
+                    owner: self.owner,
+                    level,
+                })
+            })
+        })
+    }
+
+    /// The place of its root.
+    ///
+    /// # Errors
+    /// If it has none, which is a bug.
+    fn root(&self, places: &NodePlaces) -> Result<Root> {
+        let nodes = self.shape.nodes();
+        let last = self.first + nodes.saturating_sub(1);
+        let run = places
+            .run(last)
+            .context("a tree has no root: this is a bug")?;
+        Ok(Root {
+            address: run.address(last),
+            level: self.shape.height()?,
+            nodes,
+        })
+    }
+}
+
 /// A btrfs file system with a tree in it.
 pub struct BtrfsPlan {
     facts: Arc<Facts>,
@@ -44,6 +80,8 @@ pub struct BtrfsPlan {
     chunk_tree: Placed,
     /// Where nodes of the chunk tree can be.
     system: NodePlaces,
+    /// The length of the file system, of which btrfs uses whole sectors.
+    length: u64,
     available: u64,
 }
 
@@ -57,6 +95,7 @@ impl BtrfsPlan {
         facts: Arc<Facts>,
         fixed: &[(u64, Shape)],
         layout: Layout,
+        length: u64,
         available: u64,
     ) -> Result<BtrfsPlan> {
         let mut trees: Vec<Placed> = Vec::new();
@@ -91,6 +130,7 @@ impl BtrfsPlan {
             facts,
             layout,
             trees,
+            length,
             available,
         };
         plan.settle()?;
@@ -155,33 +195,11 @@ impl BtrfsPlan {
 
     /// All nodes, sorted by address.
     fn nodes(&self) -> impl Iterator<Item = Node> + '_ {
-        let of_tree = |tree: &'_ Placed, places: &'_ NodePlaces| {
-            let (owner, first) = (tree.owner, tree.first);
-            let places = places.clone();
-            let levels: Vec<u64> = tree.shape.levels().to_vec();
-            let mut number = first;
-            let mut nodes: Vec<(u64, u64, u8)> = Vec::new();
-            for (level, count) in (0..).zip(levels) {
-                nodes.push((number, count, level));
-                number += count;
-            }
-            nodes.into_iter().flat_map(move |(start, count, level)| {
-                let places = places.clone();
-                (start..start + count).filter_map(move |number| {
-                    let address = places.run(number)?.address(number);
-                    Some(Node {
-                        address,
-                        owner,
-                        level,
-                    })
-                })
-            })
-        };
-        of_tree(&self.chunk_tree, &self.system).chain(
-            self.trees
-                .iter()
-                .flat_map(move |tree| of_tree(tree, &self.places)),
-        )
+        let chunk_tree = std::iter::once((&self.chunk_tree, &self.system));
+        let others = self.trees.iter().map(|tree| (tree, &self.places));
+        chunk_tree
+            .chain(others)
+            .flat_map(|(tree, places)| tree.nodes(places))
     }
 
     /// All chunks, with the number of bytes in use in each.
@@ -212,17 +230,6 @@ impl BtrfsPlan {
             &self.facts.census,
             out,
         )
-    }
-
-    fn root_of(tree: &Placed, places: &NodePlaces) -> Result<Root> {
-        let nodes = tree.shape.nodes();
-        let last = tree.first + nodes.saturating_sub(1);
-        let run = places.run(last).context("a tree has no root")?;
-        Ok(Root {
-            address: run.address(last),
-            level: tree.shape.height()?,
-            nodes,
-        })
     }
 
     /// Writes one tree.
@@ -298,14 +305,14 @@ impl InlineData for PlannedData<'_> {
 
 impl Plan for BtrfsPlan {
     fn length(&self) -> u64 {
-        self.layout.length
+        self.length
     }
 
     fn usage(&self) -> Usage {
         // usize to u64: lossless.
         let inodes = self.facts.census.ids().len() as u64;
         Usage {
-            length: self.layout.length,
+            length: self.length,
             available: self.available,
             available_to_root: self.available,
             // There is no limit.
@@ -322,14 +329,14 @@ impl Plan for BtrfsPlan {
         if file == COMPRESSED {
             return self.facts.compressed.as_ref().map(DataSource::Finished);
         }
-        let id = self.facts.census.id(file - 1)?;
+        let id = self.facts.census.id(file.checked_sub(1)?)?;
         DataSource::of_tree(&self.facts.tree, id)
     }
 
     fn metadata(&self, emit: &mut dyn FnMut(u64, &[u8]) -> Result<()>) -> Result<()> {
         let mut roots = Vec::with_capacity(self.trees.len());
         for tree in &self.trees {
-            roots.push((tree.owner, Self::root_of(tree, &self.places)?));
+            roots.push((tree.owner, tree.root(&self.places)?));
         }
         roots.sort_unstable_by_key(|&(owner, _)| owner);
         let root = |number| {
@@ -343,7 +350,7 @@ impl Plan for BtrfsPlan {
             label: self.facts.options.label.as_bytes(),
             used,
             zstd: self.facts.compression == super::ondisk::compression::ZSTD,
-            chunk_root: Self::root_of(&self.chunk_tree, &self.system)?,
+            chunk_root: self.chunk_tree.root(&self.system)?,
             root: root(objects::ROOT_TREE),
             roots: &root,
         };

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::census::Census;
+use super::extents;
 use super::ondisk::SECTOR_SIZE;
 use crate::tree::{Content, Kind, Tree};
 
@@ -11,10 +12,29 @@ use crate::tree::{Content, Kind, Tree};
 pub const LONGEST_INLINE: u64 = 2048;
 
 /// The most bytes that are compressed together (`BTRFS_MAX_UNCOMPRESSED`).
-pub const COMPRESSED_UNIT: u64 = 128 << 10;
+const COMPRESSED_UNIT: u64 = 128 << 10;
 
-/// The most bytes that are read at once if they are not compressed.
-const UNIT: u64 = 1 << 20;
+/// What the data is read for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// It is not read.
+    Nothing,
+    /// Checksums only.
+    Checksums,
+    /// Compression, and checksums.
+    Compression,
+}
+
+impl Purpose {
+    /// The length of the longest segment.
+    fn unit(self) -> u64 {
+        match self {
+            Purpose::Nothing => extents::LONGEST,
+            Purpose::Checksums => 1 << 20,
+            Purpose::Compression => COMPRESSED_UNIT,
+        }
+    }
+}
 
 /// A part of a file's data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,17 +80,14 @@ pub fn data(content: &Content) -> impl Iterator<Item = Range<u64>> + '_ {
 
 /// Returns the data of all files in the order in which it is stored. Without compression, that of
 /// files in their inode's items is left out.
-pub fn all(tree: &Tree, census: &Census, compressed: bool) -> Vec<Segment> {
-    let unit = match compressed {
-        true => COMPRESSED_UNIT,
-        false => UNIT,
-    };
+pub fn all(tree: &Tree, census: &Census, purpose: Purpose) -> Vec<Segment> {
+    let unit = purpose.unit();
     let mut segments = Vec::new();
     for (place, &id) in (0..).zip(census.ids()) {
         let Kind::File(content) = &tree.inode(id).kind else {
             continue;
         };
-        if !compressed && is_inline(content) {
+        if purpose != Purpose::Compression && is_inline(content) {
             continue;
         }
         for range in data(content) {

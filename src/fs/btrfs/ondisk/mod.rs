@@ -19,7 +19,7 @@ pub use inode::{InodeItem, TimeSpec, inode_flags};
 pub use key::{DiskKey, Key, item_type, objects};
 pub use node::{Header, Item, KeyPtr};
 pub use root::RootItem;
-pub use superblock::{RootBackup, SYSTEM_CHUNK_ARRAY, SuperBlock, compat_ro, incompat};
+pub use superblock::{RootBackup, SuperBlock, compat_ro, incompat};
 
 /// Size of a sector, the unit of data, in bytes.
 pub const SECTOR_SIZE: u64 = 4096;
