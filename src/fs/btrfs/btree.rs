@@ -8,7 +8,7 @@ use super::ondisk::{DiskKey, GENERATION, Header, Item, Key, KeyPtr, NODE_SIZE};
 use crate::fs::number::index;
 
 /// Bytes in a node behind the header.
-const SPACE: usize = node_size() - size_of::<Header>();
+const SPACE: usize = SIZE - size_of::<Header>();
 
 /// The length of the longest item (`BTRFS_MAX_ITEM_SIZE`).
 pub const LONGEST_ITEM: usize = SPACE - size_of::<Item>();
@@ -16,9 +16,9 @@ pub const LONGEST_ITEM: usize = SPACE - size_of::<Item>();
 /// Number of pointers in a node.
 const POINTERS: u64 = (SPACE / size_of::<KeyPtr>()) as u64; // usize to u64: lossless
 
-const fn node_size() -> usize {
-    NODE_SIZE as usize // 16,384, which fits
-}
+/// The size of a node.
+const SIZE: usize = 16_384;
+const _: () = assert!(SIZE as u64 == NODE_SIZE);
 
 /// Receives the items of a tree in the order of their keys.
 pub type Items<'a> = dyn FnMut(Key, &[u8]) -> Result<()> + 'a;
@@ -147,7 +147,7 @@ impl TreeWriter<'_> {
             let before = number;
             let mut above = Vec::new();
             for children in below.chunks(index(POINTERS)) {
-                let mut node = vec![0; node_size()];
+                let mut node = vec![0; SIZE];
                 let pointers = node.get_mut(size_of::<Header>()..).unwrap_or_default();
                 let places = pointers.chunks_exact_mut(size_of::<KeyPtr>());
                 for (place, &(key, address)) in places.zip(children) {
@@ -224,11 +224,11 @@ struct Leaf {
 impl Leaf {
     fn new() -> Leaf {
         Leaf {
-            bytes: vec![0; node_size()],
+            bytes: vec![0; SIZE],
             first: None,
             count: 0,
             front: size_of::<Header>(),
-            back: node_size(),
+            back: SIZE,
         }
     }
 
@@ -308,7 +308,7 @@ mod tests {
                 usize::from(shape.height().unwrap()),
                 shape.levels().len() - 1
             );
-            assert!(nodes.iter().all(|node| node.len() == node_size()));
+            assert!(nodes.iter().all(|node| node.len() == SIZE));
         }
     }
 

@@ -131,11 +131,10 @@ impl Census {
         let rest = &self.links[first..];
         let count = rest.partition_point(|&(other, _)| other == place);
         // The first name comes first in the walk, so it also sorts first.
-        let all = (0..count + 1).map(move |at| match at.checked_sub(1) {
+        (0..count + 1).map(move |at| match at.checked_sub(1) {
             None => self.names[index(place.into())],
             Some(at) => rest[at].1,
-        });
-        all
+        })
     }
 }
 

@@ -410,7 +410,7 @@ mod tests {
                         .into_iter()
                         .filter(|offset| {
                             let mut chunks = data_chunks.clone();
-                            *offset >= DATA_START + data
+                            (DATA_START + data..length).contains(offset)
                                 && (chunks.any(|chunk| chunk.addresses().contains(offset))
                                     || *offset >= end.copies().last().unwrap() + end.length)
                         })

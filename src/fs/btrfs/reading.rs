@@ -22,7 +22,8 @@ use crate::tree::{Kind, Tree};
 const BATCH_BYTES: u64 = 4 << 20;
 const BATCH_SEGMENTS: usize = 256;
 
-const SECTOR: usize = SECTOR_SIZE as usize; // 4,096, which fits
+const SECTOR: usize = 4096;
+const _: () = assert!(SECTOR as u64 == SECTOR_SIZE);
 
 /// How a segment is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

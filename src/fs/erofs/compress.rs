@@ -3,29 +3,29 @@
 mod engine;
 mod work;
 
-use std::ops::Range;
-
 use anyhow::Result;
 
 use super::index::{Extent, Index};
 use super::ondisk::BLOCK_SIZE;
 use super::shape::{Data, Shape};
-use crate::fs::FinishedFile;
 use crate::fs::number::index;
+use crate::fs::{FinishedFile, source};
 use crate::tree::{Content, InodeId};
 
 pub use engine::Compression;
 
-/// Files are compressed in pieces of this many bytes. The last piece is longer by what remains, so
-/// it is less than twice as long.
+/// Files are compressed in pieces of this many bytes. The last one is longer by what remains, so it
+/// is less than twice as long, but it may be divided in two.
 pub const PIECE: u64 = 256 << 10;
 
 /// The place of an inode that is not compressed.
 const NONE: u32 = u32::MAX;
 
-/// A compressed piece of a file.
+/// A piece of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 struct Piece {
+    /// Its length in the file in bytes. All but the last two are in whole blocks.
+    size: u32,
     /// The block in the finished file where it begins. Zeros come before its bytes, and its end is
     /// the end of a block.
     at: u32,
@@ -34,14 +34,18 @@ struct Piece {
 }
 
 impl Piece {
+    /// The number of blocks that it takes.
     fn blocks(self) -> u32 {
-        self.length.div_ceil(BLOCK_SIZE_32)
+        match self.length {
+            0 => self.size.div_ceil(BLOCK_SIZE_32),
+            length => length.div_ceil(BLOCK_SIZE_32),
+        }
     }
 
-    /// Where its bytes are in the finished file.
-    fn bytes(self) -> Range<u64> {
+    /// Where its compressed bytes begin in the finished file.
+    fn start(self) -> u64 {
         let end = (u64::from(self.at) + u64::from(self.blocks())) * BLOCK_SIZE;
-        end - u64::from(self.length)..end
+        end - u64::from(self.length)
     }
 }
 
@@ -70,20 +74,6 @@ pub struct Part {
     pub length: u64,
 }
 
-/// Returns the number of pieces of a file of `size` bytes.
-fn piece_count(size: u64) -> u64 {
-    (size / PIECE).max(1)
-}
-
-/// Returns the piece `number` of a file of `size` bytes, as a range of bytes.
-fn piece(size: u64, number: u64) -> Range<u64> {
-    let start = number * PIECE;
-    match number + 1 == piece_count(size) {
-        true => start..size,
-        false => start..start + PIECE,
-    }
-}
-
 /// Returns whether a file is worth a try.
 fn is_candidate(content: &Content) -> bool {
     // The index alone takes 16 bytes.
@@ -91,15 +81,23 @@ fn is_candidate(content: &Content) -> bool {
 }
 
 impl Packed {
+    /// Returns the pieces of a file, or none if it was not compressed.
     fn pieces(&self, id: InodeId, size: u64) -> &[Piece] {
-        match self.first.get(id.index()) {
-            Some(&first) if first != NONE => {
-                let first = index(first.into());
-                let end = first.saturating_add(index(piece_count(size)));
-                self.pieces.get(first..end).unwrap_or_default()
-            }
-            _ => &[],
-        }
+        let first = match self.first.get(id.index()) {
+            Some(&first) if first != NONE => index(first.into()),
+            _ => return &[],
+        };
+        let pieces = self.pieces.get(first..).unwrap_or_default();
+        let mut end = 0;
+        let count = pieces
+            .iter()
+            .take_while(|piece| {
+                let is_part = end < size;
+                end += u64::from(piece.size);
+                is_part
+            })
+            .count();
+        &pieces[..count]
     }
 
     /// Returns the layout of a file when compressed, or `None` if it does not become shorter.
@@ -113,10 +111,11 @@ impl Packed {
         let tail = u64::from(last.length);
         let head = shape.head().next_multiple_of(8) + index.length();
         let is_inline = (1..BLOCK_SIZE).contains(&tail) && head + tail <= BLOCK_SIZE;
-        let blocks = (0..)
-            .zip(pieces)
-            .map(|(number, found)| blocks(shape.size, number, *found))
-            .sum();
+        let is_divided = !(shape.size - u64::from(last.size)).is_multiple_of(BLOCK_SIZE);
+        if is_divided && !is_inline {
+            return None;
+        }
+        let blocks = pieces.iter().map(|piece| u64::from(piece.blocks())).sum();
         Some(match is_inline {
             true => Data::Packed {
                 blocks: blocks - 1,
@@ -133,33 +132,32 @@ impl Packed {
 
     /// Returns the extents of a compressed file.
     pub fn extents(&self, id: InodeId, size: u64) -> impl Iterator<Item = Extent> {
-        (0..)
-            .zip(self.pieces(id, size))
-            .map(move |(number, found)| {
-                let range = piece(size, number);
-                Extent {
-                    length: range.end - range.start,
-                    compressed: (found.length > 0).then(|| found.blocks()),
-                }
-            })
+        self.pieces(id, size).iter().map(|piece| Extent {
+            length: piece.size.into(),
+            compressed: (piece.length > 0).then(|| piece.blocks()),
+        })
     }
 
     /// Returns where the blocks of a compressed file come from, except for an inline part.
     pub fn parts(&self, id: InodeId, size: u64, has_tail: bool) -> impl Iterator<Item = Part> {
-        let pieces = self.pieces(id, size);
-        let count = pieces.len() - usize::from(has_tail && !pieces.is_empty());
-        (0..).zip(&pieces[..count]).map(move |(number, found)| {
-            let range = piece(size, number);
-            match found.length {
+        let pieces = match (self.pieces(id, size), has_tail) {
+            ([rest @ .., _], true) => rest,
+            (all, _) => all,
+        };
+        let mut end = 0;
+        pieces.iter().map(move |piece| {
+            let offset = end;
+            end += u64::from(piece.size);
+            match piece.length {
                 0 => Part {
                     is_compressed: false,
-                    offset: range.start,
-                    length: range.end - range.start,
+                    offset,
+                    length: piece.size.into(),
                 },
                 _ => Part {
                     is_compressed: true,
-                    offset: u64::from(found.at) * BLOCK_SIZE,
-                    length: u64::from(found.blocks()) * BLOCK_SIZE,
+                    offset: u64::from(piece.at) * BLOCK_SIZE,
+                    length: u64::from(piece.blocks()) * BLOCK_SIZE,
                 },
             }
         })
@@ -173,24 +171,14 @@ impl Packed {
         let last = self.pieces(id, size).last().copied().unwrap_or_default();
         let mut bytes = vec![0; index(last.length.into())];
         let path = || self.file.path().to_owned();
-        let start = last.bytes().start;
-        crate::fs::source::read(self.file.file(), path, &mut bytes, start)?;
+        source::read(self.file.file(), path, &mut bytes, last.start())?;
         Ok(bytes)
     }
 
     /// Returns the number of blocks of the largest compressed extent.
     pub fn largest(&self) -> u32 {
-        let blocks = self.pieces.iter().map(|piece| piece.blocks());
+        let compressed = self.pieces.iter().filter(|piece| piece.length > 0);
+        let blocks = compressed.map(|piece| piece.blocks());
         blocks.max().unwrap_or_default()
-    }
-}
-
-fn blocks(size: u64, number: u64, found: Piece) -> u64 {
-    match found.length {
-        0 => {
-            let range = piece(size, number);
-            (range.end - range.start).div_ceil(BLOCK_SIZE)
-        }
-        _ => found.blocks().into(),
     }
 }

@@ -9,9 +9,9 @@ const LOW_BITS: u32 = 12;
 /// Marks the number of blocks of an extent, which takes the place of a distance.
 const BLOCK_COUNT: u32 = 1 << 11;
 /// Bytes of a pack with entries of 4 bytes: two.
-const SMALL_PACK: u64 = 8;
+const SMALL_PACK: usize = 8;
 /// Bytes of a pack with entries of 2 bytes: 16. They are aligned to their length.
-const LARGE_PACK: u64 = 32;
+const LARGE_PACK: usize = 32;
 
 /// The form of an index: how many entries have which length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,7 +27,8 @@ pub struct Index {
 /// A part of a file that is compressed by itself, or not compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Extent {
-    /// Length in the file in bytes. Only the last extent may not be in whole blocks.
+    /// Length in the file in bytes. An extent that is not compressed begins at the start of a
+    /// block. In other blocks, there is at most one start of an extent.
     pub length: u64,
     /// The number of blocks that it takes when compressed, or `None` if it is not compressed.
     pub compressed: Option<u32>,
@@ -39,7 +40,7 @@ impl Index {
         // usize to u64: lossless on every target Rust has.
         let start = head.next_multiple_of(8) + size_of::<MapHeader>() as u64;
         let entries = size.div_ceil(BLOCK_SIZE);
-        let before = (start.next_multiple_of(LARGE_PACK) - start) / 4;
+        let before = (start.next_multiple_of(LARGE_PACK as u64) - start) / 4;
         match entries.checked_sub(before) {
             None => Index {
                 small_before: entries.div_ceil(2),
@@ -58,28 +59,36 @@ impl Index {
     pub fn length(&self) -> u64 {
         let small = self.small_before + self.small_after;
         // usize to u64: lossless on every target Rust has.
-        size_of::<MapHeader>() as u64 + small * SMALL_PACK + self.large * LARGE_PACK
+        size_of::<MapHeader>() as u64 + small * SMALL_PACK as u64 + self.large * LARGE_PACK as u64
     }
 
-    /// Passes the packs to `emit`. The blocks of `extents` are adjacent, starting at `block`.
+    /// Passes the packs to `emit`. The blocks of `extents` of a file of `size` bytes are adjacent,
+    /// starting at `block`.
     ///
     /// # Errors
     /// Those of `emit`.
     pub fn encode(
         &self,
         extents: impl Iterator<Item = Extent>,
+        size: u64,
         block: u32,
         mut emit: impl FnMut(&[u8]) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
-        let mut entries = Entries::new(extents, block);
+        let mut entries = Entries {
+            extents,
+            size,
+            current: None,
+            offset: 0,
+            block,
+        };
         for _ in 0..self.small_before {
-            emit(&pack::<{ SMALL_PACK as usize }>(&mut entries, 2))?;
+            emit(&pack::<SMALL_PACK>(&mut entries, 2))?;
         }
         for _ in 0..self.large {
-            emit(&pack::<{ LARGE_PACK as usize }>(&mut entries, 16))?;
+            emit(&pack::<LARGE_PACK>(&mut entries, 16))?;
         }
         for _ in 0..self.small_after {
-            emit(&pack::<{ SMALL_PACK as usize }>(&mut entries, 2))?;
+            emit(&pack::<SMALL_PACK>(&mut entries, 2))?;
         }
         Ok(())
     }
@@ -89,8 +98,8 @@ impl Index {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Entry {
     kind: ClusterType,
-    /// For the end of a file within a block: where it is.
-    end: u32,
+    /// Where in the block the extent begins, or the file ends.
+    place: u32,
     /// Distance from the first block of the extent.
     distance: u32,
     /// Distance to the next extent.
@@ -104,25 +113,26 @@ struct Entry {
 /// The entries of all blocks of a file.
 struct Entries<I> {
     extents: I,
+    /// The length of the file in bytes.
+    size: u64,
     current: Option<Current>,
+    /// Where the next extent begins in the file, in bytes.
+    offset: u64,
+    /// The first block of the next extent.
     block: u32,
 }
 
+/// The extent whose entries are next.
 struct Current {
     extent: Extent,
-    /// The next block within the extent.
-    next: u32,
+    /// Where it begins in the file, in bytes.
+    offset: u64,
+    /// The first of its blocks.
     block: u32,
-}
-
-impl<I: Iterator<Item = Extent>> Entries<I> {
-    fn new(extents: I, block: u32) -> Entries<I> {
-        Entries {
-            extents,
-            current: None,
-            block,
-        }
-    }
+    /// The number of the next entry.
+    next: u64,
+    /// Number of entries.
+    count: u64,
 }
 
 /// Converts a number of blocks, or of bytes in a block, of a single extent, which is short.
@@ -130,53 +140,66 @@ fn small(value: u64) -> u32 {
     u32::try_from(value).unwrap_or(u32::MAX)
 }
 
+impl<I: Iterator<Item = Extent>> Entries<I> {
+    /// Goes on to the next extent.
+    fn advance(&mut self) -> Option<Current> {
+        let extent = self.extents.next()?;
+        let (offset, block) = (self.offset, self.block);
+        self.offset += extent.length;
+        // The block in which an extent ends belongs to the next one.
+        let end = match self.offset == self.size {
+            true => self.size.div_ceil(BLOCK_SIZE),
+            false => self.offset / BLOCK_SIZE,
+        };
+        let count = end - offset / BLOCK_SIZE;
+        let taken = extent.compressed.unwrap_or(small(count));
+        self.block = block.saturating_add(taken);
+        Some(Current {
+            extent,
+            offset,
+            block,
+            next: 0,
+            count,
+        })
+    }
+}
+
 impl<I: Iterator<Item = Extent>> Iterator for Entries<I> {
     type Item = Entry;
 
     fn next(&mut self) -> Option<Entry> {
-        let blocks = |extent: &Extent| small(extent.length.div_ceil(BLOCK_SIZE));
-        if self
-            .current
-            .as_ref()
-            .is_none_or(|current| current.next >= blocks(&current.extent))
-        {
-            let extent = self.extents.next()?;
-            self.current = Some(Current {
-                extent,
-                next: 0,
-                block: self.block,
-            });
-            let taken = extent.compressed.unwrap_or_else(|| blocks(&extent));
-            self.block = self.block.saturating_add(taken);
+        let is_done = |current: &Current| current.next == current.count;
+        if self.current.as_ref().is_none_or(is_done) {
+            self.current = Some(self.advance()?);
         }
-        let after = self.block;
         let current = self.current.as_mut()?;
         let at = current.next;
         current.next += 1;
         let mut entry = Entry {
             kind: ClusterType::Plain,
-            end: 0,
+            place: 0,
             distance: 0,
             ahead: 0,
             count: None,
             block: current.block,
         };
         let Some(count) = current.extent.compressed else {
-            entry.block = current.block.saturating_add(at);
+            entry.block = current.block.saturating_add(small(at));
             return Some(entry);
         };
-        let full = small(current.extent.length / BLOCK_SIZE);
+        let full = self.offset / BLOCK_SIZE - current.offset / BLOCK_SIZE;
         if at == 0 {
             entry.kind = ClusterType::Head;
+            entry.place = small(current.offset % BLOCK_SIZE);
         } else if at < full {
             entry.kind = ClusterType::NonHead;
-            entry.distance = at;
-            entry.ahead = full - at;
+            entry.distance = small(at);
+            entry.ahead = small(full - at);
             entry.count = (at == 1).then_some(count);
         } else {
-            // Where the compressed data of the last block ends.
-            entry.end = small(current.extent.length % BLOCK_SIZE);
-            entry.block = after;
+            // What is after the last extent in its last block.
+            entry.place = small(self.offset % BLOCK_SIZE);
+            entry.block = self.block;
         }
         Some(entry)
     }
@@ -204,7 +227,7 @@ fn pack<const LENGTH: usize>(
             _ => {
                 // The reader adds up the blocks of the extents before this one in the pack.
                 base.get_or_insert(entry.block.saturating_sub(counted));
-                entry.end
+                entry.place
             }
         };
         put_bits(&mut pack, at * width, entry.kind.bits() << LOW_BITS | low);

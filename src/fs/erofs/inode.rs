@@ -200,7 +200,7 @@ impl Encoder<'_> {
             start => start,
         };
         let extents = packed.extents(id, shape.size);
-        index.encode(extents, start, &mut *emit)?;
+        index.encode(extents, shape.size, start, &mut *emit)?;
         match tail {
             0 => Ok(()),
             _ => emit(&packed.tail(id, shape.size)?),

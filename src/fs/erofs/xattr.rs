@@ -98,11 +98,14 @@ pub fn check(xattrs: &Xattrs, problem: &mut dyn FnMut(String)) {
     }
 }
 
+/// The numbers of shared attributes with the same name by their values.
+type Values = BTreeMap<Box<[u8]>, u32>;
+
 /// Attributes that several inodes have, and their numbers: their places in the shared area in units
 /// of 4 bytes.
 #[derive(Debug, Default)]
 pub struct Shared {
-    numbers: BTreeMap<Box<[u8]>, BTreeMap<Box<[u8]>, u32>>,
+    numbers: BTreeMap<Box<[u8]>, Values>,
     length: u64,
 }
 

@@ -45,7 +45,7 @@ pub fn lay_out(tree: &Tree, census: &Census, geometry: &Geometry) -> Result<Layo
     let holders = allocator.holders(tree, census);
     let (data, trees) = allocator.files(tree, census);
     if allocator.beyond > 0 {
-        return Err(Missing(allocator.beyond));
+        return Err(at_least(allocator.beyond, last));
     }
     allocator.close();
     Ok(Layout {
@@ -75,6 +75,8 @@ fn place_inodes(census: &Census, geometry: &Geometry) -> Result<(Vec<Group>, u64
     for number in 0..geometry.groups {
         let first_free = geometry.first_free(number);
         let limit = first_free + geometry.capacity(number);
+        // Linux and xfs_repair expect the root directory in the first possible chunk
+        // (`xfs_ialloc_calc_rootino`).
         let inodes = first_free.next_multiple_of(CHUNK_BLOCKS);
         let mut chunks = rest.min(limit.saturating_sub(inodes) / CHUNK_BLOCKS);
         while chunks > 0 && inodes + chunks * CHUNK_BLOCKS + inode_tree(chunks) > limit {
@@ -97,15 +99,17 @@ fn place_inodes(census: &Census, geometry: &Geometry) -> Result<(Vec<Group>, u64
         rest -= chunks;
         first_chunk += chunks;
     }
-    // Up to 7 blocks of each group are too few for a chunk, and a larger file system may add to them.
     match rest {
         0 => Ok((groups, last)),
-        _ => Err(Missing(
-            (rest * CHUNK_BLOCKS)
-                .saturating_sub(geometry.groups * CHUNK_BLOCKS)
-                .max(1),
-        )),
+        _ => Err(at_least(rest * CHUNK_BLOCKS, geometry.groups)),
     }
+}
+
+/// Returns how many blocks are missing at least if `missing` blocks did not fit, and `groups` groups are
+/// full of inodes. In each of these, up to 7 blocks are too few for a chunk. A larger file system may
+/// add to them.
+fn at_least(missing: u64, groups: u64) -> Missing {
+    Missing(missing.saturating_sub(groups * CHUNK_BLOCKS).max(1))
 }
 
 /// Returns the number of blocks of the B+tree of chunks, without its root.

@@ -19,8 +19,8 @@ const LONGEST_LABEL: usize = 12;
 const MAX_LINKS: u32 = i32::MAX.cast_unsigned();
 /// Length of the longest file.
 const LONGEST_FILE: u64 = i64::MAX.cast_unsigned();
-/// The largest device numbers (`sysv_valid_dev`, and the type of device numbers in Linux).
-const LARGEST_MAJOR: u32 = (1 << 12) - 1;
+/// The largest device numbers that Linux finds again (`xfs_to_linux_dev_t`).
+const LARGEST_MAJOR: u32 = (1 << 9) - 1;
 const LARGEST_MINOR: u32 = (1 << 18) - 1;
 
 /// Slots of the root directory and of the two inodes of the realtime section.

@@ -322,7 +322,10 @@ fn fields(kind: u16, metadata: &Metadata) -> Fields {
         blocks: 0,
         flags: 0,
         time: metadata.mtime,
-        data: Fork::default(),
+        data: Fork {
+            format: di_format::DEVICE,
+            ..Fork::default()
+        },
         attributes: None,
     }
 }

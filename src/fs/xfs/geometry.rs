@@ -12,8 +12,6 @@ pub const HEADER_BLOCKS: u64 = 7;
 pub const FREE_LIST: u64 = 6;
 /// Blocks in a chunk of 64 inodes, and their alignment.
 pub const CHUNK_BLOCKS: u64 = 8;
-/// The first chunk of the first group, which has the root directory (`xfs_ialloc_calc_rootino`).
-pub const ROOT_CHUNK: u64 = 16;
 
 /// Length of the shortest file system in blocks: 300 MiB. `mkfs.xfs` makes none that is shorter.
 pub const MINIMUM: u64 = MIB * 300;

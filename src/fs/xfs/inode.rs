@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn device_numbers_have_14_and_18_bits() {
+    fn device_numbers_are_in_14_and_18_bits() {
         let found = device(Device {
             major: 259,
             minor: 0x3_ffff,

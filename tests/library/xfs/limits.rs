@@ -56,12 +56,12 @@ fn inode_limits_are_reported_with_the_path() {
             "invalid data range of 2 bytes at 18446744073709551615: the previous one ends at 0, the file at 10",
         ),
         (
-            device(4096, 0),
-            "the device number is 4096:0; XFS's limit is 4095:262143",
+            device(512, 0),
+            "the device number is 512:0; XFS's limit is 511:262143",
         ),
         (
             device(0, 1 << 18),
-            "the device number is 0:262144; XFS's limit is 4095:262143",
+            "the device number is 0:262144; XFS's limit is 511:262143",
         ),
     ] {
         let mut tree = empty_tree();
