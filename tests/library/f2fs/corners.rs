@@ -417,7 +417,7 @@ fn lengths_need_not_be_whole_segments() {
     let directory = scratch();
     let tree = Arc::new(everything());
     let length = smallest(&tree, 0);
-    for more in [0, 512, 4096, 2 * MIB - 4096, 2 * MIB, 7 * MIB + 512] {
+    for more in [512, 2 * MIB - 4096] {
         let image = make(directory.path(), &tree, length + more);
         assert_eq!(std::fs::metadata(&image).unwrap().len(), length + more);
     }
