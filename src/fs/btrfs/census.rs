@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Range;
 
 use super::btree::LONGEST_ITEM;
-use super::counted::LONGEST;
+use super::layout::LONGEST;
 use super::ondisk::{DirItem, objects};
 use super::{hash, subvolumes, xattr};
 use crate::escape;

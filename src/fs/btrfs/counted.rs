@@ -5,20 +5,15 @@ use std::sync::Arc;
 use anyhow::Result;
 
 use super::btree::Shape;
-use super::census::Census;
-use super::extents::{Extents, FileExtent};
-use super::fs_tree::{self, Files, Lengths};
-use super::layout::{DATA_CHUNK, DATA_START, METADATA_CHUNK, Needs};
+use super::extents::Extents;
+use super::facts::Facts;
+use super::fs_tree::{self, Lengths};
+use super::layout::{DATA_CHUNK, DATA_START, LONGEST, METADATA_CHUNK, Needs};
 use super::ondisk::{NODE_SIZE, objects};
 use super::plan::BtrfsPlan;
-use super::root_tree::{Root, RootTree};
-use super::trees::{self, Uuids};
-use crate::fs::{Counted, FinishedFile, Options, Plan, PlanError};
-use crate::tree::Tree;
-
-/// The longest file system that is made: 16 TiB. Its chunk tree takes at most a quarter of the system
-/// chunk.
-pub const LONGEST: u64 = 16 << 40;
+use super::root_tree::Root;
+use super::trees;
+use crate::fs::{Counted, Plan, PlanError};
 
 /// The least that Linux reserves for itself (`btrfs_update_global_block_rsv`): room to change every
 /// level of 16 items, twice.
@@ -27,66 +22,6 @@ const LEAST_RESERVE: u64 = 22 * 16 * NODE_SIZE;
 const MOST_RESERVE: u64 = 512 << 20;
 /// Room for transactions, in addition.
 const WORKING: u64 = 8 << 20;
-
-/// Everything that is known about a tree.
-pub struct Facts {
-    /// The tree.
-    pub tree: Arc<Tree>,
-    /// Its inodes.
-    pub census: Census,
-    /// Its data.
-    pub extents: Extents,
-    /// The sums of all sectors of `extents`, or nothing.
-    pub sums: Vec<u32>,
-    /// The compressed data.
-    pub compressed: Option<FinishedFile>,
-    /// The number of the compression algorithm.
-    pub compression: u8,
-    /// Whether there are checksums of data.
-    pub checksums: bool,
-    /// UUID, label and time.
-    pub options: Options,
-    /// All UUIDs.
-    pub uuids: Uuids,
-}
-
-impl Facts {
-    /// What the trees of subvolumes are made of.
-    pub fn files(&self) -> Files<'_> {
-        Files {
-            tree: &self.tree,
-            census: &self.census,
-            extents: &self.extents,
-            compression: self.compression,
-            checksums: self.checksums,
-        }
-    }
-
-    /// What the root tree is made of. `root` returns the root of a tree.
-    pub fn root_tree<'a>(&'a self, root: &'a dyn Fn(u64) -> Root) -> RootTree<'a> {
-        RootTree {
-            tree: &self.tree,
-            census: &self.census,
-            uuids: &self.uuids,
-            time: self.options.time,
-            root,
-        }
-    }
-
-    /// The extents with checksums.
-    pub fn summed(&self) -> &[FileExtent] {
-        match self.checksums {
-            true => &self.extents.all,
-            false => &[],
-        }
-    }
-
-    /// The numbers of all subvolumes.
-    pub fn subvolumes(&self) -> impl Iterator<Item = u64> + '_ {
-        let all = self.census.subvolumes().iter();
-        all.map(|subvolume| subvolume.number)
-    }
-}
 
 /// A tree whose needs are known.
 pub struct CountedTree {

@@ -9,9 +9,6 @@ use super::segments::{self, Segment};
 use crate::fs::DataExtent;
 use crate::tree::{Content, Kind, Tree};
 
-/// The longest extent (`BTRFS_MAX_EXTENT_SIZE`).
-pub const LONGEST: u64 = 128 << 20;
-
 /// [`DataExtent::file`] of the file with compressed data. That of a file of the tree is its place
 /// plus 1.
 pub const COMPRESSED: u32 = 0;
@@ -125,7 +122,7 @@ impl Placer {
         while offset < run.end {
             let left = (run.end - offset).next_multiple_of(SECTOR_SIZE);
             let (address, room) = layout::data_room(self.extents.end, SECTOR_SIZE);
-            let bytes = left.min(room).min(LONGEST);
+            let bytes = left.min(room).min(segments::LONGEST);
             self.extents.data.push(DataExtent {
                 file: run.place.saturating_add(1),
                 file_offset: offset,
@@ -160,7 +157,7 @@ impl Placer {
         bytes: u64,
         (address, disk_bytes): (u64, u64),
     ) {
-        // At most LONGEST, so that they fit.
+        // At most segments::LONGEST, so that they fit.
         let short = |bytes| u32::try_from(bytes).unwrap_or(u32::MAX);
         self.extents.all.push(FileExtent {
             place,

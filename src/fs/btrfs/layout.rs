@@ -15,6 +15,10 @@ use std::ops::Range;
 
 use super::ondisk::{Chunk, NODE_SIZE, SECTOR_SIZE, SuperBlock, block_group};
 
+/// The longest file system that is made: 16 TiB. Its chunk tree takes at most a quarter of the system
+/// chunk.
+pub const LONGEST: u64 = 16 << 40;
+
 /// The unit of everything: chunks begin and end at its multiples.
 pub const UNIT: u64 = Chunk::STRIPE_LENGTH;
 

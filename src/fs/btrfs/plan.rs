@@ -7,9 +7,9 @@ use anyhow::{Context, Result, ensure};
 use zerocopy::IntoBytes;
 
 use super::btree::{Identity, Items, Shape, TreeWriter};
-use super::counted::Facts;
 use super::extent_tree::{self, Node};
 use super::extents::COMPRESSED;
+use super::facts::Facts;
 use super::fs_tree::{self, InlineData};
 use super::layout::{ChunkPlace, Layout, NodePlaces};
 use super::ondisk::{NODE_SIZE, block_group, objects};

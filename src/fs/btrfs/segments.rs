@@ -3,9 +3,11 @@
 use std::ops::Range;
 
 use super::census::Census;
-use super::extents;
 use super::ondisk::SECTOR_SIZE;
 use crate::tree::{Content, Kind, Tree};
+
+/// The longest extent (`BTRFS_MAX_EXTENT_SIZE`).
+pub const LONGEST: u64 = 128 << 20;
 
 /// The longest file whose data is stored in its inode's items: the default of the mount option
 /// `max_inline`.
@@ -29,7 +31,7 @@ impl Purpose {
     /// The length of the longest segment.
     fn unit(self) -> u64 {
         match self {
-            Purpose::Nothing => extents::LONGEST,
+            Purpose::Nothing => LONGEST,
             Purpose::Checksums => 1 << 20,
             Purpose::Compression => COMPRESSED_UNIT,
         }

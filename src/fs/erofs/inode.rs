@@ -10,7 +10,8 @@ use super::layout::Layout;
 use super::ondisk::{
     InodeCompact, InodeExtended, MapHeader, NO_BLOCK, advise, layout as data_layout,
 };
-use super::shape::{Data, Shape, Subject};
+use super::shape::{Data, Shape};
+use super::subject::Subject;
 use super::xattr;
 use crate::fs::DataSource;
 use crate::fs::number::{TooWide, index, le16, le32};

@@ -1,11 +1,13 @@
 //! The places of everything in the file system: the superblock, the inodes with what belongs to
 //! them, shared attributes, blocks of directories and long link targets, data.
 
-use super::compress::Packed;
-use super::ondisk::{BLOCK_SIZE, NO_BLOCK, SLOT_SIZE, SuperBlock, feature_incompat};
-use super::shape::{Data, Shape, Subject};
+use super::compress::{Compression, Packed};
+use super::ondisk::{
+    BLOCK_SIZE, DeflateCfgs, Lz4Cfgs, NO_BLOCK, SLOT_SIZE, SuperBlock, ZstdCfgs, feature_incompat,
+};
+use super::shape::{Data, Shape};
 use super::slots::Slots;
-use super::superblock;
+use super::subject::Subject;
 use super::{FINISHED, blocks};
 use crate::fs::{DataExtent, PlanError};
 use crate::tree::{Content, InodeId, Kind};
@@ -109,7 +111,7 @@ impl Layout {
 
     /// Places the inodes and returns the number of the block after them.
     fn inodes(&mut self, subject: &Subject<'_>) -> Result<u64, u64> {
-        let start = SuperBlock::OFFSET + superblock::length(subject.packed);
+        let start = SuperBlock::OFFSET + superblock_length(subject.packed);
         let mut slots = Slots::new(start);
         for &id in &subject.census.order {
             let shape = subject.shape(id);
@@ -207,4 +209,15 @@ fn features(shape: &Shape) -> u32 {
             feature_incompat::ZERO_PADDING | feature_incompat::COMPR_CFGS | tail
         }
     }
+}
+/// Returns the length of the superblock and the configuration of the compression in bytes.
+fn superblock_length(packed: Option<&Packed>) -> u64 {
+    let configuration = match packed.map(|packed| packed.compression) {
+        None => 0,
+        Some(Compression::Lz4 { .. }) => size_of::<Lz4Cfgs>(),
+        Some(Compression::Deflate { .. }) => size_of::<DeflateCfgs>(),
+        Some(Compression::Zstd { .. }) => size_of::<ZstdCfgs>(),
+    };
+    // usize to u64: lossless on every target Rust has.
+    (size_of::<SuperBlock>() + configuration) as u64
 }

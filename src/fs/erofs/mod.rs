@@ -20,6 +20,7 @@ mod ondisk;
 mod plan;
 mod shape;
 mod slots;
+mod subject;
 mod superblock;
 mod xattr;
 
@@ -34,7 +35,7 @@ use census::Census;
 use compress::Packed;
 use layout::Layout;
 use plan::{ErofsPlan, Planned};
-use shape::Subject;
+use subject::Subject;
 
 /// [`super::DataExtent::file`] of the file with compressed data. The others are indexes of inodes
 /// in the tree.

@@ -10,7 +10,7 @@ use super::compress::Packed;
 use super::inode::Encoder;
 use super::layout::Layout;
 use super::ondisk::{BLOCK_SIZE, SuperBlock};
-use super::shape::Subject;
+use super::subject::Subject;
 use super::{FINISHED, superblock};
 use crate::fs::number::index;
 use crate::fs::source::Opener;

@@ -12,18 +12,6 @@ use crate::fs::Options;
 use crate::fs::number::{TooWide, index, le16, le32};
 use crate::tree::InodeId;
 
-/// Returns the length of the superblock and the configuration of the compression in bytes.
-pub fn length(packed: Option<&Packed>) -> u64 {
-    let configuration = match packed.map(|packed| packed.compression) {
-        None => 0,
-        Some(Compression::Lz4 { .. }) => size_of::<Lz4Cfgs>(),
-        Some(Compression::Deflate { .. }) => size_of::<DeflateCfgs>(),
-        Some(Compression::Zstd { .. }) => size_of::<ZstdCfgs>(),
-    };
-    // usize to u64: lossless on every target Rust has.
-    (size_of::<SuperBlock>() + configuration) as u64
-}
-
 /// Encodes the superblock, without its checksum, and what follows it.
 ///
 /// # Errors

@@ -1,13 +1,16 @@
 //! The features of the three types of file systems, as `mke2fs.conf` of Debian and nixpkgs lists
 //! them. Everything in which the types differ depends on a feature, not on the type.
 
+use super::block_map;
 use super::ondisk::{
     BLOCK_SIZE, Block, DirEntryTail, GroupDesc, feature_compat, feature_incompat, feature_ro_compat,
 };
-use super::{block_map, inode};
 
 /// Number of groups whose bitmaps and inode tables are stored together.
 pub const FLEX_SIZE: u64 = 16;
+
+/// First and last second that an inode can represent: 34 bits, starting at -2^31.
+pub const SECONDS: (i64, i64) = (-(1 << 31), (1 << 34) - (1 << 31) - 1);
 
 /// The features and limits of a type.
 #[derive(Debug, PartialEq, Eq)]
@@ -47,7 +50,7 @@ pub static EXT2: Features = Features {
 pub static EXT3: Features = Features {
     name: "ext3",
     compat: COMPAT | feature_compat::HAS_JOURNAL,
-    seconds: inode::SECONDS,
+    seconds: SECONDS,
     attributes_in_inodes: true,
     ..EXT2
 };

@@ -9,9 +9,6 @@ use super::xattr::Attributes;
 use crate::fs::number::{TooWide, le16, le32, split32, split48, split64};
 use crate::tree::{Device, Timestamp};
 
-/// First and last second that an inode can represent: 34 bits, starting at -2^31.
-pub const SECONDS: (i64, i64) = (-(1 << 31), (1 << 34) - (1 << 31) - 1);
-
 /// The unit of `i_blocks` is 512 bytes, whatever the block size.
 const SECTORS_PER_BLOCK: u64 = BLOCK_SIZE / 512;
 
@@ -119,6 +116,7 @@ pub fn device(device: Device) -> Result<IBlock, TooWide> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::features::SECONDS;
     use super::*;
 
     #[test]

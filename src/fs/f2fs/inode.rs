@@ -10,7 +10,7 @@ use super::nodes::{self, Kind as NodeKind};
 use super::ondisk::{
     ADDRESSES, BLOCK_SIZE, Extent, InlineDentry, InodeNode, file_type, i_advise, i_inline, put,
 };
-use super::segment::{Shape, View};
+use super::view::{Shape, View};
 use super::xattr;
 use super::{INLINE_DATA, INLINE_XATTR, INODE_BLOCKS, ROOT_INODE};
 use crate::fs::number::{TooWide, index, le32};

@@ -30,6 +30,7 @@ mod summary;
 mod superblock;
 mod tables;
 mod temperature;
+mod view;
 mod xattr;
 
 use std::sync::Arc;

@@ -4,37 +4,21 @@ use anyhow::Result;
 use zerocopy::little_endian::{U32, U64};
 use zerocopy::{FromZeros, IntoBytes};
 
-use super::census::{Census, Item, node_log};
+use super::census::node_log;
 use super::geometry::SEGMENT;
 use super::layout::Layout;
 use super::logs::Log;
-use super::nodes::{self, Kind as NodeKind, Node, Run};
+use super::nodes::{self, Kind as NodeKind};
 use super::ondisk::{BLOCK_SIZE, DirectNode, NodeFooter, XattrNode, put};
+use super::view::{Shape, View};
 use super::{INLINE_XATTR, inode, xattr};
 use crate::fs::number::{index, le32};
 use crate::fs::source::Opener;
-use crate::tree::{Kind, Tree};
+use crate::tree::Kind;
 
 /// The version of the checkpoint at which `mkfs.f2fs` says to have written nodes. It differs from
 /// that of every checkpoint, so that no node is mistaken for a later one.
 const NODE_VERSION: u64 = 1;
-
-/// A tree and its places in a file system.
-#[derive(Clone, Copy)]
-pub struct View<'a> {
-    pub tree: &'a Tree,
-    pub census: &'a Census,
-    pub layout: &'a Layout,
-}
-
-/// The blocks of an inode.
-#[derive(Default)]
-pub struct Shape {
-    /// Its data.
-    pub runs: Vec<Run>,
-    /// Its nodes besides itself.
-    pub nodes: Vec<Node>,
-}
 
 /// A node in a log.
 pub struct Placed<'a> {
@@ -51,20 +35,6 @@ pub struct Placed<'a> {
 }
 
 impl View<'_> {
-    /// Returns the number of the node with the index `node` among those of `item`.
-    pub fn nid(&self, item: &Item, node: u32) -> u32 {
-        // The census has checked that numbers have 32 bits.
-        let first = u32::try_from(self.census.first_other()).unwrap_or(u32::MAX);
-        first.saturating_add(item.others).saturating_add(node)
-    }
-
-    /// Returns the blocks of the inode with the index `at`.
-    pub fn shape(&self, at: usize) -> Shape {
-        let runs = self.census.runs(self.tree, at);
-        let nodes = self.census.nodes(self.tree, at, &runs);
-        Shape { runs, nodes }
-    }
-
     /// Passes the nodes of the inode with the index `at` that are in `log` to `visit`, in order.
     pub fn nodes_of(
         &self,

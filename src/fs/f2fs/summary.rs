@@ -9,7 +9,7 @@ use super::geometry::SEGMENT;
 use super::logs::Log;
 use super::nodes::{self, Kind as NodeKind};
 use super::ondisk::{POINTERS, Summary, SummaryBlock};
-use super::segment::{Shape, View};
+use super::view::{Shape, View};
 use crate::fs::number::{index, le16};
 
 /// `SUM_TYPE_NODE`.

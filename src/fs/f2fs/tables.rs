@@ -11,7 +11,7 @@ use super::layout::{Layout, segments_of};
 use super::logs::Log;
 use super::nodes::Kind as NodeKind;
 use super::ondisk::{BLOCK_SIZE, NAT_ENTRIES, NatBlock, SIT_ENTRIES, SitBlock};
-use super::segment::View;
+use super::view::View;
 use super::{META_INODE, NODE_INODE};
 use crate::fs::number::index;
 

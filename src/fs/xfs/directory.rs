@@ -370,7 +370,7 @@ mod tests {
             assert_eq!(shape(names, length), expected, "{names}");
         }
         let long = shape(4000, 255);
-        assert_eq!((long.data, long.leaf, long.free), (267, 9, 1));
+        assert_eq!((long.data, long.leaf, long.free), (286, 9, 1));
     }
 
     #[test]
