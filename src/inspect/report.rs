@@ -225,10 +225,15 @@ fn describe(
     })
 }
 
+/// The types that a root file system on a disk without a table may have.
+const ROOTS: [&str; 8] = [
+    "ext2", "ext3", "ext4", "btrfs", "xfs", "f2fs", "erofs", "squashfs",
+];
+
 /// The role of a partition; that of a disk without a table depends on its contents.
 fn role(partition: &Partition, volume: Option<&Volume>) -> &'static str {
     match volume {
-        Some(volume) if partition.number == 0 && volume.kind.starts_with("ext") => "root",
+        Some(volume) if partition.number == 0 && ROOTS.contains(&volume.kind) => "root",
         _ => partition.role,
     }
 }
