@@ -45,6 +45,32 @@ pub(crate) fn data_ranges(file: &File, length: u64, block: u64) -> io::Result<Ve
     Ok(widen(extents, length, block))
 }
 
+/// Returns the first byte of `file` from `at` on that is not in a hole; `None` if there is none. Offsets
+/// that lseek(2) does not take are taken for data, and so is what does not track holes.
+///
+/// # Errors
+/// If seeking fails.
+pub(crate) fn next_data(file: &File, at: u64) -> io::Result<Option<u64>> {
+    if i64::try_from(at).is_err() {
+        return Ok(Some(at));
+    }
+    match seek(file, at, Whence::SeekData) {
+        Err(error) if error.raw_os_error() == Some(Errno::EINVAL as i32) => Ok(Some(at)),
+        found => found,
+    }
+}
+
+/// Returns the first byte of `file` from `at` on that is in a hole; `None` if there is none.
+///
+/// # Errors
+/// If seeking fails.
+pub(crate) fn next_hole(file: &File, at: u64) -> io::Result<Option<u64>> {
+    match seek(file, at, Whence::SeekHole) {
+        Err(error) if error.raw_os_error() == Some(Errno::EINVAL as i32) => Ok(None),
+        found => found,
+    }
+}
+
 /// Returns `None` if there is no further data or hole.
 fn seek(file: &File, offset: u64, whence: Whence) -> io::Result<Option<u64>> {
     let offset = i64::try_from(offset).map_err(io::Error::other)?;

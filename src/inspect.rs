@@ -1,126 +1,155 @@
-//! Describes a raw disk image: its partitions and file systems, and a hash of each part. If two
-//! images should be equal and are not, the hashes show which part differs.
+//! Describes an existing image, of this program or another one: its container, its partitions and what
+//! is in them; and lists and prints files in it. `docs/inspect.md` describes the output.
 
-mod contents;
-mod disk;
-mod gpt;
-mod mbr;
-mod table;
+mod files;
+mod hash;
+mod map;
+mod paths;
+mod report;
+mod text;
 
-use std::fmt::Write as _;
-use std::path::Path;
+pub use files::Listing;
+pub(crate) use paths::join;
 
-use anyhow::{Context, Result, bail, ensure};
-use sha2::{Digest, Sha256};
+use std::ffi::{OsStr, OsString};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 
-use crate::layout::SECTOR;
-use crate::output::BEGINNING;
-use crate::{escape, output};
-use disk::Disk;
-use table::{Found, Table};
+use anyhow::{Context, Result};
+use console::{Term, colors_enabled};
 
-/// Describes the raw disk image `path`.
+use crate::container::Disk;
+use crate::{escape, partitions};
+use report::Report;
+
+/// Arguments of `inspect`.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// Path of the image: raw, qcow2, VHD, VDI, VMDK or VHDX, of any program; or a disk
+    image: PathBuf,
+    /// List the directory or print the file PATH of a partition (ext2, ext3, ext4, FAT). PARTITION is a
+    /// number (0 for a disk without a partition table), a role ("root"), or a name in the partition table
+    #[arg(value_name = "PARTITION[:PATH]")]
+    place: Option<OsString>,
+    /// List everything below the directory
+    #[arg(short, long, requires = "place")]
+    recursive: bool,
+    /// Print JSON, whose form docs/inspect.md describes
+    #[arg(long)]
+    json: bool,
+    /// Also print a hash (SHA-256) of each partition, and of everything outside of them
+    #[arg(long, conflicts_with = "place")]
+    hashes: bool,
+    /// The width of the output, in columns; by default, that of the terminal, or 80
+    #[arg(long, value_name = "COLUMNS")]
+    width: Option<u16>,
+}
+
+/// How text is printed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Style {
+    /// Columns of a line.
+    pub width: usize,
+    /// Whether there are colors.
+    pub color: bool,
+}
+
+/// The width of the output if it is not a terminal, in columns.
+const USUAL_WIDTH: u16 = 80;
+
+/// The narrowest output, in columns.
+const NARROWEST: u16 = 40;
+
+impl Style {
+    /// The style for standard output, and a width that the user may have set. Colors are only for a
+    /// terminal, and not if `NO_COLOR` is set.
+    fn detect(width: Option<u16>) -> Style {
+        let term = Term::stdout();
+        let found = term.size_checked().map(|(_, columns)| columns);
+        let width = width.or(found).unwrap_or(USUAL_WIDTH).max(NARROWEST);
+        Style {
+            width: width.into(),
+            color: term.is_term() && colors_enabled(),
+        }
+    }
+}
+
+/// Runs `inspect`. Returns whether everything could be read.
 ///
 /// # Errors
-/// If it cannot be read, is not in raw format, or has a damaged partition table.
-pub fn describe(path: &Path) -> Result<String> {
-    let shown = escape::path(path);
-    read(path, &shown).with_context(|| format!("inspecting {shown}"))
-}
-
-fn read(path: &Path, shown: &str) -> Result<String> {
-    let disk = Disk::open(path)?;
-    if let Some(format) = other_format(&disk)? {
-        bail!(
-            "{shown} is a {format} image, but only raw images can be inspected; convert it with \
-             qemu-img convert -O raw"
-        );
-    }
-    text(&disk, &table(&disk)?)
-}
-
-/// Reads the partition table of `disk`. If there is none, the whole disk is the only partition.
-fn table(disk: &Disk) -> Result<Table> {
-    let length = disk.length;
-    ensure!(
-        length >= SECTOR,
-        "too small for a disk image: {length} bytes"
-    );
-    let Some(header) = mbr::read(disk)? else {
-        return Ok(Table {
-            description: "no partition table".to_owned(),
-            partitions: vec![Found {
-                number: 0,
-                start: 0,
-                end: length,
-                description: "the whole disk".to_owned(),
-            }],
-        });
+/// If the image cannot be read, or standard output cannot be written.
+pub fn run(arguments: &Arguments) -> Result<bool> {
+    let image = &arguments.image;
+    let shown = escape::path(image);
+    let inspecting = || format!("inspecting {shown}");
+    let Some(place) = &arguments.place else {
+        let text = match arguments.json {
+            true => json(image, arguments.hashes)?,
+            false => {
+                let report = Report::of(image, arguments.hashes).with_context(inspecting)?;
+                text::text(&report, Style::detect(arguments.width))
+            }
+        };
+        print(text.as_bytes())?;
+        return Ok(true);
     };
-    let table = match mbr::is_protective(&header) {
-        true => gpt::read(disk).context("reading the GUID partition table")?,
-        false => mbr::table(&header),
+    let listing = Listing {
+        recursive: arguments.recursive,
+        json: arguments.json,
     };
-    table.check(disk)?;
-    Ok(table)
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    let complete = list(image, place, listing, &mut out)?;
+    out.flush().context(WRITING)?;
+    Ok(complete)
 }
 
-fn text(disk: &Disk, table: &Table) -> Result<String> {
-    let length = disk.length;
-    let mut out = String::new();
-    // Writing to a String can't fail.
-    let _ = writeln!(out, "disk: {length} bytes, {}", table.description);
-    let mut rest = Sha256::new();
-    let mut position = 0;
-    let mut by_start: Vec<&Found> = table.partitions.iter().collect();
-    by_start.sort_by_key(|partition| partition.start);
-    for partition in by_start {
-        hash(disk, position, partition.start, &mut rest)?;
-        position = partition.end;
-    }
-    hash(disk, position, length, &mut rest)?;
-    for partition in &table.partitions {
-        let (start, end) = (partition.start, partition.end);
-        let _ = writeln!(
-            out,
-            "partition {}: sectors {}-{}, {}",
-            partition.number,
-            start / SECTOR,
-            (end / SECTOR).saturating_sub(1),
-            partition.description
-        );
-        let _ = writeln!(out, "  {}", contents::describe(disk, start, end)?);
-        let mut sum = Sha256::new();
-        hash(disk, start, end, &mut sum)?;
-        let _ = writeln!(out, "  sha256 {}", hex(sum));
-    }
-    let _ = writeln!(out, "table, boot code and gaps:\n  sha256 {}", hex(rest));
-    Ok(out)
+/// Describes the image `path` in JSON; with hashes of its parts if `hashes` is set.
+///
+/// # Errors
+/// If it cannot be read, or its partition table is damaged.
+pub fn json(path: &Path, hashes: bool) -> Result<String> {
+    let report = Report::of(path, hashes);
+    let report = report.with_context(|| format!("inspecting {}", escape::path(path)))?;
+    report.json()
 }
 
-/// The format of the image, if it is not raw.
-fn other_format(disk: &Disk) -> Result<Option<&'static str>> {
-    let mut start = [0; BEGINNING];
-    let count = usize::try_from(disk.length).map_or(start.len(), |length| length.min(start.len()));
-    disk.read(0, &mut start[..count], "the first bytes")?;
-    Ok(output::format_of(&start[..count]))
+/// Writes the directory or the file `place` (a partition, and maybe a colon and a path) of the image
+/// `path` to `out`. Returns whether everything below a directory could be read; the log has what could
+/// not.
+///
+/// # Errors
+/// If there is no such place, or it cannot be read or written.
+pub fn list(path: &Path, place: &OsStr, listing: Listing, out: &mut dyn Write) -> Result<bool> {
+    let mut print = || -> Result<bool> {
+        let disk = Disk::open(path)?;
+        let table = partitions::read(&disk)?;
+        listing.print(&disk, &table, place, out)
+    };
+    print().with_context(|| format!("inspecting {}", escape::path(path)))
 }
 
-fn hash(disk: &Disk, start: u64, end: u64, sum: &mut Sha256) -> Result<()> {
-    let most = usize::try_from(end.saturating_sub(start)).unwrap_or(usize::MAX);
-    let mut buffer = vec![0; most.min(1 << 20)];
-    let mut position = start;
-    while position < end {
-        let most = usize::try_from(end - position).unwrap_or(usize::MAX);
-        let want = most.min(buffer.len());
-        disk.read(position, &mut buffer[..want], "the data to hash")?;
-        sum.update(&buffer[..want]);
-        // usize to u64: lossless on every target Rust has.
-        position += want as u64;
-    }
-    Ok(())
+/// Describes the image `path`, as text without colors, in lines of `width` columns; with hashes of its
+/// parts if `hashes` is set.
+///
+/// # Errors
+/// If it cannot be read, or its partition table is damaged.
+pub fn describe(path: &Path, width: usize, hashes: bool) -> Result<String> {
+    let report = Report::of(path, hashes);
+    let report = report.with_context(|| format!("inspecting {}", escape::path(path)))?;
+    let style = Style {
+        width,
+        color: false,
+    };
+    Ok(text::text(&report, style))
 }
 
-fn hex(sum: Sha256) -> String {
-    data_encoding::HEXLOWER.encode(&sum.finalize())
+/// What fails if standard output is closed or full.
+pub(crate) const WRITING: &str = "writing to standard output";
+
+/// Writes to standard output.
+pub(crate) fn print(bytes: &[u8]) -> Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(bytes)
+        .and_then(|()| out.flush())
+        .context(WRITING)
 }

@@ -60,7 +60,15 @@ mod output;
 
 pub mod build;
 
+mod container;
+
+mod partitions;
+
+mod volume;
+
 pub mod inspect;
+
+pub mod diff;
 
 #[cfg(test)]
 mod tests;

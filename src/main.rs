@@ -1,15 +1,14 @@
 //! The command line: parses arguments, prints an error with its causes, and sets the exit status.
 
-use std::io::{self, Write};
-use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::{Parser, Subcommand};
+use make_disk_image::diff::Outcome;
 use make_disk_image::guest::init;
 use make_disk_image::progress::{self, Log};
 use make_disk_image::supervisor::{self, Side};
-use make_disk_image::{build, inspect};
+use make_disk_image::{build, diff, inspect};
 
 /// Builds NixOS disk images.
 #[derive(Parser)]
@@ -24,12 +23,16 @@ enum Command {
     /// Build the image described in .attrs.json (the builder of the derivation that
     /// nix/make-disk-image.nix returns)
     Build,
-    /// Describe a raw image: its partitions and file systems, and a hash of each part
-    Inspect {
-        /// Path of the image
-        image: PathBuf,
-    },
+    /// Describe an image: its container, a map of the disk, partitions and file systems; or list and
+    /// print files in it
+    Inspect(inspect::Arguments),
+    /// Compare two images: containers, partition tables, boot code, file systems, files, and all other
+    /// bytes. Exit status: 0 if the disks are equal, 1 if not, 2 if that cannot be found out
+    Diff(diff::Arguments),
 }
+
+/// The exit status of a comparison that is not complete, as in diff(1).
+const TROUBLE: u8 = 2;
 
 fn main() -> ExitCode {
     if init::is_init() {
@@ -43,7 +46,10 @@ fn main() -> ExitCode {
     let code = result.unwrap_or_else(|error| {
         progress::init();
         log::error!("{error:#}");
-        ExitCode::FAILURE
+        match arguments.command {
+            Command::Diff(_) => ExitCode::from(TROUBLE),
+            Command::Build | Command::Inspect(_) => ExitCode::FAILURE,
+        }
     });
     progress::flush(progress::PATIENCE);
     code
@@ -58,12 +64,18 @@ fn run(command: &Command) -> Result<ExitCode> {
                 build::run(&Log::detect(), &ledger)?;
             }
         },
-        Command::Inspect { image } => {
-            let description = inspect::describe(image)?;
-            let mut out = io::stdout().lock();
-            out.write_all(description.as_bytes())
-                .and_then(|()| out.flush())
-                .context("writing to standard output")?;
+        Command::Inspect(arguments) => {
+            progress::init();
+            if !inspect::run(arguments)? {
+                return Ok(ExitCode::FAILURE);
+            }
+        }
+        Command::Diff(arguments) => {
+            return Ok(match diff::run(arguments)? {
+                Outcome::Equal => ExitCode::SUCCESS,
+                Outcome::Different => ExitCode::FAILURE,
+                Outcome::Trouble => ExitCode::from(TROUBLE),
+            });
         }
     }
     Ok(ExitCode::SUCCESS)

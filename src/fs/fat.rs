@@ -11,12 +11,10 @@ mod entry;
 mod geometry;
 mod mkfs;
 mod names;
-mod ondisk;
+pub(crate) mod ondisk;
 mod place;
 mod table;
 mod write;
-
-pub(crate) use ondisk::BootSector;
 
 use std::path::{Path, PathBuf};
 

@@ -18,7 +18,7 @@ mod btrfs;
 mod data;
 mod data_extent;
 mod erofs;
-mod ext4;
+pub(crate) mod ext4;
 mod f2fs;
 pub mod fat;
 mod finished;

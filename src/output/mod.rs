@@ -10,15 +10,14 @@ mod identifiers;
 mod length;
 mod nbd;
 mod post_vm;
-mod qcow2;
+pub(crate) mod qcow2;
 #[cfg(test)]
 mod tests;
-mod vdi;
-mod vhd;
-mod vhdx;
-mod vmdk;
+pub(crate) mod vdi;
+pub(crate) mod vhd;
+pub(crate) mod vhdx;
+pub(crate) mod vmdk;
 
-pub(crate) use check::{BEGINNING, format_of};
 pub(crate) use format::write;
 pub(crate) use post_vm::run as run_post_vm;
 

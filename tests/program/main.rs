@@ -14,6 +14,7 @@ mod common;
 
 mod compress_image;
 mod determinism;
+mod diff;
 mod eval;
 mod fixture;
 mod formats;

@@ -26,7 +26,7 @@ mod inode_table;
 mod journal;
 mod mapping;
 mod names;
-mod ondisk;
+pub(crate) mod ondisk;
 mod plan;
 mod resize_inode;
 mod sink;

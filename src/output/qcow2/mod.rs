@@ -6,7 +6,7 @@
 
 mod guest;
 mod host;
-mod ondisk;
+pub(crate) mod ondisk;
 #[cfg(test)]
 mod tests;
 

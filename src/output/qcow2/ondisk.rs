@@ -2,10 +2,10 @@
 //! big-endian.
 
 use zerocopy::big_endian::{U32, U64};
-use zerocopy::{Immutable, IntoBytes, Unaligned};
+use zerocopy::{FromBytes, Immutable, IntoBytes, Unaligned};
 
 /// The header of version 3, with the additional field `compression_type` ("Header").
-#[derive(Default, IntoBytes, Immutable, Unaligned)]
+#[derive(Default, FromBytes, IntoBytes, Immutable, Unaligned)]
 #[repr(C)]
 pub struct Header {
     /// [`Header::MAGIC`].

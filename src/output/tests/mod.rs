@@ -2,6 +2,7 @@
 
 pub mod disk;
 pub mod dump;
+mod read_back;
 
 use crate::image::Image;
 

@@ -4,7 +4,7 @@
 //! The files are those of `qemu-img convert -O vdi`, apart from the UUIDs, which it would draw at
 //! random.
 
-mod ondisk;
+pub(crate) mod ondisk;
 #[cfg(test)]
 mod tests;
 

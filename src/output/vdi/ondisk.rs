@@ -1,10 +1,10 @@
 //! The header of a VDI. VirtualBox publishes no specification; `block/vdi.c` of QEMU describes it.
 
 use zerocopy::little_endian::{U32, U64};
-use zerocopy::{Immutable, IntoBytes};
+use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 /// The first 512 bytes of the file.
-#[derive(Debug, Clone, IntoBytes, Immutable)]
+#[derive(Debug, Clone, FromBytes, IntoBytes, Immutable)]
 #[repr(C)]
 pub struct Header {
     /// Text for people who look at the file, which readers ignore.

@@ -8,7 +8,7 @@
 //! The files are those of `qemu-img convert -O vpc -o force_size=on`, apart from the UUID and the
 //! time: it would draw the first at random and take the second from the clock.
 
-mod ondisk;
+pub(crate) mod ondisk;
 #[cfg(test)]
 mod tests;
 

@@ -2,10 +2,10 @@
 //! numbers are big-endian.
 
 use zerocopy::big_endian::{U16, U32, U64};
-use zerocopy::{Immutable, IntoBytes};
+use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 /// The hard disk footer (section "Hard Disk Footer Format").
-#[derive(Debug, Clone, IntoBytes, Immutable)]
+#[derive(Debug, Clone, FromBytes, IntoBytes, Immutable)]
 #[repr(C)]
 pub struct Footer {
     /// [`Footer::COOKIE`].
@@ -61,7 +61,7 @@ impl Footer {
 }
 
 /// The dynamic disk header (section "Dynamic Disk Header Format").
-#[derive(Debug, Clone, IntoBytes, Immutable)]
+#[derive(Debug, Clone, FromBytes, IntoBytes, Immutable)]
 #[repr(C)]
 pub struct DynamicHeader {
     /// [`DynamicHeader::COOKIE`].

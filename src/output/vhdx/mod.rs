@@ -6,7 +6,7 @@
 //! zeros.
 
 mod layout;
-mod ondisk;
+pub(crate) mod ondisk;
 #[cfg(test)]
 mod tests;
 

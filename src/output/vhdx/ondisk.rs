@@ -2,7 +2,7 @@
 
 use uuid::{Uuid, uuid};
 use zerocopy::little_endian::{U16, U32, U64};
-use zerocopy::{Immutable, IntoBytes};
+use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 /// GUIDs of regions (section 2.2.3.2).
 pub const BAT_REGION: Uuid = uuid!("2DC27766-F623-4200-9D64-115E9BFD4A08");
@@ -47,7 +47,7 @@ impl FileIdentifier {
 }
 
 /// A header (section 2.2.2).
-#[derive(IntoBytes, Immutable)]
+#[derive(FromBytes, IntoBytes, Immutable)]
 #[repr(C)]
 pub struct Header {
     pub signature: [u8; 4],
@@ -83,7 +83,7 @@ pub struct RegionTable {
 }
 
 /// A region.
-#[derive(IntoBytes, Immutable)]
+#[derive(FromBytes, IntoBytes, Immutable)]
 #[repr(C)]
 pub struct RegionTableEntry {
     pub guid: Guid,
@@ -131,7 +131,7 @@ pub struct MetadataTable {
 }
 
 /// A metadata item.
-#[derive(IntoBytes, Immutable)]
+#[derive(FromBytes, IntoBytes, Immutable)]
 #[repr(C)]
 pub struct MetadataTableEntry {
     pub item_id: Guid,

@@ -7,7 +7,7 @@
 //! each grain table.
 
 mod descriptor;
-mod ondisk;
+pub(crate) mod ondisk;
 mod sparse;
 mod stream;
 mod table;

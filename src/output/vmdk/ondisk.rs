@@ -1,7 +1,7 @@
 //! The structures in the file ("Virtual Disk Format 5.0", `SparseExtentHeader` and `Marker`).
 
 use zerocopy::little_endian::{U16, U32, U64};
-use zerocopy::{Immutable, IntoBytes};
+use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 use super::{DESCRIPTOR, DESCRIPTOR_SECTORS, GRAIN_SECTORS, SECTOR, Size, TABLE_ENTRIES};
 
@@ -21,7 +21,7 @@ pub mod flag {
 }
 
 /// The first sector of a file. All offsets and lengths are in sectors.
-#[derive(Clone, IntoBytes, Immutable)]
+#[derive(Clone, FromBytes, IntoBytes, Immutable)]
 #[repr(C)]
 pub struct SparseExtentHeader {
     pub magic: [u8; 4],
@@ -54,7 +54,7 @@ const _: () = assert!(size_of::<SparseExtentHeader>() as u64 == SECTOR);
 impl SparseExtentHeader {
     /// The header of a disk of `size` whose grains are not compressed, but for the places of the grain
     /// directories and grains.
-    pub fn new(size: Size) -> SparseExtentHeader {
+    pub(super) fn new(size: Size) -> SparseExtentHeader {
         SparseExtentHeader {
             magic: *b"KDMV",
             version: U32::new(1),
@@ -76,7 +76,7 @@ impl SparseExtentHeader {
 }
 
 /// What precedes a compressed grain.
-#[derive(IntoBytes, Immutable)]
+#[derive(FromBytes, IntoBytes, Immutable)]
 #[repr(C)]
 pub struct GrainMarker {
     /// The first sector of the grain on the disk.

@@ -10,6 +10,8 @@ pub const SECTORS: usize = 64;
 /// A GPT disk to build.
 #[derive(Debug, Clone)]
 pub struct Gpt {
+    /// Bytes of a sector.
+    pub sector: usize,
     /// Bytes of an entry, and number of entries.
     pub size: u32,
     pub count: u32,
@@ -23,6 +25,7 @@ impl Gpt {
     /// Usual values, except the number of entries, since the disk is small.
     pub fn usual() -> Gpt {
         Gpt {
+            sector: 512,
             size: 128,
             count: 8,
             header: 92,
@@ -32,7 +35,7 @@ impl Gpt {
 
     /// The disk, with both tables.
     pub fn disk(&self) -> Vec<u8> {
-        let mut disk = vec![0; SECTORS * 512];
+        let mut disk = vec![0; SECTORS * self.sector];
         put(
             &mut disk,
             446,
@@ -42,13 +45,13 @@ impl Gpt {
         let last = SECTORS as u64 - 1;
         for (at, other, entries) in [(1, last, 2), (last, 1, last - 16)] {
             for (number, (first, end)) in (0u8..).zip(&self.partitions) {
-                let at = entries as usize * 512 + usize::from(number) * self.size as usize;
+                let at = entries as usize * self.sector + usize::from(number) * self.size as usize;
                 put(&mut disk, at, &[number + 1; 32]);
                 put(&mut disk, at + 32, &first.to_le_bytes());
                 put(&mut disk, at + 40, &end.to_le_bytes());
                 put(&mut disk, at + 56, b"n\0a\0m\0e\0");
             }
-            let header = at as usize * 512;
+            let header = at as usize * self.sector;
             put(&mut disk, header, b"EFI PART\0\0\x01\0");
             put(&mut disk, header + 12, &self.header.to_le_bytes());
             put(&mut disk, header + 24, &u64::to_le_bytes(at));
@@ -60,7 +63,7 @@ impl Gpt {
             put(&mut disk, header + 80, &self.count.to_le_bytes());
             put(&mut disk, header + 84, &self.size.to_le_bytes());
         }
-        sum(&mut disk);
+        sum_of(&mut disk, self.sector);
         disk
     }
 }
@@ -74,12 +77,17 @@ pub fn put(disk: &mut [u8], at: usize, bytes: &[u8]) {
 
 /// Corrects the checksums of both GPT headers, if the sizes they declare fit the disk.
 pub fn sum(disk: &mut [u8]) {
-    for header in [512, (disk.len() / 512).saturating_sub(1) * 512] {
+    sum_of(disk, 512);
+}
+
+/// As [`sum`], for sectors of `sector` bytes.
+fn sum_of(disk: &mut [u8], sector: usize) {
+    for header in [sector, (disk.len() / sector).saturating_sub(1) * sector] {
         let number = |disk: &[u8], at: usize| {
             let bytes = disk.get(header + at..header + at + 4)?;
             Some(u32::from_le_bytes(bytes.try_into().unwrap()) as usize)
         };
-        let Some(start) = number(disk, 72).map(|sector| sector.saturating_mul(512)) else {
+        let Some(start) = number(disk, 72).map(|number| number.saturating_mul(sector)) else {
             continue;
         };
         let length = number(disk, 80)
@@ -117,12 +125,40 @@ pub fn mbr() -> Vec<u8> {
     disk
 }
 
-/// The parts of ext4 and FAT that `inspect` reads, each on a disk without a table.
-pub fn file_systems() -> [Vec<u8>; 2] {
-    let (mut ext4, mut fat) = (vec![0; 4096], vec![0; 4096]);
-    put(&mut ext4, 1024 + 0x38, &[0x53, 0xef]);
-    put(&mut ext4, 1024 + 0x68, b"0123456789abcdefnixos");
-    put(&mut fat, 67, b"\x01\x02\x03\x04ESP        FAT32   ");
-    put(&mut fat, 510, &[0x55, 0xaa]);
-    [ext4, fat]
+/// A disk with an MBR, an extended partition, and logical ones, each of these sectors from its record on
+/// and with this length. The last record leads to the sector `next` of the extended partition.
+pub fn chain(logical: &[(u32, u32)], next: Option<u32>) -> Vec<u8> {
+    let mut disk = vec![0; SECTORS * 512];
+    let mut entry = |at: usize, kind: u8, start: u32, length: u32| {
+        let fields = [
+            [0, 0, 0, 0],
+            [kind, 0, 0, 0],
+            start.to_le_bytes(),
+            length.to_le_bytes(),
+        ];
+        put(&mut disk, at, &fields.concat());
+    };
+    entry(446, 0x0f, 2, 60);
+    for (number, (start, length)) in (0..).zip(logical) {
+        let record = (2 + 12 * number as usize) * 512;
+        entry(record + 446, 0x83, *start, *length);
+        let is_last = number + 1 == logical.len() as u32;
+        let next = if is_last {
+            next
+        } else {
+            Some(12 * (number + 1))
+        };
+        if let Some(next) = next {
+            entry(record + 462, 0x05, next, 12);
+        }
+    }
+    for record in 0..=logical.len() {
+        let at = if record == 0 {
+            0
+        } else {
+            (2 + 12 * (record - 1)) * 512
+        };
+        put(&mut disk, at + 510, &[0x55, 0xaa]);
+    }
+    disk
 }

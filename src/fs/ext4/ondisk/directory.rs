@@ -2,12 +2,12 @@
 //! Documentation/filesystems/ext4/directory.rst).
 
 use zerocopy::little_endian::{U16, U32};
-use zerocopy::{FromZeros, Immutable, IntoBytes, Unaligned};
+use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, Unaligned};
 
 use super::Block;
 
 /// `struct ext4_dir_entry_2` without its name, which follows.
-#[derive(Clone, Copy, FromZeros, IntoBytes, Immutable, Unaligned)]
+#[derive(Clone, Copy, FromBytes, IntoBytes, Immutable, Unaligned)]
 #[repr(C)]
 pub struct DirEntry {
     /// The inode; 0 if the entry is not in use.

@@ -2,12 +2,12 @@
 //! Documentation/filesystems/ext4/ifork.rst).
 
 use zerocopy::little_endian::{U16, U32};
-use zerocopy::{FromZeros, Immutable, IntoBytes, Unaligned};
+use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, Unaligned};
 
 use super::{Block, IBlock};
 
 /// `struct ext4_extent_header`, the beginning of every node.
-#[derive(FromZeros, IntoBytes, Immutable, Unaligned)]
+#[derive(FromBytes, IntoBytes, Immutable, Unaligned)]
 #[repr(C)]
 pub struct ExtentHeader {
     /// [`ExtentHeader::MAGIC`].
@@ -27,7 +27,7 @@ impl ExtentHeader {
 }
 
 /// `struct ext4_extent`: a range of blocks.
-#[derive(Clone, Copy, FromZeros, IntoBytes, Immutable, Unaligned)]
+#[derive(Clone, Copy, FromBytes, IntoBytes, Immutable, Unaligned)]
 #[repr(C)]
 pub struct Extent {
     /// Number of the first block within the file.
@@ -46,7 +46,7 @@ impl Extent {
 }
 
 /// `struct ext4_extent_idx`: a node on the next level.
-#[derive(Clone, Copy, FromZeros, IntoBytes, Immutable, Unaligned)]
+#[derive(Clone, Copy, FromBytes, IntoBytes, Immutable, Unaligned)]
 #[repr(C)]
 pub struct ExtentIdx {
     /// The first block of the file that the node covers.

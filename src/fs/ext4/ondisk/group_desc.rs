@@ -1,10 +1,10 @@
 //! Group descriptors (kernel, Documentation/filesystems/ext4/group_descr.rst).
 
 use zerocopy::little_endian::{U16, U32};
-use zerocopy::{FromZeros, Immutable, IntoBytes, Unaligned};
+use zerocopy::{FromBytes, Immutable, IntoBytes, Unaligned};
 
 /// `struct ext4_group_desc`, including the fields of the feature `64bit`.
-#[derive(FromZeros, IntoBytes, Immutable, Unaligned)]
+#[derive(FromBytes, IntoBytes, Immutable, Unaligned)]
 #[repr(C)]
 pub struct GroupDesc {
     /// Block of the block bitmap.

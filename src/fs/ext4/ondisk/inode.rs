@@ -1,13 +1,13 @@
 //! Inodes (kernel, Documentation/filesystems/ext4/inodes.rst).
 
 use zerocopy::little_endian::{U16, U32};
-use zerocopy::{FromZeros, Immutable, IntoBytes, Unaligned};
+use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, Unaligned};
 
 /// `i_block`: an extent tree, a block map, a short link target, or a device number.
 pub type IBlock = [U32; 15];
 
 /// `struct ext4_inode`.
-#[derive(FromZeros, IntoBytes, Immutable, Unaligned)]
+#[derive(FromBytes, IntoBytes, Immutable, Unaligned)]
 #[repr(C)]
 pub struct Inode {
     /// Type (see [`i_mode`]) and permissions.

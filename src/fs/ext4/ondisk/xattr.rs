@@ -8,7 +8,7 @@ use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout, Unaligne
 const MAGIC: U32 = U32::new(0xea02_0000);
 
 /// `struct ext4_xattr_header`: before the entries in a block.
-#[derive(FromZeros, IntoBytes, Immutable, Unaligned)]
+#[derive(FromBytes, IntoBytes, Immutable, Unaligned)]
 #[repr(C)]
 pub struct XattrHeader {
     /// [`XattrHeader::MAGIC`].
@@ -43,7 +43,7 @@ impl XattrIbodyHeader {
 }
 
 /// `struct ext4_xattr_entry` without its name, which follows.
-#[derive(FromZeros, IntoBytes, Immutable, Unaligned)]
+#[derive(FromBytes, IntoBytes, Immutable, Unaligned)]
 #[repr(C)]
 pub struct XattrEntry {
     /// Length of the name in bytes.

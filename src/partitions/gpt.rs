@@ -9,10 +9,13 @@ use uuid::Uuid;
 use zerocopy::{FromBytes, FromZeros, IntoBytes};
 
 use self::ondisk::{Entry, HeaderSector};
-use super::disk::Disk;
-use super::table::{Found, Table};
-use crate::escape;
+use super::kinds;
+use super::table::{Damage, Kind, Partition, Place, Table};
+use crate::container::{Disk, Facts};
 use crate::layout::SECTOR;
+
+/// The other length of a sector, in bytes.
+const LARGE_SECTOR: u64 = 4096;
 
 const CRC: Crc<u32> = Crc::<u32>::new(&CRC_32_ISO_HDLC);
 
@@ -28,6 +31,8 @@ struct Header {
     disk: Uuid,
     /// The sector of the header at the end of the disk.
     other: u64,
+    /// The first and the last sector for partitions.
+    usable: (u64, u64),
     /// First byte of the entries.
     start: u64,
     /// The number of entries, and the bytes of each.
@@ -36,25 +41,50 @@ struct Header {
     sum: u32,
 }
 
-/// Reads the table, or its backup if it is damaged. The description then mentions the damage.
+/// Reads the table, or its backup if it is damaged, and notes the damage. If the length of a sector is
+/// not known, it is the one with which there is a header.
 ///
 /// # Errors
 /// If both are damaged.
 pub fn read(disk: &Disk) -> Result<Table> {
-    let last = disk.length / SECTOR * SECTOR;
-    let backup = || read_at(disk, last.saturating_sub(SECTOR));
-    let (damage, (header, entries)) = match read_at(disk, SECTOR) {
-        Ok(found) => (String::new(), found),
+    let usual = read_with(disk, disk.sector.unwrap_or(SECTOR));
+    match usual {
+        Err(error) if disk.sector.is_none() => {
+            let mut signature = [0; 8];
+            let at = LARGE_SECTOR;
+            let has_header = disk.read_up_to(at, &mut signature, "a signature")? == 8
+                && signature == ondisk::Header::SIGNATURE;
+            match has_header {
+                true => read_with(disk, LARGE_SECTOR),
+                false => Err(error),
+            }
+        }
+        usual => usual,
+    }
+}
+
+fn read_with(disk: &Disk, sector: u64) -> Result<Table> {
+    let last = disk.length / sector * sector;
+    let backup = || read_at(disk, sector, last.saturating_sub(sector));
+    let (damage, (header, entries)) = match read_at(disk, sector, sector) {
+        Ok(found) => {
+            // The image may have grown since the table was written.
+            let place = found.0.other.saturating_mul(sector);
+            let damage = read_at(disk, sector, place).err();
+            (
+                damage.map(|error| format!("its backup cannot be used: {error:#}")),
+                found,
+            )
+        }
         Err(error) => match backup() {
-            Ok(found) => (format!(", read from its backup: {error:#}"), found),
+            Ok(found) => (Some(format!("read from its backup: {error:#}")), found),
             Err(_) => return Err(error),
         },
     };
-    // The image may have grown since the table was written.
     let whole = header
         .other
         .checked_add(1)
-        .and_then(|n| n.checked_mul(SECTOR));
+        .and_then(|n| n.checked_mul(sector));
     ensure!(
         whole.is_some_and(|whole| whole <= disk.length),
         "the image is truncated: its partition table is for a disk of {} bytes, but it has {}",
@@ -63,19 +93,29 @@ pub fn read(disk: &Disk) -> Result<Table> {
     );
     let mut partitions = Vec::new();
     for (number, entry) in (1..).zip(entries.chunks_exact(header.size)) {
-        partitions.extend(partition(number, entry)?);
+        partitions.extend(partition(number, sector, entry)?);
     }
+    let mut facts = Facts::default();
+    facts.add("first_usable", header.usable.0);
+    facts.add("last_usable", header.usable.1);
+    facts.add("entries", header.count);
+    facts.add("entry_size", header.size);
     Ok(Table {
-        description: format!("GPT {:X}{damage}", header.disk),
+        kind: Kind::Gpt,
+        id: format!("{:X}", header.disk),
+        sector,
+        scheme: None,
+        damage: damage.map(Damage),
+        facts,
         partitions,
     })
 }
 
 /// Reads the header at `at`, and its entries.
-fn read_at(disk: &Disk, at: u64) -> Result<(Header, Vec<u8>)> {
+fn read_at(disk: &Disk, sector_size: u64, at: u64) -> Result<(Header, Vec<u8>)> {
     let mut sector = HeaderSector::new_zeroed();
     disk.read(at, sector.as_mut_bytes(), "a GPT header")?;
-    let header = header(sector, at)?;
+    let header = header(sector, sector_size, at)?;
     let size = header.size as u64;
     let length = header.count.saturating_mul(size);
     ensure!(
@@ -94,7 +134,7 @@ fn read_at(disk: &Disk, at: u64) -> Result<(Header, Vec<u8>)> {
 }
 
 /// Parses the header in `sector`, which was read from the byte `at`.
-fn header(mut sector: HeaderSector, at: u64) -> Result<Header> {
+fn header(mut sector: HeaderSector, sector_size: u64, at: u64) -> Result<Header> {
     let found = &mut sector.header;
     ensure!(
         found.signature == ondisk::Header::SIGNATURE,
@@ -114,7 +154,7 @@ fn header(mut sector: HeaderSector, at: u64) -> Result<Header> {
     let found = &sector.header;
     let this = found.my_lba.get();
     ensure!(
-        this.checked_mul(SECTOR) == Some(at),
+        this.checked_mul(sector_size) == Some(at),
         "the header at byte {at} claims to be in sector {this}"
     );
     let size = usize::try_from(found.size_of_partition_entry.get())?;
@@ -123,10 +163,11 @@ fn header(mut sector: HeaderSector, at: u64) -> Result<Header> {
         "the header at byte {at} declares an invalid entry size of {size} bytes"
     );
     let first = found.partition_entry_lba.get();
-    let start = first.checked_mul(SECTOR);
+    let start = first.checked_mul(sector_size);
     Ok(Header {
         disk: Uuid::from_bytes_le(found.disk_guid),
         other: this.max(found.alternate_lba.get()),
+        usable: (found.first_usable_lba.get(), found.last_usable_lba.get()),
         start: start
             .with_context(|| format!("the first sector of the table is out of range: {first}"))?,
         count: u64::from(found.number_of_partition_entries),
@@ -136,7 +177,7 @@ fn header(mut sector: HeaderSector, at: u64) -> Result<Header> {
 }
 
 /// Returns the partition of an entry, if the entry is used.
-fn partition(number: u32, entry: &[u8]) -> Result<Option<Found>> {
+fn partition(number: u32, sector: u64, entry: &[u8]) -> Result<Option<Partition>> {
     let (entry, _) = Entry::ref_from_prefix(entry)
         .ok()
         .with_context(|| format!("the entry of partition {number} is too short"))?;
@@ -145,21 +186,24 @@ fn partition(number: u32, entry: &[u8]) -> Result<Option<Found>> {
         return Ok(None);
     }
     let (first, last) = (entry.starting_lba.get(), entry.ending_lba.get());
-    let start = first.checked_mul(SECTOR);
-    let end = last.checked_add(1).and_then(|end| end.checked_mul(SECTOR));
+    let start = first.checked_mul(sector);
+    let end = last.checked_add(1).and_then(|end| end.checked_mul(sector));
     let Some((start, end)) = start.zip(end).filter(|(start, end)| start < end) else {
         bail!("partition {number} has invalid sectors: {first} to {last}");
     };
     let name = entry.partition_name.iter().map(|unit| unit.get());
     let name: Vec<u16> = name.take_while(|&unit| unit != 0).collect();
-    Ok(Some(Found {
+    let (role, kind_name) = kinds::of_guid(kind);
+    Ok(Some(Partition {
         number,
         start,
         end,
-        description: format!(
-            "type {kind:X}, {:X}, \"{}\"",
-            Uuid::from_bytes_le(entry.unique_partition_guid),
-            escape::bytes(String::from_utf16_lossy(&name).as_bytes())
-        ),
+        place: Place::Primary,
+        role,
+        kind: format!("{kind:X}"),
+        kind_name,
+        name: String::from_utf16_lossy(&name),
+        uuid: Uuid::from_bytes_le(entry.unique_partition_guid).to_string(),
+        attributes: entry.attributes.get(),
     }))
 }
