@@ -60,7 +60,11 @@ mod output;
 
 pub mod build;
 
+pub mod preview;
+
 pub mod inspect;
+
+pub mod command;
 
 #[cfg(test)]
 mod tests;

@@ -1,35 +1,9 @@
-//! The command line: parses arguments, prints an error with its causes, and sets the exit status.
+//! The program: `/init` and modprobe in a guest, otherwise the command line.
 
-use std::io::{self, Write};
-use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
-use clap::{Parser, Subcommand};
+use make_disk_image::command;
 use make_disk_image::guest::init;
-use make_disk_image::progress::{self, Log};
-use make_disk_image::supervisor::{self, Side};
-use make_disk_image::{build, inspect};
-
-/// Builds NixOS disk images.
-#[derive(Parser)]
-#[command(version)]
-struct Arguments {
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Subcommand)]
-enum Command {
-    /// Build the image described in .attrs.json (the builder of the derivation that
-    /// nix/make-disk-image.nix returns)
-    Build,
-    /// Describe a raw image: its partitions and file systems, and a hash of each part
-    Inspect {
-        /// Path of the image
-        image: PathBuf,
-    },
-}
 
 fn main() -> ExitCode {
     if init::is_init() {
@@ -38,33 +12,5 @@ fn main() -> ExitCode {
     if init::is_modprobe() {
         return init::modprobe();
     }
-    let arguments = Arguments::parse();
-    let result = run(&arguments.command);
-    let code = result.unwrap_or_else(|error| {
-        progress::init();
-        log::error!("{error:#}");
-        ExitCode::FAILURE
-    });
-    progress::flush(progress::PATIENCE);
-    code
-}
-
-fn run(command: &Command) -> Result<ExitCode> {
-    match command {
-        Command::Build => match supervisor::split()? {
-            Side::Supervisor(supervisor) => return Ok(supervisor.run()),
-            Side::Worker(ledger) => {
-                progress::init();
-                build::run(&Log::detect(), &ledger)?;
-            }
-        },
-        Command::Inspect { image } => {
-            let description = inspect::describe(image)?;
-            let mut out = io::stdout().lock();
-            out.write_all(description.as_bytes())
-                .and_then(|()| out.flush())
-                .context("writing to standard output")?;
-        }
-    }
-    Ok(ExitCode::SUCCESS)
+    command::main()
 }

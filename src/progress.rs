@@ -56,9 +56,12 @@ impl Write for Lines {
     }
 }
 
-/// Sends a child's output to the log unmodified. It waits for a slow log, but not for one that is
+/// Sends a child's output to the log unmodified, unless only warnings are logged. It waits for a slow log, but not for one that is
 /// not read.
 pub(crate) fn echo(bytes: &[u8]) {
+    if log::max_level() < log::LevelFilter::Info {
+        return;
+    }
     match queue() {
         Some(queue) => queue.push_slowly(bytes.to_vec(), PATIENCE),
         // A log that cannot be written must not stop the build.
@@ -182,10 +185,33 @@ fn line(done: u64, total: u64, elapsed: Duration) -> String {
     )
 }
 
-/// Sends the lines of the `log` crate to standard error, without time or module, and from `info` up
-/// unless `RUST_LOG` sets another level. Call [`flush`] before the process exits.
+/// Which lines are logged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verbosity {
+    /// Warnings and errors.
+    Quiet,
+    /// Steps, too, and the output of the programs that they run.
+    Normal,
+    /// The command line of each program, too.
+    Verbose,
+}
+
+static VERBOSITY: OnceLock<Verbosity> = OnceLock::new();
+
+/// Sets which lines [`init`] lets through. The first call counts.
+pub fn set_verbosity(verbosity: Verbosity) {
+    let _ = VERBOSITY.set(verbosity);
+}
+
+/// Sends the lines of the `log` crate to standard error, without time or module. Call [`flush`]
+/// before the process exits.
 pub fn init() {
-    let environment = env_logger::Env::default().default_filter_or("info");
+    let level = match VERBOSITY.get() {
+        Some(Verbosity::Quiet) => "warn",
+        Some(Verbosity::Verbose) => "debug",
+        Some(Verbosity::Normal) | None => "info",
+    };
+    let environment = env_logger::Env::default().default_filter_or(level);
     // It fails if a logger is already set, by an earlier call.
     let _ = env_logger::Builder::from_env(environment)
         .target(env_logger::Target::Pipe(Box::new(Lines)))

@@ -29,6 +29,7 @@ impl Watched {
     /// # Errors
     /// If it cannot be started. The error has its command line.
     pub(crate) fn start(command: &mut Command) -> Result<Watched> {
+        log::debug!("running {}", message::command_line(command));
         let child = sys::die_with_parent(command)
             .process_group(0)
             .spawn()

@@ -30,6 +30,7 @@ mod matrix;
 mod memory;
 mod next_nix;
 mod nix_store;
+mod plan;
 mod post_vm;
 mod size;
 mod stage;

@@ -1,0 +1,101 @@
+//! The command line: its arguments, errors with their causes, and the exit status.
+
+mod build;
+mod completions;
+mod inspect;
+mod man;
+mod plan;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::{ArgAction, Args, Parser, Subcommand};
+
+use crate::progress::{self, Verbosity};
+
+/// The end of the manual page.
+const AFTER_HELP: &str = "\
+EXIT STATUS
+  0  success
+  1  an error, which standard error names together with its code in brackets
+  2  wrong arguments
+
+ENVIRONMENT
+  TMPDIR    where temporary files are created; /tmp if it is not set
+  NO_COLOR  if it is set and not empty, messages have no colors
+  RUST_LOG  which messages are shown, unless --quiet or --verbose is given
+
+The manual is in the directory docs of the source and at
+share/doc/make-disk-image of the package.";
+
+/// Builds NixOS disk images.
+#[derive(Parser)]
+#[command(name = "make-disk-image", version, after_long_help = AFTER_HELP)]
+struct Arguments {
+    #[command(flatten)]
+    messages: Messages,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What is printed to standard error.
+#[derive(Args)]
+struct Messages {
+    /// Show only warnings and errors
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    quiet: bool,
+    /// Show more: every program that is started, with its arguments
+    #[arg(short, long, global = true, action = ArgAction::SetTrue)]
+    verbose: bool,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Build the image described in .attrs.json (the builder of the derivation that
+    /// nix/make-disk-image.nix returns)
+    Build(build::Build),
+    /// Show what a build would do, without building: layout, sizes, closure, guest
+    Plan(plan::Plan),
+    /// Describe a raw image: its partitions and file systems, and a hash of each part
+    Inspect(inspect::Inspect),
+    /// Print the completions for a shell
+    Completions(completions::Completions),
+    /// Write the manual pages to a directory
+    Man(man::Man),
+}
+
+/// Does what the command line asks for, and returns the exit status.
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    progress::set_verbosity(match (&arguments.messages, &arguments.command) {
+        (Messages { quiet: true, .. }, _) => Verbosity::Quiet,
+        (Messages { verbose: true, .. }, _) => Verbosity::Verbose,
+        (_, Command::Build(_)) => Verbosity::Normal,
+        // Their result is on standard output.
+        _ => Verbosity::Quiet,
+    });
+    let result = match arguments.command {
+        Command::Build(build) => build.run(),
+        Command::Plan(plan) => plan.run(),
+        Command::Inspect(inspect) => inspect.run(),
+        Command::Completions(completions) => completions.run(),
+        Command::Man(man) => man.run(),
+    };
+    let code = result.unwrap_or_else(|error| {
+        progress::init();
+        log::error!("{error:#}");
+        ExitCode::FAILURE
+    });
+    progress::flush(progress::PATIENCE);
+    code
+}
+
+/// Writes the result of a command to standard output.
+fn print(bytes: &[u8]) -> Result<ExitCode> {
+    let mut out = io::stdout().lock();
+    out.write_all(bytes)
+        .and_then(|()| out.flush())
+        .context("writing to standard output")?;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,27 @@
+//! `make-disk-image inspect`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Args, ValueHint};
+
+use crate::inspect;
+
+/// The arguments of `inspect`.
+#[derive(Args)]
+pub struct Inspect {
+    /// Path of the image
+    #[arg(value_hint = ValueHint::FilePath)]
+    image: PathBuf,
+}
+
+impl Inspect {
+    /// Prints the description of the image.
+    ///
+    /// # Errors
+    /// Those of [`inspect::describe`].
+    pub fn run(self) -> Result<ExitCode> {
+        super::print(inspect::describe(&self.image)?.as_bytes())
+    }
+}
