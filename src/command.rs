@@ -24,10 +24,9 @@ EXIT STATUS
 ENVIRONMENT
   TMPDIR    where temporary files are created; /tmp if it is not set
   NO_COLOR  if it is set and not empty, messages have no colors
-  RUST_LOG  which messages are shown, unless --quiet or --verbose is given
+  RUST_LOG  which messages are shown, instead of --quiet and --verbose
 
-The manual is in the directory docs of the source and at
-share/doc/make-disk-image of the package.";
+The manual is in the directory docs of the source.";
 
 /// Builds NixOS disk images.
 #[derive(Parser)]

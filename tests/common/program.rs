@@ -86,6 +86,8 @@ pub struct Job {
     pub environment: BTreeMap<&'static str, OsString>,
     /// A command line that precedes the program's name: arguments of `env`.
     pub wrapper: Vec<String>,
+    /// The program's arguments after `build`.
+    pub arguments: Vec<OsString>,
     /// The program; by default, the one for this machine's architecture.
     pub program: PathBuf,
     directory: tempfile::TempDir,
@@ -124,6 +126,7 @@ impl Job {
             out,
             environment: BTreeMap::new(),
             wrapper: Vec::new(),
+            arguments: Vec::new(),
             program: PROGRAM.into(),
             directory,
         }
@@ -206,6 +209,7 @@ impl Job {
         words.push(self.lock().into());
         words.extend(self.wrapper.iter().map(OsString::from));
         words.extend([self.program.into(), "build".into()]);
+        words.extend(self.arguments.iter().cloned());
         let (first, rest) = words.split_first().expect("there is a program");
         let mut command = Command::new(first);
         command

@@ -12,6 +12,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod command_line;
 mod compress_image;
 mod determinism;
 mod eval;
