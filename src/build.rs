@@ -10,6 +10,7 @@ use anyhow::{Context, Error, Result};
 use nix::errno::Errno;
 use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit};
 
+use crate::code::{Code, WithCode};
 use crate::image::Image;
 use crate::installed::Installed;
 use crate::output;
@@ -106,7 +107,8 @@ fn write(spec: &Spec, image: Image, work: &Path, log: &Log) -> Result<()> {
         output::write(spec, image, work, &partial, &|done| bytes.reach(done))?;
         bytes.finish();
         Ok(())
-    })?;
+    })
+    .code(Code::Write)?;
     fs::rename(&partial, &target).with_context(|| {
         format!(
             "renaming {} to {}",

@@ -2,6 +2,7 @@
 
 mod build;
 mod completions;
+mod diagnosis;
 mod inspect;
 mod man;
 mod plan;
@@ -82,8 +83,7 @@ pub fn main() -> ExitCode {
         Command::Man(man) => man.run(),
     };
     let code = result.unwrap_or_else(|error| {
-        progress::init();
-        log::error!("{error:#}");
+        progress::error(diagnosis::code(&error), format_args!("{error:#}"));
         ExitCode::FAILURE
     });
     progress::flush(progress::PATIENCE);

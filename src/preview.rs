@@ -17,6 +17,7 @@ use anyhow::{Context, Result};
 use serde_json::Value;
 
 use self::estimate::Missing;
+use crate::code::{Code, WithCode};
 use crate::progress::Log;
 use crate::spec::{self, Guest, Spec};
 use crate::supervisor::Ledger;
@@ -33,10 +34,12 @@ pub use self::report::Report;
 pub fn run(input: Option<&Path>, ledger: &Ledger, log: &Log) -> Result<Report> {
     let shown = input.map_or("standard input".to_owned(), escape::path);
     let document = document(input, &shown)?;
-    let attributes = derivation::attributes(document).with_context(|| shown.clone())?;
+    let attributes = derivation::attributes(document)
+        .with_context(|| shown.clone())
+        .code(Code::PlanInput)?;
     let attributes = match attributes.get("closure") {
         Some(_) => attributes,
-        None => closure::add(attributes)?,
+        None => closure::add(attributes).code(Code::PlanInput)?,
     };
     let mut spec = spec::parse_value(&attributes).with_context(|| shown)?;
     let missing = Missing::find(&spec);
@@ -69,7 +72,9 @@ fn document(input: Option<&Path>, shown: &str) -> Result<Value> {
         }
     };
     let bytes = bytes.with_context(|| format!("reading {shown}"))?;
-    serde_json::from_slice(&bytes).with_context(|| format!("{shown} is not valid JSON"))
+    serde_json::from_slice(&bytes)
+        .with_context(|| format!("{shown} is not valid JSON"))
+        .code(Code::PlanInput)
 }
 
 /// Returns the machines that the guest may run on, if there is one, in the order in which this

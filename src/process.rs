@@ -12,9 +12,10 @@ use std::io::{self, Write};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 
 use self::output::Output;
+use crate::code::Code;
 
 pub(crate) use self::watched::Watched;
 
@@ -98,9 +99,9 @@ fn run(command: &mut Command, stdin: Stdio, limit: Option<Duration>, echo: bool)
         _ if status.success() => return Ok(()),
         _ => format!("failed with {status}{}", end::hint(status)),
     };
-    bail!(
+    Err(Code::Tool.error(format!(
         "{} {what}; {}",
         message::command_line(command),
         message::last_output(output.tail())
-    )
+    )))
 }

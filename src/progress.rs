@@ -7,6 +7,7 @@
 
 mod queue;
 
+use std::fmt;
 use std::fs::File;
 use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsFd;
@@ -20,6 +21,7 @@ use indicatif::{HumanBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use log::info;
 
 use self::queue::Queue;
+use crate::code::Code;
 
 pub use self::queue::PATIENCE;
 
@@ -183,6 +185,12 @@ fn line(done: u64, total: u64, elapsed: Duration) -> String {
         HumanBytes(total),
         HumanBytes(u64::try_from(rate).unwrap_or(u64::MAX))
     )
+}
+
+/// Logs the error that ends the program, with its code, whatever lines are logged otherwise.
+pub fn error(code: Code, message: impl fmt::Display) {
+    // An error that cannot be written is lost.
+    let _ = Lines.write_all(format!("error[{}]: {message}\n", code.name()).as_bytes());
 }
 
 /// Which lines are logged.

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Args, ValueHint};
 
+use crate::code::{Code, WithCode};
 use crate::inspect;
 
 /// The arguments of `inspect`.
@@ -22,6 +23,7 @@ impl Inspect {
     /// # Errors
     /// Those of [`inspect::describe`].
     pub fn run(self) -> Result<ExitCode> {
-        super::print(inspect::describe(&self.image)?.as_bytes())
+        let description = inspect::describe(&self.image).code(Code::Image)?;
+        super::print(description.as_bytes())
     }
 }

@@ -33,7 +33,6 @@ pub(crate) use file_system_kind::{
 };
 pub(crate) use find::read;
 pub(crate) use parse::{parse, parse_value};
-#[cfg(test)]
 pub(crate) use problems::Problems;
 pub use store_path::StorePath;
 pub use target::Target;
