@@ -102,11 +102,8 @@ fn write(spec: &Spec, image: Image, work: &Path, log: &Log) -> Result<()> {
         format => format!("writing the disk as {}", format.qemu_name()),
     };
     let total = image.data_length();
-    log.step(&step, || {
-        let bytes = log.bytes(total);
-        output::write(spec, image, work, &partial, &|done| bytes.reach(done))?;
-        bytes.finish();
-        Ok(())
+    log.step_of(&step, total, |bytes| {
+        output::write(spec, image, work, &partial, &|done| bytes.reach(done))
     })
     .code(Code::Write)?;
     fs::rename(&partial, &target).with_context(|| {

@@ -73,7 +73,7 @@ pub fn main() -> ExitCode {
         (Messages { verbose: true, .. }, _) => Verbosity::Verbose,
         (_, Command::Build(_)) => Verbosity::Normal,
         // Their result is on standard output.
-        _ => Verbosity::Quiet,
+        _ => Verbosity::Warnings,
     });
     let result = match arguments.command {
         Command::Build(build) => build.run(),

@@ -46,8 +46,9 @@ pub(crate) fn run(
         let image = assemble::image(spec, disk, &installed, work)?;
         Ok((layout, Arc::new(LazyImage::new(image, &path)?)))
     })?;
+    let limit = Some(guest.machine.timeout);
     let outcome = log
-        .step("running the guest", || {
+        .step_within("running the guest", limit, || {
             guest::run(spec, guest, &tree, &layout, &disk, work)
         })
         .code(Code::Guest)?;

@@ -35,4 +35,5 @@ mod plan;
 mod post_vm;
 mod size;
 mod stage;
+mod terminal;
 mod uml;
