@@ -27,6 +27,7 @@ mod hostile_guest;
 mod image;
 mod inspect;
 mod loaders;
+mod manual;
 mod matrix;
 mod memory;
 mod next_nix;
