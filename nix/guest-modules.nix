@@ -9,6 +9,7 @@
 
   # File systems, and the modules that they request by name.
   "btrfs"
+  "crc32_generic"
   "crc32c"
   "crc32c-intel"
   "erofs"

@@ -75,8 +75,9 @@
   # Options of that file system; nixpkgs' function does not have this argument.
   #   btrfs: compression ("zlib" or "zstd"), compressionLevel, subvolumes (directories that become subvolumes,
   #          such as [ "nix" "home" ])
-  #   erofs: compression ("lz4", "deflate" or "zstd"), compressionLevel
-  #   squashfs: compression ("zstd", the default, "gzip", "lz4" or "xz"), compressionLevel,
+  #   erofs: compression ("lz4", "lz4hc", "deflate" or "zstd"), compressionLevel
+  #   squashfs: compression ("zstd", the default, "gzip", "lz4", "lz4hc" or "xz"),
+  #          compressionLevel,
   #          blockSize ("1M", or a smaller power of two down to "4K")
   fsOptions ? { },
 

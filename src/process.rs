@@ -8,7 +8,7 @@ mod output;
 mod tests;
 mod watched;
 
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -22,6 +22,9 @@ pub(crate) use self::watched::Watched;
 /// The time limit of tools that normally take seconds.
 pub const USUAL: Duration = Duration::from_secs(600);
 
+/// How much of its standard output [`output`] returns, in bytes.
+const OUTPUT: u64 = 64 << 10;
+
 /// Runs `command` for at most `limit`, with an empty standard input. The end of its standard error
 /// is kept for the error message, and its standard output is discarded.
 ///
@@ -31,7 +34,7 @@ pub const USUAL: Duration = Duration::from_secs(600);
 /// If it cannot be started, takes too long, or its status is not 0. The error has its command line,
 /// its status and the end of its standard error.
 pub fn quiet(command: &mut Command, limit: Duration) -> Result<()> {
-    run(command, Stdio::null(), Some(limit), false)
+    run(command, Stdio::null(), None, Some(limit), false)
 }
 
 /// Like [`quiet`], with `input` on the child's standard input.
@@ -55,7 +58,29 @@ pub fn quiet_with_stdin(
     stdin: impl Into<Stdio>,
     limit: Duration,
 ) -> Result<()> {
-    run(command, stdin.into(), Some(limit), false)
+    run(command, stdin.into(), None, Some(limit), false)
+}
+
+/// Like [`quiet`]. Returns the beginning of its standard output, at most 64 KiB.
+///
+/// # Errors
+/// As for [`quiet`].
+pub fn output(command: &mut Command, limit: Duration) -> Result<Vec<u8>> {
+    let mut file =
+        tempfile::tempfile().context("creating a temporary file for a child's output")?;
+    let stdout = file.try_clone().context("duplicating a file")?;
+    run(
+        command,
+        Stdio::null(),
+        Some(stdout.into()),
+        Some(limit),
+        false,
+    )?;
+    let mut output = Vec::new();
+    io::Seek::rewind(&mut file)
+        .and_then(|()| file.take(OUTPUT).read_to_end(&mut output))
+        .context("reading a child's output from a temporary file")?;
+    Ok(output)
 }
 
 /// Runs `command`, which is the caller's code and has no time limit, with an empty standard input.
@@ -65,15 +90,21 @@ pub fn quiet_with_stdin(
 /// # Errors
 /// As for [`quiet`], with the end of both streams.
 pub fn logged(command: &mut Command) -> Result<()> {
-    run(command, Stdio::null(), None, true)
+    run(command, Stdio::null(), None, None, true)
 }
 
-fn run(command: &mut Command, stdin: Stdio, limit: Option<Duration>, echo: bool) -> Result<()> {
+fn run(
+    command: &mut Command,
+    stdin: Stdio,
+    stdout: Option<Stdio>,
+    limit: Option<Duration>,
+    echo: bool,
+) -> Result<()> {
     let (reader, writer) = io::pipe().context("creating a pipe for a child's output")?;
     // One pipe for both streams keeps their order.
     let stdout = match echo {
         true => Stdio::from(writer.try_clone().context("duplicating a pipe")?),
-        false => Stdio::null(),
+        false => stdout.unwrap_or_else(Stdio::null),
     };
     command
         .stdin(stdin)

@@ -22,6 +22,7 @@ mod measure;
 mod methods;
 mod packages;
 mod place;
+mod roots;
 mod shape;
 mod tree;
 mod writer;
@@ -36,7 +37,7 @@ const ROOM: u64 = 14 << 30;
 type Measure = fn(&Path);
 
 /// All tables.
-const TABLES: [(&str, Measure); 9] = [
+const TABLES: [(&str, Measure); 11] = [
     ("files", files::measure),
     ("writer", writer::measure),
     ("entries", entries::measure),
@@ -46,6 +47,8 @@ const TABLES: [(&str, Measure); 9] = [
     ("formats-disk", formats::to_disk),
     ("compressed", formats::compressed_to_memory),
     ("compressed-disk", formats::compressed_to_disk),
+    ("roots", roots::plain),
+    ("roots-compressed", roots::compressed),
 ];
 
 fn main() {

@@ -3,13 +3,30 @@
 mod floor;
 mod mkext4;
 mod ours;
+mod protofile;
 mod qemu;
 mod shell;
+mod tools;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use serde_json::{Value, json};
+
 use crate::place::Place;
+
+pub use tools::Tool;
+
+/// One of our root file systems.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Root {
+    /// The name for the page.
+    pub name: &'static str,
+    /// `fsType`.
+    pub kind: &'static str,
+    /// `fsOptions` as JSON.
+    pub options: &'static str,
+}
 
 /// One of this project's formats.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,6 +67,10 @@ pub enum Method {
     Format(&'static Format),
     /// qemu-img, from the raw disk [`raw_disk`].
     Conversion(&'static Conversion),
+    /// This project, with one of its root file systems.
+    Root(&'static Root),
+    /// A file system's own tools.
+    Tool(&'static Tool),
 }
 
 /// Where the raw disk is that [`Method::Conversion`] reads.
@@ -83,6 +104,11 @@ impl Method {
             Method::Conversion(conversion) => {
                 return format!("qemu-img convert {}", conversion.arguments.join(" "));
             }
+            Method::Root(root) => return format!("make-disk-image, {}", root.name),
+            Method::Tool(tool) if tool.staged => {
+                return format!("rsync -a to a staging directory, {}", tool.name);
+            }
+            Method::Tool(tool) => tool.name,
         };
         name.to_owned()
     }
@@ -92,7 +118,26 @@ impl Method {
     pub fn command(self, place: &Place, length: u64) -> Vec<OsString> {
         match self {
             Method::Ours => ours::command(place, &[]),
-            Method::Format(format) => ours::command(place, format.image),
+            Method::Format(format) => {
+                let image = format.image.iter();
+                let image: Vec<_> = image.map(|&(name, text)| (name, json!(text))).collect();
+                ours::command(place, &image)
+            }
+            Method::Root(root) => {
+                let options: Value = serde_json::from_str(root.options).unwrap();
+                let uuid = match root.kind {
+                    "squashfs" => Value::Null,
+                    _ => json!("F222513B-DED1-49FA-B591-20CE86A2FE7F"),
+                };
+                let image = [
+                    ("fsType", json!(root.kind)),
+                    ("fsOptions", options),
+                    ("rootFSUID", uuid),
+                    ("additionalSpace", json!("0M")),
+                ];
+                ours::command(place, &image)
+            }
+            Method::Tool(tool) => tools::command(place, &self.image(place), length, tool),
             Method::Conversion(conversion) => {
                 qemu::convert(&raw_disk(place), &self.image(place), conversion)
             }
@@ -118,7 +163,7 @@ impl Method {
     /// Returns the path of the image.
     pub fn image(self, place: &Place) -> PathBuf {
         match self {
-            Method::Ours => place.out().join("nixos.img"),
+            Method::Ours | Method::Root(_) => place.out().join("nixos.img"),
             Method::Format(format) => place.out().join(format.file),
             _ => place.work.join("image"),
         }

@@ -14,60 +14,42 @@
 //!
 //! Code that writes or reads an image handles both in the same way.
 
+mod btrfs;
 mod data;
 mod data_extent;
+mod erofs;
 mod ext4;
+mod f2fs;
 pub mod fat;
 mod finished;
+mod kinds;
 mod number;
 mod regular;
 pub(crate) mod source;
+mod squashfs;
 #[cfg(test)]
 pub(crate) mod tests;
+mod xfs;
 
+pub use btrfs::{Btrfs, Compression as BtrfsCompression};
 pub use data::DataSource;
 pub use data_extent::DataExtent;
-pub use ext4::Ext4;
+pub use erofs::{Compression as ErofsCompression, Erofs};
 pub(crate) use ext4::SuperBlock as Ext4SuperBlock;
+pub use ext4::{Ext2, Ext3, Ext4};
+pub use f2fs::F2fs;
 pub use finished::FinishedFile;
+pub(crate) use kinds::{Workspace, format};
+pub use squashfs::{Compression as SquashfsCompression, Squashfs};
+pub use xfs::Xfs;
 
-use std::path::Path;
 use std::sync::Arc;
 
 use uuid::Uuid;
 
 pub(crate) use crate::layout::BLOCK;
 
-use crate::spec::{FileSystemKind, Tools};
 use crate::tree::{Timestamp, Tree};
-
-/// The tools and the directory that a file system can use during planning.
-#[derive(Debug, Clone, Copy)]
-#[expect(
-    dead_code,
-    reason = "ext4 does not use it; file systems made by a tool will"
-)]
-pub(crate) struct Workspace<'a> {
-    /// Programs to run.
-    pub tools: &'a Tools,
-    /// A directory for temporary files, which is removed at the end of the build.
-    pub directory: &'a Path,
-}
-
-/// Returns the writer for root file systems of this kind. Only this function and the parser list
-/// the kinds. A writer that runs tools keeps the parts of the workspace that it needs.
-///
-/// # Errors
-/// If there is none.
-pub(crate) fn format(
-    kind: &FileSystemKind,
-    _workspace: Workspace<'_>,
-) -> anyhow::Result<Box<dyn Format>> {
-    match kind {
-        FileSystemKind::Ext4 => Ok(Box::new(Ext4)),
-        kind => anyhow::bail!("{} cannot be made yet", kind.name()),
-    }
-}
 
 /// A kind of file system that can hold a [`Tree`], with everything needed to make one.
 pub trait Format {

@@ -85,20 +85,13 @@ pub fn areas(layout: &Layout, unpartitioned: u64) -> Vec<Area> {
     areas
 }
 
-/// The length of the area at the start of a file system from which a boot loader can be complete in
-/// it, in bytes. GRUB's boot sector and core image have about 30 KiB.
-const WHOLE_LOADER: u64 = 32 << 10;
-
 /// Checks that the boot code works on another disk than the guest's. Its length was checked when it
 /// was read. `unpartitioned` is as in [`areas`].
 ///
 /// # Errors
-/// If a disk without a table has boot code in a short area. It has room only for a loader that reads a
-/// list of file system blocks, but the blocks have other positions in the image's file system.
+/// If a disk without a table has boot code. The area has room only for a loader that reads a list of
+/// file system blocks, but the blocks have other positions in the image's file system.
 pub fn check_boot_code(code: &BootCode, unpartitioned: u64) -> Result<(), Error> {
-    if unpartitioned >= WHOLE_LOADER {
-        return Ok(());
-    }
     let code = code.get(&AreaKind::Unpartitioned);
     match code.is_none_or(|code| code.iter().all(|&byte| byte == 0)) {
         true => Ok(()),
@@ -183,9 +176,6 @@ mod tests {
         let layout = layout(PartitionTable::None);
         assert_eq!(areas(&layout, 0), []);
         let code = BootCode::from([(AreaKind::Unpartitioned, vec![0xeb, 0])]);
-        assert_eq!(check_boot_code(&code, 64 << 10), Ok(()));
-        let parts = with_boot_code(Vec::new(), &layout, &code, 64 << 10);
-        assert_eq!(parts, [(0, vec![0xeb])]);
         let error = check_boot_code(&code, 1024).unwrap_err().to_string();
         assert!(error.contains("1024 bytes"), "{error}");
     }

@@ -3,7 +3,7 @@ use super::*;
 
 use crate::fs::tests::Archiver;
 use crate::scheme::PartitionTable;
-use crate::spec::{self, System};
+use crate::spec::{self, FileSystemKind, System};
 use crate::tree::{Content, Inode, InodeId, Kind, Metadata, Source};
 
 /// Returns a tree with one file of `data` bytes, which is not read.
@@ -207,4 +207,27 @@ fn plans_a_file_system_that_is_made_during_planning() {
         error.contains("planning the root file system: No such file"),
         "{error}"
     );
+}
+
+#[test]
+fn additional_space_lengthens_the_partition_of_a_read_only_root() {
+    let directory = tempfile::tempdir().unwrap();
+    let archiver = Archiver {
+        directory: directory.path().to_owned(),
+    };
+    let planned = |additional_space| {
+        let mut spec = spec(PartitionTable::Efi, DiskSize::Auto { additional_space });
+        spec.root.kind = FileSystemKind::Erofs(None);
+        disk_with(&spec, &tree(0), &archiver).unwrap()
+    };
+    let [plain, longer] = [0, 64 * MEBIBYTE].map(|space| planned(space).layout.root_length());
+    // There is no margin.
+    assert!(plain <= 2 * MEBIBYTE, "{plain}");
+    let more = longer - plain;
+    assert!(more.abs_diff(64 * MEBIBYTE) < MEBIBYTE, "{more}");
+
+    let mut spec = spec(PartitionTable::None, DiskSize::Fixed { mebibytes: 1 });
+    spec.root.kind = FileSystemKind::Erofs(None);
+    let disk = disk_with(&spec, &tree(0), &archiver).unwrap();
+    assert_eq!(disk.cramped, None);
 }

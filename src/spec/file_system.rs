@@ -40,6 +40,7 @@ const BTRFS: &[Choice] = &[
 /// As in `mkfs.erofs -z`. The levels of zstd above 19 need more than a hundred MiB for each core.
 const EROFS: &[Choice] = &[
     choice("lz4", Method::Lz4, 0..=0, 0),
+    choice("lz4hc", Method::Lz4Hc, 1..=12, 9),
     choice("deflate", Method::Deflate, 1..=9, 6),
     choice("zstd", Method::Zstd, 1..=19, 3),
 ];
@@ -49,6 +50,7 @@ const SQUASHFS: &[Choice] = &[
     choice("zstd", Method::Zstd, 1..=22, 15),
     choice("gzip", Method::Gzip, 1..=9, 9),
     choice("lz4", Method::Lz4, 0..=0, 0),
+    choice("lz4hc", Method::Lz4Hc, 0..=0, 0),
     choice("xz", Method::Xz, 0..=0, 0),
 ];
 

@@ -60,6 +60,8 @@ pub(crate) enum Method {
     Gzip,
     /// LZ4.
     Lz4,
+    /// LZ4 by a slow search for the longest matches.
+    Lz4Hc,
     /// LZMA2 in an xz stream.
     Xz,
     /// DEFLATE in a zlib stream.
@@ -136,12 +138,12 @@ impl FileSystemKind {
         matches!(self, FileSystemKind::Erofs(_) | FileSystemKind::Squashfs(_))
     }
 
-    /// Returns the number of bytes at its start that it leaves to boot code.
+    /// Returns the number of bytes at its start that boot code may use: the length of two sectors
+    /// before the superblock, or nothing. (btrfs leaves 64 KiB, but `grub-install` does not use them.)
     pub fn boot_code(&self) -> u64 {
         match self {
-            // The first superblock is at 64 KiB (btrfs(5)).
-            FileSystemKind::Btrfs(_) => 64 << 10,
-            FileSystemKind::Erofs(_)
+            FileSystemKind::Btrfs(_)
+            | FileSystemKind::Erofs(_)
             | FileSystemKind::Ext2
             | FileSystemKind::Ext3
             | FileSystemKind::Ext4

@@ -51,12 +51,16 @@ pub struct Entry {
 }
 
 /// Lists a partition of an image (`/dev/vda2`), or the whole disk (`/dev/vda`), with the kernel's
-/// driver of this type (ext4, vfat).
+/// driver of this type (ext4, vfat, f2fs).
 ///
 /// # Panics
 /// If the guest cannot mount or read it.
 pub fn list(image: &Path, format: &str, device: &str, kind: &str) -> Listing {
-    let lister = Build::expression("fixture.lister").run();
+    let lister = match kind {
+        "f2fs" => "fixture.f2fsLister",
+        _ => "fixture.lister",
+    };
+    let lister = Build::expression(lister).run();
     let directory = scratch();
     let answer = directory.path().join("answer");
     let file = std::fs::File::create(&answer).expect("creating the lister's disk");

@@ -16,6 +16,7 @@ pub mod oracles;
 pub mod program;
 pub mod qemu;
 pub mod record;
+pub mod roots;
 pub mod runner;
 
 use std::ffi::OsStr;

@@ -1,5 +1,6 @@
 //! Oracles for images that this project did not write: `qemu-img` of Debian 12 and 13, 7-Zip, `sfdisk
-//! --verify`, `sgdisk -v`, `e2fsck -fn`, the reader of mkext4, and `fsck.fat -n`.
+//! --verify`, `sgdisk -v`, `e2fsck -fn`, the reader of mkext4, and `fsck.fat -n`. `roots` has those of the
+//! other root file systems.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -8,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::{command, next, run, said, scratch, stdout};
+use super::{command, next, roots, run, said, scratch, stdout};
 
 /// A partition as `sfdisk` reads it.
 #[derive(Debug)]
@@ -43,7 +44,7 @@ pub struct Table {
 /// What a partition of this type must contain.
 #[derive(Debug, PartialEq, Eq)]
 enum Content {
-    Ext4,
+    Root,
     Fat,
     BootCode,
 }
@@ -51,7 +52,7 @@ enum Content {
 impl Partition {
     fn content(&self) -> Content {
         match self.kind.as_str() {
-            "0FC63DAF-8483-4772-8E79-3D69D8477DE4" | "83" => Content::Ext4,
+            "0FC63DAF-8483-4772-8E79-3D69D8477DE4" | "83" => Content::Root,
             "C12A7328-F81F-11D2-BA4B-00A0C93EC93B"
             | "BC13C2FF-59E6-4262-A352-B275FD6F7172"
             | "c" => Content::Fat,
@@ -74,7 +75,9 @@ pub fn check(image: &Path, format: &str, table: &str) -> Option<Table> {
         compare(image, format, &raw);
     }
     if table == "none" {
-        check_ext4(&raw, 0);
+        let length = File::open(&raw).and_then(|file| file.metadata());
+        let length = length.expect("reading the length of an image").len();
+        roots::check(&raw, 0, length, scratch.path());
         return None;
     }
     let read = read_table(&raw);
@@ -86,7 +89,7 @@ pub fn check(image: &Path, format: &str, table: &str) -> Option<Table> {
     check_table(&raw, &read);
     for partition in &read.partitions {
         match partition.content() {
-            Content::Ext4 => check_ext4(&raw, partition.start),
+            Content::Root => roots::check(&raw, partition.start, partition.size, scratch.path()),
             Content::Fat => check_fat(&raw, partition, scratch.path()),
             Content::BootCode => {}
         }
@@ -293,6 +296,11 @@ fn check_fat(raw: &Path, partition: &Partition, directory: &Path) {
 
 /// Copies a partition of a raw image into a file, sparsely.
 pub fn extract(raw: &Path, partition: &Partition, to: &Path) {
+    cut(raw, partition.start, partition.size, to);
+}
+
+/// Copies `length` bytes from the byte `start` of a raw image into a file, sparsely.
+pub fn cut(raw: &Path, start: u64, length: u64, to: &Path) {
     let mut from = OsString::from("if=");
     from.push(raw);
     let mut target = OsString::from("of=");
@@ -307,8 +315,8 @@ pub fn extract(raw: &Path, partition: &Partition, to: &Path) {
                 "conv=sparse",
                 "status=none",
             ])
-            .arg(format!("skip={}", partition.start))
-            .arg(format!("count={}", partition.size)),
+            .arg(format!("skip={start}"))
+            .arg(format!("count={length}")),
     );
 }
 

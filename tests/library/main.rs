@@ -13,13 +13,19 @@
 mod common;
 mod listing;
 
+mod btrfs_writer;
 mod chmod;
 mod contents;
+mod erofs;
+mod ext23;
 mod ext4;
 mod ext4_writer;
+mod f2fs;
 mod fat;
 mod layout;
 mod modules;
 mod reports;
 mod scan;
+mod squashfs;
 mod store;
+mod xfs;

@@ -17,9 +17,20 @@ static ATTRIBUTES: LazyLock<Attributes> = LazyLock::new(|| {
     )
 });
 
+/// The same with a squashfs, which has no UUID and needs a tool.
+static SQUASHFS: LazyLock<Attributes> = LazyLock::new(|| {
+    Attributes::of(
+        r#"fsType = "squashfs"; partitionTableType = "efixbootldr"; bootSize = "128M"; format = "vpc";"#,
+    )
+});
+
 /// Creates files for `contents` in a new directory, and the job that uses them.
 fn job() -> Job {
-    let mut job = ATTRIBUTES.job();
+    job_of(&ATTRIBUTES)
+}
+
+fn job_of(attributes: &Attributes) -> Job {
+    let mut job = attributes.job();
     let source = job.place().join("source");
     fs::create_dir(&source).unwrap();
     // Each kind of file system lists these in another order.
@@ -131,6 +142,82 @@ fn the_environment_does_not_affect_the_bytes() {
         let mut job = job();
         change(&mut job);
         assert_eq!(hash_of(job), *HASH, "{what}");
+    }
+}
+
+/// The other root file systems: `fsType` and `fsOptions`.
+fn roots() -> Vec<(&'static str, serde_json::Value)> {
+    let compressed = |method: &str| json!({ "compression": method });
+    let quickly = |method: &str| json!({ "compression": method, "compressionLevel": 1 });
+    vec![
+        ("btrfs", json!({})),
+        ("btrfs", compressed("zlib")),
+        (
+            "btrfs",
+            json!({ "compression": "zstd", "subvolumes": ["nix", "srv"] }),
+        ),
+        ("erofs", json!({})),
+        ("erofs", compressed("lz4")),
+        ("erofs", compressed("deflate")),
+        ("erofs", compressed("zstd")),
+        ("ext2", json!({})),
+        ("ext3", json!({})),
+        ("f2fs", json!({})),
+        ("squashfs", quickly("zstd")),
+        ("squashfs", quickly("gzip")),
+        ("xfs", json!({})),
+    ]
+}
+
+#[test]
+fn only_the_sources_affect_the_bytes_of_each_root_file_system() {
+    for (kind, options) in roots() {
+        let job = || {
+            let mut job = match kind {
+                "squashfs" => job_of(&SQUASHFS),
+                _ => job(),
+            };
+            job.image("fsType", kind)
+                .image("fsOptions", options.clone());
+            job
+        };
+        let usual = hash_of(job());
+        let mut other = job();
+        for (name, value) in [
+            ("TZ", "Pacific/Kiritimati"),
+            ("LC_ALL", "tr_TR.UTF-8"),
+            ("SOURCE_DATE_EPOCH", "1234567890"),
+            ("NIX_BUILD_CORES", "1"),
+        ] {
+            other.environment.insert(name, value.into());
+        }
+        stdout(command("chown").args(["-R", "1000"]).arg(other.build()));
+        other.wrapped(&[
+            "setpriv",
+            "--reuid",
+            "1000",
+            "--regid",
+            "nixbld",
+            "--clear-groups",
+        ]);
+        other.wrapped(&[
+            "taskset",
+            "-c",
+            "0",
+            "sh",
+            "-c",
+            "umask 0077; exec \"$@\"",
+            "sh",
+        ]);
+        assert_eq!(hash_of(other), usual, "{kind} {options}");
+
+        let changed = job();
+        let file = changed.place().join("source/z");
+        let mut bytes = fs::read(&file).unwrap();
+        bytes[1234] ^= 1;
+        fs::write(&file, bytes).unwrap();
+        stdout(command("touch").args(["-d", "@1000000000"]).arg(&file));
+        assert_ne!(hash_of(changed), usual, "{kind} {options}");
     }
 }
 

@@ -23,6 +23,9 @@ const MORE: u64 = 1024 * MIB;
 const ARGUMENTS: &str = r#"partitionTableType = "efi"; installBootLoader = false; copyChannel = false;
     additionalSpace = "16M"; additionalPaths = [ fixture.grower ];"#;
 
+/// The types besides ext4 that NixOS enlarges while they are mounted.
+const GROWING: [&str; 3] = ["btrfs", "ext3", "xfs"];
+
 /// An image on an enlarged disk, in its own directory.
 struct Image {
     path: PathBuf,
@@ -33,9 +36,14 @@ struct Image {
 }
 
 impl Image {
-    fn larger() -> Self {
-        let built = Build::image(ARGUMENTS).run();
-        let system = Build::expression("fixture.config.system.build.toplevel").run();
+    /// An image with a root file system of this type.
+    fn larger(kind: &str) -> Self {
+        let kinds = format!(r#"fsType = "{kind}"; rootType = "{kind}";"#);
+        let built = Build::image(&format!("{ARGUMENTS} {kinds}")).run();
+        let system = Build::expression(&format!(
+            "(fixture.configWith {{ rootType = \"{kind}\"; }}).system.build.toplevel"
+        ))
+        .run();
         let scratch = scratch();
         let path = scratch.path().join("disk.img");
         std::fs::copy(built.out.join("nixos.img"), &path).unwrap();
@@ -97,7 +105,7 @@ fn blocks(disk: &Path, start: u64) -> u64 {
 
 #[test]
 fn mounted_root_grows_in_a_guest() {
-    let image = Image::larger();
+    let image = Image::larger("ext4");
     let grower = Build::expression("fixture.grower").run();
     let grown = image.boot(&format!("init={}/bin/grow", grower.out.display()), true);
     assert_eq!(grown.fact("grown"), "yes", "{}", grown.console);
@@ -105,8 +113,27 @@ fn mounted_root_grows_in_a_guest() {
 }
 
 #[test]
+fn every_type_that_nixos_can_enlarge_grows_in_a_guest() {
+    let grower = Build::expression("fixture.grower").run();
+    let init = format!("init={}/bin/grow", grower.out.display());
+    for kind in GROWING {
+        let image = Image::larger(kind);
+        let grown = image.boot(&init, true);
+        assert_eq!(grown.fact("grown"), "yes", "{kind}: {}", grown.console);
+        oracles::check(&image.path, "raw", "efi");
+        let root = root(&image.path);
+        assert!(root.size > image.root.size + MORE - 2 * MIB, "{root:?}");
+        // The figure of df includes neither inode tables nor the journal.
+        let size: u64 = grown.fact("size").parse().unwrap();
+        assert!(size > root.size / 100 * 90, "{kind}: {size} of {root:?}");
+        let booted = image.boot("fixture.verify", false);
+        assert_eq!(booted.fact("verify"), "ok", "{}", booted.console);
+    }
+}
+
+#[test]
 fn root_grows_offline() {
-    let image = Image::larger();
+    let image = Image::larger("ext4");
     stdout(command("sgdisk").arg("-e").arg(&image.path));
     let number = image.root.number.to_string();
     let words = scratch();

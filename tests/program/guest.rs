@@ -381,3 +381,16 @@ fn an_image_holds_the_changes_of_the_guest_and_no_seeds() {
         assert!(text.contains(expected), "{path}: {text}");
     }
 }
+
+#[test]
+fn a_guest_kernel_without_the_root_file_system_is_reported() {
+    let mut job = Attributes::with_installer("true").job();
+    job.on("tcg");
+    // Debian's kernel for clouds does not have it.
+    job.json["image"]["fsType"] = json!("f2fs");
+    let error = job.run().error();
+    assert!(
+        error.contains("the guest's kernel does not support f2fs: use pkgs whose kernel"),
+        "{error}"
+    );
+}

@@ -6,8 +6,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use crate::common::listing::{self, Listing};
+use crate::common::mount::Mount;
 use crate::common::nix::Build;
-use crate::common::{command, oracles, stdout};
+use crate::common::{command, oracles, roots, stdout};
 
 /// The sources. The build user, who is not root, can read all of them.
 const SOURCES: &str = r#"
@@ -60,6 +61,15 @@ touch -d @-86400.5 tree/sizes/0
 touch -h -d @4294967297.000000001 tree/sizes/1 tree/links/symbolic
 touch -d 2400-01-01T00:00:00.999999999Z tree/modes/sticky
 "#;
+
+/// Leaves what ext2, ext3 and squashfs can store: times of whole seconds until 2038, and no ACLs.
+const LIMITED: &str = r#"
+setfacl -R -b -k .
+find . -exec touch -h -d @1000000000 {} +
+"#;
+
+/// Leaves what XFS can store: shorter link targets.
+const SHORTER: &str = "rm tree/links/to4095; touch -d @1000000000.123456789 tree/links";
 
 /// What nixpkgs' builder does with the entries of [`CONTENTS`], as root, keeping what we keep. The
 /// umask and cp's mode for new files are those of the build.
@@ -122,8 +132,15 @@ fn with_fixed_times(listing: &mut Listing, start: i64) {
     }
 }
 
-#[test]
-fn guest_sees_contents_as_rsync_and_chown_leave_them() {
+/// The sources of [`contents`], and what must be in an image of them.
+struct Prepared {
+    sources: PathBuf,
+    expected: Listing,
+    _scratch: tempfile::TempDir,
+}
+
+/// Runs `script` in the sources after [`SOURCES`].
+fn prepare(script: &str) -> Prepared {
     let scratch = tempfile::Builder::new()
         .permissions(std::fs::Permissions::from_mode(0o755))
         .tempdir_in(env!("CARGO_TARGET_TMPDIR"))
@@ -132,13 +149,38 @@ fn guest_sees_contents_as_rsync_and_chown_leave_them() {
     std::fs::create_dir(&sources).unwrap();
     std::fs::create_dir(&staging).unwrap();
     shell(SOURCES, &sources, &[]);
+    shell(script, &sources, &[]);
     let start = stdout(command("date").arg("+%s")).trim().parse().unwrap();
     shell(STAGE, scratch.path(), &[&sources, &staging]);
+    let mut expected = listing::here(&staging);
+    with_fixed_times(&mut expected, start);
+    assert!(expected.len() > 3100, "{}", expected.len());
+    Prepared {
+        sources,
+        expected,
+        _scratch: scratch,
+    }
+}
+
+/// Asserts that an image has the entries of `contents`, exactly.
+fn assert_exact(found: &Listing, expected: &Listing) {
+    let of_contents = of_contents(found);
+    listing::assert_same(&of_contents, expected);
+    assert_eq!(
+        listing::hard_links(&of_contents),
+        listing::hard_links(expected)
+    );
+}
+
+#[test]
+fn guest_sees_contents_as_rsync_and_chown_leave_them() {
+    let prepared = prepare("");
+    let (sources, expected) = (&prepared.sources, &prepared.expected);
 
     // No sandbox: the sources are outside the store, since Nix would strip their attributes.
     let built = Build::image(&format!(
         r#"partitionTableType = "efixbootldr"; installBootLoader = false; {}"#,
-        contents(&sources)
+        contents(sources)
     ))
     .sandbox(false)
     .run();
@@ -146,15 +188,7 @@ fn guest_sees_contents_as_rsync_and_chown_leave_them() {
     oracles::check(&image, "raw", "efixbootldr");
 
     let found = listing::list(&image, "raw", "/dev/vda3", "ext4");
-    let of_contents = of_contents(&found);
-    let mut expected = listing::here(&staging);
-    with_fixed_times(&mut expected, start);
-    listing::assert_same(&of_contents, &expected);
-    assert_eq!(
-        listing::hard_links(&of_contents),
-        listing::hard_links(&expected)
-    );
-    assert!(expected.len() > 3100, "{}", expected.len());
+    assert_exact(&found, expected);
     let at = |name: &str| &expected[Path::new("srv/tree").join(name).as_path()];
     let attributes = ["capable", "acl", "user"].map(|name| at(&format!("attributes/{name}")));
     let names = [
@@ -187,5 +221,56 @@ fn guest_sees_contents_as_rsync_and_chown_leave_them() {
         let listing = listing::list(&image, "raw", partition, "vfat");
         let names: Vec<PathBuf> = listing.keys().cloned().collect();
         assert_eq!(names, [Path::new("")], "{partition}");
+    }
+}
+
+/// The types of root file systems besides ext4, and `fsOptions`.
+const TYPES: [(&str, &str); 9] = [
+    ("btrfs", ""),
+    (
+        "btrfs",
+        r#"compression = "zstd"; subvolumes = [ "nix" "srv/tree/deep" ];"#,
+    ),
+    ("erofs", ""),
+    ("erofs", r#"compression = "zstd";"#),
+    ("ext2", ""),
+    ("ext3", ""),
+    ("f2fs", ""),
+    ("squashfs", r#"compression = "zstd"; compressionLevel = 1;"#),
+    ("xfs", ""),
+];
+
+#[test]
+fn every_type_of_root_file_system_has_contents_as_rsync_and_chown_leave_them() {
+    let everything = prepare("");
+    let limited = prepare(LIMITED);
+    let shorter = prepare(SHORTER);
+    for (kind, options) in TYPES {
+        let prepared = match kind {
+            "ext2" | "ext3" | "squashfs" => &limited,
+            "xfs" => &shorter,
+            _ => &everything,
+        };
+        let arguments = format!(
+            r#"partitionTableType = "none"; installBootLoader = false; copyChannel = false;
+               fsType = "{kind}"; fsOptions = {{ {options} }}; {}"#,
+            contents(&prepared.sources)
+        );
+        let built = Build::image(&arguments).sandbox(false).run();
+        let image = built.out.join("nixos.img");
+        oracles::check(&image, "raw", "none");
+        assert_eq!(roots::kind(&image, 0), kind);
+        let found = match kind {
+            // This machine's kernel may not have it.
+            "f2fs" => listing::list(&image, "raw", "/dev/vda", "f2fs"),
+            _ => {
+                let mount = Mount::with(&["-t", kind, "-o", "loop,ro"], &image);
+                let found = listing::here(mount.path());
+                mount.unmount();
+                found
+            }
+        };
+        assert_exact(&found, &prepared.expected);
+        Build::image(&arguments).sandbox(false).again().run();
     }
 }

@@ -2,14 +2,15 @@
 
 use std::ffi::OsString;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
+use super::shell::{executable, trixie};
 use crate::place::{Place, sorted};
 
 /// Returns the command that makes an image with the attributes `image`, apart from the usual ones.
-pub fn command(place: &Place, image: &[(&str, &str)]) -> Vec<OsString> {
+pub fn command(place: &Place, image: &[(&str, Value)]) -> Vec<OsString> {
     let attributes = place.work.join("attrs.json");
     write_attributes(place, image, &attributes);
     let mut variable = OsString::from("NIX_ATTRS_JSON_FILE=");
@@ -20,7 +21,7 @@ pub fn command(place: &Place, image: &[(&str, &str)]) -> Vec<OsString> {
 
 /// Writes the attributes of a derivation for the program: an onlyNixStore image of the store paths,
 /// without partitions.
-fn write_attributes(place: &Place, image: &[(&str, &str)], attributes: &Path) {
+fn write_attributes(place: &Place, image: &[(&str, Value)], attributes: &Path) {
     // The program does not check it, so its computation would only distort the measurement.
     let hash = "sha256:0mdqa9w1p6cmli6976v4wi0sw9r4p5prkj7lzfd1877wk11c9c73";
     let closure: Vec<_> = sorted(&place.store_with_out)
@@ -46,11 +47,25 @@ fn write_attributes(place: &Place, image: &[(&str, &str)], attributes: &Path) {
         },
         "tools": {
             "bash": program, "mkfsFat": program, "nixStore": program,
-            "nixosInstall": null, "qemuImg": program, "path": ["/usr/bin"],
+            "nixosInstall": null, "qemuImg": program, "path": ["/usr/bin"], "sqfstar": sqfstar(place),
         },
     });
-    for (name, text) in image {
-        value["image"][name] = json!(text);
+    for (name, attribute) in image {
+        value["image"][name] = attribute.clone();
     }
     fs::write(attributes, value.to_string()).unwrap();
+}
+
+/// Returns a program that runs `sqfstar` of Debian 13.
+fn sqfstar(place: &Place) -> PathBuf {
+    let libraries = trixie().join("usr/lib/x86_64-linux-gnu");
+    let path = place.work.join("sqfstar");
+    let script = format!(
+        "#!/bin/sh\nexec {0}/ld-linux-x86-64.so.2 --argv0 sqfstar --library-path {0} {1} \"$@\"\n",
+        libraries.display(),
+        trixie().join("usr/bin/sqfstar").display()
+    );
+    fs::write(&path, script).unwrap();
+    executable(&path);
+    path
 }

@@ -2,10 +2,15 @@
 
 use std::ffi::OsString;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::common::target_directory;
 use crate::place::Place;
+
+/// Returns the directory with the programs of Debian 13.
+pub fn trixie() -> PathBuf {
+    target_directory().join("fixture/trixie")
+}
 
 /// `$0` is the directory of files, `$1` the image, and `$2` its size in KiB.
 const MKE2FS: &str = r#"truncate -s "$2K" "$1"
@@ -25,7 +30,7 @@ pub fn stage_and_mke2fs(place: &Place, image: &Path, length: u64) -> Vec<OsStrin
 
 /// Uses the dynamic loader, the libraries and the `mkfs.ext4` of its Debian release.
 pub fn repart(place: &Place, image: &Path, length: u64) -> Vec<OsString> {
-    let root = target_directory().join("fixture/trixie");
+    let root = trixie();
     let program = root.join("usr/bin/systemd-repart");
     assert!(
         program.exists(),
@@ -68,14 +73,15 @@ exec "$libraries/ld-linux-x86-64.so.2" --argv0 systemd-repart \
     command
 }
 
-fn executable(path: &Path) {
+/// Makes a file executable.
+pub fn executable(path: &Path) {
     use std::os::unix::fs::PermissionsExt;
 
     fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
 }
 
 /// `$0` is the store, `$1` the image, `$2` its size in KiB, `$3` the work directory.
-fn shell(script: &str, place: &Place, image: &Path, length: u64) -> Vec<OsString> {
+pub fn shell(script: &str, place: &Place, image: &Path, length: u64) -> Vec<OsString> {
     let mut command: Vec<OsString> = ["sh", "-ec", script].map(OsString::from).to_vec();
     command.extend([place.store.clone().into(), image.into()]);
     command.extend([(length >> 10).to_string().into(), place.work.clone().into()]);

@@ -5,8 +5,10 @@
 //! map of free blocks is needed.
 
 use super::census::{Census, data_blocks};
-use super::extent::{Extent, tree_blocks};
+use super::extent::Extent;
+use super::features::Features;
 use super::geometry::Geometry;
+use super::mapping::Counter;
 use super::ondisk::BLOCK_SIZE;
 use super::tables::{self, GroupTables};
 use super::used::Used;
@@ -33,8 +35,8 @@ pub struct Layout {
     pub extents: Vec<Extent>,
     /// Data of files. A file's number is that of its inode.
     pub data: Vec<DataExtent>,
-    /// Extent trees that don't fit in their inodes, in the order of inode numbers.
-    pub extent_trees: Vec<TreeBlocks>,
+    /// Extent trees and block maps that don't fit in their inodes, in the order of inode numbers.
+    pub maps: Vec<MapBlocks>,
     /// Every block before this one is in use.
     pub end: u64,
     /// Number of free blocks.
@@ -50,9 +52,9 @@ pub struct Place {
     pub first_extent: usize,
 }
 
-/// The blocks of an inode's extent tree.
+/// The blocks of an inode's extent tree or block map.
 #[derive(Debug)]
-pub struct TreeBlocks {
+pub struct MapBlocks {
     /// The number of the inode.
     pub number: u32,
     /// The numbers of the blocks.
@@ -66,11 +68,11 @@ impl Layout {
         &self.extents[self.places[at].first_extent..end.unwrap_or(self.extents.len())]
     }
 
-    /// Returns the blocks of the extent tree of the inode `number`.
-    pub fn extent_tree_of(&self, number: u32) -> &[u64] {
-        let trees = &self.extent_trees;
-        match trees.binary_search_by_key(&number, |tree| tree.number) {
-            Ok(at) => &trees[at].places,
+    /// Returns the blocks of the extent tree or block map of the inode `number`.
+    pub fn map_of(&self, number: u32) -> &[u64] {
+        let maps = &self.maps;
+        match maps.binary_search_by_key(&number, |map| map.number) {
+            Ok(at) => &maps[at].places,
             Err(_) => &[],
         }
     }
@@ -79,8 +81,8 @@ impl Layout {
 /// Lays the tree out in a file system of `blocks` blocks. Returns `None` if there is not enough
 /// room.
 pub fn lay_out(tree: &Tree, census: &Census, blocks: u64) -> Option<Layout> {
-    let geometry = Geometry::for_tree(blocks, census.inodes(), census.blocks)?;
-    if geometry.overhead() + census.blocks > geometry.blocks {
+    let geometry = Geometry::for_tree(census.features, blocks, census.inodes(), census.blocks)?;
+    if geometry.own_blocks() + census.blocks > geometry.blocks {
         return None;
     }
     let (tables, mut fixed) = tables::allocate(&geometry)?;
@@ -97,15 +99,20 @@ pub fn lay_out(tree: &Tree, census: &Census, blocks: u64) -> Option<Layout> {
         },
         extents: Vec::new(),
         data: Vec::with_capacity(census.ranges),
-        extent_trees: Vec::new(),
+        maps: Vec::new(),
+        features: census.features,
     };
-    allocator.extent_tree(JOURNAL_INODE, journal.iter().map(Extent::count).sum())?;
+    let mut map = Counter::new(census.features);
+    for extent in &journal {
+        map.add(extent.logical..extent.logical + extent.length);
+    }
+    allocator.map(JOURNAL_INODE, &map)?;
     let places = allocator.holders(census)?;
     allocator.files(tree, census)?;
     let end = allocator.free.next;
     let (extents, data) = (allocator.extents, allocator.data);
-    let mut extent_trees = allocator.extent_trees;
-    extent_trees.sort_unstable_by_key(|tree| tree.number);
+    let mut maps = allocator.maps;
+    maps.sort_unstable_by_key(|map| map.number);
     let taken = fixed.count(end..geometry.blocks);
     Some(Layout {
         free: geometry.blocks - end - taken,
@@ -117,7 +124,7 @@ pub fn lay_out(tree: &Tree, census: &Census, blocks: u64) -> Option<Layout> {
         places,
         extents,
         data,
-        extent_trees,
+        maps,
         end,
     })
 }
@@ -202,7 +209,8 @@ struct Allocator<'a> {
     free: Free<'a>,
     extents: Vec<Extent>,
     data: Vec<DataExtent>,
-    extent_trees: Vec<TreeBlocks>,
+    maps: Vec<MapBlocks>,
+    features: &'static Features,
 }
 
 impl Allocator<'_> {
@@ -215,12 +223,12 @@ impl Allocator<'_> {
                 false => 0,
             };
             let first_extent = self.extents.len();
-            let mut count = 0;
+            let mut map = Counter::new(self.features);
             self.free.take_all(0, holder.blocks, |extent| {
-                count += extent.count();
+                map.add(extent.logical..extent.logical + extent.length);
                 self.extents.push(extent);
             })?;
-            self.extent_tree(holder.number, count)?;
+            self.map(holder.number, &map)?;
             places.push(Place {
                 xattr_block,
                 first_extent,
@@ -235,11 +243,11 @@ impl Allocator<'_> {
                 continue;
             };
             let file = census.number(inode);
-            let mut count = 0;
+            let mut map = Counter::new(self.features);
             for blocks in data_blocks(content) {
                 let length = blocks.end - blocks.start;
                 self.free.take_all(blocks.start, length, |extent| {
-                    count += extent.count();
+                    map.add(extent.logical..extent.logical + extent.length);
                     let file_offset = extent.logical * BLOCK_SIZE;
                     self.data.push(DataExtent {
                         file,
@@ -249,19 +257,19 @@ impl Allocator<'_> {
                     });
                 })?;
             }
-            self.extent_tree(file, count)?;
+            self.map(file, &map)?;
         }
         Some(())
     }
 
-    /// Allocates the blocks of the extent tree of the inode `number`, which has `extents` extents.
-    fn extent_tree(&mut self, number: u32, extents: u64) -> Option<()> {
-        let blocks = tree_blocks(extents);
+    /// Allocates the blocks that map those of the inode `number`, as many as `map` has counted.
+    fn map(&mut self, number: u32, map: &Counter) -> Option<()> {
+        let blocks = map.blocks();
         if blocks > 0 {
             let mut places = Vec::with_capacity(index(blocks));
             self.free
                 .take_all(0, blocks, |extent| places.extend(extent.blocks()))?;
-            self.extent_trees.push(TreeBlocks { number, places });
+            self.maps.push(MapBlocks { number, places });
         }
         Some(())
     }

@@ -1,9 +1,10 @@
 //! Counting the needs of a tree: a number for each inode, and blocks for each directory, long link
-//! target and set of extended attributes. Everything that ext4 can't store is reported.
+//! target and set of extended attributes. Everything that the
+//! type can't store is reported.
 
 use super::directory::{self, LOST_FOUND_BLOCKS};
-use super::extent;
-use super::inode::{MAX_LINKS, SECONDS};
+use super::features::Features;
+use super::mapping::{self, Counter};
 use super::names::Names;
 use super::ondisk::{BLOCK_SIZE, IBlock};
 use super::xattr::Attributes;
@@ -12,7 +13,7 @@ use super::{dirhash, hash_seed};
 use crate::escape;
 use crate::fs::number::index;
 use crate::fs::{Options, PlanError};
-use crate::tree::{Content, Directory, Inode, InodeId, Kind, Tree};
+use crate::tree::{Content, Directory, Inode, InodeId, Kind, Timestamp, Tree};
 
 /// Space for a link target in the inode, including a zero at its end.
 pub const FAST_SYMLINK: usize = size_of::<IBlock>();
@@ -20,8 +21,6 @@ pub const FAST_SYMLINK: usize = size_of::<IBlock>();
 const LONGEST_SYMLINK: usize = 4095;
 const LONGEST_NAME: usize = 255;
 const LONGEST_LABEL: usize = 16;
-/// Blocks within a file have 32-bit numbers. The last number is not used.
-const LONGEST_FILE: u64 = u32::MAX as u64 * BLOCK_SIZE; // u32 to u64: lossless
 
 /// An inode that has blocks of its own other than a file's data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +40,8 @@ pub struct Holder {
 /// The numbers of all inodes in a tree, and the blocks that the tree needs.
 #[derive(Debug)]
 pub struct Census {
+    /// The features of the file system.
+    pub features: &'static Features,
     /// Inodes in the order of their numbers, which begin at 12.
     ids: Vec<InodeId>,
     /// Numbers by [`InodeId::index`]; 0 for inodes that are not in any directory.
@@ -61,24 +62,28 @@ impl Census {
     /// Counts `tree`.
     ///
     /// # Errors
-    /// [`PlanError::Unrepresentable`] with everything that ext4 can't store.
-    pub fn new(tree: &Tree, options: &Options) -> Result<Census, PlanError> {
+    /// [`PlanError::Unrepresentable`] with everything that the type can't store.
+    pub fn new(
+        tree: &Tree,
+        options: &Options,
+        features: &'static Features,
+    ) -> Result<Census, PlanError> {
+        let (name, last) = (features.name, features.seconds.1);
         let mut problems = Vec::new();
         if options.label.len() > LONGEST_LABEL {
             problems.push(format!(
-                "the label \"{}\" has {} bytes; ext4's limit is {LONGEST_LABEL}",
+                "the label \"{}\" has {} bytes; {name}'s limit is {LONGEST_LABEL}",
                 escape::bytes(options.label.as_bytes()),
                 options.label.len()
             ));
         }
-        if !(0..=*SECONDS.end()).contains(&options.time.seconds) {
+        if !(0..=last).contains(&options.time.seconds) {
             problems.push(format!(
-                "the file system's own time is {} s after 1970; ext4's range is 0 to {}",
-                options.time.seconds,
-                SECONDS.end()
+                "the file system's own time is {} s after 1970; {name}'s range is 0 to {last}",
+                options.time.seconds
             ));
         }
-        let mut walk = Walk::new(tree, hash_seed(options.uuid), problems);
+        let mut walk = Walk::new(tree, features, hash_seed(options.uuid), problems);
         walk.all();
         match walk.problems.is_empty() {
             true => Ok(walk.census),
@@ -132,6 +137,7 @@ impl Census {
         Names {
             directory,
             lost_found: number == ROOT_INODE && self.lost_found.is_none(),
+            features: self.features,
         }
     }
 }
@@ -170,7 +176,12 @@ struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
-    fn new(tree: &'a Tree, seed: dirhash::Seed, problems: Vec<String>) -> Walk<'a> {
+    fn new(
+        tree: &'a Tree,
+        features: &'static Features,
+        seed: dirhash::Seed,
+        problems: Vec<String>,
+    ) -> Walk<'a> {
         let lost_found = Holder {
             number: LOST_FOUND_INODE,
             parent: ROOT_INODE,
@@ -186,6 +197,7 @@ impl<'a> Walk<'a> {
         Walk {
             tree,
             census: Census {
+                features,
                 ids: Vec::with_capacity(count),
                 numbers: vec![0; count],
                 links: Vec::with_capacity(count),
@@ -217,8 +229,9 @@ impl<'a> Walk<'a> {
             level.next += 1;
             if name.len() > LONGEST_NAME {
                 self.problem(format!(
-                    "the name has {} bytes; ext4's limit is {LONGEST_NAME}",
-                    name.len()
+                    "the name has {} bytes; {}'s limit is {LONGEST_NAME}",
+                    name.len(),
+                    self.census.features.name
                 ));
             }
             self.entry(name, id);
@@ -237,19 +250,25 @@ impl<'a> Walk<'a> {
             return;
         }
         if is_directory {
-            self.census.holders[parent].subdirectories += 1;
+            self.subdirectory(parent);
         }
         let parent_number = self.census.holders[parent].number;
         if parent == 0 && name == LOST_FOUND {
             self.census.numbers[id.index()] = LOST_FOUND_INODE;
             if !is_directory {
-                self.problem("not a directory; ext4 reserves this name for fsck".to_owned());
+                self.problem(format!(
+                    "not a directory; {} reserves this name for fsck",
+                    self.census.features.name
+                ));
                 return;
             }
             return self.inode(id, LOST_FOUND_INODE, parent_number);
         }
         let Ok(number) = u32::try_from(self.census.inodes() + 1) else {
-            return self.problem("inode number 4294967296; ext4's limit is 4294967295".to_owned());
+            return self.problem(format!(
+                "inode number 4294967296; {}'s limit is 4294967295",
+                self.census.features.name
+            ));
         };
         self.census.numbers[id.index()] = number;
         self.census.ids.push(id);
@@ -257,13 +276,32 @@ impl<'a> Walk<'a> {
         self.inode(id, number, parent_number);
     }
 
+    /// Counts another subdirectory of the holder `parent`.
+    fn subdirectory(&mut self, parent: usize) {
+        let Features {
+            name, max_links, ..
+        } = self.census.features;
+        let subdirectories = &mut self.census.holders[parent].subdirectories;
+        *subdirectories = subdirectories.saturating_add(1);
+        // Reported only once.
+        if !self.census.features.dir_nlink() && *subdirectories == max_links - 1 {
+            self.problem(format!(
+                "its directory has more than {} subdirectories, which is {name}'s limit",
+                max_links - 2
+            ));
+        }
+    }
+
     fn link(&mut self, number: u32) {
         let at = index(u64::from(number) - FIRST_FREE_INODE - 1);
         let links = self.census.links[at];
-        if u32::from(links) == MAX_LINKS {
+        let Features {
+            name, max_links, ..
+        } = self.census.features;
+        if u32::from(links) == *max_links {
             // Reported only once, because the count then exceeds the limit.
             self.problem(format!(
-                "the file has more than {MAX_LINKS} hard links, which is ext4's limit"
+                "the file has more than {max_links} hard links, which is {name}'s limit"
             ));
         }
         self.census.links[at] = links.saturating_add(1);
@@ -275,7 +313,7 @@ impl<'a> Walk<'a> {
         self.metadata(inode);
         let mut xattr_block = false;
         if !inode.metadata.xattrs.is_empty() {
-            match Attributes::new(&inode.metadata.xattrs) {
+            match Attributes::new(&inode.metadata.xattrs, self.census.features) {
                 Ok(attributes) => xattr_block = attributes.needs_block(),
                 Err(error) => self.problem(error),
             }
@@ -299,7 +337,7 @@ impl<'a> Walk<'a> {
             Kind::Fifo | Kind::Socket => 0,
         };
         self.census.blocks += blocks + u64::from(xattr_block);
-        self.census.blocks += extent::tree_blocks(extent::count(blocks));
+        self.census.blocks += mapping::blocks(self.census.features, blocks);
         if blocks == 0 && !xattr_block {
             return;
         }
@@ -349,18 +387,22 @@ impl<'a> Walk<'a> {
         }
         if target.len() > LONGEST_SYMLINK {
             self.problem(format!(
-                "the link target has {} bytes; ext4's limit is {LONGEST_SYMLINK}",
-                target.len()
+                "the link target has {} bytes; {}'s limit is {LONGEST_SYMLINK}",
+                target.len(),
+                self.census.features.name
             ));
         }
         u64::from(target.len() >= FAST_SYMLINK)
     }
 
     fn file(&mut self, content: &Content) {
-        if content.size > LONGEST_FILE {
+        let features = self.census.features;
+        if content.size > features.longest_file() {
             return self.problem(format!(
-                "the file has {} bytes; ext4's limit is {LONGEST_FILE}",
-                content.size
+                "the file has {} bytes; {}'s limit is {}",
+                content.size,
+                features.name,
+                features.longest_file()
             ));
         }
         let mut end = 0;
@@ -378,14 +420,13 @@ impl<'a> Walk<'a> {
                 }
             }
         }
-        let mut extents = 0;
+        let mut map = Counter::new(features);
         for blocks in data_blocks(content) {
-            let length = blocks.end - blocks.start;
-            extents += extent::count(length);
-            self.census.blocks += length;
+            self.census.blocks += blocks.end - blocks.start;
+            map.add(blocks);
             self.census.ranges += 1;
         }
-        self.census.blocks += extent::tree_blocks(extents);
+        self.census.blocks += map.blocks();
     }
 
     fn metadata(&mut self, inode: &Inode) {
@@ -395,14 +436,15 @@ impl<'a> Walk<'a> {
                 self.problem(format!("the {field} ID is {id}; the limit is {}", id - 1));
             }
         }
-        if !SECONDS.contains(&metadata.mtime.seconds) || metadata.mtime.nanoseconds >= 1_000_000_000
-        {
+        let (first, last) = self.census.features.seconds;
+        let Timestamp {
+            seconds,
+            nanoseconds,
+        } = metadata.mtime;
+        if !(first..=last).contains(&seconds) || nanoseconds >= 1_000_000_000 {
             self.problem(format!(
-                "the time is {} s and {} ns after 1970; ext4's range is {} to {} s",
-                metadata.mtime.seconds,
-                metadata.mtime.nanoseconds,
-                SECONDS.start(),
-                SECONDS.end()
+                "the time is {seconds} s and {nanoseconds} ns after 1970; {}'s range is {first} to {last} s",
+                self.census.features.name
             ));
         }
     }

@@ -8,7 +8,7 @@ use super::LOST_FOUND_INODE;
 use super::checksum::Seed;
 use super::dirhash;
 use super::htree::{Index, TooMany};
-use super::names::{ENTRY_SPACE, Names, entry_length};
+use super::names::{Names, entry_length};
 use super::ondisk::{Block, DirEntry, DirEntryTail, put};
 use crate::fs::number::{TooWide, le8, le16};
 use crate::tree::Kind;
@@ -85,7 +85,7 @@ impl Writer<'_> {
     /// # Errors
     /// Those of `emit`, and if a number is too large for its field.
     pub fn write(&self, emit: &mut dyn FnMut(&Block) -> Result<()>) -> Result<()> {
-        let mut block = EntryBlock::new(self.seed);
+        let mut block = EntryBlock::new(self.seed, self.names.features.entry_space());
         if self.names.is_indexed() {
             let index = Index::new(&self.names, self.hash_seed)?;
             index.write(self.number, self.parent, self.seed, emit)?;
@@ -127,16 +127,19 @@ struct EntryBlock {
     /// The offset of the next entry.
     next: usize,
     seed: Seed,
+    /// Bytes for entries. If they are not the whole block, the rest is its tail.
+    space: usize,
 }
 
 impl EntryBlock {
-    fn new(seed: Seed) -> EntryBlock {
+    fn new(seed: Seed, space: usize) -> EntryBlock {
         EntryBlock {
             bytes: Block::new_zeroed(),
             last: DirEntry::new_zeroed(),
             last_at: 0,
             next: 0,
             seed,
+            space,
         }
     }
 
@@ -165,17 +168,20 @@ impl EntryBlock {
             self.bytes.fill(0);
             self.last = DirEntry::new_zeroed();
         }
-        self.last.rec_len = le16(ENTRY_SPACE - self.last_at)?;
+        self.last.rec_len = le16(self.space - self.last_at)?;
         put(&mut self.bytes, self.last_at, &self.last);
+        (self.last_at, self.next) = (0, 0);
+        if self.space == self.bytes.len() {
+            return Ok(&self.bytes);
+        }
         let tail = DirEntryTail {
             det_reserved_zero1: U32::ZERO,
             det_rec_len: le16(size_of::<DirEntryTail>())?,
             det_reserved_zero2: 0,
             det_reserved_ft: DirEntryTail::FT_DIR_CSUM,
-            det_checksum: U32::new(self.seed.then(&self.bytes[..ENTRY_SPACE]).value()),
+            det_checksum: U32::new(self.seed.then(&self.bytes[..self.space]).value()),
         };
-        put(&mut self.bytes, ENTRY_SPACE, &tail);
-        (self.last_at, self.next) = (0, 0);
+        put(&mut self.bytes, self.space, &tail);
         Ok(&self.bytes)
     }
 }

@@ -26,11 +26,6 @@ pub struct Extent {
 }
 
 impl Extent {
-    /// Returns the number of on-disk extents.
-    pub fn count(&self) -> u64 {
-        count(self.length)
-    }
-
     /// Returns the numbers of the blocks in the file system.
     pub fn blocks(&self) -> std::ops::Range<u64> {
         self.physical..self.physical + self.length
@@ -224,7 +219,7 @@ mod tests {
             physical: 1 << 32,
             length: 5 * MAX_LEN - 1,
         };
-        assert_eq!(extent.count(), 5);
+        assert_eq!(count(extent.length), 5);
         let tree = ExtentTree::new([extent], &[77], Seed::file_system(&[0; 16])).unwrap();
         assert_eq!(tree.blocks.len(), 1);
         assert_eq!(&tree.root.as_bytes()[2..8], [1, 0, 4, 0, 1, 0]);

@@ -4,15 +4,15 @@
 //! The rules are those of `ext2fs_initialize` and of `mke2fs`; the terms are those of the kernel's
 //! Documentation/filesystems/ext4 (blockgroup.rst, group_descr.rst, super.rst).
 
+use super::block_map::PER_BLOCK;
+use super::features::{FLEX_SIZE, Features};
+use super::mapping;
 use super::ondisk::BLOCK_SIZE;
-use super::{DESCRIPTOR_SIZE, FIRST_FREE_INODE, FLEX_SIZE, INODE_SIZE};
+use super::{FIRST_FREE_INODE, INODE_SIZE};
 
 /// Bits per block: the maximum number of blocks or inodes that one bitmap can describe.
 const BITMAP_BITS: u64 = BLOCK_SIZE * 8;
-const DESCRIPTORS_PER_BLOCK: u64 = BLOCK_SIZE / DESCRIPTOR_SIZE;
 const INODES_PER_BLOCK: u64 = BLOCK_SIZE / INODE_SIZE;
-/// Block numbers per block of the resize inode.
-pub const ADDRESSES_PER_BLOCK: u64 = BLOCK_SIZE / 4;
 /// `mke2fs` drops the last group if it has fewer blocks than this beyond its own metadata.
 const LAST_GROUP_MINIMUM: u64 = 50;
 
@@ -22,6 +22,8 @@ const SHORTEST_GROUP: u64 = 248;
 /// The sizes in a file system, in blocks of 4 KiB unless stated otherwise.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Geometry {
+    /// The features of the file system.
+    pub features: &'static Features,
     /// Length of the file system; a little less than the space available if the last group would be
     /// too short.
     pub blocks: u64,
@@ -41,7 +43,7 @@ pub struct Geometry {
     pub reserved_descriptor_blocks: u64,
     /// Whether there is a resize inode: only if there are fewer than 2^32 blocks.
     pub resize_inode: bool,
-    /// Length of the journal; 0 below 8 MiB, where there is no journal.
+    /// Length of the journal; 0 if the type has none, and below 8 MiB.
     pub journal_blocks: u64,
 }
 
@@ -52,17 +54,23 @@ impl Geometry {
     /// There are as many inodes as `mkfs.ext4` would make, but at least as many as the tree needs
     /// plus half of what `mkfs.ext4` would make for the free blocks. If small files used up all
     /// inodes, free blocks would be useless.
-    pub fn for_tree(device: u64, inodes: u64, tree: u64) -> Option<Geometry> {
+    pub fn for_tree(
+        features: &'static Features,
+        device: u64,
+        inodes: u64,
+        tree: u64,
+    ) -> Option<Geometry> {
         let free = device.saturating_sub(tree).checked_mul(BLOCK_SIZE)?;
         let spare = free / inode_ratio(device) / 2;
         // No more than possible without making groups smaller.
         let most = device.div_ceil(BITMAP_BITS) * BITMAP_BITS;
-        Geometry::new(device, inodes.max(most.min(inodes + spare)))
+        Geometry::new(features, device, inodes.max(most.min(inodes + spare)))
     }
 
     /// Returns the geometry of a file system in `device` blocks with at least `inodes` inodes, or
     /// `None` if that is impossible.
-    pub fn new(device: u64, inodes: u64) -> Option<Geometry> {
+    pub fn new(features: &'static Features, device: u64, inodes: u64) -> Option<Geometry> {
+        let per_block = descriptors_per_block(features);
         let resize_inode = device <= u64::from(u32::MAX);
         let inodes = inodes
             .max(device.checked_mul(BLOCK_SIZE)? / inode_ratio(device))
@@ -78,7 +86,7 @@ impl Geometry {
             if groups == 0 {
                 return None;
             }
-            let descriptor_blocks = groups.div_ceil(DESCRIPTORS_PER_BLOCK);
+            let descriptor_blocks = groups.div_ceil(per_block);
             if inodes.div_ceil(groups) > BITMAP_BITS {
                 // Makes groups smaller in steps of 8 blocks to get more of them, and skips to the
                 // first size that gives as many as needed.
@@ -93,7 +101,11 @@ impl Geometry {
             }
             let inode_table_blocks = inode_table_blocks(inodes, groups);
             let reserved_descriptor_blocks = match resize_inode {
-                true => reserved_descriptor_blocks(blocks, blocks_per_group, descriptor_blocks),
+                true => {
+                    let groups = most_groups(blocks, blocks_per_group);
+                    let most = groups.div_ceil(per_block);
+                    most.saturating_sub(descriptor_blocks).min(PER_BLOCK)
+                }
                 false => 0,
             };
             let table = descriptor_blocks + reserved_descriptor_blocks;
@@ -115,6 +127,7 @@ impl Geometry {
                 continue;
             }
             return Some(Geometry {
+                features,
                 blocks,
                 reserved,
                 groups,
@@ -124,7 +137,10 @@ impl Geometry {
                 descriptor_blocks,
                 reserved_descriptor_blocks,
                 resize_inode,
-                journal_blocks: journal_blocks(blocks),
+                journal_blocks: match features.journal() {
+                    true => journal_blocks(blocks),
+                    false => 0,
+                },
             });
         }
     }
@@ -138,7 +154,10 @@ impl Geometry {
     /// is mounted, and that not even root can use: 2 %, at most 4,096 (`ext4_set_resv_clusters` in
     /// fs/ext4/super.c, formerly `ext4_calculate_resv_clusters`).
     pub fn reserved_by_linux(&self) -> u64 {
-        (self.blocks / 50).min(4096)
+        match self.features.extents() {
+            true => (self.blocks / 50).min(4096),
+            false => 0,
+        }
     }
 
     /// Returns the first block of `group`.
@@ -173,15 +192,19 @@ impl Geometry {
         groups
     }
 
-    /// Returns the number of blocks in use in a file system without files, including the journal.
+    /// Returns the number of blocks in use in a file system without files.
+    pub fn own_blocks(&self) -> u64 {
+        let map = mapping::blocks(self.features, self.journal_blocks);
+        self.overhead() + u64::from(self.resize_inode) + map
+    }
+
+    /// Returns the number of blocks that are not counted in the total size that Linux shows, as in
+    /// the superblock: without blocks that map others.
     pub fn overhead(&self) -> u64 {
         // usize to u64: lossless.
         let copies = self.superblock_groups().len() as u64;
         let table = self.descriptor_blocks + self.reserved_descriptor_blocks;
-        copies * (1 + table)
-            + self.groups * (2 + self.inode_table_blocks)
-            + self.journal_blocks
-            + u64::from(self.resize_inode)
+        copies * (1 + table) + self.groups * (2 + self.inode_table_blocks) + self.journal_blocks
     }
 
     /// Returns the last group of the flexible block group that contains `group`.
@@ -227,18 +250,20 @@ fn inode_table_blocks(inodes: u64, groups: u64) -> u64 {
     }
 }
 
-/// Returns the number of blocks for more descriptors: enough to grow to 1,024 times the length, but
-/// at most to 2^32 blocks.
-fn reserved_descriptor_blocks(blocks: u64, per_group: u64, descriptor_blocks: u64) -> u64 {
+fn descriptors_per_block(features: &Features) -> u64 {
+    // usize to u64: lossless.
+    BLOCK_SIZE / features.descriptor_size() as u64
+}
+
+/// Returns the number of groups for which there is room to grow: to 1,024 times the length, but at
+/// most to 2^32 blocks.
+fn most_groups(blocks: u64, per_group: u64) -> u64 {
     let most = u64::from(u32::MAX);
     let most = match blocks < most / 1024 {
         true => blocks * 1024,
         false => most,
     };
     most.div_ceil(per_group)
-        .div_ceil(DESCRIPTORS_PER_BLOCK)
-        .saturating_sub(descriptor_blocks)
-        .min(ADDRESSES_PER_BLOCK)
 }
 
 fn journal_blocks(blocks: u64) -> u64 {
@@ -257,6 +282,7 @@ fn journal_blocks(blocks: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::features::{EXT2, EXT3, EXT4};
     use super::*;
 
     #[test]
@@ -269,7 +295,7 @@ mod tests {
             (153_600, 153_600, 7680, 32768, 7680, 74, 4096),
             (786_432, 786_432, 39_321, 32768, 8192, 383, 16_384),
         ] {
-            let geometry = Geometry::new(device, 0).unwrap();
+            let geometry = Geometry::new(&EXT4, device, 0).unwrap();
             assert_eq!(
                 (
                     geometry.blocks,
@@ -286,6 +312,30 @@ mod tests {
     }
 
     #[test]
+    fn computes_the_sizes_of_mkfs_ext2_and_ext3() {
+        // From `mkfs.ext3 -b 4096` 1.47.0 and `dumpe2fs -h`: blocks; inodes per group, reserved
+        // descriptor blocks, journal, overhead.
+        for (blocks, inodes, descriptors, journal, overhead) in
+            [(2048, 2048, 0, 1024, 1156), (153_600, 7680, 37, 4096, 6623)]
+        {
+            let geometry = Geometry::new(&EXT3, blocks, 0).unwrap();
+            assert_eq!(
+                (
+                    geometry.blocks,
+                    geometry.inodes_per_group,
+                    geometry.reserved_descriptor_blocks,
+                    geometry.journal_blocks,
+                    geometry.overhead()
+                ),
+                (blocks, inodes, descriptors, journal, overhead),
+            );
+            let without = Geometry::new(&EXT2, blocks, 0).unwrap();
+            assert_eq!(without.overhead(), overhead - journal);
+            assert_eq!(without.reserved_by_linux(), 0);
+        }
+    }
+
+    #[test]
     fn linux_reserves_2_percent_and_at_most_4096_blocks() {
         for (blocks, reserved) in [
             (2048, 40),
@@ -294,7 +344,7 @@ mod tests {
             (204_800, 4096),
             (1 << 30, 4096),
         ] {
-            let geometry = Geometry::new(blocks, 0).unwrap();
+            let geometry = Geometry::new(&EXT4, blocks, 0).unwrap();
             assert_eq!(
                 (geometry.blocks, geometry.reserved_by_linux()),
                 (blocks, reserved)
@@ -304,7 +354,7 @@ mod tests {
 
     #[test]
     fn superblock_copies_are_in_groups_0_1_and_powers_of_3_5_and_7() {
-        let geometry = Geometry::new(100 * 32768, 0).unwrap();
+        let geometry = Geometry::new(&EXT4, 100 * 32768, 0).unwrap();
         let groups = geometry.superblock_groups();
         assert_eq!(groups, [0, 1, 3, 5, 7, 9, 25, 27, 49, 81]);
         let tested: Vec<u64> = (0..100).filter(|&group| has_superblock(group)).collect();
@@ -322,7 +372,7 @@ mod tests {
             (30_000, 300_000, 10, 3096),
             (786_432, 3_000_000, 92, 8616),
         ] {
-            let found = Geometry::new(device, inodes).map_or((0, 0), |geometry| {
+            let found = Geometry::new(&EXT4, device, inodes).map_or((0, 0), |geometry| {
                 (geometry.groups, geometry.blocks_per_group)
             });
             assert_eq!(found, (groups, per_group), "{device} {inodes}");
@@ -331,10 +381,10 @@ mod tests {
 
     #[test]
     fn adds_inodes_beyond_the_number_of_mkfs_when_needed() {
-        let geometry = Geometry::new(153_600, 100_000).unwrap();
+        let geometry = Geometry::new(&EXT4, 153_600, 100_000).unwrap();
         assert!(geometry.inodes() >= 100_000 && geometry.inodes() < 100_100);
-        assert_eq!(Geometry::new(2048, 2048 * 16), None);
-        assert_eq!(Geometry::new(0, 0), None);
-        assert_eq!(Geometry::new(100, 0), Geometry::new(100, 12));
+        assert_eq!(Geometry::new(&EXT4, 2048, 2048 * 16), None);
+        assert_eq!(Geometry::new(&EXT4, 0, 0), None);
+        assert_eq!(Geometry::new(&EXT4, 100, 0), Geometry::new(&EXT4, 100, 12));
     }
 }

@@ -4,6 +4,7 @@ use zerocopy::little_endian::U16;
 use zerocopy::{FromZeros, IntoBytes};
 
 use super::checksum::Seed;
+use super::features::Features;
 use super::ondisk::{GroupDesc, bg_flags};
 use super::tables::GroupTables;
 use crate::fs::number::{TooWide, le32, split32, split64};
@@ -32,8 +33,17 @@ impl Group {
     ///
     /// # Errors
     /// If a number is too large for its field.
-    pub fn encode(&self, number: u64, seed: Seed) -> Result<GroupDesc, TooWide> {
-        let mut flags = bg_flags::INODE_ZEROED;
+    pub fn encode(
+        &self,
+        number: u64,
+        seed: Seed,
+        features: &Features,
+    ) -> Result<GroupDesc, TooWide> {
+        // Without checksums, no descriptor has flags, and every inode bitmap and table is read.
+        let (mut flags, unused_inodes) = match features.metadata_csum() {
+            true => (bg_flags::INODE_ZEROED, self.unused_inodes),
+            false => (0, 0),
+        };
         if self.block_bitmap.is_none() {
             flags |= bg_flags::BLOCK_UNINIT;
         }
@@ -49,7 +59,7 @@ impl Group {
         (desc.bg_free_blocks_count_lo, desc.bg_free_blocks_count_hi) = count(self.free_blocks)?;
         (desc.bg_free_inodes_count_lo, desc.bg_free_inodes_count_hi) = count(self.free_inodes)?;
         (desc.bg_used_dirs_count_lo, desc.bg_used_dirs_count_hi) = count(self.directories)?;
-        (desc.bg_itable_unused_lo, desc.bg_itable_unused_hi) = count(self.unused_inodes)?;
+        (desc.bg_itable_unused_lo, desc.bg_itable_unused_hi) = count(unused_inodes)?;
         (desc.bg_block_bitmap_csum_lo, desc.bg_block_bitmap_csum_hi) =
             split32(self.block_bitmap.unwrap_or(0));
         (desc.bg_inode_bitmap_csum_lo, desc.bg_inode_bitmap_csum_hi) =

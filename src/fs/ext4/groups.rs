@@ -1,6 +1,7 @@
 //! Generation of the bitmaps and descriptors of block groups.
 
-use super::DESCRIPTOR_SIZE;
+use zerocopy::IntoBytes;
+
 use super::allocate::Layout;
 use super::bitmap;
 use super::census::Census;
@@ -10,11 +11,14 @@ use super::ondisk::{BLOCK_SIZE, Block, put};
 use crate::fs::number::{TooWide, index};
 use crate::tree::Tree;
 
-/// Returns whether `group` needs a block bitmap. The last group always does. Another group does not
-/// if only copies of the superblock and of the descriptors are in use, because their place is known
-/// without a bitmap.
+/// Returns whether `group` needs a block bitmap. The last group always does, and without checksums
+/// all groups do. Another group does not if only copies of the superblock and of the descriptors are
+/// in use, because their place is known without a bitmap.
 pub fn has_block_bitmap(layout: &Layout, group: u64) -> bool {
     let geometry = &layout.geometry;
+    if !geometry.features.metadata_csum() {
+        return true;
+    }
     let first = geometry.first_block(group);
     let end = first + geometry.group_blocks(group);
     group == geometry.groups - 1
@@ -53,10 +57,10 @@ pub fn inodes_used(layout: &Layout, census: &Census, group: u64) -> u64 {
         .min(per_group)
 }
 
-/// Returns the inode bitmap of `group`, or `None` if no inode is in use.
+/// Returns the inode bitmap of `group`, or `None` if no inode is in use and it may be left out.
 pub fn inode_bitmap(layout: &Layout, census: &Census, group: u64) -> Option<Block> {
     let used = inodes_used(layout, census, group);
-    if used == 0 {
+    if used == 0 && layout.geometry.features.metadata_csum() {
         return None;
     }
     let mut bits = bitmap::empty();
@@ -108,8 +112,13 @@ pub fn descriptors(
             block_bitmap: block_checksum,
             inode_bitmap: inode_checksum,
         };
-        let at = index(number * DESCRIPTOR_SIZE);
-        put(&mut table, at, &group.encode(number, seed)?);
+        let size = geometry.features.descriptor_size();
+        let descriptor = group.encode(number, seed, geometry.features)?;
+        put(
+            &mut table,
+            index(number) * size,
+            &descriptor.as_bytes()[..size],
+        );
     }
     Ok(table)
 }

@@ -7,7 +7,8 @@ use zerocopy::{FromZeros, IntoBytes};
 
 use super::checksum;
 use super::dirhash::{self, Hash, Seed};
-use super::names::{ENTRY_SPACE, Names, entry_length};
+use super::features::Features;
+use super::names::{Names, entry_length};
 use super::ondisk::{Block, DirEntry, DxCountLimit, DxEntry, DxNode, DxRoot, DxTail};
 use crate::fs::number::{TooWide, index, le16, le32};
 
@@ -25,6 +26,8 @@ pub struct Index {
     /// Indices of the names, sorted by hash.
     order: Vec<usize>,
     leaves: Vec<Leaf>,
+    /// Whether index blocks have a tail. Without, there is room for another entry instead.
+    tails: bool,
 }
 
 struct Leaf {
@@ -36,8 +39,8 @@ struct Leaf {
 
 /// The error for more names than an index of two levels can hold.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the directory has {0} entries; ext4's limit is what fits in {MAX_LEAVES} blocks of 4 KiB")]
-pub struct TooMany(usize);
+#[error("the directory has {0} entries; {1}'s limit is what fits in {MAX_LEAVES} blocks of 4 KiB")]
+pub struct TooMany(usize, &'static str);
 
 impl Index {
     /// Makes the index of `names`.
@@ -45,18 +48,20 @@ impl Index {
     /// # Errors
     /// If two levels can't hold it.
     pub fn new(names: &Names<'_>, seed: Seed) -> Result<Index, TooMany> {
+        let features = names.features;
         let mut hashes: Vec<(Hash, u32)> = Vec::with_capacity(names.len());
         for (at, name) in names.iter().enumerate() {
-            let at = u32::try_from(at).map_err(|_| TooMany(names.len()))?;
+            let at = u32::try_from(at).map_err(|_| TooMany(names.len(), features.name))?;
             hashes.push((seed.hash(name), at));
         }
         hashes.sort_unstable();
         let length = |at: usize| entry_length(names.get(at).len());
-        let leaves = leaves(&hashes, length)?;
+        let leaves = leaves(&hashes, length, features)?;
         let order = hashes.iter().map(|&(_, at)| index(u64::from(at)));
         Ok(Index {
             order: order.collect(),
             leaves,
+            tails: features.metadata_csum(),
         })
     }
 
@@ -125,25 +130,53 @@ impl Index {
         root.info_length = DxRoot::INFO_LENGTH;
         root.indirect_levels = u8::from(inner > 0);
         let top = if inner > 0 { &nodes } else { &leaves };
-        fill(&mut root.entries, top)?;
-        root.tail = tail(root.as_bytes(), top.len(), DxRoot::LIMIT, seed);
+        self.fill(&mut root.entries, top)?;
+        root.tail = self.tail(root.as_bytes(), top.len(), DxRoot::LIMIT, seed);
         emit(&zerocopy::transmute!(root))?;
         if inner > 0 {
             for entries in leaves.chunks(IN_NODE) {
                 let mut node = DxNode::new_zeroed();
                 node.fake.rec_len = le16(size_of::<Block>())?;
-                fill(&mut node.entries, entries)?;
-                node.tail = tail(node.as_bytes(), entries.len(), DxNode::LIMIT, seed);
+                self.fill(&mut node.entries, entries)?;
+                node.tail = self.tail(node.as_bytes(), entries.len(), DxNode::LIMIT, seed);
                 emit(&zerocopy::transmute!(node))?;
             }
         }
         Ok(())
     }
+
+    /// Fills the entries of an index block. The hash of the first entry is not stored: the numbers
+    /// of entries take its place.
+    fn fill(&self, room: &mut [DxEntry], entries: &[DxEntry]) -> Result<(), TooWide> {
+        room[..entries.len()].copy_from_slice(entries);
+        let count_limit = DxCountLimit {
+            limit: le16(room.len() + usize::from(!self.tails))?,
+            count: le16(entries.len())?,
+        };
+        room[0].hash = zerocopy::transmute!(count_limit);
+        Ok(())
+    }
+
+    /// Returns the tail of `block`, in which the first `count` of `limit` entries are in use.
+    fn tail(&self, block: &[u8], count: usize, limit: usize, seed: checksum::Seed) -> DxTail {
+        let mut tail = DxTail::new_zeroed();
+        if self.tails {
+            let free = (limit - count) * size_of::<DxEntry>();
+            let summed = block.len() - size_of::<DxTail>() - free;
+            let checksum = seed.then(&block[..summed]).then(tail.as_bytes());
+            tail.dt_checksum = U32::new(checksum.value());
+        }
+        tail
+    }
 }
 
 /// Divides entries, sorted by hash, into leaves. `length` returns the length of the entry with a
 /// given index.
-fn leaves(hashes: &[(Hash, u32)], length: impl Fn(usize) -> usize) -> Result<Vec<Leaf>, TooMany> {
+fn leaves(
+    hashes: &[(Hash, u32)],
+    length: impl Fn(usize) -> usize,
+    features: &Features,
+) -> Result<Vec<Leaf>, TooMany> {
     let mut leaves: Vec<Leaf> = Vec::new();
     let mut room = 0;
     let mut before = None;
@@ -158,7 +191,7 @@ fn leaves(hashes: &[(Hash, u32)], length: impl Fn(usize) -> usize) -> Result<Vec
                 },
                 start,
             });
-            room = ENTRY_SPACE;
+            room = features.entry_space();
         }
         // The census reports a name that is too long for a block, and then nothing is written.
         room = room.saturating_sub(length);
@@ -166,34 +199,13 @@ fn leaves(hashes: &[(Hash, u32)], length: impl Fn(usize) -> usize) -> Result<Vec
     }
     match leaves.len() <= MAX_LEAVES {
         true => Ok(leaves),
-        false => Err(TooMany(hashes.len())),
+        false => Err(TooMany(hashes.len(), features.name)),
     }
-}
-
-/// Fills the entries of an index block. The hash of the first entry is not stored: the numbers of
-/// entries take its place.
-fn fill(room: &mut [DxEntry], entries: &[DxEntry]) -> Result<(), TooWide> {
-    room[..entries.len()].copy_from_slice(entries);
-    let count_limit = DxCountLimit {
-        limit: le16(room.len())?,
-        count: le16(entries.len())?,
-    };
-    room[0].hash = zerocopy::transmute!(count_limit);
-    Ok(())
-}
-
-/// Returns the tail of `block`, in which the first `count` of `limit` entries are in use.
-fn tail(block: &[u8], count: usize, limit: usize, seed: checksum::Seed) -> DxTail {
-    let free = (limit - count) * size_of::<DxEntry>();
-    let summed = block.len() - size_of::<DxTail>() - free;
-    let mut tail = DxTail::new_zeroed();
-    let checksum = seed.then(&block[..summed]).then(tail.as_bytes());
-    tail.dt_checksum = U32::new(checksum.value());
-    tail
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::features::EXT4;
     use super::*;
     use crate::tree::{Content, Inode, InodeId, Kind, Metadata, Tree};
 
@@ -211,6 +223,7 @@ mod tests {
         let names = Names {
             directory: tree.directory(InodeId::ROOT).unwrap(),
             lost_found: true,
+            features: &EXT4,
         };
         let seed = Seed([3; 16]);
         let index = Index::new(&names, seed).unwrap();
@@ -222,7 +235,7 @@ mod tests {
                 .iter()
                 .map(|&at| entry_length(names.get(at).len()))
                 .sum();
-            assert!(bytes <= ENTRY_SPACE && !leaf.is_empty());
+            assert!(bytes <= EXT4.entry_space() && !leaf.is_empty());
             seen.extend(leaf.iter().map(|&at| seed.hash(names.get(at)).major));
         }
         assert!(seen.is_sorted() && seen.len() == 5001);
@@ -238,9 +251,9 @@ mod tests {
         let length = |_| entry_length(255);
         let most = 15 * 257_554;
         let entries: Vec<(Hash, u32)> = (0..=most).map(|at| (hash(at), at)).collect();
-        let full = leaves(&entries[..entries.len() - 1], length).map(|leaves| leaves.len());
+        let full = leaves(&entries[..entries.len() - 1], length, &EXT4).map(|leaves| leaves.len());
         assert_eq!(full, Ok(257_554));
-        let error = leaves(&entries, length).map(|leaves| leaves.len());
+        let error = leaves(&entries, length, &EXT4).map(|leaves| leaves.len());
         assert_eq!(
             error.unwrap_err().to_string(),
             "the directory has 3863311 entries; ext4's limit is what fits in 257554 blocks of 4 KiB"

@@ -9,12 +9,8 @@ use super::xattr::Attributes;
 use crate::fs::number::{TooWide, le16, le32, split32, split48, split64};
 use crate::tree::{Device, Timestamp};
 
-/// Maximum number of hard links to a file. A directory with too many subdirectories has a link
-/// count of 1.
-pub const MAX_LINKS: u32 = 65_000;
-
 /// First and last second that an inode can represent: 34 bits, starting at -2^31.
-pub const SECONDS: std::ops::RangeInclusive<i64> = -(1 << 31)..=(1 << 34) - (1 << 31) - 1;
+pub const SECONDS: (i64, i64) = (-(1 << 31), (1 << 34) - (1 << 31) - 1);
 
 /// The unit of `i_blocks` is 512 bytes, whatever the block size.
 const SECTORS_PER_BLOCK: u64 = BLOCK_SIZE / 512;
@@ -32,13 +28,13 @@ pub struct Fields {
     pub size: u64,
     /// Number of hard links.
     pub links: u32,
-    /// Number of blocks of 4 KiB, including those of attributes and of the extent tree.
+    /// Number of blocks of 4 KiB, including those of attributes and those that map others.
     pub blocks: u64,
     /// Flags.
     pub flags: u32,
     /// The value of all four timestamps.
     pub time: Timestamp,
-    /// Extent tree, short link target or device number.
+    /// Extent tree, block map, short link target or device number.
     pub block: IBlock,
     /// The block of extended attributes, or 0.
     pub xattr_block: u64,
@@ -54,7 +50,7 @@ impl Fields {
         number: u32,
         attributes: Option<&Attributes<'_>>,
         seed: Seed,
-    ) -> Result<InodeRecord, TooWide> {
+    ) -> anyhow::Result<InodeRecord> {
         let mut record = InodeRecord::new_zeroed();
         let inode = &mut record.inode;
         inode.i_mode = U16::new(self.mode);
@@ -130,12 +126,12 @@ mod tests {
         for (seconds, low, epoch) in [
             (0, 0, 0),
             (-1, 0xffff_ffff, 0),
-            (*SECONDS.start(), 0x8000_0000, 0),
+            (SECONDS.0, 0x8000_0000, 0),
             (0x7fff_ffff, 0x7fff_ffff, 0),
             (0x8000_0000, 0x8000_0000, 1),
             (0xffff_ffff, 0xffff_ffff, 1),
             (0x1_0000_0000, 0, 1),
-            (*SECONDS.end(), 0x7fff_ffff, 3),
+            (SECONDS.1, 0x7fff_ffff, 3),
         ] {
             let stamp = Timestamp {
                 seconds,

@@ -1,16 +1,17 @@
 //! Generation of the inodes in the inode table.
 
+use anyhow::Result;
 use zerocopy::IntoBytes;
 
 use super::allocate::Layout;
 use super::census::{Census, FAST_SYMLINK, Holder};
 use super::checksum::Seed;
 use super::extent::{Extent, ExtentTree};
-use super::inode::{self, Fields, MAX_LINKS};
+use super::inode::{self, Fields};
 use super::ondisk::{BLOCK_SIZE, IBlock, InodeRecord, i_flags, i_mode, put};
 use super::resize_inode;
 use super::xattr::Attributes;
-use super::{BAD_BLOCKS_INODE, JOURNAL_INODE, LOST_FOUND_INODE, RESIZE_INODE};
+use super::{BAD_BLOCKS_INODE, JOURNAL_INODE, LOST_FOUND_INODE, RESIZE_INODE, block_map};
 use crate::fs::number::{TooWide, le32};
 use crate::fs::{DataExtent, Options};
 use crate::tree::{InodeId, Kind, Metadata, Tree};
@@ -63,7 +64,7 @@ impl<'a> Inodes<'a> {
     ///
     /// # Errors
     /// If a number is too large for its field.
-    pub fn encode(&mut self, number: u32) -> Result<InodeRecord, TooWide> {
+    pub fn encode(&mut self, number: u32) -> Result<InodeRecord> {
         let holder = self.holder(number);
         if let Some(id) = self.census.id(number) {
             return self.tree_inode(number, id, holder);
@@ -92,7 +93,7 @@ impl<'a> Inodes<'a> {
     ///
     /// # Errors
     /// If a number is too large for its field.
-    pub fn journal_inode(&self) -> Result<Fields, TooWide> {
+    pub fn journal_inode(&self) -> Result<Fields> {
         let mut fields = self.fields(i_mode::FILE, &Metadata::new(0o600));
         fields.time = self.options.time;
         fields.size = self.layout.geometry.journal_blocks * BLOCK_SIZE;
@@ -110,7 +111,7 @@ impl<'a> Inodes<'a> {
         number: u32,
         extents: impl Iterator<Item = Extent>,
     ) -> Result<ExtentTree, TooWide> {
-        let places = self.layout.extent_tree_of(number);
+        let places = self.layout.map_of(number);
         ExtentTree::new(extents, places, self.seed.inode(number))
     }
 
@@ -137,7 +138,7 @@ impl<'a> Inodes<'a> {
         Some((at, holder))
     }
 
-    fn resize_inode(&self, block: u64) -> Result<InodeRecord, TooWide> {
+    fn resize_inode(&self, block: u64) -> Result<InodeRecord> {
         let mut fields = self.fields(i_mode::FILE, &Metadata::new(0o600));
         fields.time = self.options.time;
         fields.size = resize_inode::SIZE;
@@ -151,7 +152,7 @@ impl<'a> Inodes<'a> {
         number: u32,
         id: InodeId,
         holder: Option<(usize, &Holder)>,
-    ) -> Result<InodeRecord, TooWide> {
+    ) -> Result<InodeRecord> {
         let inode = self.tree.inode(id);
         let metadata = &inode.metadata;
         let mut fields = self.fields(0, metadata);
@@ -161,7 +162,7 @@ impl<'a> Inodes<'a> {
                 self.own_blocks(&mut fields, number, holder)?;
                 let subdirectories = holder.map_or(0, |(_, holder)| holder.subdirectories);
                 fields.links = match 2 + subdirectories {
-                    links if links <= MAX_LINKS => links,
+                    links if links <= self.census.features.max_links => links,
                     _ => 1,
                 };
             }
@@ -208,7 +209,7 @@ impl<'a> Inodes<'a> {
         // The census has checked that the attributes are valid.
         let attributes = match metadata.xattrs.is_empty() {
             true => None,
-            false => Attributes::new(&metadata.xattrs).ok(),
+            false => Attributes::new(&metadata.xattrs, self.census.features).ok(),
         };
         fields.encode(number, attributes.as_ref(), self.seed)
     }
@@ -219,7 +220,7 @@ impl<'a> Inodes<'a> {
         fields: &mut Fields,
         number: u32,
         holder: Option<(usize, &Holder)>,
-    ) -> Result<(), TooWide> {
+    ) -> Result<()> {
         let Some((at, holder)) = holder else {
             return Ok(());
         };
@@ -242,12 +243,17 @@ impl<'a> Inodes<'a> {
         fields: &mut Fields,
         number: u32,
         extents: impl Iterator<Item = Extent> + Clone,
-    ) -> Result<(), TooWide> {
+    ) -> Result<()> {
         let data: u64 = extents.clone().map(|extent| extent.length).sum();
+        let places = self.layout.map_of(number);
         // usize to u64: lossless.
-        fields.blocks = data + self.layout.extent_tree_of(number).len() as u64;
-        fields.flags |= i_flags::EXTENTS;
-        fields.block = self.extent_tree(number, extents)?.root;
+        fields.blocks = data + places.len() as u64;
+        if self.census.features.extents() {
+            fields.flags |= i_flags::EXTENTS;
+            fields.block = self.extent_tree(number, extents)?.root;
+        } else {
+            fields.block = block_map::write(extents, places, &mut |_, _| Ok(()))?;
+        }
         Ok(())
     }
 

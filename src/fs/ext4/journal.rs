@@ -3,15 +3,18 @@
 use zerocopy::FromZeros;
 use zerocopy::big_endian::U32;
 
-use super::FLEX_SIZE;
+use super::features::FLEX_SIZE;
 use super::geometry::Geometry;
 use super::ondisk::{BLOCK_SIZE, JournalSuperblock};
 use super::used::Used;
 use crate::fs::number::{TooWide, le32};
 
-/// Returns the block at which `mkfs.ext4` would prefer the journal to begin: near the middle, in a
-/// group with room.
+/// Returns the block at which `mkfs` would prefer the journal to begin: near the middle, in a group
+/// with room. Without extents, it is near the inode.
 pub fn goal(geometry: &Geometry, used: &Used) -> u64 {
+    if !geometry.features.extents() {
+        return 0;
+    }
     let free = |group: u64| {
         let first = geometry.first_block(group);
         let length = geometry.group_blocks(group);
@@ -57,6 +60,7 @@ pub fn superblock(blocks: u64, uuid: &[u8; 16]) -> Result<JournalSuperblock, Too
 
 #[cfg(test)]
 mod tests {
+    use super::super::features::{EXT3, EXT4};
     use super::super::tables;
     use super::*;
 
@@ -64,9 +68,11 @@ mod tests {
     fn the_journal_begins_where_mkfs_ext4_puts_it() {
         // From `debugfs -R "stat <8>"` in images of `mkfs.ext4 -b 4096` 1.47.0.
         for (blocks, first) in [(153_600, 65_536), (2048, 0)] {
-            let geometry = Geometry::new(blocks, 0).unwrap();
+            let geometry = Geometry::new(&EXT4, blocks, 0).unwrap();
             let (_, used) = tables::allocate(&geometry).unwrap();
             assert_eq!(goal(&geometry, &used), first);
+            let geometry = Geometry::new(&EXT3, blocks, 0).unwrap();
+            assert_eq!(goal(&geometry, &used), 0);
         }
     }
 }

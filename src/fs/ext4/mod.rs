@@ -1,5 +1,5 @@
-//! A writer for ext4 file systems as `mkfs.ext4 -b 4096` of e2fsprogs 1.47.0 makes them, filled
-//! with the files of a tree.
+//! A writer for ext2, ext3 and ext4 file systems as `mkfs.ext4 -b 4096` and so on of e2fsprogs
+//! 1.47.0 make them, filled with the files of a tree. The types differ in their [`features`].
 //!
 //! The whole layout is determined first: [`census`](Census) numbers the inodes and counts blocks,
 //! [`geometry`] computes the sizes of the file system, [`tables`] and [`allocate`] place every
@@ -7,14 +7,16 @@
 //! kernel's Documentation/filesystems/ext4. Where it leaves a choice, the writer does what
 //! e2fsprogs does.
 
-mod acl;
+pub(super) mod acl;
 mod allocate;
 mod bitmap;
+mod block_map;
 mod census;
 mod checksum;
 mod directory;
 mod dirhash;
 mod extent;
+mod features;
 mod geometry;
 mod group_descriptor;
 mod groups;
@@ -22,8 +24,8 @@ mod htree;
 mod inode;
 mod inode_table;
 mod journal;
+mod mapping;
 mod names;
-
 mod ondisk;
 mod plan;
 mod resize_inode;
@@ -41,16 +43,11 @@ use std::sync::Arc;
 use super::{Counted, Format, Options, Plan, PlanError};
 use crate::tree::Tree;
 use census::Census;
-use ondisk::{BLOCK_SIZE, GroupDesc, InodeRecord};
+use features::Features;
+use ondisk::{BLOCK_SIZE, InodeRecord};
 
 /// Bytes per inode.
 const INODE_SIZE: u64 = size_of::<InodeRecord>() as u64;
-/// Bytes per group descriptor.
-const DESCRIPTOR_SIZE: u64 = size_of::<GroupDesc>() as u64;
-/// Number of groups whose bitmaps and inode tables are stored together.
-const FLEX_SIZE: u64 = 16;
-/// Number of blocks in the largest file system: 16 TiB.
-const MAX_BLOCKS: u64 = 1 << 32;
 
 /// Numbers of the reserved inodes.
 const BAD_BLOCKS_INODE: u32 = 1;
@@ -64,18 +61,47 @@ const FIRST_FREE_INODE: u64 = 11;
 /// The directory in which `fsck` puts files that are not in any directory.
 const LOST_FOUND: &[u8] = b"lost+found";
 
+/// The ext2 writer. Times have 32 bits of seconds, and the nanoseconds are only for Linux's ext4
+/// driver, which can mount ext2.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Ext2;
+
+/// The ext3 writer.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Ext3;
+
 /// The ext4 writer.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Ext4;
 
+impl Format for Ext2 {
+    fn count(&self, tree: &Arc<Tree>, options: &Options) -> Result<Box<dyn Counted>, PlanError> {
+        count(&features::EXT2, tree, options)
+    }
+}
+
+impl Format for Ext3 {
+    fn count(&self, tree: &Arc<Tree>, options: &Options) -> Result<Box<dyn Counted>, PlanError> {
+        count(&features::EXT3, tree, options)
+    }
+}
+
 impl Format for Ext4 {
     fn count(&self, tree: &Arc<Tree>, options: &Options) -> Result<Box<dyn Counted>, PlanError> {
-        Ok(Box::new(CountedTree {
-            census: Arc::new(Census::new(tree, options)?),
-            tree: Arc::clone(tree),
-            options: options.clone(),
-        }))
+        count(&features::EXT4, tree, options)
     }
+}
+
+fn count(
+    features: &'static Features,
+    tree: &Arc<Tree>,
+    options: &Options,
+) -> Result<Box<dyn Counted>, PlanError> {
+    Ok(Box::new(CountedTree {
+        census: Arc::new(Census::new(tree, options, features)?),
+        tree: Arc::clone(tree),
+        options: options.clone(),
+    }))
 }
 
 /// A tree and the inodes and blocks that it needs.
@@ -89,10 +115,17 @@ impl Counted for CountedTree {
     fn plan(&self, length: u64) -> Result<Box<dyn Plan>, PlanError> {
         let census = &self.census;
         let blocks = length / BLOCK_SIZE;
-        if blocks > MAX_BLOCKS {
+        let most = census.features.most_blocks();
+        if blocks > most {
             return Err(PlanError::Unrepresentable(vec![format!(
-                "a file system of {length} bytes; this ext4 writer's limit is {} (16 TiB)",
-                MAX_BLOCKS * BLOCK_SIZE
+                "a file system of {length} bytes; this {} writer's limit is {}{}",
+                census.features.name,
+                most * BLOCK_SIZE,
+                if most.is_power_of_two() {
+                    " (16 TiB)"
+                } else {
+                    ""
+                }
             )]));
         }
         let Some(layout) = allocate::lay_out(&self.tree, census, blocks) else {
@@ -113,7 +146,11 @@ impl Counted for CountedTree {
     }
 
     fn smallest(&self, free: u64) -> Result<u64, PlanError> {
-        let free = free.div_ceil(BLOCK_SIZE);
+        let mut free = free.div_ceil(BLOCK_SIZE);
+        if !self.census.features.extents() {
+            // A file that fills them needs a block map, which is free space until then.
+            free = free.saturating_add(mapping::blocks(self.census.features, free));
+        }
         let blocks = size::smallest(&self.tree, &self.census, size::MINIMUM, free)?;
         Ok(blocks * BLOCK_SIZE)
     }

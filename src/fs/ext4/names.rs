@@ -1,11 +1,9 @@
 //! The names in a directory, and the space that their entries take.
 
 use super::LOST_FOUND;
-use super::ondisk::{Block, DirEntry, DirEntryTail};
+use super::features::Features;
+use super::ondisk::DirEntry;
 use crate::tree::Directory;
-
-/// Bytes for entries in a block. The rest is the tail with the checksum.
-pub const ENTRY_SPACE: usize = size_of::<Block>() - size_of::<DirEntryTail>();
 
 /// The names in a directory: those of the tree, and `lost+found` in the root directory if the tree
 /// does not have it there.
@@ -15,6 +13,8 @@ pub struct Names<'a> {
     pub directory: &'a Directory,
     /// Whether `lost+found` is added.
     pub lost_found: bool,
+    /// The features of the file system.
+    pub features: &'static Features,
 }
 
 impl<'a> Names<'a> {
@@ -36,10 +36,11 @@ impl<'a> Names<'a> {
 
     /// Returns whether the names need more than one block, and therefore an index.
     pub fn is_indexed(&self) -> bool {
+        let space = self.features.entry_space();
         let mut length = entry_length(1) + entry_length(2);
         self.iter().any(|name| {
             length += entry_length(name.len());
-            length > ENTRY_SPACE
+            length > space
         })
     }
 }

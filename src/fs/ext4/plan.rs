@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anyhow::Result;
 use zerocopy::{FromZeros, IntoBytes};
 
-use super::allocate::{Layout, TreeBlocks};
+use super::allocate::{Layout, MapBlocks};
 use super::census::Census;
 use super::checksum::Seed;
 use super::directory::{Target, Writer};
@@ -16,7 +16,7 @@ use super::sink::{Emit, Sink};
 use super::superblock::Superblock;
 use super::xattr::Attributes;
 use super::{INODE_SIZE, JOURNAL_INODE, ROOT_INODE};
-use super::{groups, hash_seed, journal, resize_inode};
+use super::{block_map, groups, hash_seed, journal, resize_inode};
 use crate::fs::{DataExtent, DataSource, Options, Plan, Usage};
 use crate::tree::{Directory, InodeId, Kind, Tree};
 
@@ -50,13 +50,17 @@ impl Ext4Plan {
         length: u64,
         options: &Options,
     ) -> Ext4Plan {
+        let features = census.features;
         Ext4Plan {
             tree,
             census,
             layout,
             length,
             options: options.clone(),
-            seed: Seed::file_system(options.uuid.as_bytes()),
+            seed: match features.metadata_csum() {
+                true => Seed::file_system(options.uuid.as_bytes()),
+                false => Seed::NONE,
+            },
         }
     }
 
@@ -73,8 +77,11 @@ impl Ext4Plan {
             if groups::has_block_bitmap(&self.layout, group) {
                 pieces.push((tables.block_bitmap, Piece::BlockBitmap(group)));
             }
-            if groups::inodes_used(&self.layout, &self.census, group) > 0 {
+            let used = groups::inodes_used(&self.layout, &self.census, group);
+            if used > 0 || !geometry.features.metadata_csum() {
                 pieces.push((tables.inode_bitmap, Piece::InodeBitmap(group)));
+            }
+            if used > 0 {
                 pieces.push((tables.inode_table, Piece::InodeTable(group)));
             }
         }
@@ -148,9 +155,9 @@ impl Plan for Ext4Plan {
             pieces: self.pieces().into_iter().peekable(),
             sink: Sink::new(emit as &mut Emit<'_>),
         };
-        writer.extent_tree(JOURNAL_INODE, self.layout.journal.iter().copied())?;
+        writer.map(JOURNAL_INODE, self.layout.journal.iter().copied())?;
         writer.holders()?;
-        writer.extent_trees_of_files()?;
+        writer.maps_of_files()?;
         writer.pieces_before(u64::MAX)?;
         writer.sink.flush()
     }
@@ -239,7 +246,8 @@ impl MetadataWriter<'_, '_> {
             let id = plan.census.id(holder.number);
             if let Some(id) = id
                 && holder.xattr_block
-                && let Ok(attributes) = Attributes::new(&plan.tree.inode(id).metadata.xattrs)
+                && let Ok(attributes) =
+                    Attributes::new(&plan.tree.inode(id).metadata.xattrs, plan.census.features)
             {
                 let block = plan.layout.places[at].xattr_block;
                 self.pieces_before(block)?;
@@ -261,7 +269,7 @@ impl MetadataWriter<'_, '_> {
                 Some(_) => {}
             }
             if holder.blocks > 0 {
-                self.extent_tree(holder.number, extents.iter().copied())?;
+                self.map(holder.number, extents.iter().copied())?;
             }
         }
         Ok(())
@@ -294,24 +302,31 @@ impl MetadataWriter<'_, '_> {
         })
     }
 
-    /// Writes the blocks of the extent trees of files.
-    fn extent_trees_of_files(&mut self) -> Result<()> {
+    /// Writes the blocks of the extent trees or block maps of files.
+    fn maps_of_files(&mut self) -> Result<()> {
         let plan = self.plan;
         let mut inodes = plan.inodes(0);
-        for &TreeBlocks { number, .. } in &plan.layout.extent_trees {
+        for &MapBlocks { number, .. } in &plan.layout.maps {
             let id = plan.census.id(number);
             if let Some(Kind::File(_)) = id.map(|id| &plan.tree.inode(id).kind) {
                 let extents = data_extents(inodes.data(number));
-                self.extent_tree(number, extents)?;
+                self.map(number, extents)?;
             }
         }
         Ok(())
     }
 
-    /// Writes the blocks of the extent tree of the inode `number`, whose contents are in `extents`.
-    fn extent_tree(&mut self, number: u32, extents: impl Iterator<Item = Extent>) -> Result<()> {
-        let places = self.plan.layout.extent_tree_of(number);
+    /// Writes the blocks that map those of the inode `number`, whose contents are in `extents`.
+    fn map(&mut self, number: u32, extents: impl Iterator<Item = Extent>) -> Result<()> {
+        let places = self.plan.layout.map_of(number);
         if places.is_empty() {
+            return Ok(());
+        }
+        if !self.plan.census.features.extents() {
+            block_map::write(extents, places, &mut |place, block| {
+                self.pieces_before(place)?;
+                self.sink.blocks(place, block)
+            })?;
             return Ok(());
         }
         let tree = self.plan.inodes(number).extent_tree(number, extents)?;

@@ -3,20 +3,14 @@
 
 use zerocopy::little_endian::U32;
 
-use super::geometry::{ADDRESSES_PER_BLOCK, Geometry};
-use super::ondisk::{BLOCK_SIZE, Block};
+pub use super::block_map::DOUBLE_INDIRECT;
+use super::block_map::{Addresses, PER_BLOCK};
+use super::geometry::Geometry;
+use super::ondisk::BLOCK_SIZE;
 use crate::fs::number::{TooWide, index, le32};
 
-/// A block of block numbers.
-pub type Addresses = [U32; 1024];
-
-const _: () = assert!(size_of::<Addresses>() == size_of::<Block>());
-
-/// Index of the double indirect block in `i_block`: `EXT4_DIND_BLOCK`.
-pub const DOUBLE_INDIRECT: usize = 13;
-
 /// The file size in the inode: the maximum with direct, indirect and double indirect blocks.
-pub const SIZE: u64 = (ADDRESSES_PER_BLOCK * (ADDRESSES_PER_BLOCK + 1) + 12) * BLOCK_SIZE;
+pub const SIZE: u64 = (PER_BLOCK * (PER_BLOCK + 1) + 12) * BLOCK_SIZE;
 
 /// Returns the number of blocks of the inode, including its double indirect block.
 pub fn blocks(geometry: &Geometry) -> u64 {
@@ -32,7 +26,7 @@ pub fn blocks(geometry: &Geometry) -> u64 {
 pub fn double_indirect(geometry: &Geometry) -> Result<Addresses, TooWide> {
     let mut block = [U32::ZERO; 1024];
     for number in 0..geometry.reserved_descriptor_blocks {
-        let at = (geometry.descriptor_blocks + number) % ADDRESSES_PER_BLOCK;
+        let at = (geometry.descriptor_blocks + number) % PER_BLOCK;
         block[index(at)] = le32(1 + geometry.descriptor_blocks + number)?;
     }
     Ok(block)
@@ -56,12 +50,13 @@ pub fn indirect(geometry: &Geometry, place: u64) -> Result<Addresses, TooWide> {
 mod tests {
     use zerocopy::IntoBytes;
 
+    use super::super::features::EXT4;
     use super::*;
 
     #[test]
     fn has_the_same_blocks_as_with_mkfs_ext4() {
         // From `debugfs -R "stat <7>"` in an image of `mkfs.ext4 -b 4096` 1.47.0, 600 MiB.
-        let geometry = Geometry::new(153_600, 0).unwrap();
+        let geometry = Geometry::new(&EXT4, 153_600, 0).unwrap();
         assert_eq!(SIZE, 4_299_210_752);
         assert_eq!(blocks(&geometry), 223);
         let double = double_indirect(&geometry).unwrap();

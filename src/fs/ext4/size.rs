@@ -1,6 +1,5 @@
 //! Computation of the smallest file system that holds a tree.
 
-use super::MAX_BLOCKS;
 use super::allocate;
 use super::census::Census;
 use super::geometry::Geometry;
@@ -25,7 +24,7 @@ const STEPS: [u64; 13] = [
     33_554_432,
     1 << 30,
     1 << 32,
-    MAX_BLOCKS + 1,
+    (1 << 32) + 1,
 ];
 
 /// Returns the smallest number of blocks, at least `from`, of a file system that holds the tree and
@@ -36,7 +35,8 @@ const STEPS: [u64; 13] = [
 /// [`PlanError::Unrepresentable`] if no file system is large enough.
 pub fn smallest(tree: &Tree, census: &Census, from: u64, free: u64) -> Result<u64, PlanError> {
     let mut blocks = from.max(census.blocks.saturating_add(free));
-    while blocks <= MAX_BLOCKS {
+    let most = census.features.most_blocks();
+    while blocks <= most {
         let step = match missing(tree, census, blocks, free) {
             None => return Ok(blocks),
             Some(step) => step,
@@ -44,10 +44,11 @@ pub fn smallest(tree: &Tree, census: &Census, from: u64, free: u64) -> Result<u6
         blocks += step;
     }
     Err(PlanError::Unrepresentable(vec![format!(
-        "{} blocks of 4 KiB, {free} free blocks and {} inodes; this ext4 writer's limit is \
-         {MAX_BLOCKS} blocks (16 TiB)",
+        "{} blocks of 4 KiB, {free} free blocks and {} inodes; this {} writer's limit is \
+         {most} blocks",
         census.blocks,
-        census.inodes()
+        census.inodes(),
+        census.features.name
     )]))
 }
 
@@ -57,10 +58,12 @@ pub fn smallest(tree: &Tree, census: &Census, from: u64, free: u64) -> Result<u6
 /// Within a group and between two steps, each added block leaves at most one more for files, so the
 /// search can skip as many as are missing.
 fn missing(tree: &Tree, census: &Census, blocks: u64, free: u64) -> Option<u64> {
-    let Some(geometry) = Geometry::for_tree(blocks, census.inodes(), census.blocks) else {
+    let Some(geometry) =
+        Geometry::for_tree(census.features, blocks, census.inodes(), census.blocks)
+    else {
         return Some(1);
     };
-    let mut needed = geometry.overhead() + census.blocks;
+    let mut needed = geometry.own_blocks() + census.blocks;
     if free > 0 {
         needed += withheld(&geometry) + free;
     }

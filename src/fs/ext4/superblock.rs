@@ -6,25 +6,13 @@ use uuid::Uuid;
 use zerocopy::little_endian::{U16, U32, U64};
 use zerocopy::{FromZeros, IntoBytes};
 
+use super::features::FLEX_SIZE;
 use super::geometry::Geometry;
-use super::ondisk::{
-    BLOCK_SIZE, IBlock, Inode, SuperBlock, feature_compat, feature_incompat, feature_ro_compat, put,
-};
-use super::{DESCRIPTOR_SIZE, FIRST_FREE_INODE, FLEX_SIZE, INODE_SIZE, JOURNAL_INODE};
+use super::ondisk::{BLOCK_SIZE, IBlock, Inode, SuperBlock, feature_compat, put};
+use super::{FIRST_FREE_INODE, INODE_SIZE, JOURNAL_INODE};
 use super::{checksum, dirhash};
 use crate::fs::number::{TooWide, le8, le16, le32, split64};
 use crate::tree::Timestamp;
-
-const INCOMPAT: u32 = feature_incompat::FILETYPE
-    | feature_incompat::EXTENTS
-    | feature_incompat::BIT64
-    | feature_incompat::FLEX_BG;
-const RO_COMPAT: u32 = feature_ro_compat::SPARSE_SUPER
-    | feature_ro_compat::LARGE_FILE
-    | feature_ro_compat::HUGE_FILE
-    | feature_ro_compat::DIR_NLINK
-    | feature_ro_compat::EXTRA_ISIZE
-    | feature_ro_compat::METADATA_CSUM;
 
 /// The contents of a superblock.
 pub struct Superblock<'a> {
@@ -53,6 +41,7 @@ impl Superblock<'_> {
     /// If a number is too large for its field.
     pub fn encode(&self, group: u64) -> Result<SuperBlock, TooWide> {
         let geometry = self.geometry;
+        let features = geometry.features;
         let mut block = SuperBlock::new_zeroed();
         block.s_inodes_count = le32(geometry.inodes())?;
         (block.s_blocks_count_lo, block.s_blocks_count_hi) = split64(geometry.blocks);
@@ -77,36 +66,42 @@ impl Superblock<'_> {
         block.s_first_ino = le32(FIRST_FREE_INODE)?;
         block.s_inode_size = le16(INODE_SIZE)?;
         block.s_block_group_nr = U16::new(u16::try_from(group).unwrap_or(u16::MAX));
-        let mut compat = feature_compat::EXT_ATTR | feature_compat::DIR_INDEX;
+        let mut compat = features.compat;
         if geometry.resize_inode {
             compat |= feature_compat::RESIZE_INODE;
         }
-        if geometry.journal_blocks > 0 {
-            compat |= feature_compat::HAS_JOURNAL;
-            self.journal(&mut block);
+        match geometry.journal_blocks {
+            0 => compat &= !feature_compat::HAS_JOURNAL,
+            _ => self.journal(&mut block),
         }
         block.s_feature_compat = U32::new(compat);
-        block.s_feature_incompat = U32::new(INCOMPAT);
-        block.s_feature_ro_compat = U32::new(RO_COMPAT);
+        block.s_feature_incompat = U32::new(features.incompat);
+        block.s_feature_ro_compat = U32::new(features.ro_compat);
         block.s_uuid = self.uuid.into_bytes();
         block.s_volume_name[..self.label.len()].copy_from_slice(self.label);
         block.s_reserved_gdt_blocks = le16(geometry.reserved_descriptor_blocks)?;
         block.s_hash_seed = self.hash_seed.0;
         block.s_def_hash_version = dirhash::HALF_MD4;
-        block.s_desc_size = le16(DESCRIPTOR_SIZE)?;
+        if features.bit64() {
+            block.s_desc_size = le16(features.descriptor_size())?;
+        }
         block.s_default_mount_opts = U32::new(0xc); // user_xattr, acl
         block.s_min_extra_isize = U16::new(Inode::EXTRA_ISIZE);
         block.s_want_extra_isize = U16::new(Inode::EXTRA_ISIZE);
         block.s_flags = U32::new(1);
-        block.s_log_groups_per_flex = le8(FLEX_SIZE.ilog2())?;
-        block.s_checksum_type = 1;
-        // All blocks in use count as written.
-        let used = geometry.blocks - self.free_blocks;
-        block.s_kbytes_written = U64::new(used * (BLOCK_SIZE / 1024));
-        let overhead = geometry.overhead() - u64::from(geometry.resize_inode);
-        block.s_overhead_clusters = le32(overhead)?;
-        let summed = offset_of!(SuperBlock, s_checksum);
-        block.s_checksum = U32::new(checksum::superblock(&block.as_bytes()[..summed]));
+        if features.flex_bg() {
+            block.s_log_groups_per_flex = le8(FLEX_SIZE.ilog2())?;
+        }
+        block.s_overhead_clusters = le32(geometry.overhead())?;
+        if features.metadata_csum() {
+            // All blocks in use count as written. Like mkfs, nothing counts them in types before
+            // ext4.
+            let used = geometry.blocks - self.free_blocks;
+            block.s_kbytes_written = U64::new(used * (BLOCK_SIZE / 1024));
+            block.s_checksum_type = 1;
+            let summed = offset_of!(SuperBlock, s_checksum);
+            block.s_checksum = U32::new(checksum::superblock(&block.as_bytes()[..summed]));
+        }
         Ok(block)
     }
 

@@ -1,7 +1,8 @@
 //! Allocation of bitmaps and inode tables: packed at the beginning of each flexible block group
-//! (kernel, Documentation/filesystems/ext4/blockgroup.rst), as `ext2fs_allocate_tables` does it.
+//! (kernel, Documentation/filesystems/ext4/blockgroup.rst), or at the beginning of each group, as
+//! `ext2fs_allocate_tables` does it.
 
-use super::FLEX_SIZE;
+use super::features::FLEX_SIZE;
 use super::geometry::Geometry;
 use super::used::Used;
 
@@ -30,7 +31,10 @@ pub fn allocate(geometry: &Geometry) -> Option<(Vec<GroupTables>, Used)> {
         tables: Vec::new(),
     };
     for group in 0..geometry.groups {
-        let tables = packer.group(group)?;
+        let tables = match geometry.features.flex_bg() {
+            true => packer.group_of_flex(group)?,
+            false => packer.group(group)?,
+        };
         packer.tables.push(tables);
     }
     Some((packer.tables, packer.used))
@@ -44,6 +48,21 @@ struct Packer<'a> {
 
 impl Packer<'_> {
     fn group(&mut self, group: u64) -> Option<GroupTables> {
+        let first = self.geometry.first_block(group);
+        let end = first + self.geometry.group_blocks(group);
+        let mut take = |length: u64| {
+            let found = self.used.find(first, end, length, end)?;
+            self.used.mark(found..found + length);
+            Some(found)
+        };
+        Some(GroupTables {
+            block_bitmap: take(1)?,
+            inode_bitmap: take(1)?,
+            inode_table: take(self.geometry.inode_table_blocks)?,
+        })
+    }
+
+    fn group_of_flex(&mut self, group: u64) -> Option<GroupTables> {
         let previous = match group.is_multiple_of(FLEX_SIZE) {
             true => None,
             false => self.tables.last().copied(),
@@ -122,12 +141,13 @@ impl Packer<'_> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::features::{EXT3, EXT4};
     use super::*;
 
     #[test]
     fn tables_are_where_mkfs_ext4_puts_them() {
         // From `dumpe2fs` of an image of `mkfs.ext4 -b 4096` 1.47.0, 600 MiB.
-        let geometry = Geometry::new(153_600, 0).unwrap();
+        let geometry = Geometry::new(&EXT4, 153_600, 0).unwrap();
         let (tables, used) = allocate(&geometry).unwrap();
         let expected: Vec<GroupTables> = (0..5)
             .map(|group| GroupTables {
@@ -139,9 +159,10 @@ mod tests {
         assert_eq!(tables, expected);
         let taken = used.count(0..geometry.blocks);
         assert_eq!(taken + geometry.journal_blocks, 6734);
-        assert_eq!(geometry.overhead(), 6734 + 1);
+        assert_eq!(geometry.overhead(), 6734);
+        assert_eq!(geometry.own_blocks(), 6734 + 1);
         // 8 MiB: a single group, with room for the bitmaps of sixteen.
-        let (tables, _) = allocate(&Geometry::new(2048, 0).unwrap()).unwrap();
+        let (tables, _) = allocate(&Geometry::new(&EXT4, 2048, 0).unwrap()).unwrap();
         assert_eq!(
             (
                 tables[0].block_bitmap,
@@ -150,5 +171,21 @@ mod tests {
             ),
             (2, 18, 34)
         );
+    }
+
+    #[test]
+    fn tables_are_where_mkfs_ext3_puts_them() {
+        // From `dumpe2fs` of an image of `mkfs.ext3 -b 4096` 1.47.0, 600 MiB.
+        let geometry = Geometry::new(&EXT3, 153_600, 0).unwrap();
+        let (tables, used) = allocate(&geometry).unwrap();
+        let first: Vec<u64> = tables.iter().map(|tables| tables.block_bitmap).collect();
+        assert_eq!(first, [39, 32_807, 65_536, 98_343, 131_072]);
+        for tables in tables {
+            assert_eq!(tables.inode_bitmap, tables.block_bitmap + 1);
+            assert_eq!(tables.inode_table, tables.block_bitmap + 2);
+        }
+        assert_eq!(used.count(0..153_600) + geometry.journal_blocks, 6623);
+        // 4,096 blocks of the journal, four blocks of its map, one of the resize inode.
+        assert_eq!(geometry.own_blocks(), 6623 + 5 + 1);
     }
 }

@@ -8,6 +8,7 @@ use zerocopy::little_endian::U32;
 
 use super::acl;
 use super::checksum::Seed;
+use super::features::Features;
 use super::ondisk::{Block, InodeRecord, XattrEntry, XattrHeader, XattrIbodyHeader, put};
 use crate::escape;
 use crate::fs::number::{TooWide, le8, le16, le32};
@@ -91,12 +92,13 @@ pub struct Attributes<'a> {
 }
 
 impl<'a> Attributes<'a> {
-    /// Divides `xattrs` between the inode and the block.
+    /// Divides `xattrs` between the inode, if the type has attributes there, and the block.
     ///
     /// # Errors
-    /// If ext4 does not support a name, an ACL is malformed, or the attributes need too much space.
-    pub fn new(xattrs: &'a [Xattr]) -> Result<Attributes<'a>, String> {
-        let mut entries = xattrs.iter().map(entry).collect::<Result<Vec<_>, _>>()?;
+    /// If the type does not support a name, an ACL is malformed, or the attributes need too much space.
+    pub fn new(xattrs: &'a [Xattr], features: &Features) -> Result<Attributes<'a>, String> {
+        let entries = xattrs.iter().map(|xattr| entry(xattr, features.name));
+        let mut entries = entries.collect::<Result<Vec<_>, _>>()?;
         // The order in which the kernel searches a block.
         entries.sort_by(|a, b| {
             (a.prefix, a.name.len(), a.name).cmp(&(b.prefix, b.name.len(), b.name))
@@ -105,7 +107,10 @@ impl<'a> Attributes<'a> {
             in_inode: Vec::new(),
             in_block: Vec::new(),
         };
-        let mut inode_space = INODE_SPACE;
+        let mut inode_space = match features.attributes_in_inodes {
+            true => INODE_SPACE,
+            false => 0,
+        };
         let mut taken = 0;
         for entry in entries {
             if entry.total() <= inode_space {
@@ -118,7 +123,8 @@ impl<'a> Attributes<'a> {
         }
         if taken > BLOCK_SPACE {
             return Err(format!(
-                "extended attributes need {taken} bytes outside the inode; ext4's limit is {BLOCK_SPACE}"
+                "extended attributes need {taken} bytes outside the inode; {}'s limit is {BLOCK_SPACE}",
+                features.name
             ));
         }
         Ok(attributes)
@@ -178,7 +184,7 @@ impl<'a> Attributes<'a> {
     }
 }
 
-fn entry(xattr: &Xattr) -> Result<Entry<'_>, String> {
+fn entry<'a>(xattr: &'a Xattr, name_of_type: &str) -> Result<Entry<'a>, String> {
     let shown = escape::bytes(&xattr.name);
     for (prefix, number, whole) in PREFIXES {
         let Some(name) = xattr.name.strip_prefix(prefix) else {
@@ -189,7 +195,7 @@ fn entry(xattr: &Xattr) -> Result<Entry<'_>, String> {
         }
         if name.len() > 255 {
             return Err(format!(
-                "the extended attribute {shown} has a name of {} bytes after its prefix; ext4's limit is 255",
+                "the extended attribute {shown} has a name of {} bytes after its prefix; {name_of_type}'s limit is 255",
                 name.len()
             ));
         }
@@ -210,12 +216,13 @@ fn entry(xattr: &Xattr) -> Result<Entry<'_>, String> {
         });
     }
     Err(format!(
-        "ext4 does not support the extended attribute {shown}"
+        "{name_of_type} does not support the extended attribute {shown}"
     ))
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::features::{EXT2, EXT4};
     use super::*;
 
     fn xattr(name: &str, value: &[u8]) -> Xattr {
@@ -231,9 +238,10 @@ mod tests {
         // 16 + 4.
         let value = [7; 68];
         let xattrs = [xattr("user.x", &value)];
-        assert!(!Attributes::new(&xattrs).unwrap().needs_block());
+        assert!(!Attributes::new(&xattrs, &EXT4).unwrap().needs_block());
+        assert!(Attributes::new(&xattrs, &EXT2).unwrap().needs_block());
         let xattrs = [xattr("user.x", &[7; 69])];
-        assert!(Attributes::new(&xattrs).unwrap().needs_block());
+        assert!(Attributes::new(&xattrs, &EXT4).unwrap().needs_block());
     }
 
     #[test]
@@ -257,12 +265,12 @@ mod tests {
                 "system.posix_acl_access: 0 bytes are too few for an ACL",
             ),
         ] {
-            assert_eq!(Attributes::new(&xattrs).err().unwrap(), message);
+            assert_eq!(Attributes::new(&xattrs, &EXT4).err().unwrap(), message);
         }
         let xattrs = [xattr(&long, b"")];
-        let error = Attributes::new(&xattrs).err().unwrap();
+        let error = Attributes::new(&xattrs, &EXT4).err().unwrap();
         assert!(error.ends_with("256 bytes after its prefix; ext4's limit is 255"));
         let xattrs = [xattr("user.x", &[0; 4040])];
-        assert!(Attributes::new(&xattrs).unwrap().needs_block());
+        assert!(Attributes::new(&xattrs, &EXT4).unwrap().needs_block());
     }
 }

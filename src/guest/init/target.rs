@@ -31,8 +31,17 @@ pub fn boot_view(number: u32) -> PathBuf {
 
 /// Mounts the root file system.
 pub fn mount_root(job: &Job) -> Result<()> {
-    let flags = MsFlags::MS_NOATIME;
-    mount_at(&job.root, Path::new(TARGET), Some(&job.root_type), flags)?;
+    let kind = &job.root_type;
+    mount_at(&job.root, Path::new(TARGET), Some(kind), MsFlags::MS_NOATIME).map_err(|error| {
+        match error.root_cause().downcast_ref() {
+            // mount(2): this type is not configured in the kernel.
+            Some(Errno::ENODEV) => error.context(format!(
+                "the guest's kernel does not support {kind}: use pkgs whose kernel (pkgs.linux) does, \
+                 leave guestMachine and umlKernel at their defaults, or use another fsType"
+            )),
+            _ => error,
+        }
+    })?;
     mount_at(TARGET, Path::new(VIEW), None, MsFlags::MS_BIND)
 }
 

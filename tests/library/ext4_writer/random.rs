@@ -14,7 +14,7 @@ use crate::common::scratch;
 
 /// One entry: its kind, its name, and which of the directories so far it is in.
 #[derive(Debug, Clone)]
-struct Entry {
+pub struct Entry {
     kind: Choice,
     name: Vec<u8>,
     parent: usize,
@@ -71,7 +71,7 @@ fn xattrs() -> impl Strategy<Value = Vec<Xattr>> {
     prop_oneof![5 => Just(Vec::new()), 1 => some]
 }
 
-fn entry() -> impl Strategy<Value = Entry> {
+pub fn entry() -> impl Strategy<Value = Entry> {
     let range = (0u64..20, 1u64..20);
     let kind = prop_oneof![
         6 => Just(Choice::Directory),
@@ -144,7 +144,7 @@ fn sparse(ranges: &[(u64, u64)], end: i64) -> Content {
     }
 }
 
-fn build(entries: Vec<Entry>) -> Tree {
+pub fn build(entries: Vec<Entry>) -> Tree {
     let mut tree = empty_tree();
     let mut directories = vec![InodeId::ROOT];
     let mut others = Vec::new();

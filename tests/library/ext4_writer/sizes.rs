@@ -5,8 +5,10 @@ use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
+use make_disk_image::fs::{Ext4, Format};
+
 use super::images::*;
-use crate::common::{command, scratch, stdout};
+use crate::common::{command, oracles, scratch, stdout};
 
 /// Fields of `dumpe2fs -h` that may differ, and why.
 const DIFFERENT: [(&str, &str); 2] = [
@@ -86,13 +88,13 @@ fn tables(image: &Path) -> Vec<String> {
         .collect()
 }
 
-fn mkfs(image: &Path, length: u64) {
+fn mkfs(kind: &str, image: &Path, length: u64) {
     File::create(image).unwrap().set_len(length).unwrap();
     // Random unless it is set; ours comes from the UUID.
     let seed = uuid::Uuid::new_v5(&options().uuid, b"ext4 directory hash seed");
     let settings = format!("lazy_itable_init=1,lazy_journal_init=1,hash_seed={seed}");
     stdout(
-        command("mkfs.ext4")
+        command(format!("mkfs.{kind}"))
             .args(["-q", "-F", "-b", "4096", "-L", "nixos"])
             .args(["-U", &options().uuid.to_string()])
             .args(["-E", &settings])
@@ -101,25 +103,29 @@ fn mkfs(image: &Path, length: u64) {
     );
 }
 
-fn compare_size(directory: &Path, blocks: u64) {
+/// Compares an empty file system of `blocks` blocks with that of `mkfs.{kind}`.
+pub fn compare_size(directory: &Path, kind: &str, format: &dyn Format, blocks: u64) {
     let theirs = directory.join("mkfs.img");
-    mkfs(&theirs, blocks * 4096);
+    mkfs(kind, &theirs, blocks * 4096);
     let tree = Arc::new(empty_tree());
-    let plan = plan(&tree, blocks * 4096).unwrap();
-    let ours = write(directory, plan);
+    let counted = format.count(&tree, &options()).unwrap();
+    let ours = write(directory, counted.plan(blocks * 4096).unwrap());
     // Reading every inode table of 16 TiB takes long, so the largest sizes are compared, but not
     // checked.
     if blocks < 1 << 25 {
-        check(&ours);
+        e2fsck(&ours);
+        if kind == "ext4" {
+            oracles::check_by_mkext4(&ours, false);
+        }
     }
     let (mut expected, mut found) = (header(&theirs), header(&ours));
     for (field, _) in DIFFERENT {
         expected.remove(field);
         found.remove(field);
     }
-    assert_eq!(found, expected, "{blocks} blocks");
+    assert_eq!(found, expected, "{kind}, {blocks} blocks");
     if blocks < 1 << 23 {
-        assert_eq!(tables(&ours), tables(&theirs), "{blocks} blocks");
+        assert_eq!(tables(&ours), tables(&theirs), "{kind}, {blocks} blocks");
     }
     std::fs::remove_file(&theirs).unwrap();
     std::fs::remove_file(&ours).unwrap();
@@ -141,8 +147,8 @@ fn every_field_is_that_of_mkfs_ext4() {
                 std::fs::create_dir(&directory).unwrap();
                 for &blocks in sizes.iter().skip(half).step_by(2) {
                     match blocks {
-                        4_294_967_296 => compare_size(memory, blocks),
-                        _ => compare_size(&directory, blocks),
+                        4_294_967_296 => compare_size(memory, "ext4", &Ext4, blocks),
+                        _ => compare_size(&directory, "ext4", &Ext4, blocks),
                     }
                 }
             });

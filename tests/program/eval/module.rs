@@ -102,3 +102,73 @@ fn each_format_has_its_extension() {
         json!({ "extension": "img.zst", "filePath": "a.b.img.zst" })
     );
 }
+
+#[test]
+fn each_type_of_root_file_system_is_mounted_and_grows_as_nixos_can() {
+    let nix = Nix::new();
+    for (kind, table, device, grows) in [
+        ("ext4", "efi", "/dev/disk/by-label/nixos", true),
+        ("ext3", "efi", "/dev/disk/by-label/nixos", true),
+        ("btrfs", "legacy", "/dev/disk/by-label/nixos", true),
+        ("xfs", "none", "/dev/disk/by-label/nixos", true),
+        ("ext2", "efi", "/dev/disk/by-label/nixos", false),
+        ("erofs", "efi", "/dev/disk/by-label/nixos", false),
+        ("f2fs", "efi", "/dev/disk/by-label/nixos", false),
+        (
+            "squashfs",
+            "efi",
+            "/dev/disk/by-partuuid/f222513b-ded1-49fa-b591-20ce86a2fe7f",
+            false,
+        ),
+        (
+            "squashfs",
+            "legacy",
+            "/dev/disk/by-partuuid/97fd5997-01",
+            false,
+        ),
+        (
+            "squashfs",
+            "legacy+boot",
+            "/dev/disk/by-partuuid/97fd5997-02",
+            false,
+        ),
+        ("squashfs", "none", "/dev/vda", false),
+    ] {
+        let value = nix.eval(&format!(
+            r#"let
+                 inherit (evalConfig {{
+                   modules = [ module {{ image.fsType = "{kind}"; image.partitionTableType = "{table}"; }} ];
+                 }}) config;
+                 inherit (config.system.build) image;
+               in {{
+                 inherit (config.fileSystems."/") device fsType autoResize;
+                 same = image.image.fsType == config.fileSystems."/".fsType;
+                 f2fs = "{kind}" == "f2fs" && config.boot.initrd.systemd.services ? grow-root-f2fs;
+               }}"#
+        ));
+        assert_eq!(
+            value,
+            json!({
+                "device": device, "fsType": kind, "autoResize": grows, "same": true,
+                "f2fs": kind == "f2fs",
+            }),
+            "{table}"
+        );
+    }
+    let options = nix.eval(
+        r#"(evalConfig {
+             modules = [
+               module
+               {
+                 image.fsType = "btrfs";
+                 image.fsOptions = { compression = "zstd"; subvolumes = [ "nix" ]; };
+                 image.extraArguments.label = "root";
+               }
+             ];
+           }).config.system.build.image.image.fsOptions"#,
+    );
+    assert_eq!(
+        options,
+        json!({ "compression": "zstd", "subvolumes": ["nix"] })
+    );
+}

@@ -46,6 +46,14 @@ pub struct GroupDesc {
 
 const _: () = assert!(size_of::<GroupDesc>() == 64);
 
+impl GroupDesc {
+    /// `EXT4_MIN_DESC_SIZE`: size of the fields before `bg_block_bitmap_hi`, which are all without
+    /// the feature `64bit`.
+    pub const SIZE_32: usize = std::mem::offset_of!(GroupDesc, bg_block_bitmap_hi);
+}
+
+const _: () = assert!(GroupDesc::SIZE_32 == 32);
+
 /// Bits of `bg_flags`: `EXT4_BG_*`.
 pub mod bg_flags {
     /// No inode is in use, and the inode bitmap is not read.

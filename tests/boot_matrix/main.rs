@@ -1,5 +1,5 @@
-//! Every partition table with every boot loader it supports, and every format. Each row is built
-//! twice, raw and in another format, running the installer in a guest each time; the two are compared,
+//! Every partition table with every boot loader it supports, and every format; then every type of root file
+//! system (`types`). Each row of the former is built twice, raw and in another format, running the installer in a guest each time; the two are compared,
 //! and the second, whose disk is the same, is booted from firmware to the line that init writes from
 //! the root file system. The guests run in
 //! User-Mode Linux; for a row of each firmware, the second is emulated. Prints one line for each row,
@@ -8,7 +8,9 @@
 //! `cargo test --test boot_matrix -- hybrid` runs the rows whose name contains the word.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
+#[path = "../common/mod.rs"]
 mod common;
+mod types;
 
 use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
@@ -255,24 +257,37 @@ fn no_fallback(image: &Path) {
     assert!(!files.contains("/BOOTX64.EFI"), "{files}");
 }
 
+/// A row of either matrix: its name, and what runs it and returns how long each step took.
+type Test = (String, Box<dyn Fn() -> String + Sync>);
+
+/// Returns the rows of both matrices.
+fn tests() -> Vec<Test> {
+    let rows = ROWS
+        .iter()
+        .map(|row| -> Test { (row.name(), Box::new(|| row.run())) });
+    let types = types::rows().into_iter();
+    let types = types.map(|row| -> Test { (row.name(), Box::new(move || row.run())) });
+    rows.chain(types).collect()
+}
+
 /// Runs rows until none is left, prints their lines, and returns how many passed.
-fn work(rows: &[&Row], next: &AtomicUsize, output: &Mutex<()>) -> usize {
+fn work(rows: &[Test], next: &AtomicUsize, output: &Mutex<()>) -> usize {
     let mut passed = 0;
-    while let Some(row) = rows.get(next.fetch_add(1, Ordering::Relaxed)) {
+    while let Some((name, run)) = rows.get(next.fetch_add(1, Ordering::Relaxed)) {
         let start = Instant::now();
-        let result = panic::catch_unwind(AssertUnwindSafe(|| row.run()));
+        let result = panic::catch_unwind(AssertUnwindSafe(run));
         let seconds = start.elapsed().as_secs_f64();
         let _whole_lines = output.lock();
         match result {
             Ok(times) => {
                 passed += 1;
-                println!("ok     {:<36} {seconds:6.1} s  ({times})", row.name());
+                println!("ok     {name:<36} {seconds:6.1} s  ({times})");
             }
             Err(payload) => {
                 let message = payload.downcast_ref::<String>().cloned();
                 let message =
                     message.or_else(|| payload.downcast_ref::<&str>().map(|&text| text.to_owned()));
-                println!("FAILED {:<36} {seconds:6.1} s", row.name());
+                println!("FAILED {name:<36} {seconds:6.1} s");
                 println!("{}", message.unwrap_or_default());
             }
         }
@@ -287,8 +302,8 @@ fn main() -> ExitCode {
         .skip(1)
         .filter(|word| !word.starts_with('-'))
         .collect();
-    let wanted = |row: &&Row| words.iter().all(|word| row.name().contains(word));
-    let rows: Vec<_> = ROWS.iter().filter(wanted).collect();
+    let mut rows = tests();
+    rows.retain(|(name, _)| words.iter().all(|word| name.contains(word)));
     let (next, output) = (AtomicUsize::new(0), Mutex::new(()));
     // A guest uses one core, and 1 GiB.
     let passed: usize = thread::scope(|scope| {

@@ -1,0 +1,53 @@
+//! Merging of small adjacent pieces of metadata into large ones.
+
+use anyhow::Result;
+
+use super::ondisk::BLOCK_SIZE;
+
+/// Number of bytes to collect before passing them on.
+const BUFFER_SIZE: usize = 1 << 20;
+
+/// Merges adjacent pieces before passing them to `emit`.
+pub struct Sink<'a> {
+    emit: &'a mut (dyn FnMut(u64, &[u8]) -> Result<()> + 'a),
+    start: u64,
+    bytes: Vec<u8>,
+}
+
+impl<'a> Sink<'a> {
+    /// Makes a sink that passes its data to `emit`.
+    pub fn new(emit: &'a mut (dyn FnMut(u64, &[u8]) -> Result<()> + 'a)) -> Sink<'a> {
+        Sink {
+            emit,
+            start: 0,
+            bytes: Vec::with_capacity(BUFFER_SIZE),
+        }
+    }
+
+    /// Adds `bytes`, which begin at the block `block`.
+    ///
+    /// # Errors
+    /// Those of `emit`.
+    pub fn blocks(&mut self, block: u64, bytes: &[u8]) -> Result<()> {
+        let offset = block * BLOCK_SIZE;
+        // usize to u64: lossless.
+        if offset != self.start + self.bytes.len() as u64 || self.bytes.len() >= BUFFER_SIZE {
+            self.flush()?;
+            self.start = offset;
+        }
+        self.bytes.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    /// Passes on the remaining bytes.
+    ///
+    /// # Errors
+    /// Those of `emit`.
+    pub fn flush(&mut self) -> Result<()> {
+        if !self.bytes.is_empty() {
+            (self.emit)(self.start, &self.bytes)?;
+            self.bytes.clear();
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,78 @@
+//! The bytes depend on the tree and the options, and on nothing else.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use make_disk_image::fs::{Btrfs, BtrfsCompression, Format, Options};
+use make_disk_image::tree::{InodeId, Timestamp, Tree};
+
+use super::images::*;
+use crate::common::{command, scratch, stdout};
+
+fn digest(directory: &Path, tree: Tree, options: &Options) -> String {
+    let tree = Arc::new(tree);
+    let writer = Btrfs {
+        compression: Some(BtrfsCompression::Zstd { level: 3 }),
+        directory: directory.to_owned(),
+        ..writer()
+    };
+    let counted = writer.count(&tree, options).unwrap();
+    let plan = counted.plan(100 * MIB).unwrap();
+    let image = write(directory, plan);
+    // Faster than this program, which is not optimized.
+    let sum = stdout(command("sha256sum").arg(image));
+    sum.split_once(' ').unwrap().0.to_owned()
+}
+
+/// A tree whose entries are inserted in order or in reverse order.
+fn tree(backwards: bool) -> Tree {
+    let mut tree = empty_tree();
+    let mut numbers: Vec<usize> = (0..900).collect();
+    if backwards {
+        numbers.reverse();
+    }
+    let top = tree.insert(InodeId::ROOT, b"top", directory()).unwrap();
+    for number in numbers {
+        let name = format!("{number:0>30}");
+        let bytes = vec![u8::try_from(number % 256).unwrap(); number * 17];
+        let id = tree.insert(top, name.as_bytes(), file(&bytes)).unwrap();
+        tree.link(InodeId::ROOT, name.as_bytes(), id).unwrap();
+    }
+    tree
+}
+
+#[test]
+fn the_order_in_which_a_tree_was_made_does_not_affect_the_bytes() {
+    let directory = scratch();
+    let options = options();
+    let first = digest(directory.path(), tree(false), &options);
+    assert_eq!(first, digest(directory.path(), tree(false), &options));
+    assert_eq!(first, digest(directory.path(), tree(true), &options));
+}
+
+#[test]
+fn options_change_the_bytes() {
+    let directory = scratch();
+    let same = options();
+    let mut digests = vec![digest(directory.path(), tree(false), &same)];
+    let mut changed = tree(false);
+    let top = changed.lookup(InodeId::ROOT, b"top").unwrap();
+    changed.inode_mut(top).metadata.mtime = Timestamp {
+        seconds: 1,
+        nanoseconds: 1,
+    };
+    digests.push(digest(directory.path(), changed, &same));
+    for change in [
+        |options: &mut Options| options.uuid = uuid::Uuid::nil(),
+        |options: &mut Options| options.label = "other".to_owned(),
+        |options: &mut Options| options.time.seconds += 1,
+    ] {
+        let mut options = same.clone();
+        change(&mut options);
+        digests.push(digest(directory.path(), tree(false), &options));
+    }
+    let different = digests.len();
+    digests.sort();
+    digests.dedup();
+    assert_eq!(digests.len(), different);
+}
