@@ -90,6 +90,19 @@ fn a_plan_is_exact() {
     }
 }
 
+/// Planning some of them reads every file, and writes to TMPDIR.
+#[test]
+fn a_plan_of_another_root_file_system_is_exact() {
+    for kind in ["btrfs", "erofs", "xfs"] {
+        let job = Attributes::of(&format!(r#"copyChannel = false; fsType = "{kind}";"#)).job();
+        let planned = plan(&job.json);
+        assert_eq!(planned["root"]["fsType"], kind);
+        let line = root_line(&planned["root"]);
+        let said = job.run().said();
+        assert!(said.contains(&line), "{line}\n{said}");
+    }
+}
+
 #[test]
 fn a_plan_names_the_guest_and_its_machines() {
     let attributes = Attributes::with_guest(
