@@ -15,23 +15,9 @@ use clap::{ArgAction, Args, Parser, Subcommand};
 
 use crate::progress::{self, Verbosity};
 
-/// The end of the manual page.
-const AFTER_HELP: &str = "\
-EXIT STATUS
-  0  success
-  1  an error, which standard error names together with its code in brackets
-  2  wrong arguments
-
-ENVIRONMENT
-  TMPDIR    where temporary files are created; /tmp if it is not set
-  NO_COLOR  if it is set and not empty, messages have no colors
-  RUST_LOG  which messages are shown, instead of --quiet and --verbose
-
-The manual is in the directory docs of the source.";
-
 /// Builds NixOS disk images.
 #[derive(Parser)]
-#[command(name = "make-disk-image", version, after_long_help = AFTER_HELP)]
+#[command(name = "make-disk-image", version, after_long_help = man::after_help())]
 struct Arguments {
     #[command(flatten)]
     messages: Messages,

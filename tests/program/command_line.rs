@@ -105,7 +105,7 @@ fn manual_pages_describe_every_command_and_option() {
         assert!(main.contains(section), "no {section} in {main}");
     }
     for command in commands() {
-        assert!(main.contains(&command), "{command}");
+    X
         let text = page(&format!("make-disk-image-{command}"));
         for option in options(&command) {
             assert!(text.contains(&option), "{command}: no {option} in {text}");
