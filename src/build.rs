@@ -83,13 +83,22 @@ fn report(spec: &Spec, disk: &Disk) {
     }
     let usage = disk.root.usage();
     log::info!("{}", disk.layout.describe(&spec.identity));
+    let (kind, read_only) = (spec.root.kind.name(), spec.root.kind.is_read_only());
+    let free = match read_only {
+        true => "read-only".to_owned(),
+        false => format!(
+            "{} of them free for users and {} for root",
+            usage.available, usage.available_to_root
+        ),
+    };
+    // Some file systems have no fixed number of inodes.
+    let inodes = match usage.inodes {
+        0 => format!("{} inodes", usage.inodes_used),
+        inodes => format!("{inodes} inodes, {} used", usage.inodes_used),
+    };
     log::info!(
-        "root file system: {} bytes, {} of them free for users and {} for root; {} inodes, {} used",
-        usage.length,
-        usage.available,
-        usage.available_to_root,
-        usage.inodes,
-        usage.inodes_used
+        "root file system: {kind}, {} bytes, {free}; {inodes}",
+        usage.length
     );
 }
 

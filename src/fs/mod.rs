@@ -127,7 +127,7 @@ pub struct Usage {
     pub available: u64,
     /// Bytes that root can still fill: the free ones except those that Linux reserves for itself.
     pub(crate) available_to_root: u64,
-    /// Total number of inodes.
+    /// Total number of inodes, or 0 if it is not fixed.
     pub(crate) inodes: u64,
     /// Inodes in use, including the file system's own.
     pub(crate) inodes_used: u64,

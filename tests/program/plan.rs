@@ -55,7 +55,8 @@ fn error(attributes: &str) -> String {
 /// The line of a build's log about its root file system.
 fn root_line(root: &Value) -> String {
     format!(
-        "root file system: {} bytes, {} of them free for users and {} for root; {} inodes, {} used",
+        "root file system: {}, {} bytes, {} of them free for users and {} for root; {} inodes, {} used",
+        root["fsType"].as_str().unwrap(),
         root["bytes"],
         root["freeBytes"],
         root["freeBytesForRoot"],

@@ -1,7 +1,6 @@
 //! The places of everything in the file system: the superblock, the inodes with what belongs to
 //! them, shared attributes, blocks of directories and long link targets, data.
 
-use super::census::Census;
 use super::compress::Packed;
 use super::ondisk::{BLOCK_SIZE, NO_BLOCK, SLOT_SIZE, SuperBlock, feature_incompat};
 use super::shape::{Data, Shape, Subject};

@@ -17,7 +17,7 @@ use crate::fs::number::{index, le32};
 use zerocopy::little_endian::U16;
 
 /// Blocks besides those for the bitmap of SIT blocks: the state twice, and a summary for each log.
-const BLOCKS: u32 = 2 + Log::ALL.len() as u32; // 6, lossless
+const BLOCKS: u32 = 2 + Log::COUNT;
 
 /// Returns the version of the first checkpoint, for which `mkfs.f2fs` uses a random odd number of 31
 /// bits. This one is not 1, the version of nodes.

@@ -17,7 +17,7 @@ pub const MAX_SEGMENTS: u64 = 8_388_606;
 /// `F2FS_MIN_SEGMENTS`.
 const MIN_SEGMENTS: u32 = 9;
 /// Number of logs, each of which fills a segment of its own.
-const LOGS: u32 = Log::ALL.len() as u32;
+const LOGS: u32 = Log::COUNT;
 /// Numbers of nodes below 3 are reserved.
 pub const RESERVED_NODES: u64 = 3;
 

@@ -46,3 +46,14 @@ fn words(bytes: &[u8]) -> [u32; 4] {
     }
     words
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hashes_are_those_of_f2fs_tools() {
+        // `lost+found` of an image of `mkfs.f2fs -O lost_found`.
+        assert_eq!(hash(b"lost+found"), 0x2dbf_9e80);
+    }
+}

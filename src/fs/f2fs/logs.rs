@@ -21,6 +21,9 @@ pub enum Log {
 }
 
 impl Log {
+    /// Number of logs.
+    pub const COUNT: u32 = 6;
+
     /// All logs, in the order in which `mkfs.f2fs` places them.
     pub const ALL: [Log; 6] = [
         Log::HotNode,

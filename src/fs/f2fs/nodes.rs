@@ -211,3 +211,70 @@ impl List {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn offsets<const N: usize>(starts: [(u64, u64); N]) -> Vec<(Kind, u32, usize)> {
+        let list = nodes(&runs(starts.iter().map(|&(start, end)| start..end)), false);
+        list.iter()
+            .map(|node| (node.kind, node.offset, node.slot))
+            .collect()
+    }
+
+    #[test]
+    fn nodes_have_the_offsets_of_the_kernel() {
+        let (direct, indirect) = (Kind::Direct, Kind::Indirect);
+        assert_eq!(offsets([(0, 873)]), []);
+        assert_eq!(offsets([(872, 874)]), [(direct, 1, 0)]);
+        let second = 873 + 1018;
+        assert_eq!(offsets([(second, second + 1)]), [(direct, 2, 1)]);
+        let third = second + 1018;
+        assert_eq!(
+            offsets([(third, third + 1), (third + 1018, third + 1019)]),
+            [(indirect, 3, 2), (direct, 4, 0), (direct, 5, 1)]
+        );
+        let fourth = third + 1018 * 1018;
+        assert_eq!(
+            offsets([(fourth, fourth + 1)]),
+            [(indirect, 4 + 1018, 3), (direct, 5 + 1018, 0)]
+        );
+        let fifth = fourth + 1018 * 1018;
+        let next = fifth + 1018 * 1018;
+        assert_eq!(
+            offsets([(fifth, fifth + 1), (next + 1018, next + 1019)]),
+            [
+                (indirect, 5 + 2 * 1018, 4),
+                (indirect, 6 + 2 * 1018, 0),
+                (direct, 7 + 2 * 1018, 0),
+                (indirect, 6 + 2 * 1018 + 1019, 1),
+                (direct, 7 + 2 * 1018 + 1019 + 1, 1),
+            ]
+        );
+    }
+
+    #[test]
+    fn files_without_holes_have_as_many_nodes_as_counted() {
+        for blocks in [0, 1, 873, 874, 2909, 2910, 1_039_000, 2_075_558, 2_080_000] {
+            let list = nodes(&runs(std::iter::once(0..blocks)), false);
+            assert_eq!(count(blocks), 1 + list.len() as u64, "{blocks}");
+        }
+    }
+
+    #[test]
+    fn touching_ranges_are_one_run() {
+        let found = runs([0..2, 1..3, 3..4, 6..7].into_iter());
+        let run = |first, length, index| Run {
+            first,
+            length,
+            index,
+        };
+        assert_eq!(found, [run(0, 4, 0), run(6, 1, 4)]);
+        assert_eq!(length(&found), 5);
+        let mut addresses = [U32::new(9); 4];
+        addresses.fill(U32::new(0));
+        fill(&found, 3, 100, &mut addresses);
+        assert_eq!(addresses.map(U32::get), [103, 0, 0, 104]);
+    }
+}

@@ -119,7 +119,7 @@ pub fn sit(view: &View<'_>, emit: &mut Emit<'_>) -> Result<()> {
             let kind = u16::try_from(log.index())?;
             entry.vblocks = U16::new(kind << 10 | u16::try_from(used)?);
             entry.valid_map[..used / 8].fill(0xff);
-            if used % 8 > 0 {
+            if !used.is_multiple_of(8) {
                 entry.valid_map[used / 8] = !(0xff >> (used % 8));
             }
             filled += 1;

@@ -36,9 +36,9 @@ pub fn of_file(name: &[u8]) -> Temperature {
     if dots().next().is_none() {
         return Temperature::Warm;
     }
-    if COLD.iter().any(|extension| found(&extension)) {
+    if COLD.iter().any(found) {
         Temperature::Cold
-    } else if HOT.iter().any(|extension| found(&extension)) {
+    } else if HOT.iter().any(found) {
         Temperature::Hot
     } else {
         Temperature::Warm

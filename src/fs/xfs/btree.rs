@@ -221,7 +221,7 @@ mod tests {
     fn parts_are_equally_long() {
         let found: Vec<_> = parts(11, 3).collect();
         assert_eq!(found, [0..4, 4..8, 8..11]);
-        assert_eq!(parts(0, 1).collect::<Vec<_>>(), [0..0]);
+        assert_eq!(parts(0, 1).next(), Some(0..0));
         assert_eq!(parts(5, 0).count(), 0);
     }
 

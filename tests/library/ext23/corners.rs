@@ -290,11 +290,10 @@ fn the_bytes_do_not_depend_on_the_order_of_insertion() {
     };
     for (kind, format) in TYPES {
         let directory = scratch();
-        let digests = [false, true, true].map(|backwards| {
+        let images = [false, true, true].map(|backwards| {
             let plan = count(format, &tree(backwards)).plan(64 * MIB).unwrap();
-            Sha256::digest(fs::read(write(directory.path(), plan)).unwrap())
+            fs::read(write(directory.path(), plan)).unwrap()
         });
-        assert_eq!(digests[0], digests[1], "{kind}");
-        assert_eq!(digests[1], digests[2], "{kind}");
+        assert!(images[0] == images[1] && images[1] == images[2], "{kind}");
     }
 }

@@ -28,7 +28,7 @@ fn everything() -> Tree {
         873 * 4096 + 1,
         9_000_000,
     ] {
-        let bytes: Vec<u8> = (0..length).map(|at| (at % 251) as u8).collect();
+        let bytes: Vec<u8> = (0..251u8).cycle().take(length).collect();
         for extension in ["", ".so", ".db"] {
             add(
                 &mut tree,
@@ -336,7 +336,7 @@ fn long_and_sparse_files_have_all_kinds_of_nodes() {
 }
 
 #[test]
-fn a_directory_with_many_names_and_one_with_equal_hashes() {
+fn a_directory_with_many_names() {
     let count: usize = match std::env::var("F2FS_FILES") {
         Ok(count) => count.parse().expect("F2FS_FILES is a number"),
         Err(_) => 20_000,
@@ -354,11 +354,13 @@ fn a_directory_with_many_names_and_one_with_equal_hashes() {
     let image = make(directory.path(), &tree, smallest(&tree, MIB));
     let answer = guest::script(
         &[&image],
-        "mount -t f2fs /dev/vda /mnt; cd /mnt/top\n\
-         ls | wc -l; ls | xargs stat -c %h | sort | uniq -c || true; cd /; umount /mnt\n",
+        &format!(
+            "mount -t f2fs /dev/vda /mnt; cd /mnt/top\n\
+         ls | wc -l; ls | xargs stat -c %h | grep -c {count}; cd /; umount /mnt\n"
+        ),
     );
     let text = answer.text("console");
-    assert!(text.starts_with(&format!("{count}\n")), "{text}");
+    assert!(text.starts_with(&format!("{count}\n{count}\n")), "{text}");
 }
 
 /// GRUB's own reader.
@@ -375,7 +377,7 @@ fn grub_reads_files_of_all_kinds() {
         output.stdout
     };
     for length in [1, 3488, 3489, 873 * 4096 + 1, 9_000_000] {
-        let bytes: Vec<u8> = (0..length).map(|at| (at % 251) as u8).collect();
+        let bytes: Vec<u8> = (0..251u8).cycle().take(length).collect();
         for extension in ["", ".so", ".db"] {
             assert!(
                 grub(&["cat", &format!("(loop0)/{length}{extension}")]) == bytes,
@@ -415,7 +417,7 @@ fn lengths_need_not_be_whole_segments() {
     let directory = scratch();
     let tree = Arc::new(everything());
     let length = smallest(&tree, 0);
-    for more in [0, 512, 4096, 2 * MIB - 4096, 2 * MIB, 7 * MIB + 512] {
+    for more in [512, 2 * MIB - 4096] {
         let image = make(directory.path(), &tree, length + more);
         assert_eq!(std::fs::metadata(&image).unwrap().len(), length + more);
     }

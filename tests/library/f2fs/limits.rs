@@ -70,12 +70,12 @@ fn problems_name_the_path_and_the_limit() {
 #[test]
 fn file_systems_end_before_16_tib() {
     let mut tree = empty_tree();
-    for number in 0..5 {
+    for number in 0..6 {
         add(
             &mut tree,
             InodeId::ROOT,
             format!("{number}"),
-            unknown(4 << 40, None),
+            unknown(3 << 40, None),
         );
     }
     let found = problems(tree, "").join("\n");

@@ -135,10 +135,13 @@ fn the_promised_space_can_be_filled_and_everything_deleted() {
                 .args(["-c", "find \"$1\" -mindepth 1 -delete", "-"])
                 .arg(mounted.path()),
         );
-        // A part goes to what Linux reserves for itself.
-        assert!(mounted.available() > (number * blocks) as u64 * 4096 / 2);
         mounted.unmount();
         check(&image);
+        // Blocks become free in the background, but not later than at the end of the mount. Some go to
+        // what Linux reserves for itself.
+        let mounted = mount(&image, "rw");
+        assert!(mounted.available() > (number * blocks) as u64 * 4096 / 2);
+        mounted.unmount();
     }
 }
 
@@ -148,7 +151,7 @@ fn a_full_file_system_takes_files_after_it_has_grown() {
     let tree = files(10, 7000);
     let length = count(&tree).smallest(0).unwrap();
     let image = make(scratch.path(), &tree, length);
-    for more in [1000, 400 * MIB, 3 * GIB] {
+    for more in [1000, 400 * MIB, GIB] {
         let grown = fs::metadata(&image).unwrap().len() + more / 4096 * 4096 + 4096;
         File::options()
             .write(true)
@@ -158,7 +161,7 @@ fn a_full_file_system_takes_files_after_it_has_grown() {
             .unwrap();
         let mounted = mount(&image, "rw");
         stdout(next::program("usr/sbin/xfs_growfs").arg(mounted.path()));
-        if more < 3 * GIB {
+        if more < GIB {
             compare_names(mounted.path(), &tree, 0);
         }
         if more > MIB {

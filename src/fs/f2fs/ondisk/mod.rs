@@ -14,12 +14,12 @@ mod xattr;
 
 pub use checkpoint::{Checkpoint, ckpt_flags};
 pub use dentry::{DentryBlock, DirEntry, FILE_NAME_SLOT, InlineDentry, file_type};
-pub use nat::{NAT_ENTRIES, NatBlock, NatEntry};
+pub use nat::{NAT_ENTRIES, NatBlock};
 pub use node::{
-    ADDRESSES, DirectNode, Extent, Inode, InodeNode, NodeFooter, POINTERS, XATTR_NODE_OFFSET,
-    XattrNode, i_advise, i_inline,
+    ADDRESSES, DirectNode, Extent, InodeNode, NodeFooter, POINTERS, XATTR_NODE_OFFSET, XattrNode,
+    i_advise, i_inline,
 };
-pub use sit::{SIT_ENTRIES, SitBlock, SitEntry};
+pub use sit::{SIT_ENTRIES, SitBlock};
 pub use summary::{Summary, SummaryBlock};
 pub use superblock::SuperBlock;
 pub use xattr::{XattrEntry, XattrHeader};
