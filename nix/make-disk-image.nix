@@ -162,6 +162,11 @@
 let
   show = builtins.toJSON;
 
+  oneOf =
+    name: value: allowed:
+    lib.assertMsg (builtins.elem value allowed)
+      "make-disk-image[argument]: ${name} must be one of ${show allowed}, but is: ${show value}";
+
   tables = import ./partition-tables.nix;
 
   table = tables.${partitionTableType};
@@ -200,22 +205,22 @@ let
   compresses = compressesClusters || format == "vmdk-stream-optimized" || compressImage != null;
 in
 
-assert lib.assertOneOf "partitionTableType" partitionTableType (builtins.attrNames tables);
+assert oneOf "partitionTableType" partitionTableType (builtins.attrNames tables);
 
 assert
   compressesClusters
-  -> lib.assertOneOf "compression" compression [
+  -> oneOf "compression" compression [
     "zlib"
     "zstd"
   ];
 
-assert lib.assertOneOf "compressImage" compressImage ([ null ] ++ builtins.attrNames compressors);
+assert oneOf "compressImage" compressImage ([ null ] ++ builtins.attrNames compressors);
 
 assert lib.assertMsg (compressImage != null -> format == "raw") ''
-  make-disk-image: compressImage = ${show compressImage} with format = ${show format}.
+  make-disk-image[argument]: compressImage = ${show compressImage} with format = ${show format}.
   Only a raw image is compressed as a whole: set format = "raw" or compressImage = null. For a qcow2 image with compressed clusters, set format = "qcow2-compressed".'';
 
-assert lib.assertOneOf "fsType" fsType [
+assert oneOf "fsType" fsType [
   "btrfs"
   "erofs"
   "ext2"
@@ -227,23 +232,23 @@ assert lib.assertOneOf "fsType" fsType [
 ];
 
 assert lib.assertMsg (fsType == "ext4" && deterministic -> rootFSUID != null) ''
-  make-disk-image: rootFSUID is null, but deterministic = true needs a fixed UUID for an ext4 root.
+  make-disk-image[argument]: rootFSUID is null, but deterministic = true needs a fixed UUID for an ext4 root.
   Leave rootFSUID out (the default is rootGPUID), set it to a UUID, or set deterministic = false.'';
 
 assert lib.assertMsg (fsType == "squashfs" -> rootFSUID == null) ''
-  make-disk-image: rootFSUID = ${show rootFSUID} with fsType = "squashfs", which stores no UUID.
+  make-disk-image[argument]: rootFSUID = ${show rootFSUID} with fsType = "squashfs", which stores no UUID.
   Leave rootFSUID out, and find the root file system by its partition (/dev/disk/by-partuuid).'';
 
 assert lib.assertMsg (table.kind == "gpt" && deterministic -> rootGPUID != null) ''
-  make-disk-image: rootGPUID is null, but deterministic = true needs a fixed GUID for the root partition of a GPT.
+  make-disk-image[argument]: rootGPUID is null, but deterministic = true needs a fixed GUID for the root partition of a GPT.
   Leave rootGPUID out, set it to a UUID, or set deterministic = false.'';
 
 assert lib.assertMsg (touchEFIVars -> table.efiVariables) ''
-  make-disk-image: touchEFIVars = true with partitionTableType = ${show partitionTableType}.
+  make-disk-image[argument]: touchEFIVars = true with partitionTableType = ${show partitionTableType}.
   EFI variables need one of ${lib.concatStringsSep ", " (map show tablesWithEfiVariables)}: set one of them, or touchEFIVars = false.'';
 
 assert lib.assertMsg (onlyNixStore -> contents == [ ] && configFile == null && !installBootLoader) ''
-  make-disk-image: onlyNixStore = true makes an image of store paths only, but ${
+  make-disk-image[argument]: onlyNixStore = true makes an image of store paths only, but ${
     lib.concatStringsSep ", " (
       lib.optional (contents != [ ]) "contents is not empty (${toString (lib.length contents)})"
       ++ lib.optional (configFile != null) "configFile is set"
@@ -253,7 +258,7 @@ assert lib.assertMsg (onlyNixStore -> contents == [ ] && configFile == null && !
   Set contents = [ ], configFile = null and installBootLoader = false, or onlyNixStore = false.'';
 
 assert lib.assertMsg (unevenOwner == null) ''
-  make-disk-image: the entry of contents with target ${show (unevenOwner.target or null)} has ${
+  make-disk-image[contents]: the entry of contents with target ${show (unevenOwner.target or null)} has ${
     if unevenOwner.user or null == null then "a group but no user" else "a user but no group"
   }.
   Set both user and group, or neither (the owner is then root).'';
@@ -268,19 +273,19 @@ let
   ofNixos =
     attribute: value:
     value.system.build.${attribute} or (throw ''
-      make-disk-image: config has no system.build.${attribute}.
+      make-disk-image[config]: config has no system.build.${attribute}.
       Pass the config of a NixOS system ((lib.nixosSystem { ... }).config), or set onlyNixStore = true.'');
 
   installsBootLoader =
     installBootLoader
     && lib.assertMsg (nixos.system.switch.enable or true) ''
-      make-disk-image: installBootLoader = true (its default) runs switch-to-configuration, but config has none: system.switch.enable is false.
+      make-disk-image[config]: installBootLoader = true (its default) runs switch-to-configuration, but config has none: system.switch.enable is false.
       Set system.switch.enable = true, or installBootLoader = false.'';
 
   # A configuration without installer tools has no nixos-install.
   nixosInstall =
     nixos.system.build.nixos-install or buildPackages.nixos-install or (throw ''
-      make-disk-image: config has no system.build.nixos-install, and pkgs has no nixos-install to use instead.
+      make-disk-image[config]: config has no system.build.nixos-install, and pkgs has no nixos-install to use instead.
       With a nixpkgs this old, keep system.disableInstallerTools = false and nix.enable = true.
       If config is not the config of a NixOS system, pass one, or set onlyNixStore = true.'');
 
@@ -326,7 +331,7 @@ let
       umlPossible = hostPlatform.system == "x86_64-linux" && !touchEFIVars;
     in
 
-    assert lib.assertOneOf "guestMachine" guestMachine [
+    assert oneOf "guestMachine" guestMachine [
       null
       "kvm"
       "uml"
@@ -334,15 +339,15 @@ let
     ];
 
     assert lib.assertMsg (guestMachine == "uml" -> !touchEFIVars) ''
-      make-disk-image: guestMachine = "uml" with touchEFIVars = true.
+      make-disk-image[argument]: guestMachine = "uml" with touchEFIVars = true.
       User-Mode Linux has no EFI firmware: set guestMachine = null, "kvm" or "tcg", or touchEFIVars = false.'';
 
     assert lib.assertMsg (guestMachine == "uml" -> umlPossible) ''
-      make-disk-image: guestMachine = "uml" with a system for ${hostPlatform.system}.
+      make-disk-image[argument]: guestMachine = "uml" with a system for ${hostPlatform.system}.
       User-Mode Linux runs only x86_64-linux: set guestMachine = null, "kvm" or "tcg".'';
 
     assert lib.assertMsg (guestMachine == "uml" -> umlKernel != null) ''
-      make-disk-image: guestMachine = "uml", but umlKernel is null.
+      make-disk-image[argument]: guestMachine = "uml", but umlKernel is null.
       Set umlKernel to a package with bin/linux, or guestMachine = null, "kvm" or "tcg".'';
 
     {
@@ -414,7 +419,7 @@ in
 assert lib.assertMsg
   (installBootLoader && espMountPoint != null && !onlyNixStore -> wrongMountPoint == null)
   ''
-    make-disk-image: the boot loader of config expects the ESP at ${show wrongMountPoint}, but with partitionTableType = ${show partitionTableType} it is mounted at ${show espMountPoint}.
+    make-disk-image[config]: the boot loader of config expects the ESP at ${show wrongMountPoint}, but with partitionTableType = ${show partitionTableType} it is mounted at ${show espMountPoint}.
     Set boot.loader.efi.efiSysMountPoint = ${show espMountPoint} in the configuration, and mount it there with fileSystems.'';
 
 assert lib.assertMsg
@@ -423,7 +428,7 @@ assert lib.assertMsg
     -> biosGrubDevice == null
   )
   ''
-    make-disk-image: GRUB on ${show biosGrubDevice} with fsType = ${show fsType} and partitionTableType = ${show partitionTableType}.
+    make-disk-image[config]: GRUB on ${show biosGrubDevice} with fsType = ${show fsType} and partitionTableType = ${show partitionTableType}.
     GRUB has its files on the root file system there, and cannot be installed on a read-only one: set partitionTableType = "hybrid", or another fsType.'';
 
 mkDerivation {

@@ -11,7 +11,7 @@ let
       (
         name: instead:
         throw ''
-          make-disk-image: ${name} cannot be overridden: the image is made by a program, not by the shell code of nixpkgs' function.
+          make-disk-image[override]: ${name} cannot be overridden: the image is made by a program, not by the shell code of nixpkgs' function.
           ${instead}''
       )
       {

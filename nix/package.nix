@@ -3,6 +3,7 @@
   stdenv,
   rustPlatform,
   glibc,
+  installShellFiles,
 }:
 
 let
@@ -33,6 +34,7 @@ rustPlatform.buildRustPackage {
   # procedural macros, which have to be shared objects.
   env.RUSTFLAGS = "-C target-feature=+crt-static";
   buildInputs = lib.optionals stdenv.hostPlatform.isGnu [ glibc.static ];
+  nativeBuildInputs = [ installShellFiles ];
 
   # The source does not contain the benchmarks and the tests of the whole program (in tests/): they need
   # stores, images and virtual machines, and `make test` runs them. Unit tests do not run because the
@@ -40,10 +42,25 @@ rustPlatform.buildRustPackage {
   cargoBuildFlags = [ "--bin=make-disk-image" ];
   doCheck = false;
 
+  # The program itself makes its manual pages and completions, so it has to run here.
+  postInstall = lib.optionalString (stdenv.buildPlatform.canExecute stdenv.hostPlatform) ''
+    mkdir man
+    $out/bin/make-disk-image man man
+    installManPage man/*.1
+    for shell in bash fish zsh; do
+      $out/bin/make-disk-image completions $shell >completions.$shell
+    done
+    installShellCompletion --cmd make-disk-image \
+      --bash completions.bash --fish completions.fish --zsh completions.zsh
+  '';
+
   doInstallCheck = true;
   installCheckPhase = ''
     runHook preInstallCheck
     $out/bin/make-disk-image --version
+    # Compressed later, with the suffix .gz.
+    [ -e $out/share/man/man1/make-disk-image.1 ] || [ -e $out/share/man/man1/make-disk-image.1.gz ]
+    [ -s $out/share/bash-completion/completions/make-disk-image.bash ]
     if readelf --program-headers --wide $out/bin/make-disk-image | grep INTERP; then
       echo "make-disk-image needs a dynamic loader; it must be linked statically" >&2
       exit 1

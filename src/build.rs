@@ -10,6 +10,7 @@ use anyhow::{Context, Error, Result};
 use nix::errno::Errno;
 use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit};
 
+use crate::code::{Code, WithCode};
 use crate::image::Image;
 use crate::installed::Installed;
 use crate::output;
@@ -110,12 +111,10 @@ fn write(spec: &Spec, image: Image, work: &Path, log: &Log) -> Result<()> {
         format => format!("writing the disk as {}", format.qemu_name()),
     };
     let total = image.data_length();
-    log.step(&step, || {
-        let bytes = log.bytes(total);
-        output::write(spec, image, work, &partial, &|done| bytes.reach(done))?;
-        bytes.finish();
-        Ok(())
-    })?;
+    log.step_of(&step, total, |bytes| {
+        output::write(spec, image, work, &partial, &|done| bytes.reach(done))
+    })
+    .code(Code::Write)?;
     fs::rename(&partial, &target).with_context(|| {
         format!(
             "renaming {} to {}",

@@ -6,8 +6,9 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 
+use crate::code::Code;
 use crate::spec::{Installation, Spec, System, Uml};
 use crate::{absent, escape, excerpt};
 
@@ -22,10 +23,10 @@ const SWITCH: &str = "bin/switch-to-configuration";
 /// what to do.
 pub fn check(spec: &Spec) -> Result<()> {
     if spec.out.symlink_metadata().is_ok() {
-        bail!(
+        return Err(Code::OutputExists.error(format!(
             "the output {} already exists; remove it first (in the Nix store: nix-store --delete)",
             escape::path(&spec.out)
-        );
+        )));
     }
     let System::Installed(installation) = &spec.system else {
         return Ok(());
@@ -40,7 +41,7 @@ pub fn check(spec: &Spec) -> Result<()> {
     if problems.is_empty() {
         return Ok(());
     }
-    bail!("{}", excerpt::list(&problems, "\n"))
+    Err(Code::MissingFile.error(excerpt::list(&problems, "\n")))
 }
 
 fn files(installation: &Installation, store_dir: &Path) -> Vec<String> {

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 
+use crate::code::{Code, WithCode};
 use crate::guest::{self, Outcome};
 use crate::image::LazyImage;
 use crate::installed::Installed;
@@ -45,15 +46,20 @@ pub(crate) fn run(
         let image = assemble::image(spec, disk, &installed, work)?;
         Ok((layout, Arc::new(LazyImage::new(image, &path)?)))
     })?;
-    let outcome = log.step("running the guest", || {
-        guest::run(spec, guest, &tree, &layout, &disk, work)
-    })?;
+    let limit = Some(guest.machine.timeout);
+    let outcome = log
+        .step_within("running the guest", limit, || {
+            guest::run(spec, guest, &tree, &layout, &disk, work)
+        })
+        .code(Code::Guest)?;
     // The disk shares the tree: while it exists, a change would copy the tree.
     drop(disk);
     fs::remove_file(&path).with_context(|| format!("removing {}", escape::path(&path)))?;
-    let (tree, installed) = log.step("merging the guest's changes into the image", || {
-        merge(spec, &layout, tree, outcome)
-    })?;
+    let (tree, installed) = log
+        .step("merging the guest's changes into the image", || {
+            merge(spec, &layout, tree, outcome)
+        })
+        .code(Code::GuestReport)?;
     // With EFI firmware in the guest, its variables (efi-vars.fd) name the boot loader.
     if guest.tasks.boot_loader.is_some() && guest.machine.qemu.firmware.is_none() {
         warn_of_missing_loader(spec, guest.machine.architecture, &layout, &installed);
@@ -93,7 +99,7 @@ fn merge(
     let merged = Arc::make_mut(&mut tree);
     guest::root(merged, &report, &spec.store_dir, time)?;
     if let System::Installed(installation) = &spec.system {
-        graft::owners(merged, &installation.contents, &report.owners)?;
+        graft::owners(merged, &installation.contents, &report.owners).code(Code::Contents)?;
     }
     let mut boot = BTreeMap::new();
     for partition in &layout.partitions {

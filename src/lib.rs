@@ -7,6 +7,7 @@
 
 // General helpers, independent of images.
 mod absent;
+pub mod code;
 pub mod escape;
 mod excerpt;
 pub mod owner;
@@ -66,9 +67,13 @@ mod partitions;
 
 mod volume;
 
+pub mod preview;
+
 pub mod inspect;
 
 pub mod diff;
+
+pub mod command;
 
 #[cfg(test)]
 mod tests;

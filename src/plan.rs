@@ -10,8 +10,9 @@ mod tests;
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 
+use crate::code::{Code, WithCode};
 use crate::fs::{self, Counted, Format, Options, Plan, PlanError, Workspace};
 use crate::layout::{self, Layout, MEBIBYTE};
 use crate::spec::{DiskSize, Spec};
@@ -122,17 +123,20 @@ impl Planner<'_> {
     fn fixed(&self, mebibytes: u64) -> Result<Disk> {
         let length = mebibytes.checked_mul(MEBIBYTE).with_context(|| {
             format!("diskSize is {mebibytes} MiB, which is more than a disk can hold")
-        })?;
+        });
+        let length = length.code(Code::DiskSize)?;
         let layout = self.layout(length)?;
         let root = match self.root(&layout) {
             Ok(root) => root,
-            Err(PlanError::TooSmall { needed, inodes, .. }) => bail!(
+            Err(PlanError::TooSmall { needed, inodes, .. }) => {
+                return Err(Code::DiskSize.error(format!(
                 "the root file system needs {needed} bytes and {inodes} inodes, but diskSize is \
                  {mebibytes} MiB, which leaves {} bytes for the root partition; set diskSize to at \
                  least {} or to \"auto\"",
                 layout.root_length(),
                 self.advised(length)?
-            ),
+            )));
+            }
             Err(error) => return Err(error).context("planning the root file system"),
         };
         let usage = root.usage();
@@ -189,7 +193,8 @@ impl Planner<'_> {
             };
             length = length
                 .checked_add(more)
-                .context("no disk is large enough for the root file system")?;
+                .context("no disk is large enough for the root file system")
+                .code(Code::DiskSize)?;
         }
     }
 

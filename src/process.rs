@@ -12,9 +12,10 @@ use std::io::{self, Read, Write};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 
 use self::output::Output;
+use crate::code::Code;
 
 pub(crate) use self::watched::Watched;
 
@@ -129,9 +130,9 @@ fn run(
         _ if status.success() => return Ok(()),
         _ => format!("failed with {status}{}", end::hint(status)),
     };
-    bail!(
+    Err(Code::Tool.error(format!(
         "{} {what}; {}",
         message::command_line(command),
         message::last_output(output.tail())
-    )
+    )))
 }

@@ -10,6 +10,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
+use crate::code::{Code, WithCode};
 use crate::progress::Log;
 use crate::spec::{Installation, Spec, System};
 use crate::store;
@@ -28,7 +29,8 @@ use scan::Policy;
 pub(crate) fn tree(spec: &Spec, work: &Path, log: &Log) -> Result<Tree> {
     log.step("checking the paths of the closure", || {
         store::check(&spec.closure)
-    })?;
+    })
+    .code(Code::Closure)?;
     let time = Timestamp::from_seconds(spec.identity.time);
     let mut tree = Tree::new(Metadata {
         mtime: time,
@@ -47,7 +49,7 @@ pub(crate) fn tree(spec: &Spec, work: &Path, log: &Log) -> Result<Tree> {
     if let (System::Installed(installation), None) = (&spec.system, &spec.guest) {
         // Last, because everything below a target changes its owner, too. With a guest, this
         // happens after it has run.
-        graft::owners(&mut tree, &installation.contents, &[])?;
+        graft::owners(&mut tree, &installation.contents, &[]).code(Code::Contents)?;
     }
     Ok(tree)
 }
@@ -69,10 +71,12 @@ fn installed<'a>(
             "listing the {} entries of contents",
             installation.contents.len()
         );
-        origins = log.step(&step, || {
-            graft::contents(tree, &installation.contents, &spec.store_dir, time)
-        })?;
-        conflicts::reject_database(tree, &origins)?;
+        origins = log
+            .step(&step, || {
+                graft::contents(tree, &installation.contents, &spec.store_dir, time)
+            })
+            .code(Code::Contents)?;
+        conflicts::reject_database(tree, &origins).code(Code::Contents)?;
         for warning in conflicts::hidden_by_mounts(tree, &origins, spec.table) {
             log::warn!("{warning}");
         }
@@ -81,17 +85,21 @@ fn installed<'a>(
         "registering {} paths and running nixos-install",
         spec.closure.len()
     );
-    let root = log.step(&step, || {
-        store::install(
-            installation,
-            &spec.closure,
-            &spec.tools,
-            work,
-            spec.identity.time,
-        )
-    })?;
-    merge::installed(tree, scan::root(&root, Policy::freshly_written(time))?)?;
-    graft::configuration(tree, installation.config_file.as_deref(), time)?;
+    let root = log
+        .step(&step, || {
+            store::install(
+                installation,
+                &spec.closure,
+                &spec.tools,
+                work,
+                spec.identity.time,
+            )
+        })
+        .code(Code::Install)?;
+    merge::installed(tree, scan::root(&root, Policy::freshly_written(time))?)
+        .code(Code::Contents)?;
+    let config_file = installation.config_file.as_deref();
+    graft::configuration(tree, config_file, time).code(Code::Contents)?;
     let metadata = Metadata {
         mtime: time,
         ..Metadata::new(0o755)
@@ -99,8 +107,10 @@ fn installed<'a>(
     for (_, fat) in spec.table.scheme().fat_partitions() {
         let path = fat.mount_point;
         make_directories(tree, Path::new(path), &metadata)
-            .with_context(|| format!("creating the mount point {path} in the image"))?;
+            .with_context(|| format!("creating the mount point {path} in the image"))
+            .code(Code::Contents)?;
     }
     let store = make_directories(tree, &spec.store_dir, &metadata);
-    Ok((store.context("creating the store in the image")?, origins))
+    let store = store.context("creating the store in the image");
+    Ok((store.code(Code::Contents)?, origins))
 }

@@ -18,6 +18,7 @@ use nix::sys::signal::{SigSet, Signal, kill};
 use nix::unistd::{ForkResult, Pid};
 
 use self::ledger::Entries;
+use crate::code::Code;
 use crate::process::end;
 use crate::{progress, sys};
 
@@ -175,7 +176,7 @@ fn finish(end: &End) -> ExitCode {
             (None, signal) => signal.unwrap_or(libc::SIGKILL),
         },
     };
-    log::error!("{}", end::of_build(signal));
+    progress::error(Code::Terminated, end::of_build(signal));
     progress::flush(LAST_WORD);
     // A signal that means a fault of the worker does not terminate this process, too.
     let sent = matches!(end, End::Signal(_)) || !end::is_fault(signal);

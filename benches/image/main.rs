@@ -14,6 +14,7 @@
 mod closure;
 #[path = "../common/mod.rs"]
 mod common;
+mod cores;
 mod entries;
 mod files;
 mod formats;
@@ -37,12 +38,15 @@ const ROOM: u64 = 14 << 30;
 type Measure = fn(&Path);
 
 /// All tables.
-const TABLES: [(&str, Measure); 11] = [
+const TABLES: [(&str, Measure); 14] = [
     ("files", files::measure),
     ("writer", writer::measure),
     ("entries", entries::measure),
     ("memory", closure::to_memory),
     ("disk", closure::to_disk),
+    ("cores", cores::to_memory),
+    ("cores-files", cores::many_files),
+    ("cores-disk", cores::to_disk),
     ("formats", formats::to_memory),
     ("formats-disk", formats::to_disk),
     ("compressed", formats::compressed_to_memory),

@@ -35,7 +35,7 @@ pub struct Measured {
 /// use. The output of an earlier run is removed first, which does not count as time of the run.
 pub fn run(method: Method, place: &Place, length: u64) -> Measured {
     place.clear();
-    let sync = match place.syncs() {
+    let sync = match place.syncs() && method != Method::Read {
         true => method.image(place),
         false => PathBuf::new(),
     };

@@ -55,6 +55,10 @@ pub enum Method {
     Floor,
     /// The same on all cores.
     ParallelFloor,
+    /// Reads every file on all cores.
+    Read,
+    /// Writes a file of the given length on all cores.
+    Write,
     /// e2fsprogs.
     Mke2fs,
     /// The crate mkext4, used as in its own example.
@@ -96,6 +100,8 @@ impl Method {
             Method::Ours => "make-disk-image, raw, onlyNixStore",
             Method::Floor => "read all files, write one file of the same size",
             Method::ParallelFloor => "the same on all cores",
+            Method::Read => "read all files on all cores",
+            Method::Write => "pwrite on all cores",
             Method::Mke2fs => "mke2fs -d",
             Method::Mkext4 => "mkext4, as its mkfs example",
             Method::Repart => "systemd-repart of Debian 13",
@@ -141,7 +147,11 @@ impl Method {
             Method::Conversion(conversion) => {
                 qemu::convert(&raw_disk(place), &self.image(place), conversion)
             }
-            Method::Floor | Method::ParallelFloor | Method::Mkext4 => {
+            Method::Floor
+            | Method::ParallelFloor
+            | Method::Read
+            | Method::Write
+            | Method::Mkext4 => {
                 let program = std::env::current_exe().unwrap();
                 let key = format!("{self:?}");
                 let length = length.to_string();
@@ -180,6 +190,8 @@ pub fn child(arguments: &[OsString]) {
     match key.to_str() {
         Some("Floor") => floor::one_core(store, image),
         Some("ParallelFloor") => floor::all_cores(store, image),
+        Some("Read") => floor::read(store),
+        Some("Write") => floor::write(image, length),
         Some("Mkext4") => mkext4::write(store, image, length),
         _ => panic!("unknown method {key:?}"),
     }

@@ -3,7 +3,8 @@
 #[cfg(test)]
 mod tests;
 
-use std::path::PathBuf;
+use std::env::consts::ARCH;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -14,7 +15,7 @@ use super::judge::judge;
 use super::machine::{Ready, Run};
 use super::qemu::{self, Accelerator};
 use super::uml;
-use crate::spec::MachineKind;
+use crate::spec::{Machine, MachineKind};
 
 /// How a guest runs on each kind of machine.
 impl MachineKind {
@@ -24,19 +25,20 @@ impl MachineKind {
     /// # Errors
     /// If the only machine that the caller wants cannot be used.
     pub fn candidates(run: &Run<'_>) -> Result<Vec<MachineKind>> {
-        let (candidates, choice) = choose(run.machine.only, |backend| backend.usable(run))?;
+        let usable = |backend: MachineKind| backend.usable(run.machine, run.directory);
+        let (candidates, choice) = choose(run.machine.only, usable)?;
         log::info!("{choice}");
         Ok(candidates)
     }
 
-    /// Checks that this builder can run it.
+    /// Checks that this builder can run it as `machine`, with files in `directory`.
     ///
     /// # Errors
     /// The reason why it cannot.
-    fn usable(self, run: &Run<'_>) -> Result<(), String> {
+    fn usable(self, machine: &Machine, directory: &Path) -> Result<(), String> {
         match self {
             MachineKind::Kvm => qemu::kvm(),
-            MachineKind::Uml => uml::usable(run),
+            MachineKind::Uml => uml::usable(machine, directory),
             MachineKind::Tcg => Ok(()),
         }
     }
@@ -96,6 +98,30 @@ impl MachineKind {
         );
         attempt(self.prepare(run, false)?, run, first, off)
     }
+}
+
+/// A kind of machine that a guest may run on.
+pub struct Candidate {
+    /// The kind.
+    pub kind: MachineKind,
+    /// Why this builder cannot use it, if it cannot.
+    pub obstacle: Option<String>,
+}
+
+/// Returns the kinds of machines that the caller allows for a guest on `machine`, in the order in which
+/// they are tried. The guest's files would be in `directory`.
+pub fn candidates(machine: &Machine, directory: &Path) -> Vec<Candidate> {
+    let kinds = MachineKind::ALL.into_iter();
+    let allowed = kinds.filter(|kind| machine.only.is_none_or(|only| only == *kind));
+    let foreign = machine.architecture.name() != ARCH;
+    let candidate = |kind: MachineKind| Candidate {
+        kind,
+        obstacle: match foreign {
+            true => Some(format!("this machine is {ARCH}")),
+            false => kind.usable(machine, directory).err(),
+        },
+    };
+    allowed.map(candidate).collect()
 }
 
 /// Returns the backends to try, in order, and a line for the log: the first of them, and why no earlier one.

@@ -1,10 +1,11 @@
 //! Turns the end of a guest into success, or an error with advice.
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 
 use super::attempt::Ended;
 use super::console::End;
 use super::halt::{Failure, Unwritable};
+use crate::code::Code;
 use crate::escape;
 use crate::spec::Machine;
 
@@ -15,12 +16,15 @@ const USUAL_MEMORY: u64 = 1024;
 pub fn judge(machine: &Machine, run: &Ended) -> Result<()> {
     let console = &run.console;
     match &run.failure {
-        Some(Failure::Unreadable(error)) => bail!(
-            "{error:#}\nthe guest cannot continue and was stopped\n{}",
-            console.history().tail()
-        ),
+        Some(Failure::Unreadable(error)) => {
+            return Err(Code::Guest.error(format!(
+                "{error:#}\nthe guest cannot continue and was stopped\n{}",
+                console.history().tail()
+            )));
+        }
         Some(Failure::Unwritable(failure)) => {
-            bail!("{}\n{}", unwritable(failure), console.history().tail())
+            let tail = console.history().tail();
+            return Err(Code::NoSpace.error(format!("{}\n{tail}", unwritable(failure))));
         }
         None => {}
     }
@@ -46,11 +50,11 @@ pub fn judge(machine: &Machine, run: &Ended) -> Result<()> {
         "" => String::new(),
         messages => format!("\nlast output of {}: {messages}", run.machine),
     };
-    bail!(
-        "{failure}{}{messages}\n{}",
-        advice(machine, run),
+    let (code, advice) = advice(machine, run);
+    Err(code.error(format!(
+        "{failure}{advice}{messages}\n{}",
         console.history().tail()
-    )
+    )))
 }
 
 fn unwritable(failure: &Unwritable) -> String {
@@ -68,36 +72,38 @@ fn unwritable(failure: &Unwritable) -> String {
     )
 }
 
-/// Returns what to change, if that is known.
-fn advice(machine: &Machine, run: &Ended) -> String {
+/// Returns the code of the error, and what to change, if that is known.
+fn advice(machine: &Machine, run: &Ended) -> (Code, String) {
     let console = &run.console;
     // With far too little memory, the kernel reports nothing about it, or does not find its initrd.
     let silent = !console.started() && machine.memory < USUAL_MEMORY / 4;
     if console.history().memory || silent {
         let more = machine.memory.saturating_mul(2).max(USUAL_MEMORY);
-        return format!(
+        let text = format!(
             ": {} MiB of memory is not enough: set memSize to at least {more}",
             machine.memory
         );
+        return (Code::GuestMemory, text);
     }
     let panic = console.history().panic.as_deref().unwrap_or_default();
     // SIGBUS: a page of the guest's memory, which is a file, could not be stored.
     if panic.contains("Kernel mode signal 7") {
-        return ": the file system with the guest's memory is full: free space in /dev/shm and TMPDIR, or \
-                set guestMachine to \"tcg\""
-            .to_owned();
+        let text = ": the file system with the guest's memory is full: free space in /dev/shm and TMPDIR, \
+                    or set guestMachine to \"tcg\"";
+        return (Code::NoSpace, text.to_owned());
     }
     if console.history().full {
-        return ": a file system is full: if it is the image's, set a larger diskSize (root file \
-                system) or bootSize (boot partitions); if it is the guest's ($HOME, /run), set a \
-                larger memSize"
-            .to_owned();
+        let text = ": a file system is full: if it is the image's, set a larger diskSize (root file \
+                    system) or bootSize (boot partitions); if it is the guest's ($HOME, /run), set a \
+                    larger memSize";
+        return (Code::Guest, text.to_owned());
     }
     match run.end {
         End::Late | End::NotStarted => {
-            ": if the machine is just slow, set a larger guestTimeout (in seconds)".to_owned()
+            let text = ": if the machine is just slow, set a larger guestTimeout (in seconds)";
+            (Code::GuestTime, text.to_owned())
         }
-        _ => String::new(),
+        _ => (Code::Guest, String::new()),
     }
 }
 

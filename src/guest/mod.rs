@@ -29,5 +29,6 @@ mod tests;
 mod uml;
 mod vhost;
 
+pub(crate) use backend::{Candidate, candidates};
 pub use merge::{boot, length_of_paths, root};
 pub(crate) use run::{Outcome, run};

@@ -6,7 +6,7 @@ use std::io::BufReader;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use uuid::Uuid;
 
 use super::backend::{Timeouts, attempts};
@@ -15,6 +15,7 @@ use super::machine::Run;
 use super::merge;
 use super::report::{self, Limits, Report};
 
+use crate::code::{Code, WithCode};
 use crate::escape;
 use crate::image::LazyImage;
 use crate::layout::{self, Layout};
@@ -44,12 +45,13 @@ pub fn run(
     work: &Path,
 ) -> Result<Outcome> {
     let machine = &guest.machine;
-    ensure!(
-        machine.architecture.name() == ARCH,
-        "the image's system is for {}, and its guest needs a builder of that architecture; this one \
-         is {ARCH}: build it there, or set installBootLoader = false and use numeric owners",
-        machine.architecture.name()
-    );
+    if machine.architecture.name() != ARCH {
+        return Err(Code::GuestMachine.error(format!(
+            "the image's system is for {}, and its guest needs a builder of that architecture; this \
+             one is {ARCH}: build it there, or set installBootLoader = false and use numeric owners",
+            machine.architecture.name()
+        )));
+    }
     let directory = work.join("guest");
     fs::create_dir(&directory).with_context(|| format!("creating {}", escape::path(&directory)))?;
     let job = job(spec, guest, layout);
@@ -60,7 +62,8 @@ pub fn run(
         init: Path::new("/proc/self/exe"),
         directory: &directory,
     };
-    let efi_variables = attempts(&run, &MachineKind::candidates(&run)?, Timeouts::USUAL)?;
+    let candidates = MachineKind::candidates(&run).code(Code::GuestMachine)?;
+    let efi_variables = attempts(&run, &candidates, Timeouts::USUAL)?;
     let limits = Limits {
         job: &job,
         gone: merge::length_of_paths(tree, &spec.store_dir),
@@ -68,8 +71,9 @@ pub fn run(
     };
     let path = run.report();
     let file = File::open(&path).context("opening the guest's report")?;
-    let report = report::read(BufReader::with_capacity(1 << 20, file), &directory, &limits)?;
-    layout::check_boot_code(&report.areas, spec.root.kind.boot_code())?;
+    let file = BufReader::with_capacity(1 << 20, file);
+    let report = report::read(file, &directory, &limits).code(Code::GuestReport)?;
+    layout::check_boot_code(&report.areas, spec.root.kind.boot_code()).code(Code::BootCode)?;
     fs::remove_file(&path).context("removing the guest's report")?;
     Ok(Outcome {
         report,

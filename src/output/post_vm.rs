@@ -7,6 +7,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
+use crate::code::{Code, WithCode};
 use crate::spec::Spec;
 use crate::{escape, process};
 
@@ -45,5 +46,7 @@ pub fn run(spec: &Spec, disk_image: &Path, work: &Path) -> Result<()> {
         command.env("efiVariables", variables);
         command.env("efiVars", spec.out.join("efi-vars.fd"));
     }
-    process::logged(&mut command).context("postVM failed")
+    process::logged(&mut command)
+        .context("postVM failed")
+        .code(Code::PostVm)
 }

@@ -12,6 +12,7 @@ use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::Pid;
 
 use super::message;
+use crate::code::{Code, WithCode};
 use crate::sys;
 
 /// A running child. When this is dropped, the child and its process group are killed.
@@ -29,10 +30,12 @@ impl Watched {
     /// # Errors
     /// If it cannot be started. The error has its command line.
     pub(crate) fn start(command: &mut Command) -> Result<Watched> {
+        log::debug!("running {}", message::command_line(command));
         let child = sys::die_with_parent(command)
             .process_group(0)
             .spawn()
-            .with_context(|| format!("starting {}", message::command_line(command)))?;
+            .with_context(|| format!("starting {}", message::command_line(command)))
+            .code(Code::Tool)?;
         let id = i32::try_from(child.id()).context("a child has no process ID")?;
         Ok(Watched {
             child,

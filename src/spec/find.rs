@@ -5,9 +5,10 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 
 use super::Spec;
+use crate::code::Code;
 use crate::{absent, escape};
 
 /// Finds the `.attrs.json` of the derivation that is being built and parses it with
@@ -40,11 +41,12 @@ fn read_first(candidates: &[PathBuf]) -> Result<Spec> {
         }
     }
     let tried: Vec<String> = candidates.iter().map(|path| escape::path(path)).collect();
-    bail!(
+    let message = format!(
         "no .attrs.json found: tried {}; run this as the builder of a derivation with \
          __structuredAttrs = true, or set NIX_ATTRS_JSON_FILE",
         tried.join(", ")
-    )
+    );
+    Err(Code::Attributes.error(message))
 }
 
 #[cfg(test)]

@@ -32,8 +32,7 @@ pub(crate) use file_system_kind::{
     BtrfsOptions, Compression, FileSystemKind, Method, SquashfsOptions,
 };
 pub(crate) use find::read;
-pub(crate) use parse::parse;
-#[cfg(test)]
+pub(crate) use parse::{parse, parse_value};
 pub(crate) use problems::Problems;
 pub use store_path::StorePath;
 pub use target::Target;

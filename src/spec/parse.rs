@@ -26,7 +26,10 @@ pub fn parse(json: &[u8]) -> Result<Spec, Problems> {
 }
 
 /// Like [`parse`], for JSON that is already deserialized.
-pub(super) fn parse_value(attributes: &Value) -> Result<Spec, Problems> {
+///
+/// # Errors
+/// As for [`parse`].
+pub(crate) fn parse_value(attributes: &Value) -> Result<Spec, Problems> {
     let mut problems = Problems::default();
     let top = Attributes::new(String::new(), attributes, &mut problems);
     match spec(&top, &mut problems) {

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::code::Code;
+
 /// The maximum number of problems that are kept. The number of problems is unbounded, and users do
 /// not read more.
 const KEPT: usize = 50;
@@ -41,6 +43,12 @@ impl Problems {
         self.kept.is_empty()
     }
 
+    /// Returns the code of the first problem, by the attribute that it is about.
+    pub(crate) fn code(&self) -> Code {
+        let first = self.kept.first();
+        first.map_or(Code::Attributes, |problem| code(&problem.attribute))
+    }
+
     /// Adds a problem. Untrusted text in `attribute` and `message` must be escaped and short.
     pub(super) fn add(
         &mut self,
@@ -65,6 +73,21 @@ impl Problems {
         result: Result<T, E>,
     ) -> Read<T> {
         result.map_err(|error| self.add(attribute, error))
+    }
+}
+
+/// Returns the code of a problem with this attribute.
+fn code(attribute: &str) -> Code {
+    let top = attribute.split(['.', '[']).next().unwrap_or_default();
+    match top {
+        "image" if attribute.starts_with("image.contents[") => Code::Contents,
+        "image" if attribute != "image" => Code::Argument,
+        "closure" => Code::Closure,
+        // What the caller passes and what the function adds.
+        "postVM" | "memSize" | "guest" => Code::Argument,
+        // `env` may hold overridden attributes, and others were added to the derivation.
+        "env" | "QEMU_OPTS" | "buildCommand" | "preVM" => Code::Override,
+        _ => Code::Attributes,
     }
 }
 

@@ -9,10 +9,11 @@
 use std::fs::File;
 use std::io::{self, Read};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 
 use super::graft::{self, Origins};
 use super::scan::{self, Policy, Subtree};
+use crate::code::Code;
 use crate::escape;
 use crate::spec::PathInfo;
 use crate::tree::{Content, InodeId, Kind, Source, Tree};
@@ -48,13 +49,13 @@ pub fn list(
         };
         if let Some((path, id)) = first_difference(tree, old, new)? {
             let path = format!("{}{}", info.path.as_str(), escape::bytes(&path));
-            bail!(
+            return Err(Code::Contents.error(format!(
                 "{}: {path} does not match the image's closure, which would replace it; remove it \
                  from the source, or give the entry another target",
                 origins
                     .of(id)
                     .map_or("contents".to_owned(), |(_, entry)| graft::describe(entry))
-            );
+            )));
         }
     }
     Ok(())

@@ -86,6 +86,8 @@ pub struct Job {
     pub environment: BTreeMap<&'static str, OsString>,
     /// A command line that precedes the program's name: arguments of `env`.
     pub wrapper: Vec<String>,
+    /// The program's arguments after `build`.
+    pub arguments: Vec<OsString>,
     /// The program; by default, the one for this machine's architecture.
     pub program: PathBuf,
     directory: tempfile::TempDir,
@@ -124,6 +126,7 @@ impl Job {
             out,
             environment: BTreeMap::new(),
             wrapper: Vec::new(),
+            arguments: Vec::new(),
             program: PROGRAM.into(),
             directory,
         }
@@ -206,6 +209,7 @@ impl Job {
         words.push(self.lock().into());
         words.extend(self.wrapper.iter().map(OsString::from));
         words.extend([self.program.into(), "build".into()]);
+        words.extend(self.arguments.iter().cloned());
         let (first, rest) = words.split_first().expect("there is a program");
         let mut command = Command::new(first);
         command
@@ -324,11 +328,20 @@ impl Ended {
         image
     }
 
-    /// Returns the error message of a run that must fail with status 1 and leave nothing.
+    /// Returns the error message of a run that must fail with status 1 and leave nothing, without its
+    /// code.
     ///
     /// # Panics
-    /// If it did not.
+    /// If it did not, or if the error has no code.
     pub fn error(&self) -> String {
+        self.error_with_code().1
+    }
+
+    /// As [`Ended::error`], with the code.
+    ///
+    /// # Panics
+    /// As [`Ended::error`].
+    pub fn error_with_code(&self) -> (String, String) {
         let said = self.said();
         assert_eq!(
             self.output.status.code(),
@@ -337,10 +350,11 @@ impl Ended {
             self.output.status
         );
         self.assert_nothing_left(Duration::ZERO);
-        let error = said
-            .rfind("error: ")
-            .unwrap_or_else(|| panic!("no error in: {said}"));
-        said[error + "error: ".len()..].trim_end().to_owned()
+        let (_, error) = said
+            .rsplit_once("error[")
+            .unwrap_or_else(|| panic!("no error with a code in: {said}"));
+        let (code, message) = error.split_once("]: ").expect("a code in brackets");
+        (code.to_owned(), message.trim_end().to_owned())
     }
 
     /// Asserts that no output, no temporary files and, after `patience`, no processes are left.

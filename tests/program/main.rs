@@ -12,6 +12,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod command_line;
 mod compress_image;
 mod determinism;
 mod diff;
@@ -27,11 +28,14 @@ mod hostile_guest;
 mod image;
 mod inspect;
 mod loaders;
+mod manual;
 mod matrix;
 mod memory;
 mod next_nix;
 mod nix_store;
+mod plan;
 mod post_vm;
 mod size;
 mod stage;
+mod terminal;
 mod uml;

@@ -21,17 +21,47 @@ pub fn one_core(store: &Path, image: &Path) {
     gather.flush();
 }
 
-/// All threads take directories from a stack. Each full buffer is written after the previous ones.
+/// Each full buffer is written after the previous ones.
 pub fn all_cores(store: &Path, image: &Path) {
     let output = File::create(image).unwrap();
     let end = AtomicU64::new(0);
+    read_on_all_cores(store, |bytes| {
+        let length = u64::try_from(bytes.len()).unwrap();
+        let offset = end.fetch_add(length, Ordering::Relaxed);
+        output.write_all_at(bytes, offset).unwrap();
+    });
+}
+
+/// Reads all files and writes nothing.
+pub fn read(store: &Path) {
+    read_on_all_cores(store, |bytes| {
+        std::hint::black_box(bytes);
+    });
+}
+
+/// Reads nothing and writes `length` bytes, on all cores.
+pub fn write(image: &Path, length: u64) {
+    let output = File::create(image).unwrap();
+    let next = AtomicU64::new(0);
+    on_all_cores(|| {
+        let buffer = vec![1; BUFFER];
+        let step = u64::try_from(BUFFER).unwrap();
+        loop {
+            let offset = next.fetch_add(step, Ordering::Relaxed);
+            let Some(rest) = length.checked_sub(offset).filter(|&rest| rest > 0) else {
+                break;
+            };
+            let bytes = usize::try_from(rest.min(step)).unwrap();
+            output.write_all_at(&buffer[..bytes], offset).unwrap();
+        }
+    });
+}
+
+/// All threads take directories from a stack, and pass what they have read to `got`.
+fn read_on_all_cores(store: &Path, got: impl Fn(&[u8]) + Sync) {
     let queue = (Mutex::new((vec![store.to_owned()], 0)), Condvar::new());
-    let work = || {
-        let mut gather = Gather::new(|bytes: &[u8]| {
-            let length = u64::try_from(bytes.len()).unwrap();
-            let offset = end.fetch_add(length, Ordering::Relaxed);
-            output.write_all_at(bytes, offset).unwrap();
-        });
+    on_all_cores(|| {
+        let mut gather = Gather::new(&got);
         while let Some(directory) = take(&queue) {
             let mut found = Vec::new();
             visit(&directory, &mut gather, |directory| found.push(directory));
@@ -42,10 +72,13 @@ pub fn all_cores(store: &Path, image: &Path) {
             queue.1.notify_all();
         }
         gather.flush();
-    };
+    });
+}
+
+fn on_all_cores(work: impl Fn() + Sync) {
     thread::scope(|scope| {
         for _ in 0..thread::available_parallelism().unwrap().get() {
-            scope.spawn(work);
+            scope.spawn(&work);
         }
     });
 }

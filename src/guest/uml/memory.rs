@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use nix::sys::statvfs::{FsFlags, statvfs};
 
 use crate::escape;
-use crate::guest::machine::Run;
 use crate::guest::room;
+use crate::spec::Machine;
 
 /// What a machine needs in addition to the guest's memory, in bytes.
 const OVERHEAD: u64 = 32 << 20;
@@ -14,16 +14,16 @@ const OVERHEAD: u64 = 32 << 20;
 /// A file system in memory.
 const SHARED_MEMORY: &str = "/dev/shm";
 
-/// Returns the directory for the guest's memory: one in memory if it has room, otherwise that of the run.
+/// Returns the directory for the memory of `machine`: one in memory if it has room, otherwise `own`.
 ///
 /// # Errors
 /// The reason why neither can be used. If memory did not fit, the kernel would be killed (SIGBUS) as soon
 /// as a page cannot be stored.
-pub fn directory(run: &Run<'_>) -> Result<PathBuf, String> {
-    let needed = run.machine.memory.saturating_mul(1 << 20);
+pub fn directory(machine: &Machine, own: &Path) -> Result<PathBuf, String> {
+    let needed = machine.memory.saturating_mul(1 << 20);
     let needed = needed.saturating_add(OVERHEAD);
     let mut reasons = Vec::new();
-    for directory in [Path::new(SHARED_MEMORY), run.directory] {
+    for directory in [Path::new(SHARED_MEMORY), own] {
         match fits(directory, needed) {
             Ok(()) => return Ok(directory.to_owned()),
             Err(reason) => reasons.push(reason),

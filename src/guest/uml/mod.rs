@@ -3,32 +3,33 @@
 
 mod memory;
 
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result};
 
 use super::initrd;
 use super::machine::{DISK, REPORT, Ready, Run};
-use crate::spec::Architecture;
+use crate::spec::{Architecture, Machine};
 
 /// The name of the initrd in the machine's working directory.
 const INITRD: &str = "initrd";
 
-/// Checks that a machine for `run` can be used on this builder.
+/// Checks that `machine` can be used on this builder, with files in `directory`.
 ///
 /// # Errors
 /// The reason why it cannot.
-pub fn usable(run: &Run<'_>) -> Result<(), String> {
-    if run.machine.qemu.firmware.is_some() {
+pub fn usable(machine: &Machine, directory: &Path) -> Result<(), String> {
+    if machine.qemu.firmware.is_some() {
         return Err("User-Mode Linux has no EFI variables".to_owned());
     }
-    if run.machine.architecture != Architecture::X86_64 {
+    if machine.architecture != Architecture::X86_64 {
         return Err("User-Mode Linux runs only x86_64".to_owned());
     }
-    if run.machine.uml.is_none() {
+    if machine.uml.is_none() {
         return Err("there is no kernel for User-Mode Linux (umlKernel)".to_owned());
     }
-    memory::directory(run).map(drop)
+    memory::directory(machine, directory).map(drop)
 }
 
 /// Prepares User-Mode Linux for `run`.
@@ -38,7 +39,7 @@ pub fn usable(run: &Run<'_>) -> Result<(), String> {
 pub fn prepare(run: &Run<'_>) -> Result<Ready> {
     let uml = run.machine.uml.as_ref();
     let uml = uml.context("there is no kernel for User-Mode Linux")?;
-    let memory = memory::directory(run).map_err(anyhow::Error::msg)?;
+    let memory = memory::directory(run.machine, run.directory).map_err(anyhow::Error::msg)?;
     initrd::write(run.job, run.init, None, &run.directory.join(INITRD))?;
     let mut command = Command::new(&uml.kernel);
     command

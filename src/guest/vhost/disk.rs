@@ -9,6 +9,7 @@ use anyhow::Result;
 
 use super::written::{BLOCK, BLOCK_BYTES, Written};
 use crate::image::{LazyImage, Reader};
+use crate::progress;
 
 /// A disk: a planned image that is only read, if any, and a sparse file with what was written.
 pub struct Disk {
@@ -70,6 +71,7 @@ impl Disk {
         mut buffer: &mut [u8],
         mut offset: u64,
     ) -> Result<(), Failure> {
+        progress::moved(buffer.len());
         let Some(base) = base else {
             return self.read_file(buffer, offset);
         };

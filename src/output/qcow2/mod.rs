@@ -12,7 +12,7 @@ mod tests;
 
 use std::path::Path;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, bail};
 use zerocopy::IntoBytes;
 use zerocopy::big_endian::U64;
 
@@ -20,6 +20,7 @@ use self::guest::GuestClusters;
 use self::host::HostClusters;
 use self::ondisk::{COPIED, FeatureNameTable, Header, compression_type, incompatible};
 use super::file::ImageFile;
+use crate::code::Code;
 use crate::codec::Codec;
 use crate::escape;
 use crate::image::{self, BlockSink, Blocks, Image};
@@ -62,13 +63,14 @@ pub(super) fn write(
         Some(Codec::Zstd { .. }) => compression_type::ZSTD,
         Some(codec) => bail!("clusters of qcow2 cannot be compressed with {codec:?}"),
     };
-    ensure!(
-        image.length <= LONGEST,
+    if image.length > LONGEST {
+        return Err(Code::DiskSize.error(format!(
         "writing {}: the disk has {} bytes, but in the qcow2 format QEMU reads at most {LONGEST}; \
          make the disk smaller, or choose the raw format",
         escape::path(path),
         image.length,
-    );
+    )));
+    }
     let blocks = Blocks {
         length: 1 << CLUSTER_BITS,
         codec,

@@ -16,7 +16,7 @@ use std::fs::OpenOptions;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use zerocopy::IntoBytes;
 use zerocopy::big_endian::{U16, U32, U64};
 
@@ -24,6 +24,7 @@ use self::ondisk::{DynamicHeader, Footer, NONE, VERSION, checksum};
 use super::dynamic::{self, Arrangement};
 use super::identifiers::derived;
 use super::length;
+use crate::code::Code;
 use crate::image::{self, Image};
 use crate::layout::{MEBIBYTE, SECTOR};
 use crate::spec::Identity;
@@ -117,13 +118,14 @@ fn check(length: u64) -> Result<()> {
 
 /// Checks that Azure takes a fixed VHD of `length` bytes.
 fn check_azure(length: u64) -> Result<()> {
-    ensure!(
-        length.is_multiple_of(MEBIBYTE),
-        "the disk has {length} bytes, which is not a whole number of MiB, so Azure would not take \
-         it; set diskSize to at least {}",
-        length.div_ceil(MEBIBYTE)
-    );
-    Ok(())
+    match length.is_multiple_of(MEBIBYTE) {
+        true => Ok(()),
+        false => Err(Code::DiskSize.error(format!(
+            "the disk has {length} bytes, which is not a whole number of MiB, so Azure would not take \
+             it; set diskSize to at least {}",
+            length.div_ceil(MEBIBYTE)
+        ))),
+    }
 }
 
 /// The footer of a disk of `length` bytes.

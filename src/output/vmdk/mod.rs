@@ -21,6 +21,7 @@ use anyhow::{Context, Result, ensure};
 pub(super) use sparse::write_sparse;
 pub(super) use stream::write_stream;
 
+use crate::code::{Code, WithCode};
 use crate::escape;
 use crate::layout::SECTOR;
 use crate::output::length;
@@ -97,7 +98,10 @@ impl Size {
 /// # Errors
 /// If it has more than 32 bits: there are too many data.
 fn entry(sector: u64, path: &Path) -> Result<u32> {
-    u32::try_from(sector).ok().with_context(|| too_large(path))
+    u32::try_from(sector)
+        .ok()
+        .with_context(|| too_large(path))
+        .code(Code::DiskSize)
 }
 
 /// The message for more data than the file `path` can contain.

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, bail};
 use zerocopy::IntoBytes;
 use zerocopy::little_endian::{U32, U64};
 
@@ -13,6 +13,7 @@ use super::{
     DESCRIPTOR, DESCRIPTOR_SECTORS, ENTRIES_PER_SECTOR, GRAIN, GRAIN_SECTORS, MOST_SECTORS, SECTOR,
     Size, TABLE_SECTORS, entry, too_large,
 };
+use crate::code::Code;
 use crate::image::{BlockSink, Blocks, Image, write_blocks};
 use crate::output::file::ImageFile;
 use crate::spec::Identity;
@@ -39,11 +40,12 @@ pub fn write_sparse(
     let layout = Layout::new(Size::of(image.length, path)?);
     let files = image.data_length();
     let data = MOST_SECTORS.saturating_sub(layout.grains) * SECTOR;
-    ensure!(
-        files <= data,
-        "{} (its files have {files} bytes, and there is space for {data})",
-        too_large(path)
-    );
+    if files > data {
+        return Err(Code::DiskSize.error(format!(
+            "{} (its files have {files} bytes, and there is space for {data})",
+            too_large(path)
+        )));
+    }
     let most = (layout.grains + layout.size.grains * GRAIN_SECTORS) * SECTOR;
     let mut sink = Sparse {
         file: ImageFile::create(path, image, most)?,

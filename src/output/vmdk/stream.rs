@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, bail};
 use zerocopy::IntoBytes;
 use zerocopy::little_endian::{U16, U32, U64};
 
@@ -13,6 +13,7 @@ use super::table::{Table, Tables};
 use super::{
     DESCRIPTOR, GRAIN, GRAIN_SECTORS, MOST_SECTORS, SECTOR, Size, TABLE_SECTORS, entry, too_large,
 };
+use crate::code::Code;
 use crate::codec::Codec;
 use crate::image::{BlockSink, Blocks, Image, write_blocks};
 use crate::output::file::ImageFile;
@@ -80,8 +81,10 @@ impl Stream<'_> {
         self.file.write(sectors, self.next * SECTOR)?;
         // usize to u64: lossless on every target Rust has.
         self.next += sectors.len() as u64 / SECTOR;
-        ensure!(self.next <= MOST_SECTORS, too_large(self.path));
-        Ok(())
+        match self.next <= MOST_SECTORS {
+            true => Ok(()),
+            false => Err(Code::DiskSize.error(too_large(self.path))),
+        }
     }
 
     fn append_marker(&mut self, kind: Kind, sectors: u64) -> Result<()> {

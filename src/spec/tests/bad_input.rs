@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::super::Problems;
 use super::{changed, changes, full, parse, parse_value, with};
+use crate::code::Code;
 
 /// Blocks are separated by empty lines. Lines `/pointer = value` change valid attributes; the lines
 /// after them are the expected problems.
@@ -14,7 +15,10 @@ fn answer(block: &str) -> String {
     let lines_of_changes: Vec<&str> = block.lines().filter(|line| line.starts_with('/')).collect();
     let problems = match parse_value(&changed(&changes(block))) {
         Ok(_) => "  no problem".to_owned(),
-        Err(problems) => lines(&problems).join("\n"),
+        Err(problems) => {
+            assert!(Code::ALL.contains(&problems.code()));
+            lines(&problems).join("\n")
+        }
     };
     format!("{}\n{problems}", lines_of_changes.join("\n"))
 }
@@ -32,6 +36,27 @@ fn bad_attributes_cause_the_messages_in_the_table() {
         assert_eq!(answer, block, "the whole table:\n{}", answers.join("\n\n"));
     }
     assert!(blocks.len() >= 100, "{} blocks", blocks.len());
+}
+
+#[test]
+fn the_first_problem_determines_the_code() {
+    for (pointer, code) in [
+        ("/image", Code::Attributes),
+        ("/image/label", Code::Argument),
+        ("/image/contents", Code::Argument),
+        ("/image/contents/0", Code::Contents),
+        ("/closure/0/path", Code::Closure),
+        ("/tools/bash", Code::Attributes),
+        ("/postVM", Code::Argument),
+        ("/preVM", Code::Override),
+    ] {
+        let mut attributes = full();
+        // A number is wrong everywhere.
+        attributes = with(attributes, &[(pointer, 5.into())]);
+        let problems = parse_value(&attributes).unwrap_err();
+        assert_eq!(problems.code(), code, "{pointer}: {problems}");
+    }
+    assert_eq!(parse(b"{").unwrap_err().code(), Code::Attributes);
 }
 
 #[test]

@@ -17,7 +17,8 @@ use super::read::{self, Follow, HostInode, Problem, Reader};
 use crate::tree::{Directory, InodeId, InsertError, Kind, ListedPath, SourceFile, Tree};
 use crate::{escape, excerpt};
 
-/// How many directories are read before further threads are started.
+/// How many directories are read before further threads are started, as long as there is only one to
+/// read: then a thread would have nothing to do. A second one may be large, so it is not left to wait.
 const FEW: usize = 8;
 
 /// The result of a scan. The inodes are in the tree, in no particular order; the top ones have no
@@ -97,7 +98,12 @@ pub fn read(
         }
     }
     // Reading a few directories is faster than starting threads.
-    problems.extend(work(reader, &queue, scope, FEW));
+    for _ in 0..FEW {
+        if queue.lock().tasks.len() > 1 {
+            break;
+        }
+        problems.extend(work(reader, &queue, scope, 1));
+    }
     let threads = if queue.lock().tasks.is_empty() {
         0
     } else {

@@ -190,6 +190,7 @@ fn rejected_calls_name_the_value_and_the_remedy() {
     ];
     for (arguments, wanted) in table {
         let message = nix.error(&format!("(make {{ {arguments} }}).drvPath"));
+        assert!(message.contains("make-disk-image["), "no code in {message}");
         for part in *wanted {
             assert!(
                 message.contains(part),

@@ -31,7 +31,7 @@ fn copy(from: &Path, to: &Path) {
 }
 
 /// The flake in its own directory, and its reference.
-fn flake(nix: &Nix) -> String {
+pub fn flake(nix: &Nix) -> String {
     let copied: PathBuf = nix.directory().join("flake");
     std::fs::create_dir(&copied).unwrap();
     for source in SOURCES {
@@ -41,7 +41,7 @@ fn flake(nix: &Nix) -> String {
 }
 
 /// Runs `nix <command> <flake><attribute>`.
-fn run(nix: &Nix, command: &[&str], reference: &str) -> String {
+pub fn run(nix: &Nix, command: &[&str], reference: &str) -> String {
     let nixpkgs = format!(
         "path:{}",
         repository().join("tests/fixtures/nixpkgs").display()

@@ -4,9 +4,9 @@
 mod arguments;
 mod assertions;
 mod derivation;
-mod flake;
+pub mod flake;
 mod module;
-mod nix;
+pub mod nix;
 mod overrides;
 mod read;
 mod tables;

@@ -80,7 +80,7 @@ fn overrides_without_effect_are_rejected_with_advice() {
             let message = nix.error(&format!(
                 "(((make {{ }}){first}).overrideAttrs ({change})).drvPath"
             ));
-            let told = format!("make-disk-image: {name} cannot be overridden");
+            let told = format!("make-disk-image[override]: {name} cannot be overridden");
             assert!(message.contains(&told), "{change}: {message}");
             assert!(message.contains(instead), "{change}: {message}");
         }

@@ -27,7 +27,7 @@ fn too_little_memory_is_reported_and_nothing_is_left() {
             " MiB of memory, and its limit is {mebibytes}.00 MiB (ulimit -v): provide more\n"
         );
         if log.contains(
-            "error: the build could not continue (SIGABRT), probably due to a lack of memory",
+            "error[terminated]: the build could not continue (SIGABRT), probably due to a lack of memory",
         ) {
             assert!(log.ends_with(&end), "{log}");
             // The work directory exists by then.

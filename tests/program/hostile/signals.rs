@@ -150,7 +150,7 @@ fn a_signal_to_the_worker_alone_cleans_up_and_is_reported() {
             Some(1),
             None,
             &[
-                "error: the build was killed (SIGKILL), probably due to a lack of memory on the \
+                "error[terminated]: the build was killed (SIGKILL), probably due to a lack of memory on the \
                  machine or in its control group; its largest process used ",
                 " MiB of memory: provide more",
             ],
@@ -160,7 +160,7 @@ fn a_signal_to_the_worker_alone_cleans_up_and_is_reported() {
             Some(1),
             None,
             &[
-                "error: the build could not continue (SIGABRT), probably due to a lack of memory; ",
+                "error[terminated]: the build could not continue (SIGABRT), probably due to a lack of memory; ",
                 " MiB of memory: provide more",
             ],
         ),
@@ -168,7 +168,7 @@ fn a_signal_to_the_worker_alone_cleans_up_and_is_reported() {
             "ILL",
             Some(1),
             None,
-            &["error: the build was terminated by SIGILL"],
+            &["error[terminated]: the build was terminated by SIGILL"],
         ),
         (
             "XCPU",
@@ -180,7 +180,7 @@ fn a_signal_to_the_worker_alone_cleans_up_and_is_reported() {
             "TERM",
             None,
             Some(15),
-            &["error: the build was terminated by SIGTERM"],
+            &["error[terminated]: the build was terminated by SIGTERM"],
         ),
     ];
     for (name, code, signal, words) in cases {

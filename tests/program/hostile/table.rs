@@ -90,7 +90,9 @@ fn every_bad_input_gets_its_message_and_nothing_is_left() {
         let error = if ended.output.status.success() {
             "(success)".to_owned()
         } else {
-            ended.error()
+            let (code, error) = ended.error_with_code();
+            assert_ne!(code, "internal", "{error}");
+            error
         };
         let error = error
             .replace(&format!("{place}/source"), "@source@")

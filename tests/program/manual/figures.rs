@@ -1,0 +1,74 @@
+//! The figures of README are not better than those of docs/performance.md.
+
+use std::fs;
+
+use crate::common::repository;
+
+fn read(path: &str) -> String {
+    fs::read_to_string(repository().join(path)).unwrap()
+}
+
+/// The seconds of `method` in a section of docs/performance.md.
+fn seconds(page: &str, section: &str, method: &str) -> f64 {
+    let (_, section) = page.split_once(&format!("\n## {section}\n")).unwrap();
+    let start = format!("| {method} |");
+    let row = section.lines().find_map(|line| line.strip_prefix(&start));
+    let row = row.unwrap_or_else(|| panic!("no {method}"));
+    row.split('|').next().unwrap().trim().parse().unwrap()
+}
+
+/// The number of a cell such as "4.8 times".
+fn number(cell: &str) -> f64 {
+    cell.split_whitespace().next().unwrap().parse().unwrap()
+}
+
+#[test]
+fn readme_does_not_exaggerate() {
+    let (readme, page) = (read("README.md"), read("docs/performance.md"));
+    let ours = "make-disk-image, raw, onlyNixStore";
+    let small = ["A small NixOS, to memory", "A small NixOS, to disk"];
+    let compressed = [
+        "Compressed formats, to memory",
+        "Compressed formats, to disk",
+    ];
+    let mut checked = 0;
+    for (start, sections, ours, other) in [
+        (
+            "| making the raw image | `mke2fs -d` |",
+            small,
+            ours,
+            "mke2fs -d",
+        ),
+        (
+            "| | systemd-repart of Debian 13 |",
+            small,
+            ours,
+            "systemd-repart of Debian 13",
+        ),
+        (
+            "| | reading all files and writing one, on one core |",
+            small,
+            ours,
+            "read all files, write one file of the same size",
+        ),
+        (
+            "| making a compressed qcow2 | `qemu-img convert -c` from a finished raw disk |",
+            compressed,
+            "make-disk-image, qcow2-compressed",
+            "qemu-img convert -O qcow2 -c",
+        ),
+    ] {
+        let row = readme.lines().find_map(|line| line.strip_prefix(start));
+        let row = row.unwrap_or_else(|| panic!("no {start}"));
+        let cells: Vec<&str> = row.trim().trim_matches('|').split('|').collect();
+        for (cell, section) in cells.iter().zip(sections) {
+            let measured = seconds(&page, section, other) / seconds(&page, section, ours);
+            assert!(
+                number(cell) <= measured * 1.05,
+                "{start} {cell}: {measured:.2}"
+            );
+            checked += 1;
+        }
+    }
+    assert_eq!(checked, 8);
+}
