@@ -6,7 +6,7 @@ use anyhow::Result;
 use clap::Args;
 
 use crate::code::{Code, WithCode};
-use crate::inspect;
+use crate::{inspect, progress};
 
 /// The arguments of `inspect`.
 #[derive(Args)]
@@ -22,6 +22,8 @@ impl Inspect {
     /// # Errors
     /// Those of [`inspect::run`].
     pub fn run(self) -> Result<ExitCode> {
+        // The log has what cannot be read while the rest is listed.
+        progress::init();
         let complete = inspect::run(&self.arguments).code(Code::Image)?;
         Ok(match complete {
             true => ExitCode::SUCCESS,
