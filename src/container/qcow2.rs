@@ -15,6 +15,9 @@ const OLD_LENGTH: u64 = 72;
 /// Values of `cluster_bits` ("Header"; QEMU has the same limits).
 const CLUSTER_BITS: std::ops::RangeInclusive<u32> = 9..=21;
 
+/// How many bytes of the name of a backing file are shown.
+const SHOWN: usize = 100;
+
 /// The most entries of an L1 table: 32 MiB, as in QEMU.
 const MOST_L1: u64 = (32 << 20) / 8;
 
@@ -159,7 +162,10 @@ fn refuse_dependencies(file: &ImageFile, header: &Header) -> Result<()> {
         bail!(
             "it is incomplete without its backing file {}, which is not followed; merge them with \
              qemu-img convert",
-            escape::short(&name)
+            escape::beginning(
+                name.split(|&byte| byte == 0).next().unwrap_or_default(),
+                SHOWN
+            )
         );
     }
     match header.crypt_method.get() {

@@ -19,6 +19,9 @@ const FOOTER: u64 = 1024;
 /// The longest supported descriptor, in bytes.
 const LONGEST_DESCRIPTOR: u64 = 1 << 20;
 
+/// How many bytes of a value in the descriptor are shown.
+const SHOWN: usize = 50;
+
 /// The longest grain, in bytes.
 const LONGEST_GRAIN: u64 = 2 << 20;
 
@@ -65,13 +68,13 @@ pub fn open(file: &ImageFile) -> Result<Opened> {
         ["monolithicSparse", "streamOptimized"].contains(&create_type),
         "it is of the type {}, of which a disk may have several files; only monolithicSparse and \
          streamOptimized are supported; convert it with qemu-img convert -O raw",
-        escape::short(create_type.as_bytes())
+        escape::beginning(create_type.as_bytes(), SHOWN)
     );
     let parent = value(&descriptor, "parentCID").unwrap_or("ffffffff");
     ensure!(
         parent.eq_ignore_ascii_case("ffffffff"),
         "it is incomplete without its parent, which has the content ID {}",
-        escape::short(parent.as_bytes())
+        escape::beginning(parent.as_bytes(), SHOWN)
     );
     let grains = Grains::open(file, &header)?;
     let sectors = header.capacity.get();

@@ -671,3 +671,17 @@ fn paths_that_are_neither_files_nor_disks_are_rejected_immediately() {
         assert!(code == 1 && error.contains(message), "{error}");
     }
 }
+
+#[test]
+fn a_journal_with_changes_is_reported() {
+    let directory = scratch();
+    bases(directory.path());
+    let image = directory.path().join("ext");
+    script(
+        r#"debugfs -w -R 'feature needs_recovery' "$1" >&2"#,
+        &[&image],
+    );
+    let (code, text) = limited(&image, &[]);
+    let problem = "problem: the file system: the journal has changes that are not applied yet";
+    assert!(code == 0 && text.contains(problem), "{text}");
+}
