@@ -81,25 +81,8 @@ fn report(spec: &Spec, disk: &Disk) {
     if let Some(cramped) = &disk.cramped {
         log::warn!("{cramped}");
     }
-    let usage = disk.root.usage();
     log::info!("{}", disk.layout.describe(&spec.identity));
-    let (kind, read_only) = (spec.root.kind.name(), spec.root.kind.is_read_only());
-    let free = match read_only {
-        true => "read-only".to_owned(),
-        false => format!(
-            "{} of them free for users and {} for root",
-            usage.available, usage.available_to_root
-        ),
-    };
-    // Some file systems have no fixed number of inodes.
-    let inodes = match usage.inodes {
-        0 => format!("{} inodes", usage.inodes_used),
-        inodes => format!("{inodes} inodes, {} used", usage.inodes_used),
-    };
-    log::info!(
-        "root file system: {kind}, {} bytes, {free}; {inodes}",
-        usage.length
-    );
+    log::info!("{}", disk.describe_root(&spec.root.kind));
 }
 
 /// Writes the image file to `$out`, under a temporary name until it is complete.

@@ -15,7 +15,7 @@ use anyhow::{Context, Result};
 use crate::code::{Code, WithCode};
 use crate::fs::{self, Counted, Format, Options, Plan, PlanError, Workspace};
 use crate::layout::{self, Layout, MEBIBYTE};
-use crate::spec::{DiskSize, Spec};
+use crate::spec::{DiskSize, FileSystemKind, Spec};
 use crate::tree::{Timestamp, Tree};
 
 pub(crate) use margin::Cramped;
@@ -31,6 +31,30 @@ pub struct Disk {
     pub sizes: Option<Sizes>,
     /// Set if the size is fixed and leaves too little free space.
     pub cramped: Option<Cramped>,
+}
+
+impl Disk {
+    /// Returns a line about the root file system, which is of this kind.
+    pub fn describe_root(&self, kind: &FileSystemKind) -> String {
+        let usage = self.root.usage();
+        let free = match kind.is_read_only() {
+            true => "read-only".to_owned(),
+            false => format!(
+                "{} of them free for users and {} for root",
+                usage.available, usage.available_to_root
+            ),
+        };
+        // Some file systems have no fixed number of inodes.
+        let inodes = match usage.inodes {
+            0 => format!("{} inodes", usage.inodes_used),
+            inodes => format!("{inodes} inodes, {} used", usage.inodes_used),
+        };
+        format!(
+            "root file system: {}, {} bytes, {free}; {inodes}",
+            kind.name(),
+            usage.length
+        )
+    }
 }
 
 /// Plans the disk of `spec` with `tree` as its root file system. A file system that is made by a

@@ -22,7 +22,7 @@ pub(crate) use self::watched::Watched;
 /// The time limit of tools that normally take seconds.
 pub const USUAL: Duration = Duration::from_secs(600);
 
-/// How much of its standard output [`output`] returns, in bytes.
+/// How much of its standard output [`output()`] returns, in bytes.
 const OUTPUT: u64 = 64 << 10;
 
 /// Runs `command` for at most `limit`, with an empty standard input. The end of its standard error

@@ -5,11 +5,12 @@ use std::fmt;
 use serde::Serialize;
 
 use super::Missing;
+use super::estimate::KIND;
 use crate::guest::Candidate;
 use crate::layout::{Layout, Partition};
 use crate::plan::Disk;
 use crate::scheme::Entry;
-use crate::spec::{Identity, Spec, System, Tasks};
+use crate::spec::{FileSystemKind, Identity, Spec, System, Tasks};
 
 /// The plan of an image. Its fields are the JSON that `plan --json` prints; docs/plan.md describes
 /// them.
@@ -99,7 +100,8 @@ struct Root {
     bytes: u64,
     free_bytes: u64,
     free_bytes_for_root: u64,
-    inodes: u64,
+    /// `None` if the number is not fixed.
+    inodes: Option<u64>,
     used_inodes: u64,
     smallest_bytes: Option<u64>,
 }
@@ -120,6 +122,10 @@ impl Report {
         let lengths = spec.closure.iter().map(|info| info.nar_size);
         let usage = disk.root.usage();
         let kind = &spec.root.kind;
+        let planned = match basis {
+            Basis::NarSizes => &KIND,
+            Basis::Files | Basis::FilesBeforeGuest => kind,
+        };
         Report {
             basis,
             missing_paths: missing.paths,
@@ -150,11 +156,11 @@ impl Report {
                 bytes: usage.length,
                 free_bytes: usage.available,
                 free_bytes_for_root: usage.available_to_root,
-                inodes: usage.inodes,
+                inodes: Some(usage.inodes).filter(|inodes| *inodes > 0),
                 used_inodes: usage.inodes_used,
                 smallest_bytes: disk.sizes.map(|sizes| sizes.file_system),
             },
-            text: text(spec, disk),
+            text: text(spec, disk, planned),
         }
     }
 
@@ -167,13 +173,14 @@ impl Report {
     }
 }
 
-fn text(spec: &Spec, disk: &Disk) -> String {
+fn text(spec: &Spec, disk: &Disk, kind: &FileSystemKind) -> String {
     let layout = disk.layout.describe(&spec.identity);
-    match (&disk.sizes, &disk.cramped) {
-        (Some(sizes), _) => format!("{layout}\n{sizes}\n"),
-        (None, Some(cramped)) => format!("{layout}\nwarning: {cramped}\n"),
-        (None, None) => layout.to_string(),
-    }
+    let size = match (&disk.sizes, &disk.cramped) {
+        (Some(sizes), _) => format!("{sizes}\n\n"),
+        (None, Some(cramped)) => format!("warning: {cramped}\n\n"),
+        (None, None) => String::new(),
+    };
+    format!("{layout}\n{size}{}\n", disk.describe_root(kind))
 }
 
 fn guest(spec: &Spec, machines: &[Candidate]) -> Option<Guest> {
@@ -251,17 +258,11 @@ impl fmt::Display for Report {
         }
         self.fmt_guest(f)?;
         self.fmt_basis(f)?;
-        writeln!(f, "\n{}", self.text)?;
-        let root = &self.root;
-        write!(f, "root file system: {}", root.fs_type)?;
-        if let Some(uuid) = &root.uuid {
-            write!(f, ", label {}, UUID {uuid}", root.label)?;
+        write!(f, "\n{}", self.text)?;
+        match &self.root.uuid {
+            Some(uuid) => writeln!(f, "  label {}, UUID {uuid}", self.root.label),
+            None => Ok(()),
         }
-        writeln!(
-            f,
-            "\n  {} bytes, {} of them free for users and {} for root; {} inodes, {} used",
-            root.bytes, root.free_bytes, root.free_bytes_for_root, root.inodes, root.used_inodes
-        )
     }
 }
 
@@ -311,7 +312,7 @@ impl Report {
                 for file in &self.missing_files {
                     writeln!(f, "  {file} is not on this machine")?;
                 }
-                if self.root.fs_type != super::estimate::KIND.name() {
+                if self.root.fs_type != KIND.name() {
                     writeln!(f, "  computed for ext4, not for {}", self.root.fs_type)?;
                 }
                 Ok(())

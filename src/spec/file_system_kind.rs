@@ -118,10 +118,9 @@ impl FileSystemKind {
     pub fn longest_label(&self) -> Option<usize> {
         match self {
             FileSystemKind::Btrfs(_) => Some(255),
-            FileSystemKind::Erofs(_)
-            | FileSystemKind::Ext2
-            | FileSystemKind::Ext3
-            | FileSystemKind::Ext4 => Some(16),
+            // Linux 6.1 requires a NUL at the end.
+            FileSystemKind::Erofs(_) => Some(15),
+            FileSystemKind::Ext2 | FileSystemKind::Ext3 | FileSystemKind::Ext4 => Some(16),
             FileSystemKind::F2fs => Some(512),
             FileSystemKind::Squashfs(_) => None,
             FileSystemKind::Xfs => Some(12),

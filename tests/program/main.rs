@@ -35,6 +35,7 @@ mod next_nix;
 mod nix_store;
 mod plan;
 mod post_vm;
+mod root_size;
 mod size;
 mod stage;
 mod terminal;

@@ -2,8 +2,8 @@
 //!
 //! The main area of f2fs consists of logs ([`Log`](logs::Log)): of inodes and other nodes, and of
 //! data, each hot, warm or cold. [`Census`] numbers the inodes and gives everything a place in its
-//! log. This does not depend on the length of the file system. [`Geometry`](geometry::Geometry)
-//! computes the sizes of all areas, and [`Layout`](layout::Layout) places the logs one after
+//! log. This does not depend on the length of the file system. [`Geometry`]
+//! computes the sizes of all areas, and [`Layout`] places the logs one after
 //! the other. Metadata is generated from that when it is written, with the contents of small
 //! files, which are in their inodes.
 //!

@@ -15,7 +15,7 @@ pub struct Header {
     pub fsid: [u8; 16],
     /// The node's own address.
     pub bytenr: U64,
-    /// [`Header::WRITTEN`], and the revision of back references in the highest byte.
+    /// `BTRFS_HEADER_FLAG_WRITTEN`, and the revision of back references in the highest byte.
     pub flags: U64,
     /// UUID of the chunk tree.
     pub chunk_tree_uuid: [u8; 16],

@@ -72,7 +72,7 @@ pub mod feature_incompat {
     /// The superblock is followed by configurations of algorithms, and compressed extents may take
     /// several blocks.
     pub const COMPR_CFGS: u32 = 0x2;
-    /// There are files with [`super::layout::CHUNK_BASED`].
+    /// There are files in chunks (`data_layout::CHUNK_BASED`).
     pub const CHUNKED_FILE: u32 = 0x4;
     /// The end of a file's compressed data may be stored with its inode.
     pub const ZTAILPACKING: u32 = 0x10;
