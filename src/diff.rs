@@ -1,5 +1,5 @@
 //! Compares two images in layers: container, partition table, boot code, parameters of file systems,
-//! files, and bytes that no file owns. `docs/inspect.md` describes the output.
+//! files, and bytes that no file owns. `docs/diff.md` describes the output.
 
 mod bytes;
 mod contents;
@@ -29,7 +29,7 @@ pub struct Arguments {
     a: PathBuf,
     /// Path of the second image, which may be in another format
     b: PathBuf,
-    /// Print JSON, whose form docs/inspect.md describes
+    /// Print JSON, whose form docs/diff.md describes
     #[arg(long)]
     json: bool,
     /// The most differences that are shown of each layer; the others are counted

@@ -89,14 +89,13 @@ fn blocks_of_kind(kind: &str) -> Vec<Block> {
 /// A block of a kind that no test knows would not be tested.
 #[test]
 fn every_block_says_how_it_is_tested() {
-    const KINDS: [&str; 12] = [
+    const KINDS: [&str; 11] = [
         "nix,arguments",
         "nix,expression",
         "nix,flake",
         "nix,module",
         "nix,syntax",
         "sh,hardware",
-        "sh,later",
         "sh,make",
         "sh,nixpkgs",
         "sh,run",
