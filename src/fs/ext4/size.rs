@@ -45,7 +45,7 @@ pub fn smallest(tree: &Tree, census: &Census, from: u64, free: u64) -> Result<u6
     }
     Err(PlanError::Unrepresentable(vec![format!(
         "{} blocks of 4 KiB, {free} free blocks and {} inodes; this {} writer's limit is \
-         {most} blocks",
+         {most} blocks (16 TiB)",
         census.blocks,
         census.inodes(),
         census.features.name
