@@ -24,6 +24,7 @@ mod f2fs;
 mod fat;
 mod layout;
 mod modules;
+mod random_tree;
 mod reports;
 mod scan;
 mod squashfs;

@@ -8,7 +8,7 @@ use super::images::*;
 use crate::common::runner::runner;
 use crate::common::scratch;
 use crate::ext4_writer::kernel::compare;
-use crate::ext4_writer::random::{build, entry};
+use crate::random_tree::{build, entry};
 
 #[test]
 fn random_trees_are_clean_and_as_they_were() {

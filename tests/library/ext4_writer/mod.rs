@@ -11,5 +11,5 @@ mod growth;
 pub mod images;
 pub mod kernel;
 mod limits;
-pub mod random;
+mod random;
 pub mod sizes;

@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use super::*;
 use crate::common::runner::runner;
 use crate::common::scratch;
-use crate::ext4_writer::random::{build, entry};
+use crate::random_tree::{build, entry};
 
 fn every_kind() -> Tree {
     let mut tree = with_lost_found();

@@ -7,7 +7,7 @@ use make_disk_image::tree::Kind;
 use super::images::*;
 use crate::common::runner::runner;
 use crate::common::scratch;
-use crate::ext4_writer::random::{build, entry};
+use crate::random_tree::{build, entry};
 
 #[test]
 fn random_trees_are_clean_and_as_they_were() {
