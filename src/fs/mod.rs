@@ -25,6 +25,7 @@ mod finished;
 mod kinds;
 mod number;
 mod regular;
+mod sink;
 pub(crate) mod source;
 mod squashfs;
 #[cfg(test)]

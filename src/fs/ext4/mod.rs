@@ -29,7 +29,6 @@ mod names;
 pub(crate) mod ondisk;
 mod plan;
 mod resize_inode;
-mod sink;
 mod size;
 mod superblock;
 mod tables;

@@ -12,11 +12,11 @@ use super::directory::{Target, Writer};
 use super::extent::Extent;
 use super::inode_table::{Inodes, data_extents};
 use super::ondisk::{BLOCK_SIZE, Block, SuperBlock, put};
-use super::sink::{Emit, Sink};
 use super::superblock::Superblock;
 use super::xattr::Attributes;
 use super::{INODE_SIZE, JOURNAL_INODE, ROOT_INODE};
 use super::{block_map, groups, hash_seed, journal, resize_inode};
+use crate::fs::sink::{Emit, Sink};
 use crate::fs::{DataExtent, DataSource, Options, Plan, Usage};
 use crate::tree::{Directory, InodeId, Kind, Tree};
 

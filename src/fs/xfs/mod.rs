@@ -35,7 +35,6 @@ mod ondisk;
 mod place;
 mod plan;
 mod rmap;
-mod sink;
 mod size;
 mod superblock;
 

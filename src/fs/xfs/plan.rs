@@ -10,8 +10,8 @@ use super::group::{self, Numbered};
 use super::layout::{Group, Layout};
 use super::log;
 use super::ondisk::{BLOCK_SIZE, Block};
-use super::sink::Sink;
 use crate::fs::number::index;
+use crate::fs::sink::Sink;
 use crate::fs::{DataExtent, DataSource, Plan, Usage};
 
 /// An XFS file system with a tree in it.

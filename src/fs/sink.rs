@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use super::ondisk::BLOCK_SIZE;
+use super::BLOCK;
 
 /// Number of bytes to collect before passing them on.
 const BUFFER_SIZE: usize = 1 << 20;
@@ -41,12 +41,12 @@ impl<'a> Sink<'a> {
         Ok(())
     }
 
-    /// Adds `bytes`, which begin at the block `block`.
+    /// Adds `bytes`, which begin at the block of 4 KiB with the number `block`.
     ///
     /// # Errors
     /// Those of `emit`.
     pub fn blocks(&mut self, block: u64, bytes: &[u8]) -> Result<()> {
-        self.bytes(block * BLOCK_SIZE, bytes)
+        self.bytes(block * BLOCK, bytes)
     }
 
     /// Passes on the remaining bytes.
