@@ -113,11 +113,11 @@ const COMPRESSED: [Pair; 4] = [
         r#"run usr/bin/mkfs.erofs --quiet -T1 -zzstd,level=3 -C65536 "$1" "$stage""#
     ),
     pair!(
-        "squashfs, zstd 3",
         "squashfs",
-        r#"{"compression":"zstd","compressionLevel":3}"#,
-        "mksquashfs -comp zstd",
-        r#"run usr/bin/mksquashfs "$stage" "$1" -quiet -no-progress -comp zstd -Xcompression-level 3 -b 1M -all-time 1 -mkfs-time 1"#
+        "squashfs",
+        "{}",
+        "mksquashfs -comp zstd -Xcompression-level 15 -b 1M",
+        r#"run usr/bin/mksquashfs "$stage" "$1" -quiet -no-progress -comp zstd -Xcompression-level 15 -b 1M -all-time 1 -mkfs-time 1"#
     ),
 ];
 
