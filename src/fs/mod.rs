@@ -15,6 +15,7 @@
 //! Code that writes or reads an image handles both in the same way.
 
 mod btrfs;
+mod content;
 mod data;
 mod data_extent;
 mod erofs;

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use super::census::Census;
 use super::ondisk::SECTOR_SIZE;
+use crate::fs::content::data_blocks;
 use crate::tree::{Content, Kind, Tree};
 
 /// The longest extent (`BTRFS_MAX_EXTENT_SIZE`).
@@ -64,20 +65,7 @@ pub fn is_inline(content: &Content) -> bool {
 /// Returns the sectors of a file that contain data, as ranges of bytes, of which the last one may
 /// end beyond the file.
 pub fn data(content: &Content) -> impl Iterator<Item = Range<u64>> + '_ {
-    let mut ranges = content
-        .data_ranges()
-        .map(|range| {
-            let end = range.offset + range.length;
-            range.offset / SECTOR_SIZE * SECTOR_SIZE..end.next_multiple_of(SECTOR_SIZE)
-        })
-        .peekable();
-    std::iter::from_fn(move || {
-        let mut range = ranges.next()?;
-        while let Some(next) = ranges.next_if(|next| next.start <= range.end) {
-            range.end = range.end.max(next.end);
-        }
-        Some(range)
-    })
+    data_blocks(content).map(|blocks| blocks.start * SECTOR_SIZE..blocks.end * SECTOR_SIZE)
 }
 
 /// Returns the data of all files in the order in which it is stored. Without compression, that of

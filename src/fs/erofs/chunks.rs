@@ -1,6 +1,7 @@
 //! Files with holes: chunks of equal length, each stored or a hole.
 
 use super::ondisk::{BLOCK_SIZE, NO_BLOCK};
+use crate::fs::content::data_blocks;
 use crate::tree::Content;
 
 /// Lengths of chunks are 2^0 to 2^this blocks (`EROFS_CHUNK_FORMAT_BLKBITS_MASK`).
@@ -92,7 +93,7 @@ impl Chunks {
         let chunk_length = BLOCK_SIZE << self.bits;
         let mut stored = self.stored(content).peekable();
         let mut before = 0;
-        super::blocks::data_blocks(content).map(move |blocks| {
+        data_blocks(content).map(move |blocks| {
             let offset = blocks.start * BLOCK_SIZE;
             let end = (blocks.end * BLOCK_SIZE).min(content.size);
             // Every part lies in a single range of chunks.

@@ -1,6 +1,7 @@
 //! The places of everything in the file system: the superblock, the inodes with what belongs to
 //! them, shared attributes, blocks of directories and long link targets, data.
 
+use super::FINISHED;
 use super::compress::{Compression, Packed};
 use super::ondisk::{
     BLOCK_SIZE, DeflateCfgs, Lz4Cfgs, NO_BLOCK, SLOT_SIZE, SuperBlock, ZstdCfgs, feature_incompat,
@@ -8,7 +9,7 @@ use super::ondisk::{
 use super::shape::{Data, Shape};
 use super::slots::Slots;
 use super::subject::Subject;
-use super::{FINISHED, blocks};
+use crate::fs::content::data_blocks;
 use crate::fs::{DataExtent, PlanError};
 use crate::tree::{Content, InodeId, Kind};
 
@@ -139,7 +140,7 @@ impl Layout {
         match shape.data {
             Data::Flat { tail, .. } => {
                 let end = shape.size - tail;
-                for blocks in blocks::data_blocks(content) {
+                for blocks in data_blocks(content) {
                     let offset = blocks.start * BLOCK_SIZE;
                     let length = (blocks.end * BLOCK_SIZE).min(end).saturating_sub(offset);
                     self.extent(file, offset, start + offset, length);

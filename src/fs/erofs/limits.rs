@@ -1,6 +1,7 @@
 //! What EROFS can't store. Its own limits are generous; most of these are Linux's.
 
 use super::xattr;
+use crate::fs::content::check_ranges;
 use crate::tree::{Content, Inode, Kind};
 
 const LONGEST_NAME: usize = 255;
@@ -67,19 +68,7 @@ fn file(content: &Content, problem: &mut dyn FnMut(String)) {
             content.size
         ));
     }
-    let mut end = 0;
-    for range in content.data_ranges() {
-        let next = range.offset.checked_add(range.length);
-        match next {
-            Some(next) if range.offset >= end && range.length > 0 && next <= content.size => {
-                end = next;
-            }
-            _ => {
-                return problem(format!(
-                    "invalid data range of {} bytes at {}: the previous one ends at {end}, the file at {}",
-                    range.length, range.offset, content.size
-                ));
-            }
-        }
+    if let Err(found) = check_ranges(content) {
+        problem(found);
     }
 }

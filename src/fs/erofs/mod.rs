@@ -7,7 +7,6 @@
 //! read during planning. With it, planning compresses all files to a file in the work directory.
 
 mod acl;
-mod blocks;
 mod census;
 mod chunks;
 mod compress;

@@ -4,7 +4,7 @@
 //! Blocks are allocated from the lowest up, so that everything below the last one is in use and no
 //! map of free blocks is needed.
 
-use super::census::{Census, data_blocks};
+use super::census::Census;
 use super::extent::Extent;
 use super::features::Features;
 use super::geometry::Geometry;
@@ -14,6 +14,7 @@ use super::tables::{self, GroupTables};
 use super::used::Used;
 use super::{JOURNAL_INODE, journal};
 use crate::fs::DataExtent;
+use crate::fs::content::data_blocks;
 use crate::fs::number::index;
 use crate::tree::{Kind, Tree};
 

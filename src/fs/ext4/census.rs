@@ -6,11 +6,12 @@ use super::directory::{self, LOST_FOUND_BLOCKS};
 use super::features::Features;
 use super::mapping::{self, Counter};
 use super::names::Names;
-use super::ondisk::{BLOCK_SIZE, IBlock};
+use super::ondisk::IBlock;
 use super::xattr::Attributes;
 use super::{FIRST_FREE_INODE, LOST_FOUND, LOST_FOUND_INODE, ROOT_INODE};
 use super::{dirhash, hash_seed};
 use crate::escape;
+use crate::fs::content::{check_ranges, data_blocks};
 use crate::fs::number::index;
 use crate::fs::{Options, PlanError};
 use crate::tree::{Content, Directory, Inode, InodeId, Kind, Timestamp, Tree};
@@ -140,21 +141,6 @@ impl Census {
             features: self.features,
         }
     }
-}
-
-/// Returns the blocks of a file that contain data, as ranges of block numbers within the file.
-pub fn data_blocks(content: &Content) -> impl Iterator<Item = std::ops::Range<u64>> + '_ {
-    let mut ranges = content
-        .data_ranges()
-        .map(|range| range.offset / BLOCK_SIZE..(range.offset + range.length).div_ceil(BLOCK_SIZE))
-        .peekable();
-    std::iter::from_fn(move || {
-        let mut range = ranges.next()?;
-        while let Some(next) = ranges.next_if(|next| next.start <= range.end) {
-            range.end = range.end.max(next.end);
-        }
-        Some(range)
-    })
 }
 
 /// A directory that is being walked.
@@ -405,20 +391,8 @@ impl<'a> Walk<'a> {
                 features.longest_file()
             ));
         }
-        let mut end = 0;
-        for range in content.data_ranges() {
-            let next = range.offset.checked_add(range.length);
-            match next {
-                Some(next) if range.offset >= end && range.length > 0 && next <= content.size => {
-                    end = next;
-                }
-                _ => {
-                    return self.problem(format!(
-                        "invalid data range of {} bytes at {}: the previous one ends at {end}, the file at {}",
-                        range.length, range.offset, content.size
-                    ));
-                }
-            }
+        if let Err(problem) = check_ranges(content) {
+            return self.problem(problem);
         }
         let mut map = Counter::new(features);
         for blocks in data_blocks(content) {

@@ -10,6 +10,7 @@ use super::temperature::{self, Temperature};
 use super::xattr;
 use super::{INLINE_DATA, INLINE_XATTR, ROOT_INODE};
 use crate::escape;
+use crate::fs::content::check_ranges;
 use crate::fs::number::index;
 use crate::fs::{Options, PlanError};
 use crate::tree::{Content, Directory, Inode, InodeId, Kind, Tree};
@@ -395,21 +396,9 @@ impl<'a> Walk<'a> {
             ));
             return Vec::new();
         }
-        let mut end = 0;
-        for range in content.data_ranges() {
-            let next = range.offset.checked_add(range.length);
-            match next {
-                Some(next) if range.offset >= end && range.length > 0 && next <= content.size => {
-                    end = next;
-                }
-                _ => {
-                    self.problem(format!(
-                        "invalid data range of {} bytes at {}: the previous one ends at {end}, the file at {}",
-                        range.length, range.offset, content.size
-                    ));
-                    return Vec::new();
-                }
-            }
+        if let Err(problem) = check_ranges(content) {
+            self.problem(problem);
+            return Vec::new();
         }
         match content.size > INLINE_DATA {
             true => runs_of_file(content),

@@ -6,7 +6,7 @@
 
 use super::attribute::Attributes;
 use super::btree;
-use super::census::{Census, data_blocks, forks};
+use super::census::{Census, forks};
 use super::directory::{FREE_START, LEAF_START};
 use super::extent::{self, Extent};
 use super::geometry::{CHUNK_BLOCKS, Geometry};
@@ -14,6 +14,7 @@ use super::layout::{Group, Layout, Part, Run};
 use super::ondisk::BLOCK_SIZE;
 use super::rmap::{self, Merged};
 use crate::fs::DataExtent;
+use crate::fs::content::data_blocks;
 use crate::fs::number::{TooWide, index};
 use crate::tree::{Kind, Tree};
 

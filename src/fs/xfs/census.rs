@@ -6,8 +6,8 @@ use super::directory::Shape;
 use super::forks::{Data, Forks};
 use super::geometry::CHUNK_BLOCKS;
 use super::inode::TIMES;
-use super::ondisk::BLOCK_SIZE;
 use crate::escape;
+use crate::fs::content::{check_ranges, data_blocks};
 use crate::fs::{Options, PlanError};
 use crate::tree::{Content, Inode, InodeId, Kind, Tree};
 
@@ -173,21 +173,6 @@ pub fn forks(inode: &Inode, attributes: &Attributes<'_>, shape: Option<&Shape>) 
         _ => Data::Device,
     };
     Forks::new(data, attributes)
-}
-
-/// Returns the blocks of a file that contain data, as ranges of block numbers within the file.
-pub fn data_blocks(content: &Content) -> impl Iterator<Item = std::ops::Range<u64>> + '_ {
-    let mut ranges = content
-        .data_ranges()
-        .map(|range| range.offset / BLOCK_SIZE..(range.offset + range.length).div_ceil(BLOCK_SIZE))
-        .peekable();
-    std::iter::from_fn(move || {
-        let mut range = ranges.next()?;
-        while let Some(next) = ranges.next_if(|next| next.start <= range.end) {
-            range.end = range.end.max(next.end);
-        }
-        Some(range)
-    })
 }
 
 /// A directory that is being walked.
@@ -368,20 +353,8 @@ impl Walk<'_> {
                 content.size
             ));
         }
-        let mut end = 0;
-        for range in content.data_ranges() {
-            let next = range.offset.checked_add(range.length);
-            match next {
-                Some(next) if range.offset >= end && range.length > 0 && next <= content.size => {
-                    end = next;
-                }
-                _ => {
-                    return self.problem(format!(
-                        "invalid data range of {} bytes at {}: the previous one ends at {end}, the file at {}",
-                        range.length, range.offset, content.size
-                    ));
-                }
-            }
+        if let Err(problem) = check_ranges(content) {
+            return self.problem(problem);
         }
         for blocks in data_blocks(content) {
             let length = blocks.end - blocks.start;
