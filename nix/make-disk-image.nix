@@ -34,16 +34,7 @@
   # Space that diskSize = "auto" leaves free for ordinary users, in the notation of
   # `numfmt --from=iec`. Used only with diskSize = "auto". The partition of a read-only file system is that
   # much longer.
-  additionalSpace ?
-    if
-      builtins.elem fsType [
-        "erofs"
-        "squashfs"
-      ]
-    then
-      "0M"
-    else
-      "512M",
+  additionalSpace ? if (import ./file-systems.nix).${fsType}.readOnly then "0M" else "512M",
 
   # Where the boot partition ends, in the same notation. Used only if the table has a boot partition.
   bootSize ? "256M",
@@ -167,6 +158,8 @@ let
     lib.assertMsg (builtins.elem value allowed)
       "make-disk-image[argument]: ${name} must be one of ${show allowed}, but is: ${show value}";
 
+  fileSystems = import ./file-systems.nix;
+
   tables = import ./partition-tables.nix;
 
   table = tables.${partitionTableType};
@@ -220,16 +213,7 @@ assert lib.assertMsg (compressImage != null -> format == "raw") ''
   make-disk-image[argument]: compressImage = ${show compressImage} with format = ${show format}.
   Only a raw image is compressed as a whole: set format = "raw" or compressImage = null. For a qcow2 image with compressed clusters, set format = "qcow2-compressed".'';
 
-assert oneOf "fsType" fsType [
-  "btrfs"
-  "erofs"
-  "ext2"
-  "ext3"
-  "ext4"
-  "f2fs"
-  "squashfs"
-  "xfs"
-];
+assert oneOf "fsType" fsType (builtins.attrNames fileSystems);
 
 assert lib.assertMsg (fsType == "ext4" && deterministic -> rootFSUID != null) ''
   make-disk-image[argument]: rootFSUID is null, but deterministic = true needs a fixed UUID for an ext4 root.
@@ -396,11 +380,6 @@ let
     in
     lib.findFirst (path: path != null && lib.removeSuffix "/" path != espMountPoint) null mountPoints;
 
-  isReadOnly = builtins.elem fsType [
-    "erofs"
-    "squashfs"
-  ];
-
   # The device that a BIOS starts GRUB from, or null.
   biosGrubDevice =
     let
@@ -424,7 +403,10 @@ assert lib.assertMsg
 
 assert lib.assertMsg
   (
-    needsGuest && installBootLoader && table.bootPartitions == { } && isReadOnly
+    needsGuest
+    && installBootLoader
+    && table.bootPartitions == { }
+    && fileSystems.${fsType}.readOnly
     -> biosGrubDevice == null
   )
   ''

@@ -23,13 +23,7 @@ let
 
   inherit (table) bootPartitions;
 
-  # The types for which NixOS supports autoResize.
-  growsWhileMounted = [
-    "btrfs"
-    "ext3"
-    "ext4"
-    "xfs"
-  ];
+  fileSystems = import ./file-systems.nix;
 
   # squashfs has no label. The identifiers are those that make-disk-image.nix gives the disk.
   rootDevice =
@@ -90,16 +84,7 @@ in
     };
 
     fsType = lib.mkOption {
-      type = lib.types.enum [
-        "btrfs"
-        "erofs"
-        "ext2"
-        "ext3"
-        "ext4"
-        "f2fs"
-        "squashfs"
-        "xfs"
-      ];
+      type = lib.types.enum (builtins.attrNames fileSystems);
       default = "ext4";
       description = "Type of the root file system. EROFS and squashfs are read-only.";
     };
@@ -139,7 +124,7 @@ in
       "/" = {
         device = lib.mkDefault rootDevice;
         fsType = lib.mkDefault cfg.fsType;
-        autoResize = lib.mkDefault (builtins.elem cfg.fsType growsWhileMounted);
+        autoResize = lib.mkDefault fileSystems.${cfg.fsType}.grows;
       };
     }
     // lib.mapAttrs' (
