@@ -108,33 +108,21 @@ impl Planner<'_> {
         // This comes first, so that only one plan is in memory: each plan takes memory for every
         // file.
         let smallest = self.smallest_root(0)?;
-        if self.spec.root.kind.is_read_only() {
-            return self.read_only(smallest, additional_space);
-        }
-        let free = additional_space.saturating_add(self.margin);
-        let needed = self.smallest_root(free).with_context(|| {
-            format!(
-                "additionalSpace is {additional_space} bytes, and without it the root file system \
-                 needs {smallest} bytes; reduce additionalSpace"
-            )
-        })?;
+        // A read-only file system cannot use free space, so only its partition gets longer.
+        let (needed, free) = if self.spec.root.kind.is_read_only() {
+            (smallest.saturating_add(additional_space), 0)
+        } else {
+            let free = additional_space.saturating_add(self.margin);
+            let needed = self.smallest_root(free).with_context(|| {
+                format!(
+                    "additionalSpace is {additional_space} bytes, and without it the root file system \
+                     needs {smallest} bytes; reduce additionalSpace"
+                )
+            })?;
+            (needed, free)
+        };
         let length = layout::automatic_disk_length(self.spec.table, self.spec.boot_end, needed)?;
         let (layout, root) = self.first_that_holds(length, free)?;
-        let sizes = Sizes::new(smallest, root.as_ref(), layout.disk_length);
-        Ok(Disk {
-            layout,
-            root,
-            sizes: Some(sizes),
-            cramped: None,
-        })
-    }
-
-    /// Plans a disk whose root file system cannot use free space: the partition is longer than the
-    /// file system by `additional_space` bytes.
-    fn read_only(&self, smallest: u64, additional_space: u64) -> Result<Disk> {
-        let needed = smallest.saturating_add(additional_space);
-        let length = layout::automatic_disk_length(self.spec.table, self.spec.boot_end, needed)?;
-        let (layout, root) = self.first_that_holds(length, 0)?;
         let sizes = Sizes::new(smallest, root.as_ref(), layout.disk_length);
         Ok(Disk {
             layout,
