@@ -23,6 +23,11 @@ use crate::{escape, leftover};
 
 use super::clean;
 
+/// The name of the file in [`super::DATABASE`].
+pub(super) const FILE: &str = "db.sqlite";
+/// The program that creates it, for messages.
+pub(super) const CREATOR: &str = "nix-store --load-db";
+
 /// The table of paths. Other tables refer to its `id`.
 const PATHS: &str = "ValidPaths";
 
@@ -38,7 +43,7 @@ pub(super) fn rewrite(path: &Path, closure: &[PathInfo], time: i64) -> Result<()
         PathBuf::from(name)
     };
     let new = with_suffix(".new");
-    leftover::open(path, "nix-store --load-db")?;
+    leftover::open(path, CREATOR)?;
     copy(path, &new, closure, time)
         .with_context(|| format!("making the database {} reproducible", escape::path(path)))?;
     for suffix in ["-wal", "-shm", "-journal", ""] {
