@@ -23,6 +23,14 @@ use crate::{escape, leftover};
 
 use super::clean;
 
+/// The name of the file in [`super::DATABASE`].
+pub(super) const FILE: &str = "db.sqlite";
+/// The program that creates it, for messages.
+pub(super) const CREATOR: &str = "nix-store --load-db";
+
+/// The size of SQLite's cache, in KiB if negative: room for the database of a large closure.
+const CACHE: i64 = -16_384;
+
 /// The table of paths. Other tables refer to its `id`.
 const PATHS: &str = "ValidPaths";
 
@@ -38,7 +46,7 @@ pub(super) fn rewrite(path: &Path, closure: &[PathInfo], time: i64) -> Result<()
         PathBuf::from(name)
     };
     let new = with_suffix(".new");
-    leftover::open(path, "nix-store --load-db")?;
+    leftover::open(path, CREATOR)?;
     copy(path, &new, closure, time)
         .with_context(|| format!("making the database {} reproducible", escape::path(path)))?;
     for suffix in ["-wal", "-shm", "-journal", ""] {
@@ -57,28 +65,29 @@ fn copy(from: &Path, to: &Path, closure: &[PathInfo], time: i64) -> Result<()> {
         new.pragma_update(None, pragma, value)?;
     }
     new.pragma_update(None, "foreign_keys", false)?;
-    // The file is discarded on any failure.
+    // The file is discarded on any failure, and nothing else uses it.
     new.pragma_update(None, "synchronous", "off")?;
+    new.pragma_update_and_check(None, "journal_mode", "off", |_| Ok(()))?;
+    new.pragma_update(None, "cache_size", CACHE)?;
 
     let transaction = new.transaction()?;
-    for statement in schema(&old)? {
-        transaction.execute_batch(&statement)?;
-    }
+    create(&old, &transaction, "type = 'table'")?;
     let names = table_names(&old)?;
     ensure!(
         names.iter().any(|name| name == PATHS),
         "no table {PATHS}: unsupported version of Nix"
     );
     let paths = Table::read(&old, PATHS)?;
-    let (rows, ids) = valid_paths(&paths, closure, time)?;
-    paths.write(&transaction, &rows)?;
+    let (paths, ids) = valid_paths(paths, closure, time)?;
+    paths.write(&transaction)?;
     for name in names {
         if name != PATHS {
-            let table = Table::read(&old, &name)?;
-            let rows = renumbered(&old, &table, &ids)?;
-            table.write(&transaction, &rows)?;
+            renumbered(&old, Table::read(&old, &name)?, &ids)?.write(&transaction)?;
         }
     }
+    // An index takes less time if the rows are there: they are sorted once. The order in which
+    // indices are created among tables has no effect after `vacuum`.
+    create(&old, &transaction, "type <> 'table'")?;
     transaction.commit()?;
     let broken: i64 =
         new.query_row("select count(*) from pragma_foreign_key_check", [], |row| {
@@ -90,13 +99,19 @@ fn copy(from: &Path, to: &Path, closure: &[PathInfo], time: i64) -> Result<()> {
     Ok(())
 }
 
-/// Returns the statements that create the tables, indices and triggers of `database`, in order.
-fn schema(database: &Connection) -> Result<Vec<String>> {
-    strings(
-        database,
-        "select sql from sqlite_master where sql not null and name not like 'sqlite\\_%' \
-         escape '\\' order by rowid",
-    )
+/// Creates those tables, indices and triggers of `old` in `new` that meet `condition`, in order.
+fn create(old: &Connection, new: &Connection, condition: &str) -> Result<()> {
+    let statements = strings(
+        old,
+        &format!(
+            "select sql from sqlite_master where sql not null and name not like 'sqlite\\_%' \
+             escape '\\' and {condition} order by rowid"
+        ),
+    )?;
+    for statement in statements {
+        new.execute_batch(&statement)?;
+    }
+    Ok(())
 }
 
 fn table_names(database: &Connection) -> Result<Vec<String>> {
@@ -137,7 +152,7 @@ impl Table {
         })
     }
 
-    fn write(&self, database: &Connection, rows: &[Row]) -> Result<()> {
+    fn write(&self, database: &Connection) -> Result<()> {
         let columns: Vec<String> = self.columns.iter().map(|name| quoted(name)).collect();
         let mut statement = database.prepare(&format!(
             "insert into {} ({}) values ({})",
@@ -145,7 +160,7 @@ impl Table {
             columns.join(", "),
             vec!["?"; columns.len()].join(", ")
         ))?;
-        for row in rows {
+        for row in &self.rows {
             statement.execute(params_from_iter(row))?;
         }
         Ok(())
@@ -169,12 +184,12 @@ fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
-/// Returns the rows of `table`, sorted by path and numbered from 1, and a map from old to new IDs.
+/// Sorts the rows of `table` by path and numbers them from 1. Returns a map from old to new IDs, too.
 fn valid_paths(
-    table: &Table,
+    mut table: Table,
     closure: &[PathInfo],
     time: i64,
-) -> Result<(Vec<Row>, HashMap<i64, i64>)> {
+) -> Result<(Table, HashMap<i64, i64>)> {
     let (id, path) = (table.column("id")?, table.column("path")?);
     let (hash, size) = (table.column("hash")?, table.column("narSize")?);
     let (registered, deriver) = (table.column("registrationTime")?, table.column("deriver")?);
@@ -184,10 +199,10 @@ fn valid_paths(
         .map(|info| (info.path.as_str(), info))
         .collect();
 
-    let mut rows = table.rows.clone();
+    let rows = &mut table.rows;
     rows.sort_by(|a, b| compare(&a[path], &b[path]));
     let mut ids = HashMap::new();
-    for (number, row) in (1..).zip(&mut rows) {
+    for (number, row) in (1..).zip(rows.iter_mut()) {
         let (Value::Text(name), Value::Integer(old)) = (&row[path], &row[id]) else {
             bail!("a row of {PATHS} has no path or no ID");
         };
@@ -222,20 +237,19 @@ fn valid_paths(
         rows.len(),
         known.len()
     );
-    Ok((rows, ids))
+    Ok((table, ids))
 }
 
-/// Returns the sorted rows of another table, with the new IDs of the paths they refer to.
-fn renumbered(database: &Connection, table: &Table, ids: &HashMap<i64, i64>) -> Result<Vec<Row>> {
+/// Sorts the rows of another table, after replacing the IDs of the paths they refer to.
+fn renumbered(database: &Connection, mut table: Table, ids: &HashMap<i64, i64>) -> Result<Table> {
     let mut statement =
         database.prepare(&format!("pragma foreign_key_list({})", quoted(&table.name)))?;
     let keys: Vec<(String, String)> = statement
         .query_map([], |row| Ok((row.get("table")?, row.get("from")?)))?
         .collect::<Result<_, _>>()?;
-    let mut rows = table.rows.clone();
     for (target, column) in keys {
         let at = table.column(&column)?;
-        for row in &mut rows {
+        for row in &mut table.rows {
             let number = match &row[at] {
                 Value::Null => continue,
                 Value::Integer(old) if target == PATHS => ids.get(old),
@@ -251,14 +265,14 @@ fn renumbered(database: &Connection, table: &Table, ids: &HashMap<i64, i64>) -> 
             row[at] = Value::Integer(*number);
         }
     }
-    rows.sort_by(|a, b| {
+    table.rows.sort_by(|a, b| {
         let differences = a.iter().zip(b).map(|(a, b)| compare(a, b));
         differences
             .into_iter()
             .find(|order| order.is_ne())
             .unwrap_or(Ordering::Equal)
     });
-    Ok(rows)
+    Ok(table)
 }
 
 /// Compares values in SQLite's order: NULL, numbers, text, blobs.

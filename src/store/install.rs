@@ -42,14 +42,11 @@ pub fn install(
     let (root, store) = (&workspace.root, &workspace.store);
     copy_derivations(closure, store)?;
 
-    let registration = closure::registration(closure);
-    let mut load = workspace.command(&tools.nix_store);
-    process::quiet_with_input(load.arg("--load-db"), &registration, process::USUAL)
-        .context("registering the closure in a temporary store")?;
     let mut load = workspace.command(&tools.nix_store);
     load.arg("--store").arg(root).arg("--load-db");
-    process::quiet_with_input(&mut load, &registration, process::USUAL)
+    process::quiet_with_input(&mut load, &closure::registration(closure), process::USUAL)
         .context("registering the closure in the image's store")?;
+    workspace.share_database()?;
 
     let mut install = workspace.command(nixos_install);
     install.arg("--root").arg(root);
@@ -68,7 +65,7 @@ pub fn install(
     leftover::directory(store, Path::new(LINKS), clean::INSTALL)?;
     empty(store, closure)?;
     leftover::directory(root, Path::new(DATABASE), clean::INSTALL)?;
-    database::rewrite(&root.join(DATABASE).join("db.sqlite"), closure, time)?;
+    database::rewrite(&root.join(DATABASE).join(database::FILE), closure, time)?;
     clean::clean(root)?;
     leaks::check(root, workspace.directory())?;
     Ok(workspace.root)

@@ -2,7 +2,8 @@
 
 use std::env;
 use std::ffi::OsString;
-use std::fs::{self, Permissions};
+use std::fs::{self, File, Permissions};
+use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -11,9 +12,9 @@ use anyhow::{Context, Result};
 use nix::errno::Errno;
 
 use crate::spec::{StorePath, Tools};
-use crate::{escape, sys};
+use crate::{escape, leftover, sys};
 
-use super::parents;
+use super::{DATABASE, clean, database, parents};
 
 /// The configuration for the Nix commands we run. The host's configuration is not read. It may set
 /// substituters, a group of build users that does not exist in our user namespace, or hard links in
@@ -71,10 +72,31 @@ impl Workspace {
         &self.work
     }
 
-    /// Returns a command for `program` that inherits no environment variables.
-    ///
-    /// Nix's default store, which `nixos-install` uses as a substituter, has its state here. Like
-    /// the root's, its database contains the closure.
+    /// Copies the root's database to Nix's default store. `nixos-install` uses that store as a
+    /// substituter, so it must contain the closure, too. Registering it there would take as long as in
+    /// the root: seconds for 20,000 paths.
+    pub(super) fn share_database(&self) -> Result<()> {
+        let from = leftover::directory(&self.root, Path::new(DATABASE), database::CREATOR)?;
+        let to = self.work.join("state/db");
+        make_directory(&to)?;
+        let mut names = vec![OsString::from(database::FILE), "schema".into()];
+        // What SQLite has not moved from its log to the database yet.
+        let log = OsString::from(format!("{}-wal", database::FILE));
+        names.extend(clean::names(&from)?.into_iter().filter(|name| *name == log));
+        for name in names {
+            let path = from.join(&name);
+            let mut source = leftover::open(&path, database::CREATOR)?;
+            File::create_new(to.join(&name))
+                .and_then(|mut target| io::copy(&mut source, &mut target))
+                .with_context(|| {
+                    format!("copying {} to {}", escape::path(&path), escape::path(&to))
+                })?;
+        }
+        Ok(())
+    }
+
+    /// Returns a command for `program` that inherits no environment variables. Nix's default store
+    /// has its state here.
     pub(super) fn command(&self, program: &Path) -> Command {
         let mut command = Command::new(program);
         command

@@ -230,6 +230,30 @@ fn and_then(directory: &Path, more: &str) -> PathBuf {
 }
 
 #[test]
+fn the_default_store_of_nixos_install_has_the_closure() {
+    let closure = Closure::make();
+    let top = open_directory(&["work"]);
+    let paths: Vec<_> = closure
+        .paths
+        .iter()
+        .map(|info| info.path.as_str())
+        .collect();
+    // Fails if one is not registered.
+    let program = and_then(
+        top.path(),
+        &format!("nix-store --check-validity {}", paths.join(" ")),
+    );
+    let installed = store::install(
+        &closure.installation(true),
+        &closure.paths,
+        &tools(&program),
+        &top.path().join("work"),
+        1,
+    );
+    installed.unwrap();
+}
+
+#[test]
 fn copies_of_the_closure_are_deleted() {
     let closure = Closure::make();
     let top = open_directory(&["work"]);

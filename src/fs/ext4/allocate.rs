@@ -4,7 +4,10 @@
 //! Blocks are allocated from the lowest up, so that everything below the last one is in use and no
 //! map of free blocks is needed.
 
-use super::census::Census;
+use std::iter;
+use std::ops::Range;
+
+use super::census::{Census, Data};
 use super::extent::Extent;
 use super::features::Features;
 use super::geometry::Geometry;
@@ -16,7 +19,7 @@ use super::{JOURNAL_INODE, journal};
 use crate::fs::DataExtent;
 use crate::fs::content::data_blocks;
 use crate::fs::number::index;
-use crate::tree::{Kind, Tree};
+use crate::tree::Tree;
 
 /// The layout of a file system.
 pub struct Layout {
@@ -82,6 +85,23 @@ impl Layout {
 /// Lays the tree out in a file system of `blocks` blocks. Returns `None` if there is not enough
 /// room.
 pub fn lay_out(tree: &Tree, census: &Census, blocks: u64) -> Option<Layout> {
+    let mut data = Vec::with_capacity(census.ranges);
+    let layout = lay_out_data(tree, census, blocks, |extent| data.push(extent))?;
+    Some(Layout { data, ..layout })
+}
+
+/// Returns the layout of [`lay_out`] without the data of files, which takes memory for every file.
+pub fn outline(tree: &Tree, census: &Census, blocks: u64) -> Option<Layout> {
+    lay_out_data(tree, census, blocks, |_| ())
+}
+
+/// Like [`lay_out`], but passes the data of files to `found`.
+fn lay_out_data(
+    tree: &Tree,
+    census: &Census,
+    blocks: u64,
+    found: impl FnMut(DataExtent),
+) -> Option<Layout> {
     let geometry = Geometry::for_tree(census.features, blocks, census.inodes(), census.blocks)?;
     if geometry.own_blocks() + census.blocks > geometry.blocks {
         return None;
@@ -93,13 +113,8 @@ pub fn lay_out(tree: &Tree, census: &Census, blocks: u64) -> Option<Layout> {
     };
     let journal = take_journal(&geometry, &mut fixed)?;
     let mut allocator = Allocator {
-        free: Free {
-            used: &fixed,
-            next: 0,
-            limit: geometry.blocks,
-        },
+        free: Free::new(&fixed, geometry.blocks),
         extents: Vec::new(),
-        data: Vec::with_capacity(census.ranges),
         maps: Vec::new(),
         features: census.features,
     };
@@ -109,9 +124,9 @@ pub fn lay_out(tree: &Tree, census: &Census, blocks: u64) -> Option<Layout> {
     }
     allocator.map(JOURNAL_INODE, &map)?;
     let places = allocator.holders(census)?;
-    allocator.files(tree, census)?;
-    let end = allocator.free.next;
-    let (extents, data) = (allocator.extents, allocator.data);
+    allocator.files(tree, census, found)?;
+    let end = allocator.free.gap.start;
+    let extents = allocator.extents;
     let mut maps = allocator.maps;
     maps.sort_unstable_by_key(|map| map.number);
     let taken = fixed.count(end..geometry.blocks);
@@ -124,7 +139,7 @@ pub fn lay_out(tree: &Tree, census: &Census, blocks: u64) -> Option<Layout> {
         journal,
         places,
         extents,
-        data,
+        data: Vec::new(),
         maps,
         end,
     })
@@ -161,11 +176,7 @@ fn take_journal(geometry: &Geometry, used: &mut Used) -> Option<Vec<Extent>> {
             length,
         });
     } else {
-        let mut free = Free {
-            used,
-            next: 0,
-            limit,
-        };
+        let mut free = Free::new(used, limit);
         free.take_all(0, length, |extent| extents.push(extent))?;
     }
     for extent in &extents {
@@ -177,17 +188,30 @@ fn take_journal(geometry: &Geometry, used: &mut Used) -> Option<Vec<Extent>> {
 /// Hands out free blocks from the lowest up.
 struct Free<'a> {
     used: &'a Used,
-    next: u64,
+    /// The blocks to hand out next; the first one is free unless there is none.
+    gap: Range<u64>,
     limit: u64,
 }
 
-impl Free<'_> {
+impl<'a> Free<'a> {
+    /// All blocks before `limit` that are not in `used`.
+    fn new(used: &'a Used, limit: u64) -> Free<'a> {
+        Free {
+            used,
+            gap: 0..0,
+            limit,
+        }
+    }
+
     /// Takes up to `most` adjacent blocks. Returns the first one and their number.
     fn take(&mut self, most: u64) -> Option<(u64, u64)> {
-        let gap = self.used.gap(self.next, self.limit)?;
-        let length = most.min(gap.end - gap.start);
-        self.next = gap.start + length;
-        Some((gap.start, length))
+        if self.gap.is_empty() {
+            self.gap = self.used.gap(self.gap.end, self.limit)?;
+        }
+        let start = self.gap.start;
+        let length = most.min(self.gap.end - start);
+        self.gap.start += length;
+        Some((start, length))
     }
 
     /// Takes `length` blocks for the blocks of a file that begin at `logical`.
@@ -209,7 +233,6 @@ impl Free<'_> {
 struct Allocator<'a> {
     free: Free<'a>,
     extents: Vec<Extent>,
-    data: Vec<DataExtent>,
     maps: Vec<MapBlocks>,
     features: &'static Features,
 }
@@ -238,29 +261,49 @@ impl Allocator<'_> {
         Some(places)
     }
 
-    fn files(&mut self, tree: &Tree, census: &Census) -> Option<()> {
-        for &inode in census.ids() {
-            let Kind::File(content) = &tree.inode(inode).kind else {
-                continue;
-            };
-            let file = census.number(inode);
-            let mut map = Counter::new(self.features);
-            for blocks in data_blocks(content) {
-                let length = blocks.end - blocks.start;
-                self.free.take_all(blocks.start, length, |extent| {
-                    map.add(extent.logical..extent.logical + extent.length);
-                    let file_offset = extent.logical * BLOCK_SIZE;
-                    self.data.push(DataExtent {
-                        file,
-                        file_offset,
-                        offset: extent.physical * BLOCK_SIZE,
-                        length: (extent.length * BLOCK_SIZE).min(content.size - file_offset),
-                    });
-                })?;
+    fn files(
+        &mut self,
+        tree: &Tree,
+        census: &Census,
+        mut found: impl FnMut(DataExtent),
+    ) -> Option<()> {
+        for (file, data) in census.data(tree) {
+            match data {
+                Data::Whole(size) => {
+                    let blocks = iter::once(0..size.div_ceil(BLOCK_SIZE));
+                    self.file(file, size, blocks, &mut found)?;
+                }
+                Data::Parts(content) => {
+                    self.file(file, content.size, data_blocks(content), &mut found)?;
+                }
             }
-            self.map(file, &map)?;
         }
         Some(())
+    }
+
+    /// Allocates the blocks `data` of the inode `file`, a file of `size` bytes.
+    fn file(
+        &mut self,
+        file: u32,
+        size: u64,
+        data: impl Iterator<Item = Range<u64>>,
+        found: &mut impl FnMut(DataExtent),
+    ) -> Option<()> {
+        let mut map = Counter::new(self.features);
+        for blocks in data {
+            let length = blocks.end - blocks.start;
+            self.free.take_all(blocks.start, length, |extent| {
+                map.add(extent.logical..extent.logical + extent.length);
+                let file_offset = extent.logical * BLOCK_SIZE;
+                found(DataExtent {
+                    file,
+                    file_offset,
+                    offset: extent.physical * BLOCK_SIZE,
+                    length: (extent.length * BLOCK_SIZE).min(size - file_offset),
+                });
+            })?;
+        }
+        self.map(file, &map)
     }
 
     /// Allocates the blocks that map those of the inode `number`, as many as `map` has counted.

@@ -78,8 +78,7 @@ fn missing(tree: &Tree, census: &Census, blocks: u64, free: u64) -> Option<u64> 
         let limit = next.map_or(group_end, |next| next.min(group_end));
         return Some((needed - geometry.blocks).min(limit - blocks).max(1));
     }
-    let layout = allocate::lay_out(tree, census, blocks);
-    match layout {
+    match allocate::outline(tree, census, blocks) {
         Some(layout) if free == 0 || layout.free >= withheld(&layout.geometry) + free => None,
         _ => Some(1),
     }

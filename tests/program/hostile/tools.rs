@@ -87,8 +87,8 @@ const CASES: [Case; 9] = [
         "kill -SEGV $$",
         |_| {},
         &[
-            "registering the closure in a temporary store",
-            "nixStore --load-db failed with signal: 11",
+            "registering the closure in the image's store",
+            "--load-db failed with signal: 11",
         ],
     ),
 ];
