@@ -31,22 +31,26 @@ fn each_table_has_its_file_systems() {
 #[test]
 fn the_initrd_finds_the_disk_of_a_virtual_machine() {
     let nix = Nix::new();
-    let modules = |setting: &str| {
-        nix.eval(&format!(
-            "(evalConfig {{ modules = [ module {{ {setting} }} ]; }}).config.boot.initrd.availableKernelModules"
-        ))
-    };
-    let drivers = json!(["virtio_blk", "virtio_pci", "virtio_scsi"]);
-    let has = |found: &serde_json::Value| {
-        let found = found.as_array().unwrap();
-        drivers
-            .as_array()
-            .unwrap()
-            .iter()
-            .all(|driver| found.contains(driver))
-    };
-    assert!(has(&modules("")));
-    assert!(!has(&modules("boot.initrd.includeDefaultModules = false;")));
+    for (defaults, expected) in [
+        (
+            true,
+            json!(["ahci", "virtio_blk", "virtio_pci", "virtio_scsi"]),
+        ),
+        (false, json!(["ahci"])),
+    ] {
+        let have = nix.eval(&format!(
+            r#"builtins.sort builtins.lessThan (evalConfig {{
+                 modules = [
+                   module
+                   {{
+                     boot.initrd.includeDefaultModules = {defaults};
+                     boot.initrd.availableKernelModules = [ "ahci" ];
+                   }}
+                 ];
+               }}).config.boot.initrd.availableKernelModules"#
+        ));
+        assert_eq!(have, expected, "{defaults}");
+    }
 }
 
 #[test]
