@@ -136,23 +136,32 @@ in
       }
     ) bootPartitions;
 
-    # F2FS cannot be enlarged while it is mounted, and NixOS does not do it before. The partition grows later
-    # in the boot, so the file system follows at the next one. This needs the initrd that is based on systemd.
-    boot.initrd.systemd = lib.mkIf (cfg.fsType == "f2fs") {
-      extraBin."resize.f2fs" = "${pkgs.f2fs-tools}/bin/resize.f2fs";
-      services.grow-root-f2fs = {
-        description = "Grow the Root File System";
-        wantedBy = [ "initrd-root-fs.target" ];
-        after = [ "initrd-root-device.target" ];
-        before = [
-          "systemd-fsck-root.service"
-          "sysroot.mount"
-        ];
-        unitConfig.DefaultDependencies = false;
-        serviceConfig = {
-          Type = "oneshot";
-          # It does nothing if there is nothing to do.
-          ExecStart = "/bin/resize.f2fs ${config.fileSystems."/".device}";
+    boot.initrd = {
+      # The disks of most virtual machines. NixOS' default modules have those of real ones.
+      availableKernelModules = lib.mkIf (config.boot.initrd.includeDefaultModules or true) [
+        "virtio_blk"
+        "virtio_pci"
+        "virtio_scsi"
+      ];
+
+      # F2FS cannot be enlarged while it is mounted, and NixOS does not do it before. The partition grows later
+      # in the boot, so the file system follows at the next one. This needs the initrd that is based on systemd.
+      systemd = lib.mkIf (cfg.fsType == "f2fs") {
+        extraBin."resize.f2fs" = "${pkgs.f2fs-tools}/bin/resize.f2fs";
+        services.grow-root-f2fs = {
+          description = "Grow the Root File System";
+          wantedBy = [ "initrd-root-fs.target" ];
+          after = [ "initrd-root-device.target" ];
+          before = [
+            "systemd-fsck-root.service"
+            "sysroot.mount"
+          ];
+          unitConfig.DefaultDependencies = false;
+          serviceConfig = {
+            Type = "oneshot";
+            # It does nothing if there is nothing to do.
+            ExecStart = "/bin/resize.f2fs ${config.fileSystems."/".device}";
+          };
         };
       };
     };

@@ -64,7 +64,10 @@ fn steps(log: &Log, ledger: &Ledger) -> Result<()> {
     // This process ends with the build. Freeing a million inodes one by one before that takes time.
     mem::forget(Arc::clone(&tree));
     log.phase("plan");
-    let disk = log.step("planning the disk", || plan::disk(&spec, &tree, work))?;
+    let total = plan::bytes_read(&spec, &tree);
+    let disk = log.step_reading("planning the disk", total, || {
+        plan::disk(&spec, &tree, work)
+    })?;
     report(&spec, &disk);
     log.phase("write");
     ledger.make_output(&spec.out)?;

@@ -8,10 +8,9 @@ mod inspect;
 mod man;
 mod plan;
 
-use std::io::{self, Write};
 use std::process::ExitCode;
 
-use anyhow::{Context, Error, Result};
+use anyhow::Error;
 use clap::{ArgAction, Args, Parser, Subcommand};
 
 use crate::progress::{self, Verbosity};
@@ -26,14 +25,17 @@ struct Arguments {
     command: Command,
 }
 
+/// The order of options that every command has: after its own, and before --help.
+const LAST: usize = 100;
+
 /// What is printed to standard error.
 #[derive(Args)]
 struct Messages {
     /// Show only warnings and errors
-    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    #[arg(short, long, global = true, conflicts_with = "verbose", display_order = LAST)]
     quiet: bool,
     /// Show more: every program that is started, with its arguments
-    #[arg(short, long, global = true, action = ArgAction::SetTrue)]
+    #[arg(short, long, global = true, action = ArgAction::SetTrue, display_order = LAST)]
     verbose: bool,
 }
 
@@ -85,13 +87,4 @@ pub fn main() -> ExitCode {
 /// Prints an error with its causes and its code.
 fn report(error: &Error) {
     progress::error(diagnosis::code(error), format_args!("{error:#}"));
-}
-
-/// Writes the result of a command to standard output.
-fn print(bytes: &[u8]) -> Result<ExitCode> {
-    let mut out = io::stdout().lock();
-    out.write_all(bytes)
-        .and_then(|()| out.flush())
-        .context("writing to standard output")?;
-    Ok(ExitCode::SUCCESS)
 }

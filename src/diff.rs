@@ -16,10 +16,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 use crate::container::Disk;
-use crate::inspect;
 use crate::partitions::{self, Partition, Place, Table};
 use crate::volume::{self, FileSystem, Region, Volume};
-use crate::{escape, holes};
+use crate::{escape, holes, stdout};
 use found::Findings;
 
 /// Arguments of `diff`.
@@ -111,7 +110,7 @@ pub fn run(arguments: &Arguments) -> Result<Outcome> {
     } else {
         &report.text
     };
-    inspect::print(text.as_bytes())?;
+    stdout::print(text.as_bytes())?;
     Ok(report.outcome)
 }
 

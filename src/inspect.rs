@@ -19,6 +19,7 @@ use anyhow::{Context, Result};
 use console::{Term, colors_enabled};
 
 use crate::container::Disk;
+use crate::stdout::{self, WRITING};
 use crate::{escape, partitions};
 use report::Report;
 
@@ -90,7 +91,7 @@ pub fn run(arguments: &Arguments) -> Result<bool> {
                 text::text(&report, Style::detect(arguments.width))
             }
         };
-        print(text.as_bytes())?;
+        stdout::print(text.as_bytes())?;
         return Ok(true);
     };
     let listing = Listing {
@@ -98,9 +99,16 @@ pub fn run(arguments: &Arguments) -> Result<bool> {
         json: arguments.json,
     };
     let mut out = io::BufWriter::new(io::stdout().lock());
-    let complete = list(image, place, listing, &mut out)?;
-    out.flush().context(WRITING)?;
-    Ok(complete)
+    let listed = list(image, place, listing, &mut out);
+    let listed = listed.and_then(|complete| {
+        out.flush().context(WRITING)?;
+        Ok(complete)
+    });
+    match listed {
+        // Reading an image involves no other pipe.
+        Err(error) if stdout::is_left(&error) => Ok(true),
+        listed => listed,
+    }
 }
 
 /// Describes the image `path` in JSON; with hashes of its parts if `hashes` is set.
@@ -141,15 +149,4 @@ pub fn describe(path: &Path, width: usize, hashes: bool) -> Result<String> {
         color: false,
     };
     Ok(text::text(&report, style))
-}
-
-/// What fails if standard output is closed or full.
-pub(crate) const WRITING: &str = "writing to standard output";
-
-/// Writes to standard output.
-pub(crate) fn print(bytes: &[u8]) -> Result<()> {
-    let mut out = io::stdout().lock();
-    out.write_all(bytes)
-        .and_then(|()| out.flush())
-        .context(WRITING)
 }

@@ -46,7 +46,7 @@ pub(crate) fn run(
         let image = assemble::image(spec, disk, &installed, work)?;
         Ok((layout, Arc::new(LazyImage::new(image, &path)?)))
     })?;
-    let limit = Some(guest.machine.timeout);
+    let limit = guest.machine.timeout;
     let outcome = log
         .step_within("running the guest", limit, || {
             guest::run(spec, guest, &tree, &layout, &disk, work)

@@ -11,6 +11,7 @@ pub mod code;
 pub mod escape;
 mod excerpt;
 pub mod owner;
+mod stdout;
 
 mod codec;
 

@@ -16,7 +16,7 @@ use crate::code::{Code, WithCode};
 use crate::fs::{self, Counted, Format, Options, Plan, PlanError, Workspace};
 use crate::layout::{self, Layout, MEBIBYTE};
 use crate::spec::{DiskSize, FileSystemKind, Spec};
-use crate::tree::{Timestamp, Tree};
+use crate::tree::{Kind, Timestamp, Tree};
 
 pub(crate) use margin::Cramped;
 pub(crate) use sizes::Sizes;
@@ -65,14 +65,53 @@ impl Disk {
 /// impossible, if the file system cannot represent something in the tree, or if making the file
 /// system fails.
 pub fn disk(spec: &Spec, tree: &Arc<Tree>, work: &Path) -> Result<Disk> {
-    let workspace = Workspace {
-        tools: &spec.tools,
-        directory: work,
-    };
-    disk_with(spec, tree, fs::format(&spec.root.kind, workspace)?.as_ref())
+    let format = fs::format(&spec.root.kind, workspace(spec, work))?;
+    with_planner(spec, tree, format.as_ref(), |planner| planner.disk())
 }
 
-fn disk_with(spec: &Spec, tree: &Arc<Tree>, format: &dyn Format) -> Result<Disk> {
+/// Like [`disk`], with the smallest diskSize in MiB that holds the tree and what the first boot writes;
+/// `None` if no disk is large enough.
+///
+/// # Errors
+/// Those of [`disk`].
+pub fn disk_and_smallest(
+    spec: &Spec,
+    tree: &Arc<Tree>,
+    work: &Path,
+) -> Result<(Disk, Option<u64>)> {
+    let format = fs::format(&spec.root.kind, workspace(spec, work))?;
+    with_planner(spec, tree, format.as_ref(), |planner| {
+        let smallest = planner.advised(0).ok();
+        Ok((planner.disk()?, smallest))
+    })
+}
+
+/// Returns about how many bytes of files planning the disk of `spec` reads; 0 if it reads none.
+pub fn bytes_read(spec: &Spec, tree: &Tree) -> u64 {
+    if !spec.root.kind.reads_contents() {
+        return 0;
+    }
+    let files = tree.inodes().iter().filter_map(|inode| match &inode.kind {
+        Kind::File(content) => Some(content.data_ranges().map(|range| range.length)),
+        _ => None,
+    });
+    files.flatten().fold(0, u64::saturating_add)
+}
+
+fn workspace<'a>(spec: &'a Spec, work: &'a Path) -> Workspace<'a> {
+    Workspace {
+        tools: &spec.tools,
+        directory: work,
+    }
+}
+
+/// Plans with `plan`, after the tree has been counted.
+fn with_planner<T>(
+    spec: &Spec,
+    tree: &Arc<Tree>,
+    format: &dyn Format,
+    plan: impl FnOnce(&Planner<'_>) -> Result<T>,
+) -> Result<T> {
     let options = Options {
         uuid: spec.identity.root_file_system,
         label: spec.root.label.clone(),
@@ -81,18 +120,14 @@ fn disk_with(spec: &Spec, tree: &Arc<Tree>, format: &dyn Format) -> Result<Disk>
     let counted = format
         .count(tree, &options)
         .context("planning the root file system")?;
-    let planner = Planner {
+    plan(&Planner {
         spec,
         tree: counted.as_ref(),
         margin: match spec.root.kind.is_read_only() {
             true => 0,
             false => margin::margin(&spec.system),
         },
-    };
-    match spec.size {
-        DiskSize::Auto { additional_space } => planner.automatic(additional_space),
-        DiskSize::Fixed { mebibytes } => planner.fixed(mebibytes),
-    }
+    })
 }
 
 /// The state that stays the same during the search for a size.
@@ -104,6 +139,13 @@ struct Planner<'a> {
 }
 
 impl Planner<'_> {
+    fn disk(&self) -> Result<Disk> {
+        match self.spec.size {
+            DiskSize::Auto { additional_space } => self.automatic(additional_space),
+            DiskSize::Fixed { mebibytes } => self.fixed(mebibytes),
+        }
+    }
+
     fn automatic(&self, additional_space: u64) -> Result<Disk> {
         // This comes first, so that only one plan is in memory: each plan takes memory for every
         // file.

@@ -9,7 +9,7 @@ mod estimate;
 mod report;
 
 use std::fs;
-use std::io::{self, Read};
+use std::io::{self, IsTerminal as _, Read};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -32,6 +32,12 @@ pub use self::report::Report;
 /// If the input cannot be read or describes no image, if Nix does not know the closure, or if a
 /// build would fail for a reason that can be found without it.
 pub fn run(input: Option<&Path>, ledger: &Ledger, log: &Log) -> Result<Report> {
+    if input.is_none() && io::stdin().is_terminal() {
+        return Err(Code::PlanInput.error(
+            "standard input is a terminal: name the .attrs.json of a build, or pipe the output of \
+             nix derivation show to this program",
+        ));
+    }
     let shown = input.map_or("standard input".to_owned(), escape::path);
     let document = document(input, &shown)?;
     let attributes = derivation::attributes(document)
@@ -51,13 +57,16 @@ pub fn run(input: Option<&Path>, ledger: &Ledger, log: &Log) -> Result<Report> {
             (estimate::tree(&spec)?, kind)
         }
     };
-    let disk = log.step("planning the disk", || {
-        plan::disk(&spec, &Arc::new(tree), &work)
+    let tree = Arc::new(tree);
+    let total = plan::bytes_read(&spec, &tree);
+    let (disk, smallest) = log.step_reading("planning the disk", total, || {
+        plan::disk_and_smallest(&spec, &tree, &work)
     })?;
     spec.root.kind = kind;
     Ok(Report::new(
         &spec,
         &disk,
+        smallest,
         &missing,
         machines(&spec, &work).as_deref(),
     ))

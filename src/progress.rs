@@ -23,7 +23,7 @@ use anyhow::Result;
 use indicatif::HumanBytes;
 use log::info;
 
-use self::display::Display;
+use self::display::{Display, Length};
 use self::queue::Queue;
 use crate::code::Code;
 
@@ -134,7 +134,7 @@ impl Log {
     /// # Errors
     /// Those of `work`.
     pub(crate) fn step<T>(&self, name: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
-        self.step_within(name, None, work)
+        self.step_with(name, Length::Unknown, work)
     }
 
     /// Like [`Log::step`], for a step that takes at most `limit`.
@@ -144,12 +144,35 @@ impl Log {
     pub(crate) fn step_within<T>(
         &self,
         name: &str,
-        limit: Option<Duration>,
+        limit: Duration,
+        work: impl FnOnce() -> Result<T>,
+    ) -> Result<T> {
+        self.step_with(name, Length::AtMost(limit), work)
+    }
+
+    /// Like [`Log::step`], for a step that reads about `total` bytes of files and counts them with
+    /// [`moved`]. With 0, the number is not known.
+    ///
+    /// # Errors
+    /// Those of `work`.
+    pub(crate) fn step_reading<T>(
+        &self,
+        name: &str,
+        total: u64,
+        work: impl FnOnce() -> Result<T>,
+    ) -> Result<T> {
+        self.step_with(name, Length::Reading(total), work)
+    }
+
+    fn step_with<T>(
+        &self,
+        name: &str,
+        length: Length,
         work: impl FnOnce() -> Result<T>,
     ) -> Result<T> {
         info!("{name}");
         let start = Instant::now();
-        let display = self.has_display.then(|| Display::start(limit));
+        let display = self.has_display.then(|| Display::start(length));
         let result = work();
         drop(display);
         let result = result?;
@@ -178,10 +201,9 @@ impl Log {
     }
 
     fn bytes(&self, total: u64) -> Bytes {
-        let display = self.has_display.then(|| Display::start(None));
-        if let Some(display) = &display {
-            display.set_total(total);
-        }
+        let display = self
+            .has_display
+            .then(|| Display::start(Length::Bytes(total)));
         Bytes {
             total,
             done: AtomicU64::new(0),

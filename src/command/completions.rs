@@ -7,6 +7,7 @@ use clap::{Args, CommandFactory};
 use clap_complete::{Shell, generate};
 
 use super::Arguments;
+use crate::stdout;
 
 /// The arguments of `completions`.
 #[derive(Args)]
@@ -28,6 +29,7 @@ impl Completions {
             "make-disk-image",
             &mut script,
         );
-        super::print(&script)
+        stdout::print(&script)?;
+        Ok(ExitCode::SUCCESS)
     }
 }

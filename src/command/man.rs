@@ -22,9 +22,9 @@ const SECTIONS: [(&str, &[(&str, &str)]); 2] = [
             (
                 "1",
                 "An error. Its message on standard error begins with a code in brackets, which the manual \
-                 explains.",
+                 explains. For diff: the disks differ.",
             ),
-            ("2", "Wrong arguments."),
+            ("2", "Wrong arguments. For diff, also an error."),
         ],
     ),
     (

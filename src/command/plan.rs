@@ -6,9 +6,9 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Args;
 
-use crate::preview;
 use crate::progress::{self, Log};
 use crate::supervisor::{self, Side};
+use crate::{preview, stdout};
 
 /// The arguments of `plan`.
 #[derive(Args)]
@@ -38,7 +38,8 @@ impl Plan {
                     true => report.json()?,
                     false => report.to_string(),
                 };
-                super::print(text.as_bytes())
+                stdout::print(text.as_bytes())?;
+                Ok(ExitCode::SUCCESS)
             }
         }
     }

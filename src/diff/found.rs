@@ -1,5 +1,7 @@
 //! Differences.
 
+use std::collections::BTreeMap;
+
 use anyhow::{Context, Result};
 use serde::Serialize;
 
@@ -60,6 +62,10 @@ pub struct Findings {
     pub differences: Vec<Difference>,
     /// How many differences there are in each layer, in the order of [`LAYERS`].
     counts: [u64; LAYERS.len()],
+    /// In how many files, partitions or structures these are.
+    places: [u64; LAYERS.len()],
+    /// The place of the last one, whose other differences follow it.
+    last: Option<(Layer, Option<u32>, String)>,
     /// What does not make images different: another format of the file.
     pub notes: Vec<String>,
     /// What could not be read.
@@ -76,6 +82,8 @@ impl Findings {
             limit,
             differences: Vec::new(),
             counts: [0; LAYERS.len()],
+            places: [0; LAYERS.len()],
+            last: None,
             notes: Vec::new(),
             troubles: Vec::new(),
         }
@@ -85,6 +93,12 @@ impl Findings {
     pub fn count(&self, layer: Layer) -> u64 {
         let place = LAYERS.iter().position(|(it, _)| *it == layer);
         place.map_or(0, |place| self.counts[place])
+    }
+
+    /// In how many files, partitions or structures of a layer there are differences.
+    pub fn places(&self, layer: Layer) -> u64 {
+        let place = LAYERS.iter().position(|(it, _)| *it == layer);
+        place.map_or(0, |place| self.places[place])
     }
 
     /// How many differences of a layer are not described.
@@ -110,6 +124,18 @@ impl Findings {
         let place = LAYERS.iter().position(|(it, _)| *it == difference.layer);
         if let Some(place) = place {
             self.counts[place] = self.counts[place].saturating_add(1);
+            let is_last = self.last.as_ref().is_some_and(|(layer, partition, name)| {
+                (*layer, *partition, name)
+                    == (difference.layer, difference.partition, &difference.place)
+            });
+            if !is_last {
+                self.places[place] = self.places[place].saturating_add(1);
+                self.last = Some((
+                    difference.layer,
+                    difference.partition,
+                    difference.place.clone(),
+                ));
+            }
         }
         if room {
             self.differences.push(difference);
@@ -208,13 +234,13 @@ impl Findings {
             b: &'a str,
             equal: bool,
             differences: &'a [Difference],
-            omitted: std::collections::BTreeMap<&'static str, u64>,
+            omitted: BTreeMap<Layer, u64>,
             notes: &'a [String],
             troubles: &'a [String],
         }
         let omitted = LAYERS
             .iter()
-            .map(|(layer, name)| (*name, self.omitted(*layer)));
+            .map(|(layer, _)| (*layer, self.omitted(*layer)));
         let document = Document {
             schema: 1,
             a,

@@ -87,10 +87,17 @@ pub fn compare(
     Ok(())
 }
 
-/// Whether a byte is the contents of a file, or not in use. If it is the contents of a file in one image,
-/// the comparison of files has found it.
+/// Whether a byte is the contents of a file, or not in use.
 fn is_data(owner: Owner) -> bool {
     matches!(owner, Owner::Contents(_) | Owner::Free)
+}
+
+/// Whether the comparison of files has found that bytes with these owners differ: they are the contents
+/// of a file in one image, and at most the rest of a file's last block in the other.
+fn is_covered(a: Owner, b: Owner) -> bool {
+    let is_contents = |owner: Owner| matches!(owner, Owner::Contents(_));
+    let is_at_most_rest = |owner: Owner| is_data(owner) || matches!(owner, Owner::Slack(_));
+    (is_contents(a) && is_at_most_rest(b)) || (is_contents(b) && is_at_most_rest(a))
 }
 
 impl Changes {
@@ -107,8 +114,6 @@ impl Changes {
             // usize to u64: lossless on every target Rust has.
             let position = at.saturating_add(done as u64);
             let [(a, end_a), (b, end_b)] = [owners[0].at(position), owners[1].at(position)];
-            let either_is_file = matches!(a, Owner::Contents(_)) || matches!(b, Owner::Contents(_));
-            let is_covered = is_data(a) && is_data(b) && either_is_file;
             // What only one image uses for something says more than free space.
             let side = usize::from(is_data(a) && !is_data(b));
             let mut meaning = systems[side].explain(&owners[side], position);
@@ -123,7 +128,7 @@ impl Changes {
             let rest = buffers[0].len().saturating_sub(done);
             let count = usize::try_from(end.saturating_sub(position)).unwrap_or(rest);
             let count = count.clamp(1, rest);
-            if !is_covered {
+            if !is_covered(a, b) {
                 let shown = buffers.map(|buffer| &buffer[done..done.saturating_add(count)]);
                 self.record(meaning, position, shown);
             }

@@ -91,6 +91,9 @@ pub fn compare(a: &Image, b: &Image, findings: &mut Findings) -> Result<()> {
         );
         return Ok(());
     }
+    if a.table.kind == Kind::None {
+        return Ok(());
+    }
     if whole(a) != whole(b) || a.disk.length != b.disk.length {
         findings.note(
             "partitions are in other places, so only the first sectors outside of them are \

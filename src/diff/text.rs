@@ -15,7 +15,7 @@ pub fn text(findings: &Findings, names: [&str; 2]) -> String {
         Outcome::Trouble => "cannot be compared completely",
     };
     // Writing to a String can't fail.
-    let _ = writeln!(out, "{a} and {b} {verdict}");
+    let _ = writeln!(out, "{a} and {b} {verdict}{}", counts(findings));
     for note in &findings.notes {
         let _ = writeln!(out, "  {note}");
     }
@@ -36,6 +36,19 @@ pub fn text(findings: &Findings, names: [&str; 2]) -> String {
         let _ = writeln!(out, "cannot be read: {trouble}");
     }
     out
+}
+
+/// How many files, structures and so on differ in each layer, unless none do.
+fn counts(findings: &Findings) -> String {
+    let counts = LAYERS.iter().filter_map(|(layer, name)| {
+        let count = findings.places(*layer);
+        (count > 0).then(|| format!("{name}: {count}"))
+    });
+    let counts: Vec<String> = counts.collect();
+    match counts.is_empty() {
+        true => String::new(),
+        false => format!(" ({})", counts.join(", ")),
+    }
 }
 
 /// The lines of a difference.

@@ -16,7 +16,7 @@ use nix::sys::stat::Mode;
 use super::regular::{length, opening};
 use super::{DataSource, FinishedFile};
 use crate::tree::{ChangeCheck, Source, SourceDirectory, SourceFile};
-use crate::{escape, untrusted};
+use crate::{escape, progress, untrusted};
 
 /// Opens files of trees. The directory of the last file stays open: the next file is likely to be
 /// in it, and finding the directory is half the cost of opening a file by its path.
@@ -110,6 +110,7 @@ impl Opened<'_> {
     /// # Errors
     /// If reading fails, there are too few bytes, or the file has changed since it was listed.
     pub fn read(&self, buffer: &mut [u8], offset: u64) -> Result<()> {
+        progress::moved(buffer.len());
         match self {
             Opened::Bytes(bytes) => {
                 buffer.copy_from_slice(slice(bytes, offset, buffer.len())?);

@@ -8,11 +8,11 @@ use std::os::unix::ffi::OsStrExt;
 use anyhow::{Context, Result, bail};
 use serde::Serialize;
 
-use super::WRITING;
 use super::paths::{self, find_file, find_partition, join};
 use crate::container::Disk;
 use crate::escape;
 use crate::partitions::Table;
+use crate::stdout::WRITING;
 use crate::volume::{self, FileSystem, Kind, Meta, Node, Region};
 
 /// The most levels of directories, which Linux could not reach by a path.

@@ -42,12 +42,16 @@ pub(crate) fn find_partition<'a>(table: &'a Table, name: &[u8]) -> Result<&'a Pa
         return Ok(found);
     }
     let named: Vec<&Partition> = all()
-        .filter(|it| it.role == text || it.name == text)
+        .filter(|it| it.role == text || it.name == text || (it.number == 0 && text == "root"))
         .collect();
     match named[..] {
         [found] if !text.is_empty() => Ok(found),
+        [] if text.starts_with('/') => bail!(
+            "a path follows a partition and a colon, as in root:{shown}; the partitions are {}",
+            numbers(table)
+        ),
         [] => bail!(
-            "there is no partition \"{shown}\"; give the number of one of these: {}",
+            "there is no partition \"{shown}\"; there are {}",
             numbers(table)
         ),
         _ => bail!("several partitions are called \"{shown}\"; give the number of one"),

@@ -33,6 +33,10 @@ fn disk_of(spec: &Spec, tree: &Arc<Tree>) -> Result<Disk> {
     disk(spec, tree, Path::new("/nonexistent"))
 }
 
+fn disk_as(spec: &Spec, tree: &Arc<Tree>, format: &dyn Format) -> Result<Disk> {
+    with_planner(spec, tree, format, |planner| planner.disk())
+}
+
 fn message(spec: &Spec, tree: &Arc<Tree>) -> String {
     match disk_of(spec, tree) {
         Ok(_) => panic!("planning the disk succeeded"),
@@ -182,15 +186,15 @@ fn plans_a_file_system_that_is_made_during_planning() {
     };
     let additional_space = 3 * MEBIBYTE;
     let automatic = spec(PartitionTable::Efi, DiskSize::Auto { additional_space });
-    let disk = disk_with(&automatic, &tree, &archiver).unwrap();
+    let disk = disk_as(&automatic, &tree, &archiver).unwrap();
     assert!(disk.root.usage().available >= additional_space + FIRST_BOOT);
     assert!(disk.root.length() == disk.layout.root_length());
     drop(disk);
 
     let fixed = |mebibytes| spec(PartitionTable::None, DiskSize::Fixed { mebibytes });
-    let cramped = disk_with(&fixed(6), &tree, &archiver).unwrap().cramped;
+    let cramped = disk_as(&fixed(6), &tree, &archiver).unwrap().cramped;
     assert_eq!(cramped.unwrap().advised, Some(30));
-    let Err(error) = disk_with(&fixed(5), &tree, &archiver) else {
+    let Err(error) = disk_as(&fixed(5), &tree, &archiver) else {
         panic!("planning succeeded");
     };
     let error = error.to_string();
@@ -199,7 +203,7 @@ fn plans_a_file_system_that_is_made_during_planning() {
     let failing = Archiver {
         directory: directory.path().join("none"),
     };
-    let Err(error) = disk_with(&fixed(6), &tree, &failing) else {
+    let Err(error) = disk_as(&fixed(6), &tree, &failing) else {
         panic!("planning succeeded");
     };
     let error = format!("{error:#}");
@@ -218,7 +222,7 @@ fn additional_space_lengthens_the_partition_of_a_read_only_root() {
     let planned = |additional_space| {
         let mut spec = spec(PartitionTable::Efi, DiskSize::Auto { additional_space });
         spec.root.kind = FileSystemKind::Erofs(None);
-        disk_with(&spec, &tree(0), &archiver).unwrap()
+        disk_as(&spec, &tree(0), &archiver).unwrap()
     };
     let [plain, longer] = [0, 64 * MEBIBYTE].map(|space| planned(space).layout.root_length());
     // There is no margin.
@@ -228,6 +232,6 @@ fn additional_space_lengthens_the_partition_of_a_read_only_root() {
 
     let mut spec = spec(PartitionTable::None, DiskSize::Fixed { mebibytes: 1 });
     spec.root.kind = FileSystemKind::Erofs(None);
-    let disk = disk_with(&spec, &tree(0), &archiver).unwrap();
+    let disk = disk_as(&spec, &tree(0), &archiver).unwrap();
     assert_eq!(disk.cramped, None);
 }

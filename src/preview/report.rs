@@ -2,12 +2,13 @@
 
 use std::fmt;
 
+use indicatif::HumanBytes;
 use serde::Serialize;
 
 use super::Missing;
 use super::estimate::KIND;
 use crate::guest::Candidate;
-use crate::layout::{Layout, Partition};
+use crate::layout::{Layout, MEBIBYTE, Partition};
 use crate::plan::Disk;
 use crate::scheme::Entry;
 use crate::spec::{FileSystemKind, Identity, Spec, System, Tasks};
@@ -74,6 +75,8 @@ struct DiskReport {
     partition_table_type: &'static str,
     bytes: u64,
     automatic: bool,
+    /// The smallest diskSize that is sufficient, in MiB; `None` if none is.
+    smallest_disk_size: Option<u64>,
     partitions: Vec<PartitionReport>,
 }
 
@@ -111,6 +114,7 @@ impl Report {
     pub(super) fn new(
         spec: &Spec,
         disk: &Disk,
+        smallest: Option<u64>,
         missing: &Missing,
         machines: Option<&[Candidate]>,
     ) -> Report {
@@ -145,6 +149,7 @@ impl Report {
                 partition_table_type: spec.table.name(),
                 bytes: disk.layout.disk_length,
                 automatic: disk.sizes.is_some(),
+                smallest_disk_size: smallest,
                 partitions: partitions(&disk.layout, &spec.identity),
             },
             root: Root {
@@ -247,10 +252,12 @@ fn partitions(layout: &Layout, identity: &Identity) -> Vec<PartitionReport> {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "image: {} ({})", self.file_name, self.format)?;
+        self.fmt_size(f)?;
         writeln!(
             f,
-            "closure: {} paths, {} bytes as NARs",
-            self.closure.paths, self.closure.nar_bytes
+            "closure: {} paths, {} as NARs",
+            self.closure.paths,
+            HumanBytes(self.closure.nar_bytes)
         )?;
         match &self.system {
             Some(system) => writeln!(f, "system: {system}")?,
@@ -267,6 +274,25 @@ impl fmt::Display for Report {
 }
 
 impl Report {
+    fn fmt_size(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let disk = &self.disk;
+        let about = match self.basis {
+            Basis::Files => "",
+            Basis::FilesBeforeGuest | Basis::NarSizes => "about ",
+        };
+        let mebibytes = disk.bytes.div_ceil(MEBIBYTE);
+        match disk.automatic {
+            true => write!(f, "disk: {about}{mebibytes} MiB (diskSize = \"auto\")")?,
+            false => write!(f, "disk: {mebibytes} MiB (diskSize = {mebibytes})")?,
+        }
+        match disk.smallest_disk_size {
+            Some(smallest) => {
+                writeln!(f, "; the smallest sufficient diskSize is {about}{smallest}")
+            }
+            None => writeln!(f),
+        }
+    }
+
     fn fmt_guest(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Some(guest) = &self.guest else {
             return writeln!(f, "guest: none");

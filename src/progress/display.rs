@@ -21,12 +21,25 @@ const DELAY: Duration = Duration::from_secs(1);
 const INTERVAL: Duration = Duration::from_millis(100);
 
 /// For a step whose length is known.
-const BAR: &str = "  {wide_bar} {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left";
+const BAR: &str = "  {wide_bar} {bytes} of {total_bytes}{rate}";
 
 /// For a step whose length is not known.
 const SPINNER: &str = "  {spinner} {elapsed}{moved}{limit}";
 
-/// The number of bytes that all steps have read from disks that they serve.
+/// How long a step is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Length {
+    /// Nobody knows.
+    Unknown,
+    /// At most this long.
+    AtMost(Duration),
+    /// This many bytes, of which the step reports how many are done.
+    Bytes(u64),
+    /// About this many bytes of files, which are read and counted with [`moved`].
+    Reading(u64),
+}
+
+/// The number of bytes that all steps have read from files and from disks that they serve.
 static MOVED: AtomicU64 = AtomicU64::new(0);
 
 /// What is on the terminal.
@@ -77,25 +90,21 @@ pub struct Display {
 
 struct Step {
     start: Instant,
-    /// The time limit, if there is one.
-    limit: Option<Duration>,
+    length: Length,
     /// [`MOVED`] at the start.
     moved: u64,
     done: AtomicU64,
-    /// 0 if it is not known.
-    total: AtomicU64,
     ended: AtomicBool,
 }
 
 impl Display {
-    /// Starts the display of a step that takes at most `limit`.
-    pub fn start(limit: Option<Duration>) -> Display {
+    /// Starts the display of a step.
+    pub fn start(length: Length) -> Display {
         let step = Arc::new(Step {
             start: Instant::now(),
-            limit,
+            length,
             moved: MOVED.load(Ordering::Relaxed),
             done: AtomicU64::new(0),
-            total: AtomicU64::new(0),
             ended: AtomicBool::new(false),
         });
         let shown = step.clone();
@@ -104,11 +113,6 @@ impl Display {
             .name("display".to_owned())
             .spawn(move || shown.show());
         Display { step }
-    }
-
-    /// Sets how many bytes the step has to process.
-    pub fn set_total(&self, bytes: u64) {
-        self.step.total.store(bytes, Ordering::Relaxed);
     }
 
     /// Sets how many bytes are done.
@@ -141,15 +145,18 @@ impl Step {
             thread::sleep(INTERVAL);
         }
         let bar = ProgressBar::hidden();
-        let mut known = None;
+        let total = match self.length {
+            Length::Bytes(total) | Length::Reading(total) => total,
+            Length::Unknown | Length::AtMost(_) => 0,
+        };
+        bar.set_length(total);
+        bar.set_style(self.clone().style(total));
         loop {
-            let total = self.total.load(Ordering::Relaxed);
-            if known != Some(total) {
-                bar.set_length(total);
-                bar.set_style(self.clone().style(total));
-                known = Some(total);
-            }
-            bar.set_position(self.done.load(Ordering::Relaxed));
+            bar.set_position(match self.length {
+                // More than expected is not more than all.
+                Length::Reading(total) => self.read().min(total),
+                _ => self.done.load(Ordering::Relaxed),
+            });
             let mut terminal = terminal();
             if self.ended.load(Ordering::Relaxed) {
                 return;
@@ -169,7 +176,7 @@ impl Step {
 
     fn style(self: Arc<Step>, total: u64) -> ProgressStyle {
         let template = if total > 0 { BAR } else { SPINNER };
-        let (moved, limit) = (self.clone(), self.limit);
+        let (moved, length) = (self.clone(), self.length);
         ProgressStyle::with_template(template)
             .unwrap_or_else(|_| ProgressStyle::default_bar())
             .with_key(
@@ -179,10 +186,17 @@ impl Step {
                     let _ = out.write_str(&moved.bytes());
                 },
             )
+            .with_key("rate", {
+                let start = self.start;
+                move |state: &ProgressState, out: &mut dyn std::fmt::Write| {
+                    let total = state.len().unwrap_or_default();
+                    let _ = out.write_str(&rate(state.pos(), total, start.elapsed()));
+                }
+            })
             .with_key(
                 "limit",
                 move |_: &ProgressState, out: &mut dyn std::fmt::Write| {
-                    if let Some(limit) = limit {
+                    if let Length::AtMost(limit) = length {
                         let _ = write!(out, ", at most {:#}", HumanDuration(limit));
                     }
                 },
@@ -195,9 +209,14 @@ impl Step {
             })
     }
 
+    /// How many bytes the step has read.
+    fn read(&self) -> u64 {
+        MOVED.load(Ordering::Relaxed).saturating_sub(self.moved)
+    }
+
     /// `, 34.00 MiB read, 5.00 MiB/s`, or nothing.
     fn bytes(&self) -> String {
-        let read = MOVED.load(Ordering::Relaxed).saturating_sub(self.moved);
+        let read = self.read();
         let mut text = String::new();
         if read > 0 {
             let seconds = self.start.elapsed().as_secs().max(1);
@@ -212,17 +231,45 @@ impl Step {
     }
 }
 
+/// `, 5.00 MiB/s, 12s left` for `done` of `total` bytes, or nothing as long as nothing is done. The rate
+/// is that since the start of the step, which a bar that appears later does not know.
+fn rate(done: u64, total: u64, elapsed: Duration) -> String {
+    let millis = elapsed.as_millis().max(1);
+    let rate = u128::from(done) * 1000 / millis;
+    let rest = u128::from(total.saturating_sub(done));
+    let left = millis.saturating_mul(rest) / u128::from(done.max(1)) / 1000;
+    let number = |it: u128| u64::try_from(it).unwrap_or(u64::MAX);
+    match done {
+        0 => String::new(),
+        _ => format!(
+            ", {}/s, {:#} left",
+            HumanBytes(number(rate)),
+            HumanDuration(Duration::from_secs(number(left)))
+        ),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn a_step_of_unknown_length_shows_what_it_has_read() {
-        let display = Display::start(None);
+        let display = Display::start(Length::Unknown);
         assert_eq!(display.step.bytes(), "");
         moved(3 << 20);
         let text = display.step.bytes();
         assert!(text.ends_with(" MiB read, 3.00 MiB/s"), "{text}");
+    }
+
+    #[test]
+    fn the_rate_is_that_since_the_start() {
+        let two = Duration::from_secs(2);
+        assert_eq!(rate(2 << 20, 10 << 20, two), ", 1.00 MiB/s, 8s left");
+        assert_eq!(rate(10 << 20, 10 << 20, two), ", 5.00 MiB/s, 0s left");
+        assert_eq!(rate(0, 10 << 20, two), "");
+        // As long as it can be shown.
+        assert!(rate(1, u64::MAX, Duration::from_secs(u64::MAX)).ends_with(" left"));
     }
 
     #[test]

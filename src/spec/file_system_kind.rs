@@ -132,6 +132,20 @@ impl FileSystemKind {
         !matches!(self, FileSystemKind::Squashfs(_))
     }
 
+    /// Returns whether planning one reads the contents of the files.
+    pub fn reads_contents(&self) -> bool {
+        match self {
+            FileSystemKind::Btrfs(options) => options.checksums || options.compression.is_some(),
+            FileSystemKind::Erofs(compression) => compression.is_some(),
+            FileSystemKind::Squashfs(_) => true,
+            FileSystemKind::Ext2
+            | FileSystemKind::Ext3
+            | FileSystemKind::Ext4
+            | FileSystemKind::F2fs
+            | FileSystemKind::Xfs => false,
+        }
+    }
+
     /// Returns whether it can only be read.
     pub fn is_read_only(&self) -> bool {
         matches!(self, FileSystemKind::Erofs(_) | FileSystemKind::Squashfs(_))

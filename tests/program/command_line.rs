@@ -1,7 +1,7 @@
 //! The command line: help, completions and manual pages, and what is printed where.
 
 use std::fs;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use crate::common::nix::PROGRAM;
 use crate::common::program::Attributes;
@@ -116,6 +116,53 @@ fn manual_pages_describe_every_command_and_option() {
     let said = String::from_utf8(missing.stderr).unwrap();
     assert!(
         said.contains("writing manual pages to /nonexistent: "),
+        "{said}"
+    );
+}
+
+/// As with `| head`: what is not read is not missed.
+#[test]
+fn a_reader_that_leaves_is_no_error() {
+    let directory = scratch();
+    let image = directory.path().join("image");
+    let filesystem = r#"truncate -s 4M "$1"; mkfs.ext4 -q "$1""#;
+    stdout(command("bash").args(["-c", filesystem, "bash"]).arg(&image));
+    let attributes = directory.path().join("attributes");
+    let job = Attributes::of("copyChannel = false;").job();
+    fs::write(&attributes, job.json.to_string()).unwrap();
+    let (image, attributes) = (image.to_str().unwrap(), attributes.to_str().unwrap());
+    for arguments in [
+        &["inspect", image][..],
+        &["inspect", "-r", image, "0"],
+        &["diff", image, image],
+        &["plan", attributes],
+        &["completions", "bash"],
+    ] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let output = Command::new(PROGRAM)
+            .args(arguments)
+            .stdout(writer)
+            .stderr(Stdio::piped())
+            .spawn()
+            .and_then(std::process::Child::wait_with_output)
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            output.status.success() && said.is_empty(),
+            "{arguments:?}: {said}"
+        );
+    }
+    let full = fs::File::options().write(true).open("/dev/full").unwrap();
+    let mut inspect = Command::new(PROGRAM);
+    let output = inspect
+        .args(["inspect", image])
+        .stdout(full)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        said.contains("writing to standard output: No space left"),
         "{said}"
     );
 }

@@ -1,6 +1,7 @@
 //! `make-disk-image diff` on pairs of images with planted differences, each of which it finds and names,
 //! whatever the formats are.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use make_disk_image::diff::{Comparison, Outcome, compare};
@@ -373,11 +374,29 @@ fn the_exit_status_is_that_of_diff() {
     );
     let (code, text) = status(&[&raw, &damaged]);
     assert!(
-        code == 2 && text.contains("cannot be compared completely\n"),
+        code == 2 && text.contains("cannot be compared completely (bytes that no file owns: 1)\n"),
         "{text}"
     );
     let line = "cannot be read: partition 2: /deep: reading the directory of inode ";
     assert!(text.contains(line), "{text}");
+}
+
+/// There is nothing outside of the only partition.
+#[test]
+fn disks_without_a_table_have_no_partitions_in_other_places() {
+    let directory = scratch();
+    let (a, b) = (directory.path().join("a"), directory.path().join("b"));
+    script(r#"truncate -s 4M "$1"; truncate -s 5M "$2""#, &[&a, &b]);
+    let text = format!(
+        "{} and {} differ (partition table: 1)\npartition table:\n  disk: length: 4194304 -> 5242880\n",
+        a.display(),
+        b.display()
+    );
+    let found = find(&a, &b).text;
+    assert!(
+        found.starts_with(&text) && !found.contains("other places"),
+        "{found}"
+    );
 }
 
 #[test]
@@ -398,7 +417,20 @@ fn output_is_limited_and_escaped() {
     assert!(found.text.lines().count() < 80, "{}", found.text);
     let json: Value = serde_json::from_str(&found.json).unwrap();
     assert_eq!(json["omitted"]["files"], 191);
+    // Layers have the same names where differences are counted as where they are described.
+    let counted: Value = serde_json::from_str(&compare(&raw, &copy, 0).unwrap().json).unwrap();
+    let counted: BTreeSet<&str> = counted["omitted"]
+        .as_object()
+        .unwrap()
+        .keys()
+        .map(String::as_str)
+        .collect();
     let found = compare(&raw, &copy, 1000).unwrap();
+    let json: Value = serde_json::from_str(&found.json).unwrap();
+    let described = json["differences"].as_array().unwrap().iter();
+    let described: BTreeSet<&str> = described.map(|it| it["layer"].as_str().unwrap()).collect();
+    assert_eq!(counted, described);
+    assert!(described.contains("parameters"), "{described:?}");
     assert!(
         found.text.contains("/etc/\\u{1b}[31m: only in the second"),
         "{}",

@@ -243,6 +243,38 @@ fn wrong_input_is_explained() {
 }
 
 #[test]
+fn the_smallest_disk_size_is_sufficient_and_no_smaller_one_is() {
+    let attributes = Attributes::of(r#"copyChannel = false; partitionTableType = "efi";"#);
+    let mut job = attributes.job();
+    let smallest = plan(&job.json)["disk"]["smallestDiskSize"].as_u64();
+    let smallest = smallest.unwrap();
+    let text = |job: &Job| {
+        let output = run(&[], job.json.to_string().as_bytes());
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let first = text(&job).lines().nth(1).unwrap().to_owned();
+    let size =
+        format!(" MiB (diskSize = \"auto\"); the smallest sufficient diskSize is {smallest}");
+    assert!(
+        first.starts_with("disk: ") && first.ends_with(&size),
+        "{first}"
+    );
+    job.image("diskSize", smallest);
+    let said = text(&job);
+    let line = format!(
+        "disk: {smallest} MiB (diskSize = {smallest}); the smallest sufficient diskSize is {smallest}\n"
+    );
+    assert!(said.contains(&line) && !said.contains("warning:"), "{said}");
+    job.image("diskSize", smallest - 1);
+    let said = text(&job);
+    let advice = format!("set diskSize to at least {smallest} ");
+    assert!(
+        said.contains("warning:") && said.contains(&advice),
+        "{said}"
+    );
+}
+
+#[test]
 fn a_disk_that_is_too_small_is_an_error() {
     let mut job = Attributes::of("copyChannel = false;").job();
     job.image("diskSize", 100);

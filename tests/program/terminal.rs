@@ -1,6 +1,8 @@
 //! What a person sees on a terminal, and what a pipe gets.
 
+use crate::common::nix::PROGRAM;
 use crate::common::program::{Attributes, Job};
+use crate::common::{command, run, said};
 
 /// Begins every control sequence of a terminal.
 const ESCAPE: char = '\x1b';
@@ -42,10 +44,40 @@ fn a_long_step_shows_its_time_and_leaves_only_the_log() {
 #[test]
 fn a_conversion_shows_bytes_rate_and_remaining_time() {
     let mut job = attributes().job();
-    job.tool("qemuImg", "sleep 2; exec $real \"$@\"");
+    job.tool(
+        "qemuImg",
+        r#"if [ "$1" = convert ]; then shift; set -- convert -r 40M "$@"; fi; exec $real "$@""#,
+    );
     let said = on_terminal(job, &[]);
     assert!(said.contains("/s, "), "{said:?}");
     assert!(said.contains(" left"), "{said:?}");
+}
+
+#[test]
+fn planning_that_reads_files_shows_bytes_rate_and_remaining_time() {
+    let mut job = Attributes::of(
+        r#"copyChannel = false; fsType = "squashfs"; fsOptions.compression = "zstd";"#,
+    )
+    .job();
+    job.tool("sqfstar", "[ $# = 1 ] || sleep 2; exec $real \"$@\"");
+    let said = on_terminal(job, &[]);
+    let (_, planning) = said.split_once("planning the disk").unwrap();
+    let (planning, _) = planning.split_once("making the boot partitions").unwrap();
+    assert!(
+        planning.contains(" of ") && planning.contains(" left"),
+        "{said:?}"
+    );
+}
+
+/// It would wait for input that nobody types.
+#[test]
+fn plan_does_not_read_from_a_terminal() {
+    let mut script = command("script");
+    script.args(["-qefc", &format!("{PROGRAM} plan"), "/dev/null"]);
+    let output = run(&mut script);
+    let said = said(&output);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("standard input is a terminal: "), "{said}");
 }
 
 #[test]

@@ -29,6 +29,31 @@ fn each_table_has_its_file_systems() {
 }
 
 #[test]
+fn the_initrd_finds_the_disk_of_a_virtual_machine() {
+    let nix = Nix::new();
+    for (defaults, expected) in [
+        (
+            true,
+            json!(["ahci", "virtio_blk", "virtio_pci", "virtio_scsi"]),
+        ),
+        (false, json!(["ahci"])),
+    ] {
+        let have = nix.eval(&format!(
+            r#"builtins.sort builtins.lessThan (evalConfig {{
+                 modules = [
+                   module
+                   {{
+                     boot.initrd.includeDefaultModules = {defaults};
+                     boot.initrd.availableKernelModules = [ "ahci" ];
+                   }}
+                 ];
+               }}).config.boot.initrd.availableKernelModules"#
+        ));
+        assert_eq!(have, expected, "{defaults}");
+    }
+}
+
+#[test]
 fn options_reach_the_image() {
     let value = Nix::new().eval(
         r#"let

@@ -69,7 +69,11 @@ fn what_is_not_there_is_an_error() {
         ("3", "there is no partition 3; there are 1 (esp), 2 (root)"),
         (
             "boot",
-            "there is no partition \"boot\"; give the number of one of these: 1 (esp), 2 (root)",
+            "there is no partition \"boot\"; there are 1 (esp), 2 (root)",
+        ),
+        (
+            "/etc/motd",
+            "a path follows a partition and a colon, as in root:/etc/motd; the partitions are 1 (esp), 2 (root)",
         ),
         ("2:/no", "/no: no such file or directory"),
         (
@@ -84,4 +88,14 @@ fn what_is_not_there_is_an_error() {
         assert_eq!(output.status.code(), Some(1), "{place}: {error}");
         assert!(error.contains(message), "{place}: {error}");
     }
+}
+
+#[test]
+fn a_disk_without_a_table_is_its_root() {
+    let directory = scratch();
+    let raw = directory.path().join("image");
+    script(r#"truncate -s 4M "$1"; mkfs.ext4 -q "$1""#, &[&raw]);
+    let listed = inspected(&raw, &["root"]);
+    assert!(listed.contains(" lost+found\n"), "{listed}");
+    assert_eq!(listed, inspected(&raw, &["0:/"]));
 }

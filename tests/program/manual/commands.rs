@@ -1,7 +1,7 @@
 //! The commands in README and manual.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::process::Command;
 
@@ -47,6 +47,39 @@ fn commands_run() {
             said(&output)
         );
     }
+}
+
+/// The images of the comparison in README differ as it says.
+#[test]
+fn the_comparison_in_readme_is_real() {
+    let build = |format: &str, mode: &str, motd: &str| {
+        let attributes = Attributes::of(&format!(
+            r#"partitionTableType = "efi"; copyChannel = false; additionalSpace = "0M"; bootSize = "40M";
+               format = "{format}";
+               contents = [
+                 {{ source = builtins.toFile "motd" "{motd}\n"; target = "/etc/motd"; mode = "{mode}"; }}
+               ];"#
+        ));
+        attributes.job().run()
+    };
+    let old = build("qcow2", "644", "Welcome.");
+    let new = build("raw", "600", "Welcome to NixOS.");
+    let directory = scratch();
+    for (image, name) in [
+        (old.image("nixos.qcow2"), "old.qcow2"),
+        (new.image("nixos.img"), "new.img"),
+    ] {
+        symlink(image, directory.path().join(name)).unwrap();
+    }
+    let texts = blocks_of_kind("text");
+    let mut texts = texts
+        .iter()
+        .filter(|block| block.place.starts_with("README.md:"));
+    let shown = texts.find_map(|block| block.text.strip_prefix("$ "));
+    let (line, expected) = shown.unwrap().split_once('\n').unwrap();
+    let output = run(&mut bash(directory.path(), line));
+    assert_eq!(String::from_utf8_lossy(&output.stdout), expected);
+    assert_eq!(output.status.code(), Some(1));
 }
 
 /// Commands that need nixpkgs or hardware are not run.

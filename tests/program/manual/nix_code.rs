@@ -77,6 +77,7 @@ fn every_platform_has_a_recipe() {
     assert_eq!(
         headings,
         [
+            "QEMU",
             "AWS",
             "Azure",
             "Google Compute Engine",
