@@ -142,7 +142,8 @@ fn too_little_guest_memory_is_reported_with_advice() {
         job.on(machine);
         job.json["memSize"] = json!(memory);
         job.json["guest"]["timeout"] = json!(60);
-        let error = job.run().error();
+        let (code, error) = job.run().error_with_code();
+        assert_eq!(code, "guest-memory", "{error}");
         let advice =
             format!("{memory} MiB of memory is not enough: set memSize to at least 1024\n");
         assert!(error.contains(&advice), "{error}");
