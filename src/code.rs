@@ -19,6 +19,8 @@ pub enum Code {
     BootCode,
     /// `bootSize` is too small.
     BootSize,
+    /// A file changed while the image was built.
+    ChangedFile,
     /// A path of the closure is missing or its registration is damaged.
     Closure,
     /// An entry of `contents`, or `configFile`.
@@ -69,11 +71,12 @@ pub enum Code {
 
 impl Code {
     /// All codes, sorted by name.
-    pub const ALL: [Code; 27] = [
+    pub const ALL: [Code; 28] = [
         Code::Argument,
         Code::Attributes,
         Code::BootCode,
         Code::BootSize,
+        Code::ChangedFile,
         Code::Closure,
         Code::Contents,
         Code::DiskSize,
@@ -106,6 +109,7 @@ impl Code {
             Code::Attributes => "attributes",
             Code::BootCode => "boot-code",
             Code::BootSize => "boot-size",
+            Code::ChangedFile => "changed-file",
             Code::Closure => "closure",
             Code::Contents => "contents",
             Code::DiskSize => "disk-size",
