@@ -15,7 +15,7 @@ use super::ranges::{Bytes, Selection};
 use super::reserve::reserve;
 use super::sink::Sink;
 use crate::fs::{BLOCK, DataExtent};
-use crate::{escape, untrusted};
+use crate::{cores, escape, untrusted};
 
 /// The file that an image is written to.
 pub struct RawFile<'a> {
@@ -39,7 +39,7 @@ impl<'a> RawFile<'a> {
         let file =
             untrusted::create(path).with_context(|| format!("creating {}", escape::path(path)))?;
         let raw = RawFile {
-            kernel_copies: copy::prefers_kernel(&file),
+            kernel_copies: copy::prefers_kernel(&file, cores::count()),
             file,
             path,
             image,

@@ -55,9 +55,10 @@ fn a_changed_source_is_reported_with_its_path() {
         let image = image(1 << 20, vec![(0, 1 << 20, content)]);
         let path = directory.path().join("image");
         let written = write(&image, &path, &|_| {}).unwrap_err();
+        let alone = write_alone(&image, &path).unwrap_err();
         let lazy = LazyImage::new(image, &path).unwrap();
         let read = lazy.reader().read_at(&mut [0; 16384], 0).unwrap_err();
-        for error in [written, read] {
+        for error in [written, alone, read] {
             assert_eq!(Code::added_to(&error), Some(Code::ChangedFile), "{error:#}");
             let error = format!("{error:#}");
             assert!(error.contains("/0001"), "{error}");
@@ -109,12 +110,13 @@ fn set_modified(path: &Path, time: SystemTime) {
         .unwrap();
 }
 
-fn errors(directory: &Path, image: Image) -> [Result<()>; 2] {
+fn errors(directory: &Path, image: Image) -> [Result<()>; 3] {
     let path = directory.join("image");
     let written = write(&image, &path, &|_| {}).map(drop);
+    let alone = write_alone(&image, &path);
     let lazy = LazyImage::new(image, &path).unwrap();
     let read = lazy.reader().read_at(&mut vec![0; 1 << 20], 0).map(drop);
-    [written, read]
+    [written, alone, read]
 }
 
 #[test]

@@ -95,6 +95,8 @@ fn every_sink_and_reader_gets_the_same_bytes() {
         assert!(in_order(&image) == written);
         let used = fs::metadata(&path).unwrap().blocks() * 512;
         assert!(used < 4 << 20, "{used}");
+        write_alone(&image, &path).unwrap();
+        assert!(fs::read(&path).unwrap() == written);
 
         let lazy = LazyImage::new(image, &path).unwrap();
         let used = fs::metadata(&path).unwrap().blocks() * 512;

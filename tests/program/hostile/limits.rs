@@ -41,12 +41,14 @@ fn too_little_memory_is_reported_and_nothing_is_left() {
 #[test]
 fn exceeding_the_file_size_limit_is_a_write_error() {
     // For the boot partition, the raw image, and the final image.
-    for (table, format, file) in [
-        ("efi", "raw", "making /"),
-        ("none", "qcow2", "writing /"),
-        ("none", "raw", "writing /nix/store/"),
+    for (table, format, cores, file) in [
+        ("efi", "raw", "0", "making /"),
+        ("none", "qcow2", "0", "writing /"),
+        ("none", "raw", "0", "writing /nix/store/"),
+        ("none", "raw", "1", "writing /nix/store/"),
     ] {
         let mut job = job();
+        job.environment.insert("NIX_BUILD_CORES", cores.into());
         job.image("format", format)
             .image("partitionTableType", table);
         job.wrapped(&["bash", "-c", "ulimit -f 20480; exec \"$@\"", "bash"]);

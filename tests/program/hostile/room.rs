@@ -158,12 +158,14 @@ fn small_store(job: &mut Job) {
 
 #[test]
 fn a_full_store_is_reported_with_the_space_needed() {
-    for (format, need) in [
-        ("raw", "/.nixos.img.part: the image needs "),
-        ("qcow2", "/.nixos.qcow2.part: the image needs at most "),
+    for (format, cores, need) in [
+        ("raw", "0", "/.nixos.img.part: the image needs "),
+        ("raw", "1", "/.nixos.img.part: the image needs "),
+        ("qcow2", "0", "/.nixos.qcow2.part: the image needs at most "),
     ] {
         let mut job = ATTRIBUTES.job();
         job.image("format", format);
+        job.environment.insert("NIX_BUILD_CORES", cores.into());
         small_store(&mut job);
         let error = job.run().error();
         assert_reports_space(&error, need, &STORE);
