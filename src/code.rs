@@ -19,6 +19,8 @@ pub enum Code {
     BootCode,
     /// `bootSize` is too small.
     BootSize,
+    /// A file changed while the image was built.
+    ChangedFile,
     /// A path of the closure is missing or its registration is damaged.
     Closure,
     /// An entry of `contents`, or `configFile`.
@@ -69,11 +71,12 @@ pub enum Code {
 
 impl Code {
     /// All codes, sorted by name.
-    pub const ALL: [Code; 27] = [
+    pub const ALL: [Code; 28] = [
         Code::Argument,
         Code::Attributes,
         Code::BootCode,
         Code::BootSize,
+        Code::ChangedFile,
         Code::Closure,
         Code::Contents,
         Code::DiskSize,
@@ -106,6 +109,7 @@ impl Code {
             Code::Attributes => "attributes",
             Code::BootCode => "boot-code",
             Code::BootSize => "boot-size",
+            Code::ChangedFile => "changed-file",
             Code::Closure => "closure",
             Code::Contents => "contents",
             Code::DiskSize => "disk-size",
@@ -142,9 +146,16 @@ impl Code {
         self.of(Error::msg(message.to_string()))
     }
 
-    /// Returns `error` with this code.
+    /// Returns `error` with this code, or with its own if that is more specific.
     pub(crate) fn of(self, error: Error) -> Error {
-        Error::new(Coded { code: self, error })
+        // It is not one of the causes of the result, whose message is the same.
+        let top = error.chain().next();
+        let own = top.and_then(|top| Some(top.downcast_ref::<Coded>()?.code));
+        let code = match own {
+            Some(own) if self.is_general() && !own.is_general() => own,
+            _ => self,
+        };
+        Error::new(Coded { code, error })
     }
 
     /// Returns the code that was added to `error`, if there is one: the outermost one that is not
@@ -230,6 +241,11 @@ mod tests {
         assert_eq!(Code::added_to(&error), Some(Code::DiskSize));
         let general = Code::Write.of(Code::Tool.error("failed"));
         assert_eq!(Code::added_to(&general), Some(Code::Write));
+        let specific = Code::Guest.of(Code::GuestTime.error("late"));
+        assert_eq!(Code::added_to(&specific), Some(Code::GuestTime));
+        assert_eq!(format!("{specific:#}"), "late");
+        let outer = Code::Install.of(Code::File.error("unreadable"));
+        assert_eq!(Code::added_to(&outer), Some(Code::Install));
         assert_eq!(Code::added_to(&Error::msg("x")), None);
     }
 

@@ -1,10 +1,12 @@
 //! Opening regular files safely, whatever may have replaced them.
 
+use std::fmt::Display;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Error, Result};
 
+use crate::code::Code;
 use crate::{escape, untrusted};
 
 /// Opens a regular file for reading, and returns its length in bytes as well.
@@ -28,10 +30,27 @@ pub(super) fn length(file: &File, path: impl Fn() -> PathBuf) -> Result<u64> {
     let metadata = file
         .metadata()
         .with_context(|| format!("reading the length of {}", escape::path(&path())))?;
-    ensure!(
-        metadata.is_file(),
-        "{} was a regular file when it was listed, but is not one now",
-        escape::path(&path())
-    );
+    if !metadata.is_file() {
+        return Err(changed(format!(
+            "{} was a regular file when it was listed, but is not one now",
+            escape::path(&path())
+        )));
+    }
     Ok(metadata.len())
+}
+
+/// Returns the error for a file that is not what it was when it was listed. `how` names the file and
+/// the difference.
+pub(super) fn changed(how: impl Display) -> Error {
+    Code::ChangedFile.error(format!(
+        "{how}: it was changed during the build; build again when nothing writes to it"
+    ))
+}
+
+/// Returns the error for a file that had `listed` bytes when it was listed, and has `now` bytes now.
+pub(super) fn changed_length(path: &Path, listed: u64, now: u64) -> Error {
+    changed(format!(
+        "{} has {now} bytes but had {listed} when it was listed",
+        escape::path(path)
+    ))
 }

@@ -9,11 +9,12 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Error, Result};
+use nix::errno::Errno;
 use nix::fcntl::{OFlag, openat};
 use nix::sys::stat::Mode;
 
-use super::regular::{length, opening};
+use super::regular::{changed, changed_length, length, opening};
 use super::{DataSource, FinishedFile};
 use crate::tree::{ChangeCheck, Source, SourceDirectory, SourceFile};
 use crate::{escape, progress, untrusted};
@@ -56,21 +57,30 @@ impl Opener {
             ),
         };
         let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC | untrusted::FLAGS;
-        let file = openat(directory.1.as_fd(), source.name(), flags, Mode::empty())
-            .map_err(io::Error::from)?;
+        let file = openat(directory.1.as_fd(), source.name(), flags, Mode::empty());
+        let file = file.map_err(not_opened)?;
         self.last = Some(directory);
         Ok(file.into())
     }
 }
 
+/// Returns the error for a listed file that can't be opened.
+fn not_opened(errno: Errno) -> Error {
+    match errno {
+        Errno::ENOENT => changed("it existed when it was listed, but does not now"),
+        Errno::ELOOP => {
+            changed("it was a regular file when it was listed, but is a symbolic link now")
+        }
+        errno => io::Error::from(errno).into(),
+    }
+}
+
 fn check_length(file: &File, source: &SourceFile, size: u64) -> Result<()> {
     let length = length(file, || source.path())?;
-    ensure!(
-        length == size,
-        "{} has {length} bytes but had {size} when it was listed: it was changed during the build",
-        escape::path(&source.path())
-    );
-    Ok(())
+    match length == size {
+        true => Ok(()),
+        false => Err(changed_length(&source.path(), size, length)),
+    }
 }
 
 /// Checks by the file's timestamp that it has not changed since it was listed.
@@ -86,12 +96,13 @@ pub fn check_time(file: &File, source: &SourceFile) -> Result<()> {
         (metadata.mtime(), metadata.mtime_nsec()),
         (metadata.ctime(), metadata.ctime_nsec()),
     );
-    ensure!(
-        time == source.time(),
-        "{} was changed during the build; build again when nothing writes to it",
-        escape::path(&source.path())
-    );
-    Ok(())
+    match time == source.time() {
+        true => Ok(()),
+        false => Err(changed(format!(
+            "{} was modified after it was listed",
+            escape::path(&source.path())
+        ))),
+    }
 }
 
 /// The contents of a file, ready to be read.
@@ -144,11 +155,12 @@ pub fn read(
 ) -> Result<()> {
     while !buffer.is_empty() {
         match input.read_at(buffer, offset) {
-            Ok(0) => bail!(
-                "{} has at most {offset} bytes but was longer when it was listed: it was changed during \
-                 the build",
-                escape::path(&path())
-            ),
+            Ok(0) => {
+                return Err(changed(format!(
+                    "{} has at most {offset} bytes but was longer when it was listed",
+                    escape::path(&path())
+                )));
+            }
             Ok(n) => {
                 buffer = &mut buffer[n..];
                 // usize to u64: lossless on every target Rust has.

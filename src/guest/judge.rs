@@ -17,7 +17,8 @@ pub fn judge(machine: &Machine, run: &Ended) -> Result<()> {
     let console = &run.console;
     match &run.failure {
         Some(Failure::Unreadable(error)) => {
-            return Err(Code::Guest.error(format!(
+            let code = Code::added_to(error).unwrap_or(Code::Guest);
+            return Err(code.error(format!(
                 "{error:#}\nthe guest cannot continue and was stopped\n{}",
                 console.history().tail()
             )));

@@ -1,15 +1,16 @@
 //! Every partition table with every boot loader it supports, and every format; then every type of root file
-//! system (`types`). Each row of the former is built twice, raw and in another format, running the installer in a guest each time; the two are compared,
-//! and the second, whose disk is the same, is booted from firmware to the line that init writes from
-//! the root file system. The guests run in
-//! User-Mode Linux; for a row of each firmware, the second is emulated. Prints one line for each row,
-//! and the count last.
+//! system (`types`). Each row of the former is built twice, raw and in another format, running the installer
+//! in a guest each time; the two are compared, and the second, whose disk is the same, is booted from
+//! firmware to the line that init writes from the root file system. The guests run in User-Mode Linux; for a
+//! row of each firmware, the second is emulated. The last row compares README with the others (`readme`).
+//! Prints one line for each row, and the count last.
 //!
 //! `cargo test --test boot_matrix -- hybrid` runs the rows whose name contains the word.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 #[path = "../common/mod.rs"]
 mod common;
+mod readme;
 mod types;
 
 use std::panic::{self, AssertUnwindSafe};
@@ -260,14 +261,15 @@ fn no_fallback(image: &Path) {
 /// A row of either matrix: its name, and what runs it and returns how long each step took.
 type Test = (String, Box<dyn Fn() -> String + Sync>);
 
-/// Returns the rows of both matrices.
+/// Returns the rows of both matrices, and the comparison of README with them.
 fn tests() -> Vec<Test> {
     let rows = ROWS
         .iter()
         .map(|row| -> Test { (row.name(), Box::new(|| row.run())) });
     let types = types::rows().into_iter();
     let types = types.map(|row| -> Test { (row.name(), Box::new(move || row.run())) });
-    rows.chain(types).collect()
+    let readme: Test = ("README".to_owned(), Box::new(readme::check));
+    rows.chain(types).chain([readme]).collect()
 }
 
 /// Runs rows until none is left, prints their lines, and returns how many passed.

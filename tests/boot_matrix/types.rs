@@ -11,17 +11,17 @@ use crate::common::qemu::{self, Boot, ROOT_UUID};
 /// A root file system.
 pub struct Root {
     /// Its type.
-    kind: &'static str,
+    pub kind: &'static str,
     /// Attributes of `fsOptions`.
     options: &'static str,
 }
 
 /// A disk for it.
 pub struct Disk {
-    table: &'static str,
-    loader: &'static str,
+    pub table: &'static str,
+    pub loader: &'static str,
     /// What starts the boot loader; `None`: QEMU starts the kernel.
-    firmware: Option<Firmware>,
+    pub firmware: Option<Firmware>,
 }
 
 /// A root file system on a disk.

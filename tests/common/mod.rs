@@ -9,6 +9,7 @@
 )]
 
 pub mod listing;
+pub mod markdown;
 pub mod mount;
 pub mod next;
 pub mod nix;

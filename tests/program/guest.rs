@@ -142,7 +142,8 @@ fn too_little_guest_memory_is_reported_with_advice() {
         job.on(machine);
         job.json["memSize"] = json!(memory);
         job.json["guest"]["timeout"] = json!(60);
-        let error = job.run().error();
+        let (code, error) = job.run().error_with_code();
+        assert_eq!(code, "guest-memory", "{error}");
         let advice =
             format!("{memory} MiB of memory is not enough: set memSize to at least 1024\n");
         assert!(error.contains(&advice), "{error}");
@@ -251,11 +252,11 @@ fn a_file_that_the_guest_cannot_read_is_reported() {
     for (change, reason) in [
         (
             "rm",
-            "opening SOURCE to copy it: No such file or directory (os error 2)",
+            "opening SOURCE to copy it: it existed when it was listed, but does not now",
         ),
         (
             "echo changed >",
-            "SOURCE has 8 bytes but had 100000 when it was listed: it was changed during the build",
+            "SOURCE has 8 bytes but had 100000 when it was listed",
         ),
     ] {
         let mut job = attributes.job();
@@ -264,9 +265,11 @@ fn a_file_that_the_guest_cannot_read_is_reported() {
         let source = source.to_str().unwrap();
         job.image("contents", json!([{ "source": source, "target": "/data" }]));
         instead_of_qemu(&mut job, &format!("{change} {source}\nexec $qemu \"$@\""));
-        let error = job.run().error();
+        let (code, error) = job.run().error_with_code();
+        assert_eq!(code, "changed-file", "{error}");
         let expected = format!(
-            "{}\nthe guest cannot continue and was stopped\nlast console output:\n",
+            "{}: it was changed during the build; build again when nothing writes to it\n\
+             the guest cannot continue and was stopped\nlast console output:\n",
             reason.replace("SOURCE", source)
         );
         assert!(error.starts_with(&expected), "{error}");

@@ -122,7 +122,8 @@ fn a_file_that_was_changed_is_reported() {
     };
     let error = writer.count(&Arc::new(tree), &options()).err().unwrap();
     let message = format!(
-        "{} has 10000 bytes but had 9999 when it was listed: it was changed during the build",
+        "{} has 10000 bytes but had 9999 when it was listed: it was changed during the build; \
+         build again when nothing writes to it",
         path.display()
     );
     assert_eq!(error.to_string(), message);

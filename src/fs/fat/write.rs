@@ -6,13 +6,14 @@ use std::mem::offset_of;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result};
 
 use super::geometry::FIRST;
 use super::mkfs::Empty;
 use super::ondisk::FsInfo;
 use super::place::Placed;
 use super::table;
+use crate::fs::regular::changed_length;
 use crate::tree::{Content, Kind, Source, Tree};
 use crate::{escape, untrusted};
 
@@ -91,16 +92,13 @@ fn copy(content: &Content, mut file: &File, at: u64) -> Result<()> {
         .metadata()
         .with_context(|| format!("reading {name}"))?
         .len();
-    let changed = |length| {
-        format!(
-            "{name} changed while it was being read: it had {} bytes and now has {length}",
-            content.size
-        )
+    let check = |length| match length == content.size {
+        true => Ok(()),
+        false => Err(changed_length(&source, content.size, length)),
     };
-    ensure!(length == content.size, changed(length));
+    check(length)?;
     file.seek(SeekFrom::Start(at))?;
     let copied = io::copy(&mut from.by_ref().take(length), &mut file)
         .with_context(|| format!("copying {name}"))?;
-    ensure!(copied == length, changed(copied));
-    Ok(())
+    check(copied)
 }

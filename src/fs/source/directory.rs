@@ -10,6 +10,7 @@ use nix::fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag, openat, openat2};
 use nix::sys::stat::Mode;
 
 use crate::escape;
+use crate::fs::regular::changed;
 use crate::tree::ListedPath;
 
 const DIRECTORY: OFlag = OFlag::O_PATH
@@ -32,11 +33,15 @@ pub fn open(listed: &ListedPath) -> Result<OwnedFd> {
     });
     let path = || escape::path(listed.as_path());
     opened.map_err(|errno| match errno {
-        Errno::ELOOP | Errno::ENOTDIR => anyhow!(
-            "the path to {} consisted of directories when it was listed, but now contains a symbolic \
-             link or a file: it was changed during the build",
+        Errno::ENOENT => changed(format!(
+            "{} existed when it was listed, but does not now",
             path()
-        ),
+        )),
+        Errno::ELOOP | Errno::ENOTDIR => changed(format!(
+            "the path to {} consisted of directories when it was listed, but now contains a symbolic \
+             link or a file",
+            path()
+        )),
         errno => anyhow!(io::Error::from(errno)).context(format!("opening {}", path())),
     })
 }

@@ -161,4 +161,9 @@ fn errors_of_the_host_take_precedence() {
         message(&run, 1024),
         "reading /file\nthe guest cannot continue and was stopped\nno console output"
     );
+    let code = |run: &Ended| Code::added_to(&judge(&machine(), run).unwrap_err());
+    assert_eq!(code(&run), Some(Code::Guest));
+    let changed = Code::ChangedFile.error("/file was changed");
+    run.failure = Some(Failure::Unreadable(changed));
+    assert_eq!(code(&run), Some(Code::ChangedFile));
 }

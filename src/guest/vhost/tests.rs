@@ -205,7 +205,7 @@ fn a_disk_that_cannot_be_read_stops_the_guest() {
         panic!("no failure");
     };
     let expected = "/disk has at most 100 bytes but was longer when it was listed: it was changed during the \
-                    build";
+                    build; build again when nothing writes to it";
     assert!(error.to_string().ends_with(expected), "{error}");
 }
 

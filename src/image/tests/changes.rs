@@ -5,14 +5,25 @@ use std::os::unix::fs::symlink;
 use std::time::{Duration, SystemTime};
 
 use super::*;
+use crate::code::Code;
 use crate::fs::source::Opener;
 use crate::stage::scan::{self, Policy};
 
 #[test]
 fn a_changed_source_is_reported_with_its_path() {
     type Change = fn(&Path);
-    let cases: [(Change, &str); 4] = [
-        (|path| fs::remove_file(path).unwrap(), "No such file"),
+    let cases: [(Change, &str); 5] = [
+        (
+            |path| fs::remove_file(path).unwrap(),
+            "it existed when it was listed, but does not now",
+        ),
+        (
+            |path| {
+                fs::rename(path, path.with_extension("moved")).unwrap();
+                symlink(path.with_extension("moved"), path).unwrap();
+            },
+            "it was a regular file when it was listed, but is a symbolic link now",
+        ),
         (
             |path| fs::write(path, b"short").unwrap(),
             "has 5 bytes but had 6000",
@@ -48,6 +59,7 @@ fn a_changed_source_is_reported_with_its_path() {
         let lazy = LazyImage::new(image, &path).unwrap();
         let read = lazy.reader().read_at(&mut [0; 16384], 0).unwrap_err();
         for error in [written, alone, read] {
+            assert_eq!(Code::added_to(&error), Some(Code::ChangedFile), "{error:#}");
             let error = format!("{error:#}");
             assert!(error.contains("/0001"), "{error}");
             assert!(error.contains(message), "{error} lacks {message}");
@@ -128,14 +140,18 @@ fn a_changed_source_of_the_same_length_is_detected() {
             }
             for result in errors(directory.path(), image) {
                 match is_detected {
-                    true => assert_eq!(
-                        format!("{:#}", result.unwrap_err())
-                            .trim_start_matches("writing the part \"test\": "),
-                        format!(
-                            "{} was changed during the build; build again when nothing writes to it",
-                            path.display()
-                        )
-                    ),
+                    true => {
+                        let error = result.unwrap_err();
+                        assert_eq!(Code::added_to(&error), Some(Code::ChangedFile));
+                        assert_eq!(
+                            format!("{error:#}").trim_start_matches("writing the part \"test\": "),
+                            format!(
+                                "{} was modified after it was listed: it was changed during the \
+                                 build; build again when nothing writes to it",
+                                path.display()
+                            )
+                        );
+                    }
                     false => result.unwrap(),
                 }
             }
@@ -168,7 +184,9 @@ fn a_change_while_a_file_is_read_is_detected() {
     fs::write(source.join("d/0"), noise(6000, 2)).unwrap();
     let error = opened.read(&mut buffer, 0).unwrap_err().to_string();
     assert!(
-        error.contains("/source/d/0 was changed during the build"),
+        error.contains(
+            "/source/d/0 was modified after it was listed: it was changed during the build"
+        ),
         "{error}"
     );
 }
@@ -182,10 +200,13 @@ fn a_directory_that_became_a_symbolic_link_is_detected() {
     fs::rename(source.join("d"), directory.path().join("moved")).unwrap();
     symlink("../moved", source.join("d")).unwrap();
     for result in errors(directory.path(), image) {
-        let error = format!("{:#}", result.unwrap_err());
+        let error = result.unwrap_err();
+        assert_eq!(Code::added_to(&error), Some(Code::ChangedFile));
+        let error = format!("{error:#}");
         let expected = format!(
             " to copy it: the path to {}/d consisted of directories when it was listed, but now \
-             contains a symbolic link or a file: it was changed during the build",
+             contains a symbolic link or a file: it was changed during the build; build again when \
+             nothing writes to it",
             source.display()
         );
         assert!(error.ends_with(&expected), "{error}");

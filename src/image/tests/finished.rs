@@ -5,6 +5,7 @@ use super::super::ranges::{Bytes, Range, Selection};
 use super::super::sink::Sink;
 use super::super::write::write_to;
 use super::*;
+use crate::code::Code;
 use crate::fs::tests::Archiver;
 use crate::fs::{Format, Options, PlanError};
 use crate::tree::Timestamp;
@@ -127,8 +128,9 @@ fn an_unreadable_file_is_a_planning_error() {
     let Err(PlanError::Failed(error)) = format.count(&tree, &options()) else {
         panic!("planning succeeded");
     };
+    assert_eq!(Code::added_to(&error), Some(Code::ChangedFile));
     let error = format!("{error:#}");
-    assert!(error.contains("/0000 to copy it: No such file"), "{error}");
+    assert!(error.contains("/0000 to copy it: it existed"), "{error}");
 }
 
 #[test]

@@ -71,4 +71,35 @@ fn readme_does_not_exaggerate() {
         }
     }
     assert_eq!(checked, 8);
+    guest_stage(&readme, &page);
+    closure(&readme, &page);
+}
+
+fn guest_stage(readme: &str, page: &str) {
+    let row = "| the guest stage, without KVM | the same in an emulated machine |";
+    let claimed = readme.lines().find_map(|line| line.strip_prefix(row));
+    let claimed = number(claimed.unwrap().split('|').next().unwrap());
+    let (_, section) = page
+        .split_once("\n## The guest stage of the example\n")
+        .unwrap();
+    let row = "| the whole stage |";
+    let cells = section.lines().find_map(|line| line.strip_prefix(row));
+    let cells: Vec<&str> = cells.unwrap().trim_end_matches('|').split('|').collect();
+    let [ours, emulated] = [0, 1].map(|at| number(cells[at]));
+    assert!(claimed <= emulated / ours * 1.05, "{claimed}: {cells:?}");
+}
+
+/// The size of the closure is that of the section.
+fn closure(readme: &str, page: &str) {
+    let (_, section) = page
+        .split_once("\n## A small NixOS, to memory\n\n")
+        .unwrap();
+    let words: Vec<&str> = section.split_whitespace().take(4).collect();
+    let [files, "files", "with", mebibytes] = words[..] else {
+        panic!("{words:?}");
+    };
+    let gibibytes = mebibytes.parse::<f64>().unwrap() / 1024.0;
+    let (thousands, rest) = files.split_at(files.len() - 3);
+    let claim = format!("a closure of {thousands},{rest} files and {gibibytes:.0} GiB");
+    assert!(readme.replace('\n', " ").contains(&claim), "{claim}");
 }

@@ -1,10 +1,11 @@
 //! README and manual: every command and every piece of Nix code in them works, every link leads
-//! somewhere, and what they list is complete.
+//! somewhere, what they list is complete, and what README claims is so.
 
 mod arguments;
+mod book;
+mod claims;
 mod commands;
 mod figures;
-mod links;
 mod module;
 mod nix_code;
 
@@ -109,5 +110,17 @@ fn every_block_says_how_it_is_tested() {
             block.place,
             block.kind
         );
+    }
+}
+
+/// As a formatter leaves them.
+#[test]
+fn pages_have_one_title_and_no_trailing_blanks() {
+    for page in pages() {
+        let place = page.path.display();
+        assert!(page.text.starts_with("# "), "{place}");
+        let blank = page.text.lines().find(|line| line.ends_with(' '));
+        assert_eq!(blank, None, "{place}");
+        assert!(page.text.ends_with('\n'), "{place}");
     }
 }
