@@ -3,7 +3,7 @@
 
 CARGO ?= cargo
 
-.PHONY: image test boot-matrix aarch64 bench setup clean
+.PHONY: image test boot-matrix fuzz aarch64 bench setup clean
 
 # Builds an image with Nix, shows its partitions, boots it in QEMU, and prints the time of each step.
 image: setup
@@ -21,6 +21,10 @@ test: setup
 boot-matrix: setup
 	tests/room
 	$(CARGO) test --quiet --test boot_matrix
+
+# Damages images at random, 100,000 times, and prints how long `inspect` and `diff` took for each kind.
+fuzz: setup
+	INSPECT_IMAGES=100000 $(CARGO) test --test program inspect::fuzz -- --nocapture
 
 # Tests the program for aarch64, emulated: its unit tests, images that are equal to those of x86_64 to
 # the byte, and guests and boots of that architecture.

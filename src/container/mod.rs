@@ -22,6 +22,7 @@ mod vmdk;
 pub(crate) use facts::Facts;
 
 use std::cell::RefCell;
+use std::ops::Range;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
@@ -222,21 +223,22 @@ impl Disk {
         Ok(count)
     }
 
-    /// Returns the first byte from `at` on that may be something else than zero, without reading the
-    /// data; the length of the disk if there is none.
+    /// Returns the first byte of `range` that may be something else than zero, without reading the data;
+    /// the end of `range` if there is none.
     ///
     /// # Errors
     /// If the image cannot be read, or is damaged.
-    pub fn next_data(&self, at: u64) -> Result<u64> {
-        let mut position = at;
-        while position < self.length {
+    pub fn next_data(&self, range: Range<u64>) -> Result<u64> {
+        let end = range.end.min(self.length);
+        let mut position = range.start;
+        while position < end {
             let extent = self.extent(position)?;
             if extent.place != Place::Zeros {
                 return Ok(position);
             }
             position = position.saturating_add(extent.length);
         }
-        Ok(self.length)
+        Ok(range.end)
     }
 
     fn extent(&self, at: u64) -> Result<Extent> {

@@ -22,9 +22,16 @@ pub fn each(regions: [&Region<'_>; 2], range: Range<u64>, each: &mut Each<'_>) -
     let [a, b] = regions;
     let mut buffers = [vec![0; PIECE], vec![0; PIECE]];
     let mut at = range.start;
+    // Where the next data of each is, which is not looked for again before it is reached.
+    let mut data = [at; 2];
     while at < range.end {
+        for (data, region) in data.iter_mut().zip(regions) {
+            if *data <= at {
+                *data = region.next_data(at..range.end)?;
+            }
+        }
         // Holes in both are equal.
-        at = at.max(a.next_data(at)?.min(b.next_data(at)?));
+        at = at.max(data[0].min(data[1]));
         if at >= range.end {
             break;
         }

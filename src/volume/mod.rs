@@ -80,9 +80,13 @@ pub(crate) fn probe(region: &Region<'_>) -> Result<Option<Volume>> {
 /// # Errors
 /// If it is damaged, or needs something that is not supported.
 pub(crate) fn open<'a>(region: &Region<'a>) -> Result<Option<Box<dyn FileSystem + 'a>>> {
-    match probe(region)? {
-        Some(volume) if volume.kind.starts_with("ext") => Ok(Some(Box::new(ext::open(region)?))),
-        Some(volume) if volume.kind == "vfat" => Ok(Some(Box::new(fat::open(region)?))),
-        _ => Ok(None),
+    // In the order of `probe`, but without counting what is free.
+    if let Some(ext) = ext::open(region)? {
+        return Ok(Some(Box::new(ext)));
     }
+    if foreign::probe(region)?.is_some() {
+        return Ok(None);
+    }
+    let fat = fat::open(region)?;
+    Ok(fat.map(|fat| -> Box<dyn FileSystem + 'a> { Box::new(fat) }))
 }

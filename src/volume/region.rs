@@ -1,5 +1,7 @@
 //! A part of a disk.
 
+use std::ops::Range;
+
 use anyhow::{Result, ensure};
 use zerocopy::{FromBytes, IntoBytes};
 
@@ -68,15 +70,16 @@ impl<'a> Region<'a> {
         Ok(found)
     }
 
-    /// Returns the first byte from `at` on that may be something else than zero; the length of the
-    /// partition if there is none.
+    /// Returns the first byte of `range` that may be something else than zero; the end of `range`, or of the
+    /// partition, if there is none.
     ///
     /// # Errors
     /// If the image cannot be read.
-    pub fn next_data(&self, at: u64) -> Result<u64> {
-        let found = self.disk.next_data(self.start.saturating_add(at))?;
-        Ok(found
-            .saturating_sub(self.start)
-            .clamp(at.min(self.length), self.length))
+    pub fn next_data(&self, range: Range<u64>) -> Result<u64> {
+        let on_disk = |at: u64| self.start.saturating_add(at.min(self.length));
+        let found = self
+            .disk
+            .next_data(on_disk(range.start)..on_disk(range.end))?;
+        Ok(found.saturating_sub(self.start))
     }
 }

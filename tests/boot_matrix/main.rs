@@ -1,9 +1,9 @@
 //! Every partition table with every boot loader it supports, and every format; then every type of root file
 //! system (`types`). Each row of the former is built twice, raw and in another format, running the installer
-//! in a guest each time; the two are compared, and the second, whose disk is the same, is booted from
-//! firmware to the line that init writes from the root file system. The guests run in User-Mode Linux; for a
-//! row of each firmware, the second is emulated. The last row compares README with the others (`readme`).
-//! Prints one line for each row, and the count last.
+//! in a guest each time. The two are compared, and what `inspect` says about them with what other tools say.
+//! The second, whose disk is the same, is booted from firmware to the line that init writes from the root
+//! file system. The guests run in User-Mode Linux; for a row of each firmware, the second is emulated. The
+//! last row compares README with the others (`readme`). Prints one line for each row, and the count last.
 //!
 //! `cargo test --test boot_matrix -- hybrid` runs the rows whose name contains the word.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 
 use common::nix::{self, Build, Built};
 use common::qemu::{self, Boot, ROOT_UUID};
-use common::{command, oracles, stdout};
+use common::{command, inspect, oracles, stdout};
 
 /// A boot from firmware takes 6 s on an idle machine.
 const LIMIT: Duration = Duration::from_secs(180);
@@ -202,6 +202,9 @@ impl Row {
                 .args(["compare", "-f", "raw", "-F", self.format.qemu])
                 .args(&images),
         );
+        let start = Instant::now();
+        self.is_described(raw, image);
+        times.push(format!("described {:.1} s", start.elapsed().as_secs_f64()));
         if self.has_variables() {
             no_fallback(raw);
         }
@@ -215,6 +218,18 @@ impl Row {
             times.push(format!("{name} from {qemu} {:.1} s", time.as_secs_f64()));
         }
         times.join(", ")
+    }
+
+    /// Asserts that `inspect` says about both images what the tools say, and `diff` that they are equal.
+    fn is_described(&self, raw: &Path, image: &Path) {
+        inspect::agrees(image, self.format.qemu, raw);
+        let [first, second] = [raw, image].map(inspect::json);
+        for part in ["disk", "table", "partitions"] {
+            assert_eq!(first[part], second[part]);
+        }
+        let has_code = self.firmware.contains(&SeaBios);
+        assert_eq!(first["disk"]["boot_code"] == "GRUB", has_code, "{first}");
+        inspect::are_equal(raw, image);
     }
 
     /// Asserts that the two builds have the same EFI variables.

@@ -1,12 +1,13 @@
 //! Every type of root file system, with each partition table and boot loader that can start from it.
 
 use std::path::Path;
+use std::time::Instant;
 
 use crate::Firmware::{self, Ovmf, SeaBios};
 use crate::LIMIT;
 use crate::common::nix::{self, Build};
-use crate::common::oracles;
 use crate::common::qemu::{self, Boot, ROOT_UUID};
+use crate::common::{inspect, oracles};
 
 /// A root file system.
 pub struct Root {
@@ -140,6 +141,9 @@ impl Row {
         Build::image(&arguments).again().run();
         let image = built.out.join("nixos.img");
         oracles::check(&image, "raw", disk.table);
+        let start = Instant::now();
+        inspect::agrees(&image, "raw", &image);
+        let described = start.elapsed();
         let boot = match disk.firmware {
             None => Boot::Kernel(Path::new(&system), "root=/dev/vda"),
             Some(SeaBios) => Boot::Bios,
@@ -152,7 +156,8 @@ impl Row {
             assert_eq!(booted.fact("uuid"), ROOT_UUID);
             assert_eq!(booted.fact("label"), "nixos");
         }
-        let times = [built.time, booted.time].map(|time| time.as_secs_f64());
-        format!("build {:.1} s, boot {:.1} s", times[0], times[1])
+        let times = [built.time, described, booted.time].map(|time| time.as_secs_f64());
+        let [build, described, boot] = times;
+        format!("build {build:.1} s, described {described:.1} s, boot {boot:.1} s")
     }
 }

@@ -8,6 +8,7 @@
     reason = "each test uses a part; a test that cannot go on panics"
 )]
 
+pub mod inspect;
 pub mod listing;
 pub mod markdown;
 pub mod mount;

@@ -1,9 +1,9 @@
-//! The checkers of root file systems: each type's own tools.
+//! The checkers of root file systems: each type's own tools. What `inspect` says is compared with them, too.
 
 use std::path::Path;
 use std::process::Command;
 
-use super::{command, next, oracles, run, said, stdout};
+use super::{command, inspect, next, oracles, run, said, stdout};
 
 /// The type of the file system at the byte `start` of a raw image, as `blkid` names it.
 pub fn kind(raw: &Path, start: u64) -> String {
@@ -36,12 +36,13 @@ pub fn check(raw: &Path, start: u64, length: u64, directory: &Path) {
     }
 }
 
-/// Checks a file that is a file system of this kind and nothing else.
+/// Checks a file that is a file system of this kind and nothing else, and what `inspect` says about it.
 ///
 /// # Panics
-/// As [`check`].
+/// As [`check`], or if `inspect` says something else than the tools.
 pub fn check_alone(kind: &str, image: &Path) {
     let (mut checker, complaint) = checker(kind);
+    inspect::roots::agrees(image);
     checker.arg(image);
     let output = run(&mut checker);
     let text = said(&output);

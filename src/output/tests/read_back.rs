@@ -86,7 +86,7 @@ fn every_format_is_read_back() {
             );
             let mut at = 0;
             while at < disk.length {
-                let data = disk.next_data(at).unwrap();
+                let data = disk.next_data(at..disk.length).unwrap();
                 let hole = usize::try_from(at).unwrap()..usize::try_from(data).unwrap();
                 assert!(
                     crate::holes::is_zeros(&found[hole]),

@@ -18,6 +18,9 @@ const MOST_LEVELS: u16 = 5;
 /// The most runs of a file: 48 MiB of memory. A file of so many pieces has more than 8 GiB.
 const MOST_RUNS: usize = 2 << 20;
 
+/// Blocks of a file are counted with 32 bits.
+const MOST_BLOCKS: u64 = 1 << 32;
+
 /// Direct blocks in a block map; the three entries after them are maps of one to three levels.
 const DIRECT: usize = 12;
 
@@ -33,6 +36,19 @@ pub struct Blocks {
     pub maps: BTreeSet<u64>,
 }
 
+/// The length of the longest file that an extent tree or a block map can describe, in bytes.
+fn longest(ext: &Ext<'_>, has_extents: bool) -> u64 {
+    let block = ext.geometry.block;
+    let blocks = match has_extents {
+        true => u64::MAX,
+        // usize to u64: lossless on every target Rust has.
+        false => (1..=3).fold(DIRECT as u64, |blocks, level| {
+            blocks.saturating_add((block / 4).saturating_pow(level))
+        }),
+    };
+    blocks.min(MOST_BLOCKS).saturating_mul(block)
+}
+
 /// The contents of the file or symbolic link `inode`, which has this number.
 ///
 /// # Errors
@@ -43,6 +59,11 @@ pub fn contents(ext: &Ext<'_>, inode: &Inode, number: u64) -> Result<Contents> {
         let target = &inode.fields.i_block.as_bytes()[..usize::try_from(size)?];
         return Ok(Contents::Inline(target.to_vec()));
     }
+    let longest = longest(ext, inode.has_extents());
+    ensure!(
+        size <= longest,
+        "its length is {size} bytes, but it can have at most {longest}: the file system is damaged"
+    );
     let blocks = blocks(ext, inode, number)?;
     Ok(Contents::Runs {
         size,

@@ -72,19 +72,21 @@ pub fn probe(region: &Region<'_>) -> Result<Option<Volume>> {
     Ok(Some(volume))
 }
 
-/// Opens the file system in `region`.
+/// Opens the file system in `region`, if it is one of these.
 ///
 /// # Errors
 /// If it is damaged, or has features that are not supported.
-pub fn open<'a>(region: &Region<'a>) -> Result<Ext<'a>> {
-    let found = superblock(region)?.context("there is no superblock")?;
+pub fn open<'a>(region: &Region<'a>) -> Result<Option<Ext<'a>>> {
+    let Some(found) = superblock(region)? else {
+        return Ok(None);
+    };
     let geometry = Geometry::new(&found, region.length)?;
     features::check(&found)?;
-    Ok(Ext {
+    Ok(Some(Ext {
         region: *region,
         geometry,
         table: RefCell::new(None),
-    })
+    }))
 }
 
 impl Ext<'_> {

@@ -82,14 +82,12 @@ fn files(ext: &Ext<'_>, group: u64, owners: &mut Owners) -> Result<()> {
     let mut at = 0;
     while at < length {
         // Large parts of an inode table are zeros.
-        let data = ext
-            .region
-            .next_data(table.saturating_add(at))?
-            .saturating_sub(table);
-        at = at.max(data / PIECE * PIECE);
-        if at >= length {
+        let rest = table.saturating_add(at)..table.saturating_add(length);
+        let data = ext.region.next_data(rest)?.saturating_sub(table);
+        if data >= length {
             break;
         }
+        at = at.max(data / PIECE * PIECE);
         let count = PIECE.min(length.saturating_sub(at));
         let mut piece = vec![0; usize::try_from(count)?];
         let place = table.saturating_add(at);

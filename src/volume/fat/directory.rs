@@ -12,7 +12,7 @@ use crate::volume::field::{Fields, text};
 use crate::volume::node::{Kind, Meta, Node, Time};
 
 /// The longest directory, in bytes: 65,536 entries are what the specification allows.
-const LONGEST: u64 = 65_536 * ENTRY;
+pub const LONGEST: u64 = 65_536 * ENTRY;
 
 /// The first byte of an entry that is not in use.
 const DELETED: u8 = 0xe5;

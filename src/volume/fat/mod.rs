@@ -31,54 +31,61 @@ pub struct Fat<'a> {
     geometry: Geometry,
 }
 
-/// Recognizes the contents of `region`.
-///
-/// # Errors
-/// If it cannot be read.
-pub fn probe(region: &Region<'_>) -> Result<Option<Volume>> {
+/// Reads the boot sector, if it is that of a FAT file system.
+fn boot_sector(region: &Region<'_>) -> Result<Option<BootSector>> {
     if region.length < 512 {
         return Ok(None);
     }
     let boot: BootSector = region.structure(0, "the boot sector")?;
     let is_jump = matches!(boot.bs_jmp_boot, [0xeb, _, 0x90] | [0xe9, _, _]);
     let is_named = |part: &VolumePart| part.bs_fil_sys_type.starts_with(b"FAT");
-    let (old, new) = (boot.fat16().volume, boot.fat32().volume);
-    if boot.signature_word != BootSector::SIGNATURE
-        || !is_jump
-        || !(is_named(&old) || is_named(&new))
-    {
+    let is_fat = boot.signature_word == BootSector::SIGNATURE
+        && is_jump
+        && (is_named(&boot.fat16().volume) || is_named(&boot.fat32().volume));
+    Ok(is_fat.then_some(boot))
+}
+
+/// Recognizes the contents of `region`.
+///
+/// # Errors
+/// If it cannot be read.
+pub fn probe(region: &Region<'_>) -> Result<Option<Volume>> {
+    let Some(boot) = boot_sector(region)? else {
         return Ok(None);
-    }
+    };
     let mut volume = Volume::new("vfat");
     let is_32 = boot.bpb_fatsz16.get() == 0;
-    let part = if is_32 { &new } else { &old };
+    let part = match is_32 {
+        true => boot.fat32().volume,
+        false => boot.fat16().volume,
+    };
     let id = part.bs_vol_id.get();
     volume.uuid = format!("{:04X}-{:04X}", id >> 16, id & 0xffff);
     volume.label = text(&part.bs_vol_lab);
-    match open(region) {
-        Ok(fat) => {
-            if let Err(error) = fat.describe(&boot, &mut volume) {
-                volume.problem = Some(format!("{error:#}"));
-            }
-        }
-        Err(error) => volume.problem = Some(format!("{error:#}")),
-    }
+    let described = Fat::new(region, &boot).and_then(|fat| fat.describe(&boot, &mut volume));
+    volume.problem = described.err().map(|error| format!("{error:#}"));
     if volume.label == NO_LABEL {
         volume.label = String::new();
     }
     Ok(Some(volume))
 }
 
-/// Opens the file system in `region`.
+/// Opens the file system in `region`, if it is FAT.
 ///
 /// # Errors
-/// If its boot sector has impossible values.
-pub fn open<'a>(region: &Region<'a>) -> Result<Fat<'a>> {
-    let boot: BootSector = region.structure(0, "the boot sector")?;
-    Ok(Fat {
-        region: *region,
-        geometry: Geometry::new(&boot, region.length).context("reading the boot sector")?,
-    })
+/// If it cannot be read, or its boot sector has impossible values.
+pub fn open<'a>(region: &Region<'a>) -> Result<Option<Fat<'a>>> {
+    let boot = boot_sector(region)?;
+    boot.map(|boot| Fat::new(region, &boot)).transpose()
+}
+
+impl<'a> Fat<'a> {
+    fn new(region: &Region<'a>, boot: &BootSector) -> Result<Fat<'a>> {
+        Ok(Fat {
+            region: *region,
+            geometry: Geometry::new(boot, region.length).context("reading the boot sector")?,
+        })
+    }
 }
 
 impl Fat<'_> {
@@ -126,10 +133,11 @@ impl Fat<'_> {
     /// directories.
     fn chain_contents(&self, cluster: u64, size: Option<u64>) -> Result<Contents> {
         let geometry = &self.geometry;
-        let most = size.map(|size| size.div_ceil(geometry.cluster));
+        // A directory that is longer is refused, and need not be read to its end.
+        let most = size.unwrap_or(directory::LONGEST.saturating_add(1));
         let runs = match cluster {
             0 => Vec::new(),
-            _ => self.chain(cluster, most)?,
+            _ => self.chain(cluster, most.div_ceil(geometry.cluster))?,
         };
         let length = runs
             .last()

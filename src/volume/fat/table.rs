@@ -66,13 +66,13 @@ impl Fat<'_> {
         let mut at = 0;
         while at < length {
             // Most of the table of an empty file system is zeros.
-            let data = self
-                .region
-                .next_data(geometry.first_table.saturating_add(at))?;
-            at = at.max(data.saturating_sub(geometry.first_table) / PIECE * PIECE);
-            if at >= length {
+            let first = geometry.first_table;
+            let rest = first.saturating_add(at)..first.saturating_add(length);
+            let data = self.region.next_data(rest)?.saturating_sub(first);
+            if data >= length {
                 break;
             }
+            at = at.max(data / PIECE * PIECE);
             let count = usize::try_from(PIECE.min(length.saturating_sub(at)))?;
             let mut piece = vec![0; count.saturating_add(4)];
             let place = geometry.first_table.saturating_add(at);
@@ -108,15 +108,15 @@ impl Fat<'_> {
         Ok(used)
     }
 
-    /// The runs of the chain that begins with `cluster`, or of its first `most` clusters.
+    /// The runs of the first `most` clusters of the chain that begins with `cluster`.
     ///
     /// # Errors
     /// If the chain is damaged, or a circle.
-    pub fn chain(&self, cluster: u64, most: Option<u64>) -> Result<Vec<Run>> {
+    pub fn chain(&self, cluster: u64, most: u64) -> Result<Vec<Run>> {
         let geometry = &self.geometry;
         let mut runs: Vec<Run> = Vec::new();
         let (mut cluster, mut count) = (cluster, 0_u64);
-        while most.is_none_or(|most| count < most) {
+        while count < most {
             let place = geometry.place(cluster).with_context(|| {
                 format!(
                     "its chain contains cluster {cluster}, but there are {} clusters: the file system is \

@@ -1,6 +1,7 @@
 //! Listing directories and printing files.
 
-use super::{disk, inspect, inspected, script};
+use super::{disk, script};
+use crate::common::inspect::{inspect, inspected};
 use crate::common::{said, scratch};
 
 #[test]

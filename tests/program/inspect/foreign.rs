@@ -1,37 +1,11 @@
-//! File systems that are only recognized, compared with `blkid`.
+//! File systems that are only recognized, compared with `blkid` and their own tools.
 
-use std::collections::BTreeMap;
-use std::path::Path;
-
-use serde_json::Value;
-
-use super::{inspect, json, script};
-use crate::common::{command, next, said, scratch, stdout};
-
-/// What `blkid` says about an image.
-fn blkid(image: &Path) -> BTreeMap<String, String> {
-    let said = stdout(command("blkid").args(["-p", "-o", "export"]).arg(image));
-    let fields = said.lines().filter_map(|line| line.split_once('='));
-    fields
-        .map(|(name, value)| (name.to_owned(), value.replace('\\', "")))
-        .collect()
-}
-
-fn agrees(image: &Path, context: &str) -> Value {
-    let theirs = blkid(image);
-    let ours = json(image);
-    let volume = &ours["partitions"][0]["volume"];
-    assert_eq!(volume["type"], theirs["TYPE"], "{context}");
-    let text = |name: &str| volume[name].as_str().unwrap_or_default().to_owned();
-    let field = |name: &str| theirs.get(name).cloned().unwrap_or_default();
-    assert_eq!(text("uuid"), field("UUID"), "{context}");
-    assert_eq!(text("label"), field("LABEL"), "{context}");
-    assert_eq!(volume["problem"], Value::Null, "{context}");
-    volume.clone()
-}
+use super::script;
+use crate::common::inspect::{inspect, json, roots};
+use crate::common::{next, said, scratch, stdout};
 
 #[test]
-fn they_are_described_as_by_blkid() {
+fn they_are_described_as_by_their_tools() {
     let directory = scratch();
     let tree = directory.path().join("tree");
     script(r#"mkdir "$1"; seq 9999 >"$1/file""#, &[&tree]);
@@ -84,7 +58,7 @@ fn they_are_described_as_by_blkid() {
             };
         }
         stdout(&mut make);
-        let volume = agrees(&image, program);
+        let volume = roots::agrees(&image);
         assert_eq!(volume["parameters"][parameter.0], parameter.1, "{program}");
         let (used, length) = (
             volume["used"].as_u64().unwrap(),
@@ -115,7 +89,7 @@ fn swap_and_luks_are_recognized() {
     let directory = scratch();
     let image = directory.path().join("image");
     script(r#"truncate -s 2M "$1"; mkswap -q -L swap "$1""#, &[&image]);
-    let volume = agrees(&image, "swap");
+    let volume = roots::agrees(&image);
     assert_eq!(volume["parameters"]["pages"], 512);
     // The beginning of a header as in "LUKS2 On-Disk Format", section 2.1.
     let mut header = vec![0; 1 << 20];

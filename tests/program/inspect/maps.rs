@@ -11,7 +11,8 @@ use make_disk_image::scheme::{PartitionTable, Role};
 use make_disk_image::spec::Identity;
 use uuid::uuid;
 
-use super::{inspected, script};
+use super::script;
+use crate::common::inspect::inspected;
 use crate::common::{command, repository, scratch, stdout};
 
 const ROOT: uuid::Uuid = uuid!("F222513B-DED1-49FA-B591-20CE86A2FE7F");

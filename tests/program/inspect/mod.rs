@@ -20,35 +20,14 @@ mod maps;
 mod our_images;
 
 use std::path::{Path, PathBuf};
-use std::process::Output;
 
-use serde_json::Value;
-
-use crate::common::nix::PROGRAM;
-use crate::common::{command, run, said, stdout};
+use crate::common::{command, stdout};
 
 /// Runs a bash script with these arguments, and returns its standard output.
 pub fn script(script: &str, arguments: &[&Path]) -> String {
     let mut bash = command("bash");
     bash.args(["-euo", "pipefail", "-c", script, "bash"]);
     stdout(bash.args(arguments))
-}
-
-/// Runs `inspect` with these arguments, and an image before them.
-pub fn inspect(image: &Path, arguments: &[&str]) -> Output {
-    run(command(PROGRAM).arg("inspect").arg(image).args(arguments))
-}
-
-/// The output of `inspect`, which must succeed.
-pub fn inspected(image: &Path, arguments: &[&str]) -> String {
-    let output = inspect(image, arguments);
-    assert!(output.status.success(), "{}", said(&output));
-    String::from_utf8(output.stdout).unwrap()
-}
-
-/// The output of `inspect --json`.
-pub fn json(image: &Path) -> Value {
-    serde_json::from_str(&inspected(image, &["--json"])).unwrap()
 }
 
 /// Makes a raw disk of 100 MiB with an ESP (FAT32) and an ext4 file system, both with files, by the tools

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use make_disk_image::diff::{self, Outcome};
 
-use super::{agreement, json};
+use crate::common::inspect::{self, json};
 use crate::common::program::Attributes;
 
 static ATTRIBUTES: LazyLock<Attributes> = LazyLock::new(|| {
@@ -27,9 +27,7 @@ fn they_agree_with_the_tools() {
         .map(|it| &it["role"])
         .collect();
     assert_eq!(roles, ["esp", "bios-boot", "root"]);
-    agreement::table(&image, &ours);
-    agreement::fat(&image, "1", &ours["partitions"][0]);
-    agreement::ext(&image, "3", &ours["partitions"][2]);
+    inspect::agrees(&image, "raw", &image);
 }
 
 #[test]
