@@ -30,7 +30,7 @@ use crate::cores;
 /// changed since it was listed, or if writing fails. A full file system is reported with the space
 /// needed and the space available. After a failure, the incomplete file is left.
 pub fn write(image: &Image, path: &Path, progress: &(dyn Fn(u64) + Sync)) -> Result<u64> {
-    write_file(image, path, Selection::All, progress)
+    write_file(cores::count(), image, path, Selection::All, progress)
 }
 
 /// Like [`write()`], but ranges that are copied from files remain holes.
@@ -38,27 +38,30 @@ pub fn write(image: &Image, path: &Path, progress: &(dyn Fn(u64) + Sync)) -> Res
 /// # Errors
 /// As for [`write()`], but sources are not read.
 pub(super) fn write_made(image: &Image, path: &Path) -> Result<()> {
-    write_file(image, path, Selection::Made, &|_| ()).map(drop)
+    write_file(cores::count(), image, path, Selection::Made, &|_| ()).map(drop)
 }
 
-fn write_file(
+/// Like [`write()`], for the ranges `selection`, and with at most `threads` threads.
+pub(super) fn write_file(
+    threads: usize,
     image: &Image,
     path: &Path,
     selection: Selection,
     progress: &(dyn Fn(u64) + Sync),
 ) -> Result<u64> {
     image.check()?;
-    let file = RawFile::create(path, image, selection)?;
-    write_to(&file, image, selection, progress)?;
+    let file = RawFile::create(path, image, selection, threads)?;
+    write_to(threads, &file, image, selection, progress)?;
     Ok(file.shared())
 }
 
-/// Passes the ranges `selection` of `image`, which has been checked, to `sink`. Otherwise, it is
-/// like [`write()`].
+/// Passes the ranges `selection` of `image`, which has been checked, to `sink`, from at most `threads`
+/// threads. Otherwise, it is like [`write()`].
 ///
 /// # Errors
 /// If a source cannot be read or has changed, and those of `sink`.
 pub(super) fn write_to(
+    threads: usize,
     sink: &dyn Sink,
     image: &Image,
     selection: Selection,
@@ -69,14 +72,15 @@ pub(super) fn write_to(
     let progress = Progress::new(progress);
     for part in &image.parts {
         let worker = || Worker::new(sink, &queue, &progress, part);
-        write_part(part, sink, selection, &worker)
+        write_part(threads, part, sink, selection, &worker)
             .with_context(|| format!("writing the part \"{}\"", part.name))?;
     }
     Ok(())
 }
 
-/// Writes one part on all cores. `worker` creates the state of a thread.
+/// Writes one part with at most `threads` threads. `worker` creates the state of a thread.
 fn write_part<'a>(
+    threads: usize,
     part: &Part,
     sink: &dyn Sink,
     selection: Selection,
@@ -106,7 +110,7 @@ fn write_part<'a>(
             guard(worker.batch(copied, *batch));
         }
     };
-    let others = batches.len().min(cores::count().saturating_sub(1));
+    let others = batches.len().min(threads.saturating_sub(1));
     thread::scope(|scope| {
         for _ in 0..others {
             // With fewer threads it takes longer, but this thread is always available.

@@ -1,7 +1,7 @@
 //! File systems whose bytes exist after planning, with every sink and reader of images.
 
 use super::super::extents::ExtentReader;
-use super::super::ranges::{Bytes, Range, Selection};
+use super::super::ranges::{Bytes, Range};
 use super::super::sink::Sink;
 use super::super::write::write_to;
 use super::*;
@@ -23,7 +23,7 @@ impl Sink for Memory {
 
 fn in_memory(image: &Image) -> Vec<u8> {
     let memory = Memory(Mutex::new(vec![0; usize::try_from(image.length).unwrap()]));
-    write_to(&memory, image, Selection::All, &|_| ()).unwrap();
+    write_to(2, &memory, image, Selection::All, &|_| ()).unwrap();
     memory.0.into_inner().unwrap()
 }
 
@@ -95,8 +95,10 @@ fn every_sink_and_reader_gets_the_same_bytes() {
         assert!(in_order(&image) == written);
         let used = fs::metadata(&path).unwrap().blocks() * 512;
         assert!(used < 4 << 20, "{used}");
-        write_alone(&image, &path).unwrap();
-        assert!(fs::read(&path).unwrap() == written);
+        for threads in [1, 2, 3, 16] {
+            write_file(threads, &image, &path, Selection::All, &|_| ()).unwrap();
+            assert!(fs::read(&path).unwrap() == written, "{threads} threads");
+        }
 
         let lazy = LazyImage::new(image, &path).unwrap();
         let used = fs::metadata(&path).unwrap().blocks() * 512;

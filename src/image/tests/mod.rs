@@ -10,9 +10,9 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use anyhow::Result;
-use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
-use nix::unistd::Pid;
 
+use super::ranges::Selection;
+use super::write::write_file;
 use super::*;
 use crate::fs::{DataExtent, DataSource, Usage};
 use crate::tree::{self, Inode, InodeId, Kind, Metadata, Source, SourceFile, Tree};
@@ -132,15 +132,7 @@ fn placed(contents: &[Vec<u8>], ids: &[InodeId], offset: u64) -> (Vec<DataExtent
 
 /// Like [`write()`], but with one thread: the kernel copies then, on every file system.
 fn write_alone(image: &Image, path: &Path) -> Result<()> {
-    let thread = Pid::from_raw(0);
-    let all = sched_getaffinity(thread).unwrap();
-    let mut one = CpuSet::new();
-    let first = (0..CpuSet::count()).find(|&processor| all.is_set(processor).unwrap());
-    one.set(first.unwrap()).unwrap();
-    sched_setaffinity(thread, &one).unwrap();
-    let written = write(image, path, &|_| {});
-    sched_setaffinity(thread, &all).unwrap();
-    written.map(drop)
+    write_file(1, image, path, Selection::All, &|_| {}).map(drop)
 }
 
 fn noise(length: usize, seed: u8) -> Vec<u8> {
