@@ -419,7 +419,10 @@ fn a_source_that_changed_is_rejected() {
     let error = anyhow::Error::new(refused(&[("kernel", 1, Some(kernel))], 24));
     let error = format!("{error:#}");
     assert!(
-        error.ends_with("changed while it was being read: it had 4 bytes and now has 5"),
+        error.ends_with(
+            "/kernel has 5 bytes but had 4 when it was listed: it was changed during the build; \
+             build again when nothing writes to it"
+        ),
         "{error}"
     );
 }
