@@ -7,6 +7,7 @@
 
 // General helpers, independent of images.
 mod absent;
+pub mod aligned;
 pub mod code;
 pub mod escape;
 mod excerpt;

@@ -20,13 +20,12 @@ pub(crate) struct CopyRange {
     pub length: u64,
 }
 
-/// Whether to let the kernel share blocks between files, or copy them, if the output is `output` and
-/// `threads` threads write it. File systems that can do the former, or let a server copy, do this better
-/// than we can. On ext4 and tmpfs, the kernel copies page by page, and meanwhile no other thread can write
-/// to `output`; for a single thread, that still saves one of two copies.
-pub fn prefers_kernel(output: &File, threads: usize) -> bool {
+/// Whether to let the kernel share blocks between files, or copy them, if the output is `output`. File
+/// systems that can do the former, or let a server copy, do this better than we can. On ext4 and tmpfs, the kernel copies page by
+/// page, and meanwhile no other thread can write to `output`.
+pub fn prefers_kernel(output: &File) -> bool {
     let slow = [EXT4_SUPER_MAGIC, TMPFS_MAGIC];
-    threads == 1 || fstatfs(output).is_ok_and(|found| !slow.contains(&found.filesystem_type()))
+    fstatfs(output).is_ok_and(|found| !slow.contains(&found.filesystem_type()))
 }
 
 /// Makes the whole blocks of `range` share their place on the disk with those of `input`, and returns
@@ -123,9 +122,8 @@ mod tests {
     }
 
     #[test]
-    fn on_tmpfs_the_kernel_copies_for_one_thread_only() {
+    fn the_kernel_is_not_preferred_on_tmpfs() {
         let memory = tempfile::tempfile_in("/dev/shm").unwrap();
-        assert!(prefers_kernel(&memory, 1));
-        assert!(!prefers_kernel(&memory, 2));
+        assert!(!prefers_kernel(&memory));
     }
 }

@@ -10,6 +10,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use anyhow::Result;
 
 use super::batch::GATHER;
+use crate::aligned::Aligned;
 
 /// The maximum number of full buffers that wait: enough to continue reading during a slow write,
 /// but little memory.
@@ -17,7 +18,7 @@ const WAITING: usize = 4;
 
 /// Contiguous bytes of the disk, at most [`GATHER`].
 pub struct Buffer {
-    bytes: Box<[u8]>,
+    bytes: Aligned,
     used: usize,
     /// Their offset on the disk, in bytes.
     offset: u64,
@@ -28,7 +29,7 @@ impl Default for Buffer {
         // Lossless on every target Rust has.
         let length = usize::try_from(GATHER).unwrap_or(usize::MAX);
         Buffer {
-            bytes: vec![0; length].into(),
+            bytes: Aligned::zeros(length),
             used: 0,
             offset: 0,
         }

@@ -30,21 +30,16 @@ pub struct RawFile<'a> {
 }
 
 impl<'a> RawFile<'a> {
-    /// Creates or truncates the file `path` for the ranges `selection` of `image`, which `threads`
-    /// threads write, and gives it the length of the whole image.
+    /// Creates or truncates the file `path` for the ranges `selection` of `image`, and gives it the
+    /// length of the whole image.
     ///
     /// # Errors
     /// If this fails.
-    pub fn create(
-        path: &'a Path,
-        image: &'a Image,
-        selection: Selection,
-        threads: usize,
-    ) -> Result<RawFile<'a>> {
+    pub fn create(path: &'a Path, image: &'a Image, selection: Selection) -> Result<RawFile<'a>> {
         let file =
             untrusted::create(path).with_context(|| format!("creating {}", escape::path(path)))?;
         let raw = RawFile {
-            kernel_copies: copy::prefers_kernel(&file, threads),
+            kernel_copies: copy::prefers_kernel(&file),
             file,
             path,
             image,

@@ -50,7 +50,7 @@ pub(super) fn write_file(
     progress: &(dyn Fn(u64) + Sync),
 ) -> Result<u64> {
     image.check()?;
-    let file = RawFile::create(path, image, selection, threads)?;
+    let file = RawFile::create(path, image, selection)?;
     write_to(threads, &file, image, selection, progress)?;
     Ok(file.shared())
 }

@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex};
 use std::thread;
 
+use make_disk_image::aligned::Aligned;
+
 const BUFFER: usize = 1 << 20;
 
 /// Uses one thread, one file after the other.
@@ -44,7 +46,8 @@ pub fn write(image: &Path, length: u64) {
     let output = File::create(image).unwrap();
     let next = AtomicU64::new(0);
     on_all_cores(|| {
-        let buffer = vec![1; BUFFER];
+        let mut buffer = Aligned::zeros(BUFFER);
+        buffer.fill(1);
         let step = u64::try_from(BUFFER).unwrap();
         loop {
             let offset = next.fetch_add(step, Ordering::Relaxed);
@@ -109,7 +112,7 @@ fn visit(directory: &Path, gather: &mut Gather<impl FnMut(&[u8])>, mut found: im
 
 /// Reads files into a buffer that is written when it is full.
 struct Gather<F> {
-    buffer: Vec<u8>,
+    buffer: Aligned,
     filled: usize,
     write: F,
 }
@@ -117,7 +120,7 @@ struct Gather<F> {
 impl<F: FnMut(&[u8])> Gather<F> {
     fn new(write: F) -> Gather<F> {
         Gather {
-            buffer: vec![0; BUFFER],
+            buffer: Aligned::zeros(BUFFER),
             filled: 0,
             write,
         }

@@ -4,6 +4,7 @@ use anyhow::{Context, Result};
 
 use super::encode::Encoded;
 use super::{BlockSink, Blocks};
+use crate::aligned::Aligned;
 use crate::codec::Compressor;
 use crate::fs::DataExtent;
 use crate::image::Part;
@@ -18,7 +19,7 @@ pub struct Chunk<'a> {
     pub number: u64,
     /// The number of its first block on the disk.
     pub first: u64,
-    bytes: Box<[u8]>,
+    bytes: Aligned,
     used: usize,
     /// The ranges that are copied from files.
     pieces: Vec<Piece<'a>>,
@@ -43,7 +44,7 @@ impl<'a> Chunk<'a> {
         Chunk {
             number: 0,
             first: 0,
-            bytes: vec![0; length(block)].into(),
+            bytes: Aligned::zeros(length(block)),
             used: 0,
             pieces: Vec::new(),
             encoded: Encoded::default(),

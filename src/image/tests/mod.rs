@@ -130,7 +130,7 @@ fn placed(contents: &[Vec<u8>], ids: &[InodeId], offset: u64) -> (Vec<DataExtent
     (extents, bytes)
 }
 
-/// Like [`write()`], but with one thread: the kernel copies then, on every file system.
+/// Like [`write()`], but with one thread.
 fn write_alone(image: &Image, path: &Path) -> Result<()> {
     write_file(1, image, path, Selection::All, &|_| {}).map(drop)
 }
