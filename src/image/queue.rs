@@ -14,7 +14,7 @@ use crate::aligned::Aligned;
 
 /// The maximum number of full buffers that wait: enough to continue reading during a slow write,
 /// but little memory.
-const WAITING: usize = 4;
+const WAITING: usize = 2;
 
 /// Contiguous bytes of the disk, at most [`GATHER`].
 pub struct Buffer {
