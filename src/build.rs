@@ -16,7 +16,7 @@ use crate::image::Image;
 use crate::installed::Installed;
 use crate::output;
 use crate::plan::{self, Disk};
-use crate::progress::Log;
+use crate::progress::{Length, Log};
 use crate::spec::{Format, Spec};
 use crate::supervisor::Ledger;
 use crate::{assemble, escape, inputs, install, leftover, spec, stage};
@@ -65,7 +65,7 @@ fn steps(log: &Log, ledger: &Ledger) -> Result<()> {
     mem::forget(Arc::clone(&tree));
     log.phase("plan");
     let total = plan::bytes_read(&spec, &tree);
-    let disk = log.step_reading("planning the disk", total, || {
+    let disk = log.step_with("planning the disk", Length::Reading(total), || {
         plan::disk(&spec, &tree, work)
     })?;
     report(&spec, &disk);

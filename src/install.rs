@@ -15,7 +15,7 @@ use crate::guest::{self, Outcome};
 use crate::image::LazyImage;
 use crate::installed::Installed;
 use crate::layout::Layout;
-use crate::progress::Log;
+use crate::progress::{Length, Log};
 use crate::scheme::Role;
 use crate::spec::{Architecture, DiskSize, Guest, RootFileSystem, Spec, System};
 use crate::stage::graft;
@@ -46,9 +46,9 @@ pub(crate) fn run(
         let image = assemble::image(spec, disk, &installed, work)?;
         Ok((layout, Arc::new(LazyImage::new(image, &path)?)))
     })?;
-    let limit = guest.machine.timeout;
+    let limit = Length::AtMost(guest.machine.timeout);
     let outcome = log
-        .step_within("running the guest", limit, || {
+        .step_with("running the guest", limit, || {
             guest::run(spec, guest, &tree, &layout, &disk, work)
         })
         .code(Code::Guest)?;

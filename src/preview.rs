@@ -18,7 +18,7 @@ use serde_json::Value;
 
 use self::estimate::Missing;
 use crate::code::{Code, WithCode};
-use crate::progress::Log;
+use crate::progress::{Length, Log};
 use crate::spec::{self, Guest, Spec};
 use crate::supervisor::Ledger;
 use crate::{escape, guest, plan, stage};
@@ -59,7 +59,7 @@ pub fn run(input: Option<&Path>, ledger: &Ledger, log: &Log) -> Result<Report> {
     };
     let tree = Arc::new(tree);
     let total = plan::bytes_read(&spec, &tree);
-    let (disk, smallest) = log.step_reading("planning the disk", total, || {
+    let (disk, smallest) = log.step_with("planning the disk", Length::Reading(total), || {
         plan::disk_and_smallest(&spec, &tree, &work)
     })?;
     spec.root.kind = kind;

@@ -23,11 +23,11 @@ use anyhow::Result;
 use indicatif::HumanBytes;
 use log::info;
 
-use self::display::{Display, Length};
+use self::display::Display;
 use self::queue::Queue;
 use crate::code::Code;
 
-pub(crate) use self::display::moved;
+pub(crate) use self::display::{Length, moved};
 pub use self::queue::PATIENCE;
 
 /// The queue to standard error; `None` if its thread cannot be started.
@@ -137,34 +137,11 @@ impl Log {
         self.step_with(name, Length::Unknown, work)
     }
 
-    /// Like [`Log::step`], for a step that takes at most `limit`.
+    /// Like [`Log::step`], for a step of this length.
     ///
     /// # Errors
     /// Those of `work`.
-    pub(crate) fn step_within<T>(
-        &self,
-        name: &str,
-        limit: Duration,
-        work: impl FnOnce() -> Result<T>,
-    ) -> Result<T> {
-        self.step_with(name, Length::AtMost(limit), work)
-    }
-
-    /// Like [`Log::step`], for a step that reads about `total` bytes of files and counts them with
-    /// [`moved`]. With 0, the number is not known.
-    ///
-    /// # Errors
-    /// Those of `work`.
-    pub(crate) fn step_reading<T>(
-        &self,
-        name: &str,
-        total: u64,
-        work: impl FnOnce() -> Result<T>,
-    ) -> Result<T> {
-        self.step_with(name, Length::Reading(total), work)
-    }
-
-    fn step_with<T>(
+    pub(crate) fn step_with<T>(
         &self,
         name: &str,
         length: Length,

@@ -36,6 +36,13 @@ pub const LAYERS: [(Layer, &str); 6] = [
     (Layer::Bytes, "bytes that no file owns"),
 ];
 
+impl Layer {
+    /// Its index in [`LAYERS`].
+    fn index(self) -> Option<usize> {
+        LAYERS.iter().position(|(layer, _)| *layer == self)
+    }
+}
+
 /// A difference.
 #[derive(Debug, Clone, Serialize)]
 pub struct Difference {
@@ -91,14 +98,12 @@ impl Findings {
 
     /// How many differences there are in a layer.
     pub fn count(&self, layer: Layer) -> u64 {
-        let place = LAYERS.iter().position(|(it, _)| *it == layer);
-        place.map_or(0, |place| self.counts[place])
+        layer.index().map_or(0, |index| self.counts[index])
     }
 
     /// In how many files, partitions or structures of a layer there are differences.
     pub fn places(&self, layer: Layer) -> u64 {
-        let place = LAYERS.iter().position(|(it, _)| *it == layer);
-        place.map_or(0, |place| self.places[place])
+        layer.index().map_or(0, |index| self.places[index])
     }
 
     /// How many differences of a layer are not described.
@@ -121,15 +126,14 @@ impl Findings {
     /// Adds a difference.
     pub fn add(&mut self, difference: Difference) {
         let room = self.has_room(difference.layer);
-        let place = LAYERS.iter().position(|(it, _)| *it == difference.layer);
-        if let Some(place) = place {
-            self.counts[place] = self.counts[place].saturating_add(1);
+        if let Some(index) = difference.layer.index() {
+            self.counts[index] = self.counts[index].saturating_add(1);
             let is_last = self.last.as_ref().is_some_and(|(layer, partition, name)| {
                 (*layer, *partition, name)
                     == (difference.layer, difference.partition, &difference.place)
             });
             if !is_last {
-                self.places[place] = self.places[place].saturating_add(1);
+                self.places[index] = self.places[index].saturating_add(1);
                 self.last = Some((
                     difference.layer,
                     difference.partition,

@@ -47,10 +47,13 @@ pub(super) fn changed(how: impl Display) -> Error {
     ))
 }
 
-/// Returns the error for a file that had `listed` bytes when it was listed, and has `now` bytes now.
-pub(super) fn changed_length(path: &Path, listed: u64, now: u64) -> Error {
-    changed(format!(
-        "{} has {now} bytes but had {listed} when it was listed",
-        escape::path(path)
-    ))
+/// Checks that a file that had `listed` bytes when it was listed still has as many: `now`.
+pub(super) fn check_length(path: impl FnOnce() -> PathBuf, listed: u64, now: u64) -> Result<()> {
+    match now == listed {
+        true => Ok(()),
+        false => Err(changed(format!(
+            "{} has {now} bytes but had {listed} when it was listed",
+            escape::path(&path())
+        ))),
+    }
 }

@@ -14,10 +14,10 @@ use nix::errno::Errno;
 use nix::fcntl::{OFlag, openat};
 use nix::sys::stat::Mode;
 
-use super::regular::{changed, changed_length, length, opening};
+use super::regular::{changed, check_length, length, opening};
 use super::{DataSource, FinishedFile};
 use crate::tree::{ChangeCheck, Source, SourceDirectory, SourceFile};
-use crate::{escape, progress, untrusted};
+use crate::{escape, untrusted};
 
 /// Opens files of trees. The directory of the last file stays open: the next file is likely to be
 /// in it, and finding the directory is half the cost of opening a file by its path.
@@ -42,7 +42,8 @@ impl Opener {
                 let file = self
                     .open_in_directory(source)
                     .with_context(|| opening(&source.path()))?;
-                check_length(&file, source, content.size)?;
+                let length = length(&file, || source.path())?;
+                check_length(|| source.path(), content.size, length)?;
                 Opened::File(file, source)
             }
         })
@@ -72,14 +73,6 @@ fn not_opened(errno: Errno) -> Error {
             changed("it was a regular file when it was listed, but is a symbolic link now")
         }
         errno => io::Error::from(errno).into(),
-    }
-}
-
-fn check_length(file: &File, source: &SourceFile, size: u64) -> Result<()> {
-    let length = length(file, || source.path())?;
-    match length == size {
-        true => Ok(()),
-        false => Err(changed_length(&source.path(), size, length)),
     }
 }
 
@@ -121,7 +114,6 @@ impl Opened<'_> {
     /// # Errors
     /// If reading fails, there are too few bytes, or the file has changed since it was listed.
     pub fn read(&self, buffer: &mut [u8], offset: u64) -> Result<()> {
-        progress::moved(buffer.len());
         match self {
             Opened::Bytes(bytes) => {
                 buffer.copy_from_slice(slice(bytes, offset, buffer.len())?);

@@ -35,7 +35,7 @@ pub enum Length {
     AtMost(Duration),
     /// This many bytes, of which the step reports how many are done.
     Bytes(u64),
-    /// About this many bytes of files, which are read and counted with [`moved`].
+    /// About this many bytes of files, which are read and counted with [`moved`]; 0 if it is not known.
     Reading(u64),
 }
 

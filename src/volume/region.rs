@@ -82,4 +82,29 @@ impl<'a> Region<'a> {
             .next_data(on_disk(range.start)..on_disk(range.end))?;
         Ok(found.saturating_sub(self.start))
     }
+
+    /// Returns the first piece of `table`, a part of the partition that is read in pieces of `length`
+    /// bytes, that may be something else than zeros and is not before the piece `at`: where it begins
+    /// and its length, in bytes from the start of the table. `at` is a multiple of `length`.
+    ///
+    /// # Errors
+    /// If the image cannot be read.
+    pub fn next_piece(
+        &self,
+        table: &Range<u64>,
+        at: u64,
+        length: u64,
+    ) -> Result<Option<(u64, u64)>> {
+        let end = table.end.saturating_sub(table.start);
+        if at >= end {
+            return Ok(None);
+        }
+        let rest = table.start.saturating_add(at)..table.end;
+        let data = self.next_data(rest)?.saturating_sub(table.start);
+        if data >= end {
+            return Ok(None);
+        }
+        let at = at.max(data / length * length);
+        Ok(Some((at, length.min(end.saturating_sub(at)))))
+    }
 }

@@ -1,18 +1,13 @@
 //! What README and docs/file-systems.md say about boots is what the matrix tests.
 
-use std::collections::BTreeSet;
-use std::fs;
+use std::collections::{BTreeMap, BTreeSet};
 
 use make_disk_image::spec;
 
 use crate::Firmware::{self, Ovmf, SeaBios};
 use crate::common::markdown::{column, tables as tables_of};
-use crate::common::{repository, tables};
+use crate::common::{read_from_repository as read, tables};
 use crate::{RAW, ROWS, types};
-
-fn read(path: &str) -> String {
-    fs::read_to_string(repository().join(path)).unwrap()
-}
 
 /// The parts of a list in a cell.
 fn list(text: &str) -> BTreeSet<&str> {
@@ -84,7 +79,7 @@ pub fn check() -> String {
 }
 
 /// A column of the table in "What is tested".
-fn tested(readme: &str, head: &str) -> std::collections::BTreeMap<String, String> {
+fn tested(readme: &str, head: &str) -> BTreeMap<String, String> {
     let (_, section) = readme.split_once("\n## What is tested\n").unwrap();
     column(section, head)
 }

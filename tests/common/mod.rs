@@ -37,6 +37,11 @@ pub fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
+/// The text of a file of the repository.
+pub fn read_from_repository(path: impl AsRef<Path>) -> String {
+    std::fs::read_to_string(repository().join(path)).unwrap()
+}
+
 /// The directory that `tests/setup` fills.
 pub fn cache() -> PathBuf {
     let target = std::env::var_os("CARGO_TARGET_DIR")

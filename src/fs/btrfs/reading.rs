@@ -16,6 +16,7 @@ use crate::codec::Compressor;
 use crate::fs::DataSource;
 use crate::fs::number::index;
 use crate::fs::source::{Opened, Opener};
+use crate::progress;
 use crate::tree::{Kind, Tree};
 
 /// How many bytes and how many segments a thread takes at a time.
@@ -203,6 +204,7 @@ impl<'a> Reader<'a> {
         self.buffer.clear();
         self.buffer.resize(length, 0);
         opened.read(&mut self.buffer, segment.offset)?;
+        progress::moved(length);
         let stored = self.compress(size, segment)?;
         match stored {
             Stored::Plain if size > segments::LONGEST_INLINE => sums(&self.buffer, &mut read.sums),

@@ -13,7 +13,7 @@ use super::mkfs::Empty;
 use super::ondisk::FsInfo;
 use super::place::Placed;
 use super::table;
-use crate::fs::regular::changed_length;
+use crate::fs::regular::check_length;
 use crate::tree::{Content, Kind, Source, Tree};
 use crate::{escape, untrusted};
 
@@ -92,10 +92,7 @@ fn copy(content: &Content, mut file: &File, at: u64) -> Result<()> {
         .metadata()
         .with_context(|| format!("reading {name}"))?
         .len();
-    let check = |length| match length == content.size {
-        true => Ok(()),
-        false => Err(changed_length(&source, content.size, length)),
-    };
+    let check = |length| check_length(|| source.clone(), content.size, length);
     check(length)?;
     file.seek(SeekFrom::Start(at))?;
     let copied = io::copy(&mut from.by_ref().take(length), &mut file)

@@ -15,6 +15,7 @@ use crate::escape;
 use crate::fs::DataSource;
 use crate::fs::number::index;
 use crate::fs::source::{Opened, Opener};
+use crate::progress;
 use crate::tree::{Content, DataRange, Inode, InodeId, Kind, Tree};
 
 /// The length of a record.
@@ -167,6 +168,7 @@ impl Archive<'_> {
                 let length = index(end - at).min(PIECE);
                 self.buffer.resize(length, 0);
                 opened.read(&mut self.buffer, at)?;
+                progress::moved(length);
                 self.out.write_all(&self.buffer)?;
                 // usize to u64: lossless.
                 at += length as u64;

@@ -79,16 +79,11 @@ fn files(ext: &Ext<'_>, group: u64, owners: &mut Owners) -> Result<()> {
     let table = found.inode_table.saturating_mul(geometry.block);
     let length = geometry.inodes_per_group.saturating_mul(geometry.inode);
     let size = usize::try_from(geometry.inode)?;
-    let mut at = 0;
-    while at < length {
-        // Large parts of an inode table are zeros.
-        let rest = table.saturating_add(at)..table.saturating_add(length);
-        let data = ext.region.next_data(rest)?.saturating_sub(table);
-        if data >= length {
-            break;
-        }
-        at = at.max(data / PIECE * PIECE);
-        let count = PIECE.min(length.saturating_sub(at));
+    let mut next = 0;
+    // Large parts of an inode table are zeros.
+    let range = table..table.saturating_add(length);
+    while let Some((at, count)) = ext.region.next_piece(&range, next, PIECE)? {
+        next = at.saturating_add(count);
         let mut piece = vec![0; usize::try_from(count)?];
         let place = table.saturating_add(at);
         ext.region.read(place, &mut piece, "the inode table")?;
@@ -109,7 +104,6 @@ fn files(ext: &Ext<'_>, group: u64, owners: &mut Owners) -> Result<()> {
                 .context("finding out what each block is used for");
             }
         }
-        at = at.saturating_add(count);
     }
     Ok(())
 }

@@ -63,17 +63,12 @@ impl Fat<'_> {
         let bits = geometry.width.bits();
         let end = geometry.clusters.saturating_add(2);
         let length = end.saturating_mul(bits).div_ceil(8);
-        let mut at = 0;
-        while at < length {
-            // Most of the table of an empty file system is zeros.
-            let first = geometry.first_table;
-            let rest = first.saturating_add(at)..first.saturating_add(length);
-            let data = self.region.next_data(rest)?.saturating_sub(first);
-            if data >= length {
-                break;
-            }
-            at = at.max(data / PIECE * PIECE);
-            let count = usize::try_from(PIECE.min(length.saturating_sub(at)))?;
+        let mut next = 0;
+        // Most of the table of an empty file system is zeros.
+        let table = geometry.first_table..geometry.first_table.saturating_add(length);
+        while let Some((at, count)) = self.region.next_piece(&table, next, PIECE)? {
+            next = at.saturating_add(count);
+            let count = usize::try_from(count)?;
             let mut piece = vec![0; count.saturating_add(4)];
             let place = geometry.first_table.saturating_add(at);
             self.region
@@ -93,7 +88,6 @@ impl Fat<'_> {
                     each(cluster, entry);
                 }
             }
-            at = at.saturating_add(PIECE);
         }
         Ok(())
     }

@@ -1,19 +1,14 @@
 //! What README and manual claim is so. `tests/boot_matrix/readme.rs` checks what they say about boots.
 
 use std::collections::BTreeSet;
-use std::fs;
 
 use make_disk_image::scheme::{PartitionTable, Role, TableKind};
 use make_disk_image::spec::Format;
 use serde_json::json;
 
 use crate::common::markdown::{column, tables};
-use crate::common::{command, repository, stdout};
+use crate::common::{command, read_from_repository as read, repository, stdout};
 use crate::eval::nix::Nix;
-
-fn read(path: &str) -> String {
-    fs::read_to_string(repository().join(path)).unwrap()
-}
 
 /// A cell of the column "this" in README's comparison.
 fn this(row: &str) -> String {

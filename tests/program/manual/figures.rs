@@ -1,12 +1,6 @@
 //! The figures of README are not better than those of docs/performance.md.
 
-use std::fs;
-
-use crate::common::repository;
-
-fn read(path: &str) -> String {
-    fs::read_to_string(repository().join(path)).unwrap()
-}
+use crate::common::read_from_repository as read;
 
 /// The seconds of `method` in a section of docs/performance.md.
 fn seconds(page: &str, section: &str, method: &str) -> f64 {

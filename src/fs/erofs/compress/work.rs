@@ -18,6 +18,7 @@ use crate::escape;
 use crate::fs::number::index;
 use crate::fs::source::Opener;
 use crate::fs::{DataSource, FinishedFile};
+use crate::progress;
 use crate::tree::{Inode, InodeId, Kind, Tree};
 
 /// The number of pieces that a thread compresses before it takes others.
@@ -162,6 +163,7 @@ impl Work<'_> {
                 let range = piece(size, number);
                 bytes.resize(index(range.end - range.start), 0);
                 opened.read(&mut bytes, range.start)?;
+                progress::moved(bytes.len());
                 let room = match range.end == size {
                     true => room(self.tree.inode(job.id), size),
                     false => 0,
