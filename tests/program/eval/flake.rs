@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::nix::{Nix, repository};
+use crate::common::read_from_repository;
 
 /// The files of the flake. With `target/`, copying it to a store would be slow.
 const SOURCES: &[&str] = &[
@@ -261,7 +262,7 @@ fn edited_nixpkgs_tests(file: &str, edit: impl Fn(&str) -> String) -> (Vec<Strin
 
 #[test]
 fn nixpkgs_is_pinned() {
-    let text = std::fs::read_to_string(repository().join("flake.lock")).unwrap();
+    let text = read_from_repository("flake.lock");
     let lock: Value = serde_json::from_str(&text).unwrap();
     let locked = &lock["nodes"]["nixpkgs"]["locked"];
     assert_eq!(locked["rev"], "e2587caef70cea85dd97d7daab492899902dbf5d");

@@ -1,6 +1,5 @@
 //! The table of changed attributes, `table.txt`, with the complete message for each.
 
-use std::fs;
 use std::path::Path;
 
 use regex::Regex;
@@ -8,7 +7,7 @@ use serde_json::Value;
 
 use super::job;
 use crate::common::program::Job;
-use crate::common::repository;
+use crate::common::read_from_repository;
 
 /// Lines `/pointer = value`, or `/pointer` alone to remove the attribute, then the message,
 /// indented by two spaces. `@source@` stands for the directory of sources, `@system@` for the
@@ -74,7 +73,7 @@ fn varying() -> [(Regex, &'static str); 4] {
 #[test]
 fn every_bad_input_gets_its_message_and_nothing_is_left() {
     let path = Path::new("tests/program/hostile/table.txt");
-    let text = fs::read_to_string(repository().join(path)).unwrap();
+    let text = read_from_repository(path);
     let cases = cases(&text);
     assert!(cases.len() >= 40, "{} cases", cases.len());
     let mut wrong = Vec::new();

@@ -1,11 +1,10 @@
 //! docs/arguments.md has every argument of the function, with its default.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 
 use serde_json::Value;
 
-use crate::common::repository;
+use crate::common::read_from_repository;
 use crate::eval::nix::Nix;
 
 /// A section about an argument.
@@ -17,7 +16,7 @@ struct Section {
 }
 
 fn sections() -> Vec<Section> {
-    let page = fs::read_to_string(repository().join("docs/arguments.md")).unwrap();
+    let page = read_from_repository("docs/arguments.md");
     let sections = page.split("\n## ").skip(1);
     let section = |text: &str| {
         let name = text.lines().next().unwrap().to_owned();
@@ -44,7 +43,7 @@ fn sections() -> Vec<Section> {
 
 /// The text of each default in nix/make-disk-image.nix.
 fn defaults() -> BTreeMap<String, String> {
-    let source = fs::read_to_string(repository().join("nix/make-disk-image.nix")).unwrap();
+    let source = read_from_repository("nix/make-disk-image.nix");
     let (_, rest) = source.split_once("\n{\n").unwrap();
     let (head, _) = rest.split_once("\n}:\n").unwrap();
     let mut defaults: BTreeMap<String, String> = BTreeMap::new();

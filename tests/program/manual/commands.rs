@@ -8,7 +8,7 @@ use std::process::Command;
 use super::{blocks, blocks_of_kind};
 use crate::common::nix::PROGRAM;
 use crate::common::program::Attributes;
-use crate::common::{command, repository, run, said, scratch, stdout};
+use crate::common::{command, read_from_repository, repository, run, said, scratch, stdout};
 use crate::eval::flake::{flake, run as run_nix};
 use crate::eval::nix::Nix;
 
@@ -121,9 +121,9 @@ fn targets_of_make_exist() {
 /// What README says about continuous integration.
 #[test]
 fn continuous_integration_runs_the_test_command_of_readme() {
-    let script = fs::read_to_string(repository().join(".ci/run")).unwrap();
+    let script = read_from_repository(".ci/run");
     assert!(script.lines().any(|line| line == "make test"), "{script}");
-    let readme = fs::read_to_string(repository().join("README.md")).unwrap();
+    let readme = read_from_repository("README.md");
     let top: Vec<&str> = readme.split("\n## ").next().unwrap().lines().collect();
     for line in [
         "make image",

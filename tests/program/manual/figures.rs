@@ -1,94 +1,110 @@
 //! The figures of README are not better than those of docs/performance.md.
 
+use crate::common::markdown::{Table, tables};
 use crate::common::read_from_repository as read;
 
-/// The seconds of `method` in a section of docs/performance.md.
-fn seconds(page: &str, section: &str, method: &str) -> f64 {
-    let (_, section) = page.split_once(&format!("\n## {section}\n")).unwrap();
-    let start = format!("| {method} |");
-    let row = section.lines().find_map(|line| line.strip_prefix(&start));
-    let row = row.unwrap_or_else(|| panic!("no {method}"));
-    row.split('|').next().unwrap().trim().parse().unwrap()
+/// A table of README has this head, with the figures in the last two columns.
+const HEAD: [&str; 4] = ["", "against", "in memory", "to disk"];
+
+/// The text of a section of docs/performance.md.
+fn section<'a>(page: &'a str, title: &str) -> &'a str {
+    let start = format!("\n## {title}\n");
+    let (_, rest) = page.split_once(&start).expect(title);
+    rest.split("\n## ").next().unwrap()
 }
 
-/// The number of a cell such as "4.8 times".
-fn number(cell: &str) -> f64 {
-    cell.split_whitespace().next().unwrap().parse().unwrap()
+/// The cells to the right of `first` in the table of a section, as numbers.
+fn row(page: &str, title: &str, first: &str) -> Vec<f64> {
+    let [table] = &tables(section(page, title))[..] else {
+        panic!("{title}: not one table")
+    };
+    let row = table.iter().find(|row| row[0] == first);
+    let row = row.unwrap_or_else(|| panic!("{title}: no row {first}"));
+    row[1..].iter().map(|cell| number(cell)).collect()
 }
+
+/// The number at the start of a cell, for example "4.8 times".
+fn number(cell: &str) -> f64 {
+    let word = cell.split_whitespace().next();
+    word.and_then(|word| word.parse().ok()).expect(cell)
+}
+
+/// What a row of README says, and the sections and methods with which it compares ours.
+struct Claim {
+    against: &'static str,
+    sections: &'static [&'static str],
+    ours: &'static str,
+    other: &'static str,
+}
+
+const SMALL: &[&str] = &["A small NixOS, to memory", "A small NixOS, to disk"];
+
+const RAW: &str = "make-disk-image, raw, onlyNixStore";
+
+const CLAIMS: [Claim; 4] = [
+    Claim {
+        against: "`mke2fs -d`",
+        sections: SMALL,
+        ours: RAW,
+        other: "mke2fs -d",
+    },
+    Claim {
+        against: "systemd-repart of Debian 13",
+        sections: SMALL,
+        ours: RAW,
+        other: "systemd-repart of Debian 13",
+    },
+    Claim {
+        against: "reading all files and writing one, on one core",
+        sections: SMALL,
+        ours: RAW,
+        other: "read all files, write one file of the same size",
+    },
+    Claim {
+        against: "`qemu-img convert -c` from a finished raw disk",
+        sections: &[
+            "Compressed formats, to memory",
+            "Compressed formats, to disk",
+        ],
+        ours: "make-disk-image, qcow2-compressed",
+        other: "qemu-img convert -O qcow2 -c",
+    },
+];
 
 #[test]
 fn readme_does_not_exaggerate() {
     let (readme, page) = (read("README.md"), read("docs/performance.md"));
-    let ours = "make-disk-image, raw, onlyNixStore";
-    let small = ["A small NixOS, to memory", "A small NixOS, to disk"];
-    let compressed = [
-        "Compressed formats, to memory",
-        "Compressed formats, to disk",
-    ];
-    let mut checked = 0;
-    for (start, sections, ours, other) in [
-        (
-            "| making the raw image | `mke2fs -d` |",
-            small,
-            ours,
-            "mke2fs -d",
-        ),
-        (
-            "| | systemd-repart of Debian 13 |",
-            small,
-            ours,
-            "systemd-repart of Debian 13",
-        ),
-        (
-            "| | reading all files and writing one, on one core |",
-            small,
-            ours,
-            "read all files, write one file of the same size",
-        ),
-        (
-            "| making a compressed qcow2 | `qemu-img convert -c` from a finished raw disk |",
-            compressed,
-            "make-disk-image, qcow2-compressed",
-            "qemu-img convert -O qcow2 -c",
-        ),
-    ] {
-        let row = readme.lines().find_map(|line| line.strip_prefix(start));
-        let row = row.unwrap_or_else(|| panic!("no {start}"));
-        let cells: Vec<&str> = row.trim().trim_matches('|').split('|').collect();
-        for (cell, section) in cells.iter().zip(sections) {
-            let measured = seconds(&page, section, other) / seconds(&page, section, ours);
-            assert!(
-                number(cell) <= measured * 1.05,
-                "{start} {cell}: {measured:.2}"
-            );
-            checked += 1;
+    let table = tables(&readme).into_iter().find(|table| table[0] == HEAD);
+    let table: Table = table.expect("no table of figures");
+    // Each row is in the list, except the last, which the guest's stage has in one table.
+    assert_eq!(table.len(), 1 + CLAIMS.len() + 1);
+    for (row, claim) in table[1..].iter().zip(&CLAIMS) {
+        assert_eq!(row[1], claim.against);
+        for (cell, title) in row[2..].iter().zip(claim.sections) {
+            let seconds = |method| self::row(&page, title, method)[0];
+            check(cell, seconds(claim.other) / seconds(claim.ours));
         }
     }
-    assert_eq!(checked, 8);
-    guest_stage(&readme, &page);
-    closure(&readme, &page);
+    let stage = row(&page, "The guest stage of the example", "the whole stage");
+    let [ours, emulated] = stage[..] else {
+        panic!("{stage:?}")
+    };
+    let last = table.last().unwrap();
+    assert_eq!(last[1], "the same in an emulated machine");
+    check(&last[2], emulated / ours);
+    closure(&readme, section(&page, SMALL[0]));
 }
 
-fn guest_stage(readme: &str, page: &str) {
-    let row = "| installing the boot loader without KVM ([in a guest](docs/guest.md)) | the same in an \
-               emulated machine |";
-    let claimed = readme.lines().find_map(|line| line.strip_prefix(row));
-    let claimed = number(claimed.unwrap().split('|').next().unwrap());
-    let (_, section) = page
-        .split_once("\n## The guest stage of the example\n")
-        .unwrap();
-    let row = "| the whole stage |";
-    let cells = section.lines().find_map(|line| line.strip_prefix(row));
-    let cells: Vec<&str> = cells.unwrap().trim_end_matches('|').split('|').collect();
-    let [ours, emulated] = [0, 1].map(|at| number(cells[at]));
-    assert!(claimed <= emulated / ours * 1.05, "{claimed}: {cells:?}");
+/// A claim may be above the measured ratio by rounding only.
+fn check(claim: &str, measured: f64) {
+    assert!(
+        number(claim) <= measured * 1.05,
+        "{claim}: measured {measured:.2}"
+    );
 }
 
 /// The size of the closure is that of the section.
-fn closure(readme: &str, page: &str) {
-    let (_, section) = page
-        .split_once("\n## A small NixOS, to memory\n\n")
-        .unwrap();
+fn closure(readme: &str, section: &str) {
     let words: Vec<&str> = section.split_whitespace().take(4).collect();
     let [files, "files", "with", mebibytes] = words[..] else {
         panic!("{words:?}");

@@ -12,7 +12,7 @@ mod nix_code;
 use std::fs;
 use std::path::PathBuf;
 
-use crate::common::repository;
+use crate::common::{read_from_repository, repository};
 
 /// A page: README.md or one of docs.
 struct Page {
@@ -42,7 +42,7 @@ fn pages() -> Vec<Page> {
     paths.sort();
     assert!(paths.len() > 15, "{paths:?}");
     let read = |path: PathBuf| Page {
-        text: fs::read_to_string(repository().join(&path)).unwrap(),
+        text: read_from_repository(&path),
         path,
     };
     paths.into_iter().map(read).collect()

@@ -5,7 +5,7 @@ use std::fs;
 use serde_json::Value;
 
 use super::blocks_of_kind;
-use crate::common::repository;
+use crate::common::{read_from_repository, repository};
 use crate::eval::flake::flake;
 use crate::eval::nix::Nix;
 
@@ -69,7 +69,7 @@ fn modules_evaluate() {
 /// The names of the platforms that have a recipe, and the file that it makes.
 #[test]
 fn every_platform_has_a_recipe() {
-    let text = fs::read_to_string(repository().join("docs/recipes.md")).unwrap();
+    let text = read_from_repository("docs/recipes.md");
     let headings: Vec<&str> = text
         .lines()
         .filter_map(|line| line.strip_prefix("## "))
