@@ -2,14 +2,16 @@
 //! `.attrs.json` that a test has changed.
 
 use std::collections::BTreeMap;
-use std::ffi::{OsStr, OsString};
-use std::fs::{self, Permissions};
+use std::ffi::OsString;
+use std::fs::{self, File, Permissions};
+use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 
 use super::nix::{Build, Built, PROGRAM};
 use super::{command, run, stdout};
@@ -419,10 +421,18 @@ pub fn send(signal: &str, process: impl std::fmt::Display) {
     stdout(command("bash").args(["-c", "kill -\"$0\" \"$1\"", signal, &process]));
 }
 
-/// The SHA-256 of a file.
-pub fn hash(path: impl AsRef<OsStr>) -> String {
-    let line = stdout(command("sha256sum").arg("-b").arg(path));
-    line.split_whitespace().next().expect("a hash").to_owned()
+/// The SHA-256 of a file. (With the processor's instructions for it, this takes a fifth of the time of
+/// sha256sum, which does not use them.)
+pub fn hash(path: impl AsRef<Path>) -> String {
+    let mut file = File::open(path).expect("opening a file");
+    let mut buffer = vec![0; 1 << 20];
+    let mut sum = Sha256::new();
+    loop {
+        match file.read(&mut buffer).expect("reading a file") {
+            0 => return data_encoding::HEXLOWER.encode(&sum.finalize()),
+            length => sum.update(&buffer[..length]),
+        }
+    }
 }
 
 /// The path of `qemu-img`, which the attributes have only with formats that need it.

@@ -145,7 +145,14 @@ impl Machine<'_> {
                 "-cpu",
                 "cortex-a57",
             ],
-            _ => ["qemu-system-x86_64", "-machine", "q35", "-cpu", "qemu64"],
+            // Without random numbers of the processor, the kernel needs a second to collect its own.
+            _ => [
+                "qemu-system-x86_64",
+                "-machine",
+                "q35",
+                "-cpu",
+                "qemu64,+rdrand",
+            ],
         };
         qemu.args(["--pdeathsig", "KILL"])
             .args(machine)

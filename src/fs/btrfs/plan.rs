@@ -297,7 +297,6 @@ impl InlineData for PlannedData<'_> {
     fn compressed(&mut self, part: Part, bytes: &mut Vec<u8>) -> Result<()> {
         let file = self.facts.compressed.as_ref();
         let file = file.context("there is no compressed data")?;
-        bytes.clear();
         bytes.resize(index(part.length.into()), 0);
         read(file.file(), || file.path().to_owned(), bytes, part.offset)
     }

@@ -201,7 +201,6 @@ impl<'a> Reader<'a> {
         pending: &mut Vec<u8>,
     ) -> Result<()> {
         let length = index(segment.length.into());
-        self.buffer.clear();
         self.buffer.resize(length, 0);
         opened.read(&mut self.buffer, segment.offset)?;
         progress::moved(length);
@@ -296,7 +295,6 @@ impl<'a> InlineReader<'a> {
         let Kind::File(content) = &self.tree.inode(id).kind else {
             return Ok(());
         };
-        bytes.clear();
         bytes.resize(index(content.size), 0);
         let opened = self.opener.open(DataSource::Tree(content))?;
         opened.read(bytes, 0)

@@ -7,7 +7,8 @@ use make_disk_image::fs::{Btrfs, BtrfsCompression, Format, Options};
 use make_disk_image::tree::{InodeId, Timestamp, Tree};
 
 use super::images::*;
-use crate::common::{command, scratch, stdout};
+use crate::common::program::hash;
+use crate::common::scratch;
 
 fn digest(directory: &Path, tree: Tree, options: &Options) -> String {
     let tree = Arc::new(tree);
@@ -18,10 +19,7 @@ fn digest(directory: &Path, tree: Tree, options: &Options) -> String {
     };
     let counted = writer.count(&tree, options).unwrap();
     let plan = counted.plan(100 * MIB).unwrap();
-    let image = write(directory, plan);
-    // Faster than this program, which is not optimized.
-    let sum = stdout(command("sha256sum").arg(image));
-    sum.split_once(' ').unwrap().0.to_owned()
+    hash(write(directory, plan))
 }
 
 /// A tree whose entries are inserted in order or in reverse order.

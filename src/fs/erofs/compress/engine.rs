@@ -75,7 +75,6 @@ impl Engine {
     /// # Errors
     /// If the library fails: there is not enough memory.
     pub fn compress(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<()> {
-        out.clear();
         match self {
             Engine::Lz4(mode) => {
                 let failed = "compressing with LZ4";
@@ -86,7 +85,10 @@ impl Engine {
                 out.truncate(length);
                 Ok(())
             }
-            Engine::Other(compressor) => compressor.compress(bytes, out),
+            Engine::Other(compressor) => {
+                out.clear();
+                compressor.compress(bytes, out)
+            }
         }
     }
 }
