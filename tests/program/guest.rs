@@ -2,6 +2,7 @@
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::common::oracles;
@@ -21,11 +22,16 @@ fn instead_of_qemu(job: &mut Job, script: &str) {
 /// Returns the errors with `script` as the installer on each machine, after `change`.
 fn errors(script: &str, change: impl Fn(&mut Job)) -> [String; 2] {
     let attributes = Attributes::with_installer(script);
-    MACHINES.map(|machine| {
+    let jobs = MACHINES.map(|machine| {
         let mut job = attributes.job();
         job.on(machine);
         change(&mut job);
-        job.run().error()
+        job
+    });
+    // Both at once: many of these guests only wait.
+    thread::scope(|scope| {
+        let runs = jobs.map(|job| scope.spawn(move || job.run().error()));
+        runs.map(|run| run.join().unwrap())
     })
 }
 
