@@ -17,8 +17,9 @@ const DENY: &str = r#"
     exec @ARGV or die "exec: $!";
 "#;
 
-/// `ptrace` and `seccomp` on x86-64.
+/// System calls on x86-64.
 const PTRACE: &str = "101";
+const SCHED_SETAFFINITY: &str = "203";
 const SECCOMP: &str = "317";
 
 /// A builder, and what the log says there.
@@ -49,7 +50,7 @@ fn denies(numbers: &str, says: &'static str) -> Builder {
 const UML: &str = "\nthe guest runs in User-Mode Linux";
 
 /// Without seccomp, User-Mode Linux uses ptrace; without both, the guest is emulated. Memory is in
-/// `TMPDIR` if `/dev/shm` does not fit.
+/// `TMPDIR` if `/dev/shm` does not fit. A guest that may not choose its processor runs on all.
 #[test]
 fn an_image_does_not_depend_on_what_the_builder_allows() {
     let attributes = Attributes::with_installer("echo here >/written; chown 7:8 /written");
@@ -65,6 +66,7 @@ fn an_image_does_not_depend_on_what_the_builder_allows() {
             &format!("{SECCOMP},{PTRACE}"),
             "\nwarning: no output from the guest under User-Mode Linux after ",
         ),
+        denies(SCHED_SETAFFINITY, UML),
         mounts(small, UML),
         mounts("mount -t tmpfs -o noexec none /dev/shm", UML),
         mounts(without_shm, UML),
