@@ -21,8 +21,8 @@ pub(crate) struct CopyRange {
 }
 
 /// Whether to let the kernel share blocks between files, or copy them, if the output is `output`. File
-/// systems that can do the former, or let a server copy, do this better than we can. On ext4 and tmpfs, the kernel copies page by
-/// page, and meanwhile no other thread can write to `output`.
+/// systems that can do the former, or let a server copy, do this better than we can. On ext4 and tmpfs, the
+/// kernel copies page by page, and meanwhile no other thread can write to `output`.
 pub fn prefers_kernel(output: &File) -> bool {
     let slow = [EXT4_SUPER_MAGIC, TMPFS_MAGIC];
     fstatfs(output).is_ok_and(|found| !slow.contains(&found.filesystem_type()))

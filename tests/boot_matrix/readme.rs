@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use make_disk_image::spec;
 
 use crate::Firmware::{self, Ovmf, SeaBios};
-use crate::common::markdown::{column, tables as tables_of};
+use crate::common::markdown::{column, section, tables as tables_of};
 use crate::common::{read_from_repository as read, tables};
 use crate::{RAW, ROWS, types};
 
@@ -80,8 +80,7 @@ pub fn check() -> String {
 
 /// A column of the table in "What is tested".
 fn tested(readme: &str, head: &str) -> BTreeMap<String, String> {
-    let (_, section) = readme.split_once("\n## What is tested\n").unwrap();
-    column(section, head)
+    column(section(readme, "What is tested"), head)
 }
 
 fn every_format_boots() {

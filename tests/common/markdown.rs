@@ -1,9 +1,19 @@
-//! Tables of README and manual.
+//! Sections and tables of README and manual.
 
 use std::collections::BTreeMap;
 
 /// The text of each cell, by row. The head is the first row; the line below it is left out.
 pub type Table = Vec<Vec<String>>;
+
+/// The text of the section `title` of a page.
+///
+/// # Panics
+/// If there is no such section.
+pub fn section<'a>(page: &'a str, title: &str) -> &'a str {
+    let start = format!("\n## {title}\n");
+    let (_, rest) = page.split_once(&start).expect(title);
+    rest.split("\n## ").next().unwrap()
+}
 
 /// The tables of a page, in order.
 ///

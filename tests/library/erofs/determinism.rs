@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use make_disk_image::fs::{Erofs, ErofsCompression, Format, Options};
 use make_disk_image::tree::{InodeId, Timestamp, Tree};
-use sha2::{Digest, Sha256};
 
 use super::images::*;
+use crate::common::program::hash;
 use crate::common::scratch;
 
 fn digest(
@@ -23,8 +23,7 @@ fn digest(
     };
     let counted = erofs.count(&Arc::new(tree), options).unwrap();
     let plan = counted.plan(counted.smallest(0).unwrap()).unwrap();
-    let image = write(directory, plan);
-    format!("{:x?}", Sha256::digest(std::fs::read(image).unwrap()))
+    hash(write(directory, plan))
 }
 
 /// A tree whose entries are inserted in order or in reverse order.

@@ -5,16 +5,15 @@ use std::sync::Arc;
 
 use make_disk_image::fs::{Ext4, Format, Options};
 use make_disk_image::tree::{InodeId, Timestamp, Tree};
-use sha2::{Digest, Sha256};
 
 use super::images::*;
+use crate::common::program::hash;
 use crate::common::scratch;
 
 fn digest(directory: &Path, tree: Tree, options: &Options) -> String {
     let tree = Arc::new(tree);
     let plan = Ext4.count(&tree, options).unwrap().plan(16 * MIB).unwrap();
-    let image = write(directory, plan);
-    format!("{:x?}", Sha256::digest(std::fs::read(image).unwrap()))
+    hash(write(directory, plan))
 }
 
 /// A tree whose entries are inserted in order or in reverse order.

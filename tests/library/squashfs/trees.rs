@@ -10,6 +10,7 @@ use make_disk_image::tree::{
 use sha2::{Digest, Sha256};
 
 use super::*;
+use crate::common::program::hash;
 use crate::common::runner::runner;
 use crate::common::scratch;
 use crate::random_tree::{build, entry};
@@ -241,8 +242,7 @@ fn the_bytes_depend_neither_on_threads_nor_on_the_order_of_insertion() {
         let directory = scratch();
         let mut format = squashfs(directory.path(), ZSTD, 4096);
         format.threads = threads;
-        let image = make(directory.path(), &format, &tree(backwards));
-        Sha256::digest(fs::read(image).unwrap())
+        hash(make(directory.path(), &format, &tree(backwards)))
     });
     assert!(digests.iter().all(|digest| *digest == digests[0]));
 }

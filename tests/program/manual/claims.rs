@@ -6,7 +6,7 @@ use make_disk_image::scheme::{PartitionTable, Role, TableKind};
 use make_disk_image::spec::Format;
 use serde_json::json;
 
-use crate::common::markdown::{column, tables};
+use crate::common::markdown::{column, section, tables};
 use crate::common::{command, read_from_repository as read, repository, stdout};
 use crate::eval::nix::Nix;
 
@@ -101,7 +101,7 @@ fn the_formats_exist() {
 #[test]
 fn the_requirements_are_those_of_the_program() {
     let readme = read("README.md");
-    let (_, requirements) = readme.split_once("\n## Requirements\n").unwrap();
+    let requirements = section(&readme, "Requirements");
     let package = read("Cargo.toml");
     let field = |name: &str| {
         let start = format!("{name} = \"");

@@ -1,17 +1,10 @@
 //! The figures of README are not better than those of docs/performance.md.
 
-use crate::common::markdown::{Table, tables};
+use crate::common::markdown::{Table, section, tables};
 use crate::common::read_from_repository as read;
 
 /// A table of README has this head, with the figures in the last two columns.
 const HEAD: [&str; 4] = ["", "against", "in memory", "to disk"];
-
-/// The text of a section of docs/performance.md.
-fn section<'a>(page: &'a str, title: &str) -> &'a str {
-    let start = format!("\n## {title}\n");
-    let (_, rest) = page.split_once(&start).expect(title);
-    rest.split("\n## ").next().unwrap()
-}
 
 /// The cells to the right of `first` in the table of a section, as numbers.
 fn row(page: &str, title: &str, first: &str) -> Vec<f64> {
